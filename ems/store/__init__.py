@@ -1,0 +1,1 @@
+"""The database: the only rooms that import duckdb."""

@@ -1,0 +1,1 @@
+"""Sources of measurements: each turns one outside format into a Dataset."""

@@ -1,0 +1,45 @@
+"""The common form into which every source brings its measurements before they are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from ems.history import Feed, Floats, Instants, LoadRule
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildingData:
+    """One building's raw meters on a regular UTC grid, before any quality rule.
+
+    ``energy_kwh``: for each feed the energy of each step [kWh], shape ``(n,)``, NaN in a gap.
+    """
+
+    building: str
+    kind: str
+    timezone: str
+    step_h: float
+    ts_utc: Instants
+    feeds: tuple[Feed, ...]
+    energy_kwh: Mapping[str, Floats]
+    load_rule: LoadRule
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """Everything one database is built from.
+
+    ``prices``: columns ``zone, ts_utc, step_h, eur_per_mwh`` (naive UTC timestamps).
+    ``weather``: columns ``site, ts_utc, temperature_c, ghi_w_per_m2`` and what else the source has.
+    ``meta``: key → text: ``source``, ``licence``, ``synthetic`` ("true"/"false"), hashes, seeds.
+    ``true_pmf``: for the twin the usage PMFs it was drawn from: columns
+    ``building, feed, day_type, hour, probability, use_probability``; empty otherwise.
+    """
+
+    buildings: tuple[BuildingData, ...]
+    prices: pd.DataFrame
+    weather: pd.DataFrame
+    meta: Mapping[str, str]
+    true_pmf: pd.DataFrame = field(default_factory=pd.DataFrame)
