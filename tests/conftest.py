@@ -1,0 +1,23 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+ROOT = Path(__file__).resolve().parent.parent
+
+settings.register_profile("ems", derandomize=True, deadline=None, print_blob=False)
+settings.load_profile("ems")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real measurements, or a skip that says why."""
+    folder = Path(os.environ.get("EMS_SHARED_DATA", ROOT.parent / "shared" / "data"))
+    if not (folder / "opsd_household").is_dir():
+        pytest.skip(f"no real data at {folder}; set EMS_SHARED_DATA to the folder that holds it")
+    return folder
