@@ -1,0 +1,216 @@
+"""Files from the network, whole and checked, or a clear reason why not.
+
+A file grows beside its target (``name.part``) and takes the target's name only when its length
+and, where the publisher gives one, its SHA-256 are right. A broken transfer goes on where it
+stopped, when the server can do that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from ems.errors import DataError, InvalidSpec
+
+OPSD_URL = (
+    "https://data.open-power-system-data.org/household_data/2020-04-15/"
+    "household_data_60min_singleindex.csv"
+)
+"""OPSD household data, hourly (DOI 10.25832/household_data/2020-04-15)."""
+
+OPSD_SHA256 = "15956440b27465686eae2abf5895cbc3dab80f934a891bcb2f4f944428e97d60"
+
+Progress = Callable[[int, int | None], None]
+"""Told the bytes written so far and the bytes there will be (None: the server does not say)."""
+
+_TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
+_CHUNK_BYTES = 1 << 16
+
+
+def silent(_done_bytes: int, _total_bytes: int | None) -> None:
+    """Tell nobody how a download goes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patience:
+    """How long a download waits and how often it tries.
+
+    ``timeout_s``: longest silence of the server [s]; ``first_wait_s``: pause after the first
+    failure [s], doubled each time up to ``longest_wait_s``, which also bounds what a server
+    may ask for with ``Retry-After``.
+    """
+
+    attempts: int = 5
+    timeout_s: float = 30.0
+    first_wait_s: float = 1.0
+    longest_wait_s: float = 60.0
+
+    def __post_init__(self) -> None:
+        if self.attempts < 1:
+            raise InvalidSpec(f"Patience: attempts = {self.attempts}, must be at least 1")
+        for name in ("timeout_s", "first_wait_s", "longest_wait_s"):
+            value = getattr(self, name)
+            if not value > 0:
+                raise InvalidSpec(f"Patience: {name} = {value}, must be above 0")
+
+    def wait_s(self, attempt: int, asked_s: float | None) -> float:
+        """Pause after failure number ``attempt`` (from 0) [s]; the server's wish counts first."""
+        own_s = self.first_wait_s * 2.0**attempt
+        return min(own_s if asked_s is None else max(asked_s, 0.0), self.longest_wait_s)
+
+
+class _TryAgain(Exception):
+    """One attempt failed in a way that the next may not; never leaves this module."""
+
+    def __init__(self, seen: str, asked_s: float | None = None) -> None:
+        super().__init__(seen)
+        self.asked_s = asked_s
+
+
+def fetch(
+    url: str,
+    target: Path,
+    *,
+    remedy: str,
+    params: Mapping[str, str] | None = None,
+    sha256: str | None = None,
+    progress: Progress = silent,
+    patience: Patience | None = None,
+) -> Path:
+    """Download ``url`` to ``target`` and return ``target``; a finished file is not asked for again.
+
+    With ``sha256`` a file already there is used only if it has that hash, and a half-downloaded
+    one from an earlier run is continued; without it, only within this call.
+
+    ``remedy`` ends every error message: what a person can do instead (one clause).
+
+    Raises ``DataError`` when the server refuses, keeps failing, sends another length than it
+    announced or another hash than ``sha256``, or when ``target`` cannot be written.
+    """
+    if target.is_file() and (sha256 is None or sha256_of(target) == sha256):
+        return target
+    part = target.with_name(target.name + ".part")
+    transfer = _Transfer(url, dict(params or {}), part, progress, patience or Patience(), remedy)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if sha256 is None:
+            part.unlink(missing_ok=True)
+        transfer.run(sha256)
+        part.replace(target)
+    except OSError as error:
+        raise DataError(f"download: cannot write {target}: {error.strerror or error}") from error
+    return target
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@dataclass(frozen=True)
+class _Transfer:
+    """One URL on its way into one ``.part`` file."""
+
+    url: str
+    params: Mapping[str, str]
+    part: Path
+    progress: Progress
+    patience: Patience
+    remedy: str
+
+    def run(self, sha256: str | None) -> None:
+        """Attempt until the part file is whole, or raise ``DataError``."""
+        seen = ""
+        for attempt in range(self.patience.attempts):
+            try:
+                self._attempt(sha256)
+            except _TryAgain as failure:
+                seen = str(failure)
+                if attempt + 1 < self.patience.attempts:
+                    time.sleep(self.patience.wait_s(attempt, failure.asked_s))
+            else:
+                return
+        raise self._refusal(f"{seen} ({self.patience.attempts} attempts)")
+
+    def _refusal(self, seen: str) -> DataError:
+        query = "&".join(f"{key}={value}" for key, value in self.params.items())
+        asked = f"{self.url}?{query}" if query else self.url
+        return DataError(f"download: {asked}: {seen}; check the network, or {self.remedy}")
+
+    def _attempt(self, sha256: str | None) -> None:
+        start = self.part.stat().st_size if self.part.exists() else 0
+        # identity: Content-Length then counts the bytes that are written.
+        headers = {"Accept-Encoding": "identity"}
+        if start:
+            headers["Range"] = f"bytes={start}-"
+        try:
+            with requests.get(
+                self.url,
+                params=self.params,
+                headers=headers,
+                stream=True,
+                timeout=self.patience.timeout_s,
+            ) as response:
+                self._check_status(response)
+                self._write(response, start if response.status_code == 206 else 0)
+        except requests.RequestException as error:
+            raise _TryAgain(_in_short(error)) from error
+        if sha256 is not None:
+            self._check_hash(sha256, resumed=start > 0)
+
+    def _check_status(self, response: Any) -> None:
+        status = response.status_code
+        if status in (200, 206):
+            return
+        if status == 416:  # the part is longer than the file: it is not of this file
+            self.part.unlink(missing_ok=True)
+            raise _TryAgain("HTTP 416: the half-downloaded file does not fit")
+        seen = f"HTTP {status} {response.reason or ''}".rstrip()
+        if status in _TRANSIENT_STATUS:
+            raise _TryAgain(seen, _seconds(response.headers.get("Retry-After")))
+        raise self._refusal(seen)
+
+    def _write(self, response: Any, start: int) -> None:
+        announced = response.headers.get("Content-Length")
+        total = None if announced is None else start + int(announced)
+        done = start
+        with self.part.open("ab" if start else "wb") as file:
+            for chunk in response.iter_content(_CHUNK_BYTES):
+                file.write(chunk)
+                done += len(chunk)
+                self.progress(done, total)
+        if total is not None and done != total:
+            raise _TryAgain(f"got {done} bytes of {total}")
+
+    def _check_hash(self, sha256: str, *, resumed: bool) -> None:
+        found = sha256_of(self.part)
+        if found == sha256:
+            return
+        self.part.unlink()
+        seen = f"SHA-256 is {found}, expected {sha256}"
+        if resumed:  # the first half may be of another file: once more from the start
+            raise _TryAgain(seen)
+        raise self._refusal(f"{seen}: the file is damaged or was changed by its publisher")
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """``Retry-After`` as seconds; the rare form with a date counts as not given."""
+    return float(retry_after) if retry_after is not None and retry_after.isdigit() else None
+
+
+def _in_short(error: Exception) -> str:
+    """What went wrong on the wire, without the addresses of Python objects."""
+    if isinstance(error, requests.Timeout):
+        return "the server fell silent"
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return "the transfer broke off"
+    if isinstance(error, requests.ConnectionError):
+        return "no connection"
+    return type(error).__name__

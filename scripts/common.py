@@ -1,0 +1,127 @@
+"""What the scripts share: how they fail, what they print on, where things are by default.
+
+Kept light: ``--help`` of every script passes through here, so nothing heavier than the error
+tree is imported at the top.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+ROOT = Path(__file__).resolve().parent.parent
+if str(ROOT) not in sys.path:  # scripts run from any folder, installed or not
+    sys.path.insert(0, str(ROOT))
+
+from ems.errors import EmsError  # noqa: E402 - needs the path above
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+DEFAULT_DB = ROOT / "ems_data.duckdb"
+DEFAULT_CACHE = Path.home() / ".cache" / "ems"
+
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+"""128 + SIGINT, as shells report it."""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose mistakes take one line, as every other error of the scripts."""
+
+    def __init__(self, description: str, epilog: str = "") -> None:
+        super().__init__(
+            description=description,
+            epilog=epilog,
+            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+            allow_abbrev=False,
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong in one line and leave with exit code 2."""
+        self.exit(EXIT_BAD_INPUT, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def run(main: Callable[[], None]) -> NoReturn:
+    """Call ``main`` and leave: 0, 2 after one line for what a person can mend, 130 on Ctrl-C.
+
+    Anything else is a bug and keeps its traceback.
+    """
+    try:
+        main()
+    except EmsError as error:
+        _say(str(error))
+        sys.exit(EXIT_BAD_INPUT)
+    except KeyboardInterrupt:
+        _say("interrupted; what was finished is kept")
+        sys.exit(EXIT_INTERRUPTED)
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    sys.exit(0)
+
+
+def _say(message: str) -> None:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+
+
+def console() -> Console:
+    """Where the scripts print; as wide as the terminal, and wide enough for tables in a file."""
+    from rich.console import Console
+
+    out = Console(highlight=False)
+    return out if out.is_terminal else Console(highlight=False, width=160)
+
+
+def progress_bar(out: Console, unit: str) -> Progress:
+    """A bar with a description, the count in ``unit`` ("days", "bytes"), and the time left."""
+    from rich import progress
+
+    count = (
+        progress.DownloadColumn()
+        if unit == "bytes"
+        else progress.TextColumn("{task.completed:.0f}/{task.total:.0f} " + unit)
+    )
+    return progress.Progress(
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        count,
+        progress.TimeRemainingColumn(),
+        console=out,
+    )
+
+
+def positive_int(text: str) -> int:
+    """An argument that counts something: 1, 2, 3, …"""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' must be a whole number of at least 1")
+    return value
+
+
+def whole_number(text: str) -> int:
+    """An argument such as a seed: 0, 1, 2, …"""
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"'{text}' must be a whole number of at least 0")
+    return int(text)
+
+
+def existing_file(text: str) -> Path:
+    """An argument that names a file to read."""
+    path = Path(text).expanduser()
+    if not path.is_file():
+        raise argparse.ArgumentTypeError(f"no file at '{text}'; check the path")
+    return path
+
+
+def path(text: str) -> Path:
+    """An argument that names a file or folder that may not exist yet."""
+    return Path(text).expanduser()
