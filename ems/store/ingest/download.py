@@ -178,7 +178,8 @@ class _Transfer:
         raise self._refusal(seen)
 
     def _write(self, response: Any, start: int) -> None:
-        announced = response.headers.get("Content-Length")
+        packed = "Content-Encoding" in response.headers  # its length is not that of the file
+        announced = None if packed else response.headers.get("Content-Length")
         total = None if announced is None else start + int(announced)
         done = start
         with self.part.open("ab" if start else "wb") as file:
