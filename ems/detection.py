@@ -6,7 +6,8 @@ Every threshold follows from the series itself by one rule for all appliances:
 - the *working level* [kW] is the mean hourly power at which half of the energy above standby was
   used (the energy-weighted median), so that thousands of idle hours do not count;
 - a step *works* when it lies above standby by a small share of the working level, and by more
-  than the spread of standby itself.
+  than the spread of standby itself; for the step in which a programme begins or ends a smaller
+  share is enough.
 
 Consecutive working steps are a run; a run is a cycle when it is complete, large enough and no
 longer than one programme can be. What is not in a cycle stays with the rest of the feed: cycles
@@ -46,8 +47,20 @@ CYCLE_PAUSE_H = 0.5
 SESSION_PAUSE_H = 1.0
 """Longest pause inside one charging session."""
 
+EDGE_WORKING_SHARE = 0.004
+"""The same for the step in which a programme begins or ends, for it filled only a part of it."""
+
+JOINT_SHARE = 1.5
+"""More than this many median energies in a long run are looked at as two programmes."""
+
+N_KNOWN_RUNS = 100
+"""How many single runs, evenly spread over the history, show what one programme looks like."""
+
 CYCLE_WORKING_SHARE = 0.03
+"""Share of the working level above which a step belongs to a programme (15–20 W on real meters)."""
+
 SESSION_WORKING_SHARE = 0.01
+"""The same for charging, lower: whatever the car drew has to be in a session."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,8 +96,8 @@ class CycleSummary:
     ``median_length_h`` of a cycle; ``profile_kwh``: mean energy of a cycle's steps, aligned at the
     start, as long as 90 % of the cycles are. ``explained_share``: energy in cycles over all
     metered energy. ``n_too_weak``, ``n_too_long``, ``n_incomplete``: runs that are no cycles,
-    because nothing heats or spins in them, they last longer than a programme can, or touch an unknown
-    step; ``too_long_share`` is the share of the metered energy in the too long ones.
+    because nothing heats or spins in them, they last longer than a programme can, or they touch
+    an unknown step; ``too_long_share`` is the share of the metered energy in the too long ones.
     """
 
     n_cycles: int
@@ -165,7 +178,7 @@ def detect_sessions(energy_kwh: Floats, step_h: float) -> tuple[Session, ...]:
     _check(energy_kwh, step_h)
     above_kwh = _above_standby(energy_kwh)
     working = _working(energy_kwh, step_h, SESSION_WORKING_SHARE)
-    sessions = _bridge(_runs(working), np.isnan(energy_kwh), step_h, SESSION_PAUSE_H)
+    sessions = _bridge(_runs(working), np.isnan(energy_kwh), _pause_steps(SESSION_PAUSE_H, step_h))
     return tuple(
         Session(start=int(start), end=int(end), energy_kwh=float(energy))
         for start, end, energy in zip(
@@ -213,13 +226,12 @@ def summarise_cycles(
     n, cycle_kwh = len(runs.cycles.starts), runs.cycles.energy_kwh(above_kwh)
     days = float(np.isfinite(energy_kwh).sum()) * step_h / 24.0
     total_kwh = float(np.nansum(energy_kwh))
-    longest = int(np.quantile(runs.cycles.steps, 0.9, method="higher")) if n else 0
     return CycleSummary(
         n_cycles=n,
         cycles_per_day=n / days if days else 0.0,
         median_energy_kwh=float(np.median(cycle_kwh)) if n else float("nan"),
         median_length_h=float(np.median(runs.cycles.steps)) * step_h if n else float("nan"),
-        profile_kwh=tuple(_mean_profile(above_kwh, runs.cycles, longest).tolist()),
+        profile_kwh=_mean_profile(above_kwh, runs.cycles),
         standby_kw=_standby_kwh(energy_kwh) / step_h,
         explained_share=float(cycle_kwh.sum()) / total_kwh if total_kwh else 0.0,
         n_too_weak=len(runs.too_weak.starts),
@@ -282,32 +294,48 @@ def _runs(working: Bools) -> _Runs:
     return _Runs(starts=np.flatnonzero(edges == 1), ends=np.flatnonzero(edges == -1))
 
 
-def _bridge(runs: _Runs, unknown: Bools, step_h: float, pause_h: float) -> _Runs:
-    """Join neighbours whose pause is known and no longer than ``pause_h``."""
+def _pause_steps(pause_h: float, step_h: float) -> int:
+    return int(pause_h / step_h + 1e-9)
+
+
+def _bridge(runs: _Runs, unknown: Bools, pause_steps: int) -> _Runs:
+    """Join neighbours whose pause is known and no longer than ``pause_steps``."""
     if not runs.starts.size:
         return runs
     n_unknown = np.concatenate([[0], np.cumsum(unknown)])
     pause = runs.starts[1:] - runs.ends[:-1]
     known = n_unknown[runs.starts[1:]] == n_unknown[runs.ends[:-1]]
-    apart = ~(known & (pause * step_h <= pause_h + 1e-9))
+    apart = ~(known & (pause <= pause_steps))
     return _Runs(
         starts=runs.starts[np.concatenate([[True], apart])],
         ends=runs.ends[np.concatenate([apart, [True]])],
     )
 
 
+def _grow(runs: _Runs, faint: Bools) -> _Runs:
+    """Add the faint step before and after each run; one between two runs goes to the earlier."""
+    beyond = np.concatenate([[False], faint, [False]])
+    ends = runs.ends + beyond[runs.ends + 1]
+    taken = np.concatenate([[-1], ends[:-1]]) if ends.size else ends
+    starts = runs.starts - (beyond[runs.starts] & (runs.starts > taken))
+    return _Runs(starts=starts, ends=ends)
+
+
 def _sort_runs(
     energy_kwh: Floats, step_h: float, min_hour_kwh: float, max_cycle_h: float
 ) -> _Sorted:
     above_kwh, unknown = _above_standby(energy_kwh), np.isnan(energy_kwh)
-    runs = _runs(_working(energy_kwh, step_h, CYCLE_WORKING_SHARE))
-    runs = _bridge(runs, unknown, step_h, CYCLE_PAUSE_H)
+    working = _working(energy_kwh, step_h, CYCLE_WORKING_SHARE)
+    pause_steps = _pause_steps(CYCLE_PAUSE_H, step_h)
+    runs = _bridge(_runs(working), unknown, pause_steps)
+    runs = _grow(runs, _working(energy_kwh, step_h, EDGE_WORKING_SHARE))
+    working[runs.starts] = working[runs.ends - 1] = True
     blind = np.concatenate([[True], unknown, [True]])  # beyond the ends nothing is known
     incomplete = blind[runs.starts] | blind[runs.ends + 1]
     whole = runs.where(~incomplete)
     weak = _strongest_hour_kwh(whole, above_kwh, step_h) < min_hour_kwh
-    parted = _part(whole.where(~weak), above_kwh, min_hour_kwh)
-    long = parted.steps * step_h > max_cycle_h + 1e-9
+    parted = _part(whole.where(~weak), working, above_kwh, pause_steps, min_hour_kwh)
+    long = (parted.steps - 1) * step_h > max_cycle_h + 1e-9  # it began within the first step
     return _Sorted(
         cycles=parted.where(~long),
         too_weak=whole.where(weak),
@@ -317,7 +345,7 @@ def _sort_runs(
 
 
 def _strongest_hour_kwh(runs: _Runs, above_kwh: Floats, step_h: float) -> Floats:
-    """Largest energy within one hour of each run [kWh]; pauses have none of another run's."""
+    """Largest energy within an hour that ends in the run, for each run [kWh]."""
     if not runs.starts.size:
         return np.zeros(0)
     per_hour = max(round(1.0 / step_h), 1)
@@ -326,44 +354,60 @@ def _strongest_hour_kwh(runs: _Runs, above_kwh: Floats, step_h: float) -> Floats
     return np.asarray(np.maximum.reduceat(np.append(hour_kwh, 0.0), bounds)[::2])
 
 
-def _mean_profile(above_kwh: Floats, runs: _Runs, n_steps: int) -> Floats:
-    """Mean energy of the first ``n_steps`` of the runs, zero after a run's end [kWh]."""
+def _mean_profile(above_kwh: Floats, cycles: _Runs) -> tuple[float, ...]:
+    if not cycles.starts.size:
+        return ()
+    longest = int(np.quantile(cycles.steps, 0.9, method="higher"))
+    return tuple(_aligned(above_kwh, cycles, longest).mean(axis=0).tolist())
+
+
+def _aligned(above_kwh: Floats, runs: _Runs, n_steps: int) -> Floats:
+    """The first ``n_steps`` of each run, zero after its end [kWh], shape ``(n_runs, n_steps)``."""
     at = runs.starts[:, None] + np.arange(n_steps)
     inside = at < runs.ends[:, None]
-    energy = np.where(inside, above_kwh[np.minimum(at, above_kwh.size - 1)], 0.0)
-    return energy.mean(axis=0) if runs.starts.size else np.zeros(n_steps)
+    return np.where(inside, above_kwh[np.minimum(at, above_kwh.size - 1)], 0.0)
 
 
-def _part(runs: _Runs, above_kwh: Floats, min_hour_kwh: float) -> _Runs:
-    """Part runs that hold two programmes or more, back to back.
+def _part(
+    runs: _Runs, working: Bools, above_kwh: Floats, pause_steps: int, min_hour_kwh: float
+) -> _Runs:
+    """Part runs that hold two programmes or more, back to back or after a short pause.
 
     A run is a candidate when it is longer than three quarters of the runs and holds more than
-    1.5 times their median energy. It is cut where both sides look most like the mean profile of
-    the runs that are no candidates, and the right side is looked at again.
+    1.5 times their median energy. It is cut where both sides look most like a run that is no
+    candidate, and the right side is looked at again.
     """
     if not runs.starts.size:
         return runs
-    usual = int(np.quantile(runs.steps, 0.75, method="higher"))
+    usual = int(np.quantile(runs.steps, 0.75, method="lower"))
     energy = runs.energy_kwh(above_kwh)
-    typical_kwh = float(np.median(energy))
-    joint = (runs.steps > usual) & (energy > 1.5 * typical_kwh)
-    profile = _mean_profile(above_kwh, runs.where(~joint), usual)
+    joint_kwh = JOINT_SHARE * float(np.median(energy))
+    joint = (runs.steps > usual) & (energy > joint_kwh)
+    single = _aligned(above_kwh, runs.where(~joint), usual + pause_steps)
+    known = single[:: -(-len(single) // N_KNOWN_RUNS)]
     bounds: list[tuple[int, int]] = []
     for start, end, is_joint in zip(runs.starts, runs.ends, joint, strict=True):
-        run = above_kwh[start:end]
-        cuts = _cuts(run, profile, typical_kwh, min_hour_kwh) if is_joint else []
+        run, works = above_kwh[start:end], working[start:end]
+        cuts = _cuts(run, works, known, usual, joint_kwh, min_hour_kwh) if is_joint else []
         edges = [0, *cuts, end - start]
-        bounds.extend((start + a, start + b) for a, b in pairwise(edges))
+        bounds.extend((start + a, start + a + _last_work(works[a:b])) for a, b in pairwise(edges))
     starts, ends = np.array(bounds, dtype=np.int64).T
     return _Runs(starts=starts, ends=ends)
 
 
-def _cuts(run: Floats, profile: Floats, typical_kwh: float, min_hour_kwh: float) -> list[int]:
-    """Offsets at which a run is cut into programmes, in order."""
+def _last_work(works: Bools) -> int:
+    """One past the last working step: a pause before the next programme is in neither."""
+    return int(np.flatnonzero(works)[-1]) + 1
+
+
+def _cuts(
+    run: Floats, works: Bools, known: Floats, usual: int, joint_kwh: float, min_hour_kwh: float
+) -> list[int]:
+    """Offsets of working steps at which a run is cut into programmes, in order."""
     cuts: list[int] = []
     first = 0
-    while run.size - first > profile.size and run[first:].sum() > 1.5 * typical_kwh:
-        cut = _best_cut(run[first:], profile, min_hour_kwh)
+    while run.size - first > usual and run[first:].sum() > joint_kwh:
+        cut = _best_cut(run[first:], works[first:], known, min_hour_kwh)
         if cut is None:
             break
         first += cut
@@ -371,18 +415,19 @@ def _cuts(run: Floats, profile: Floats, typical_kwh: float, min_hour_kwh: float)
     return cuts
 
 
-def _best_cut(run: Floats, profile: Floats, min_hour_kwh: float) -> int | None:
-    """The offset with the least squared distance of both sides to the profile."""
+def _best_cut(run: Floats, works: Bools, known: Floats, min_hour_kwh: float) -> int | None:
+    """The offset with the least squared distance of both sides to their nearest known runs."""
     total = np.cumsum(run)
+    longest = known.shape[1]
     misfit = {
-        cut: _misfit(run[:cut], profile) + _misfit(run[cut : cut + profile.size], profile)
-        for cut in range(1, min(profile.size, run.size - 1) + 1)
-        if min(total[cut - 1], total[-1] - total[cut - 1]) >= min_hour_kwh
+        cut: _misfit(run[:cut], known) + _misfit(run[cut : cut + longest], known)
+        for cut in range(1, min(longest, run.size - 1) + 1)
+        if works[cut] and min(total[cut - 1], total[-1] - total[cut - 1]) >= min_hour_kwh
     }
     return min(misfit, key=misfit.__getitem__) if misfit else None
 
 
-def _misfit(part: Floats, profile: Floats) -> float:
-    padded = np.zeros(profile.size)
+def _misfit(part: Floats, known: Floats) -> float:
+    padded = np.zeros(known.shape[1])
     padded[: part.size] = part
-    return float(np.sum((padded - profile) ** 2))
+    return float(np.min(np.sum((known - padded) ** 2, axis=1)))
