@@ -1,0 +1,235 @@
+"""The synthetic twin put together: buildings, prices, weather and the truth behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ems.errors import InvalidSpec
+from ems.history import Category, Feed, Floats, Instants, LoadRule, Role
+from ems.twin.catalogue import CATALOGUE
+from ems.twin.clock import QUARTERS_PER_HOUR, TIMEZONE, Clock, clock, quarter_hours, to_step
+from ems.twin.devices import Habit, Starts, cycles, ev_sessions, fixed_kwh, heat_pump_kwh
+from ems.twin.prices import day_ahead_prices
+from ems.twin.sky import Sky, make_sky, pv_kwh
+from ems.twin.specs import BuildingSpec
+from ems.twin.streams import stream
+
+GENERATOR_VERSION = "1"
+FIRST_UTC = np.datetime64("2014-12-01T00:00:00", "s")
+END_UTC = np.datetime64("2019-01-01T00:00:00", "s")
+STEP_MINUTES = (15, 60)
+SITE = "Konstanz"
+DAY_TYPES = ("working_day", "weekend_or_holiday")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TwinBuilding:
+    """One building of the twin: its feeds' energy per step [kWh], shape ``(n,)``."""
+
+    name: str
+    kind: str
+    timezone: str
+    step_h: float
+    ts_utc: Instants
+    feeds: tuple[Feed, ...]
+    energy_kwh: Mapping[str, Floats]
+    load_rule: LoadRule
+
+
+@dataclass(frozen=True, kw_only=True)
+class Twin:
+    """A generated portfolio and the truth behind it.
+
+    ``prices``: ``zone, ts_utc, step_h, eur_per_mwh``, hourly. ``weather``: ``site, ts_utc,
+    temperature_c, ghi_w_per_m2, dni_w_per_m2, dhi_w_per_m2``, means of each step.
+    ``true_pmf``: ``building, feed, day_type, hour, probability, use_probability``.
+    ``true_starts``: ``building, feed, ts_utc, energy_kwh, n_steps``: quarter hour of each start,
+    energy of the run without standby, number of steps of the twin's grid that it touches.
+    """
+
+    seed: int
+    step_minutes: int
+    buildings: tuple[TwinBuilding, ...]
+    prices: pd.DataFrame
+    weather: pd.DataFrame
+    true_pmf: pd.DataFrame
+    true_starts: pd.DataFrame
+
+
+def generate(
+    seed: int, step_minutes: int = 60, catalogue: tuple[BuildingSpec, ...] = CATALOGUE
+) -> Twin:
+    """Everything from one seed, drawn in quarter hours and summed to the step asked for.
+
+    The same seed gives the same bits; hourly values are the sums of the quarter-hourly ones.
+    Raises ``InvalidSpec`` for another step than 15 or 60 minutes, or a negative seed.
+    """
+    if step_minutes not in STEP_MINUTES:
+        raise InvalidSpec(f"twin: step_minutes = {step_minutes}, allowed are 15 and 60")
+    if seed < 0:
+        raise InvalidSpec(f"twin: seed = {seed} is below 0; give a whole number from 0 on")
+    ts_utc = quarter_hours(FIRST_UTC, END_UTC)
+    sky = make_sky(seed, ts_utc)
+    made = [_building(seed, spec, sky, step_minutes) for spec in catalogue]
+    return Twin(
+        seed=seed,
+        step_minutes=step_minutes,
+        buildings=tuple(building for building, _, _ in made),
+        prices=day_ahead_prices(seed, clock(ts_utc), sky),
+        weather=_weather(sky, step_minutes // 15),
+        true_pmf=pd.concat([truth for _, truth, _ in made], ignore_index=True),
+        true_starts=pd.concat([starts for _, _, starts in made], ignore_index=True),
+    )
+
+
+def _building(
+    seed: int, spec: BuildingSpec, sky: Sky, step_minutes: int
+) -> tuple[TwinBuilding, pd.DataFrame, pd.DataFrame]:
+    """One building with its true PMFs and starts."""
+    start_utc = np.datetime64(spec.start_utc, "s")
+    end_utc = np.datetime64(spec.last_utc, "s") + np.timedelta64(1, "h")
+    ts_utc = quarter_hours(start_utc, end_utc)
+    first = int((start_utc - FIRST_UTC) / np.timedelta64(900, "s"))
+    calendar, local_sky = clock(ts_utc), sky.part(first, len(ts_utc))
+    devices, truths, starts = _devices(seed, spec, calendar, local_sky.temperature_c)
+    generation = {pv.name: pv_kwh(pv, local_sky) for pv in spec.pv}
+    base = fixed_kwh(
+        spec.base, calendar, local_sky.temperature_c, stream(seed, spec.name, spec.base.name)
+    )
+    grid = _grid(spec, devices, generation, base)
+    quarters = step_minutes // 15
+    energy_kwh = {
+        name: to_step(values, quarters) for name, values in (devices | generation | grid).items()
+    }
+    building = TwinBuilding(
+        name=spec.name,
+        kind=spec.kind,
+        timezone=TIMEZONE,
+        step_h=step_minutes / 60,
+        ts_utc=ts_utc[::quarters],
+        feeds=_feeds(spec),
+        energy_kwh=energy_kwh,
+        load_rule=spec.load_rule,
+    )
+    return (
+        building,
+        _true_pmf(spec.name, truths),
+        _true_starts(spec.name, calendar, starts, quarters),
+    )
+
+
+def _devices(
+    seed: int, spec: BuildingSpec, calendar: Clock, temperature_c: Floats
+) -> tuple[dict[str, Floats], dict[str, Habit], dict[str, Starts]]:
+    """Sub-meters [kWh per quarter hour] in the order of the specification."""
+    energy: dict[str, Floats] = {}
+    habits: dict[str, Habit] = {}
+    starts: dict[str, Starts] = {}
+    for appliance in spec.cycles:
+        name, rng = appliance.name, stream(seed, spec.name, appliance.name)
+        energy[name], starts[name], habits[name] = cycles(appliance, calendar, rng)
+    for car in spec.evs:
+        name, rng = car.name, stream(seed, spec.name, car.name)
+        energy[name], starts[name], habits[name] = ev_sessions(car, calendar, rng)
+    for pump in spec.heat_pumps:
+        rng = stream(seed, spec.name, pump.name)
+        energy[pump.name] = heat_pump_kwh(pump, calendar, temperature_c, rng)
+    for load in spec.fixed:
+        rng = stream(seed, spec.name, load.name)
+        energy[load.name] = fixed_kwh(load, calendar, temperature_c, rng)
+    return energy, habits, starts
+
+
+def _grid(
+    spec: BuildingSpec,
+    devices: Mapping[str, Floats],
+    generation: Mapping[str, Floats],
+    base: Floats,
+) -> dict[str, Floats]:
+    """The meters at the grid: import − export = load − PV in each quarter hour [kWh].
+
+    Under ``import+submetered`` the heat pump and the PV have meters of their own, so that
+    import is the rest of the load.
+    """
+    apart = (
+        {pump.name for pump in spec.heat_pumps} if spec.load_rule == "import+submetered" else set()
+    )
+    load = base + sum(kwh for name, kwh in devices.items() if name not in apart)
+    if spec.load_rule != "import+pv-export":
+        return {"grid_import": load}
+    pv = np.sum(list(generation.values()), axis=0)
+    load = load + np.clip(pv - load, 0.0, spec.surplus_heater_kw / QUARTERS_PER_HOUR)
+    grid = {"grid_import": np.clip(load - pv, 0.0, None)}
+    if spec.has_export_meter:
+        return grid | {"grid_export": np.clip(pv - load, 0.0, None)}
+    if np.any(pv > load):
+        raise InvalidSpec(
+            f"{spec.name}: PV exceeds the load in {int(np.sum(pv > load))} quarter hours but "
+            "has_export_meter is false; give it one or more base load"
+        )
+    return grid
+
+
+def _feeds(spec: BuildingSpec) -> tuple[Feed, ...]:
+    """The meters in the order grid, PV, loads."""
+    grid: list[tuple[str, Role]] = [("grid_import", "import")]
+    if spec.has_export_meter:
+        grid.append(("grid_export", "export"))
+    loads: list[tuple[str, Category]] = [(cycle.name, "discrete_phase") for cycle in spec.cycles]
+    loads += [(car.name, "ev") for car in spec.evs]
+    loads += [(pump.name, "partial_usage") for pump in spec.heat_pumps]
+    loads += [(load.name, "fixed") for load in spec.fixed]
+    return (
+        *(Feed(name=name, role=role, category="grid") for name, role in grid),
+        *(Feed(name=pv.name, role="pv", category="pv") for pv in spec.pv),
+        *(Feed(name=name, role="load", category=category) for name, category in loads),
+    )
+
+
+def _true_pmf(building: str, habits: Mapping[str, Habit]) -> pd.DataFrame:
+    """A row for each feed, day type and local hour."""
+    return pd.DataFrame(
+        [
+            (building, feed, day_type, hour, float(probability), use)
+            for feed, habit in habits.items()
+            for day_type, use, hours in zip(
+                DAY_TYPES, habit.use_probability, habit.hours, strict=True
+            )
+            for hour, probability in enumerate(hours)
+        ],
+        columns=["building", "feed", "day_type", "hour", "probability", "use_probability"],
+    )
+
+
+def _true_starts(
+    building: str, calendar: Clock, starts: Mapping[str, Starts], quarters: int
+) -> pd.DataFrame:
+    """A row for each start, in order of feed and time."""
+    parts = [
+        pd.DataFrame(
+            {
+                "building": building,
+                "feed": feed,
+                "ts_utc": calendar.ts_utc[each.step],
+                "energy_kwh": each.energy_kwh,
+                "n_steps": (each.step + each.n_quarters - 1) // quarters
+                - each.step // quarters
+                + 1,
+            }
+        )
+        for feed, each in starts.items()
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _weather(sky: Sky, quarters: int) -> pd.DataFrame:
+    """Means of each step."""
+    means = {
+        name: np.round(getattr(sky, name).reshape(-1, quarters).mean(axis=1), 2)
+        for name in ("temperature_c", "ghi_w_per_m2", "dni_w_per_m2", "dhi_w_per_m2")
+    }
+    return pd.DataFrame({"site": SITE, "ts_utc": sky.ts_utc[::quarters]} | means)
