@@ -26,16 +26,26 @@ Category = Literal["grid", "pv", "ev", "discrete_phase", "partial_usage", "fixed
 """What the planner may do with a feed; ``fixed`` sub-meters stay part of the base load."""
 
 LoadRule = Literal["import+pv-export", "import", "import+submetered"]
-"""How the building's load follows from its meters (see ``docs/data.md``)."""
+"""How the building's load follows from its meters (see ``docs/data.md``).
+
+``import+pv-export``: generation behind the import meter serves the load first.
+``import``: nothing is generated behind the import meter.
+``import+submetered``: import plus the loads that are not ``behind_import``.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Feed:
-    """One meter of a building: its name, what it measures and how it may be planned."""
+    """One meter of a building: its name, what it measures and how it may be planned.
+
+    ``behind_import``: whether the building's import meter sees this feed. False for a circuit
+    with a meter of its own (a heat pump on its own tariff, PV that feeds in everything).
+    """
 
     name: str
     role: Role
     category: Category
+    behind_import: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ems.history import Feed, Floats, Instants, LoadRule
 
@@ -15,6 +17,8 @@ class BuildingData:
     """One building's raw meters on a regular UTC grid, before any quality rule.
 
     ``energy_kwh``: for each feed the energy of each step [kWh], shape ``(n,)``, NaN in a gap.
+    ``filled``: for each feed where the source says that it interpolated, shape ``(n,)``; a feed
+    that is not named was never filled.
     """
 
     building: str
@@ -25,6 +29,7 @@ class BuildingData:
     feeds: tuple[Feed, ...]
     energy_kwh: Mapping[str, Floats]
     load_rule: LoadRule
+    filled: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,187 @@
+"""Build the measurements database from a dataset: beside the old one, then renamed into place."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pandas as pd
+
+from ems.errors import DataError
+from ems.store.connection import SCHEMA_VERSION, is_locked, schema_sql
+from ems.store.ingest.dataset import BuildingData, Dataset
+from ems.store.quality import QUALITIES, Finding, Judgement, judge
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildReport:
+    """What was built: the file, how much it holds and what the quality rules found."""
+
+    path: Path
+    synthetic: bool
+    n_readings: int
+    findings: tuple[Finding, ...]
+
+
+def build_database(dataset: Dataset, target: Path) -> BuildReport:
+    """Write a new database and put it in the place of ``target`` in one step.
+
+    A crash leaves the old database as it was. Raises :class:`DataError` when the place cannot
+    be written or another build is under way.
+    """
+    beside = target.with_name(f".{target.name}.tmp")
+    con = _open_beside(beside)
+    try:
+        report = _fill(con, dataset, target)
+        con.close()
+        beside.replace(target)
+    except duckdb.IOException as error:
+        raise DataError(f"{target}: cannot be written ({str(error).splitlines()[0]})") from error
+    finally:
+        con.close()
+        _remove(beside)
+    return report
+
+
+def _open_beside(beside: Path) -> duckdb.DuckDBPyConnection:
+    """A new database file; what an interrupted build left there is removed first."""
+    try:
+        beside.parent.mkdir(parents=True, exist_ok=True)
+        if beside.exists():
+            _require_unlocked(beside)
+            _remove(beside)
+        return duckdb.connect(str(beside))
+    except (duckdb.IOException, OSError) as error:
+        raise DataError(f"{beside}: cannot be written ({error}); check permissions") from error
+
+
+def _require_unlocked(beside: Path) -> None:
+    """Raise when another build holds the file."""
+    try:
+        duckdb.connect(str(beside)).close()
+    except duckdb.Error as error:
+        if is_locked(error):
+            raise DataError(f"{beside}: another build is under way; wait for it to end") from error
+
+
+def _remove(beside: Path) -> None:
+    for path in (beside, beside.with_name(f"{beside.name}.wal")):
+        path.unlink(missing_ok=True)
+
+
+def _fill(con: duckdb.DuckDBPyConnection, dataset: Dataset, target: Path) -> BuildReport:
+    """All tables in one transaction; ``data_hash`` is written last, as the mark of completeness."""
+    con.execute(schema_sql("data.sql"))
+    con.execute("BEGIN")
+    digest = hashlib.sha256()
+    findings: list[Finding] = []
+    n_readings = 0
+    for data in dataset.buildings:
+        judgement = judge(data)
+        findings += judgement.findings
+        _write_building(con, data)
+        n_readings += _write_readings(con, data, judgement)
+        for feed in data.feeds:
+            digest.update(f"{data.building}/{feed}".encode())
+            digest.update(np.ascontiguousarray(data.energy_kwh[feed.name]).tobytes())
+    _write_findings(con, findings)
+    _write_tables(con, dataset)
+    digest.update(pd.util.hash_pandas_object(dataset.prices, index=False).to_numpy().tobytes())
+    meta = {**dataset.meta, "schema_version": SCHEMA_VERSION, "data_hash": digest.hexdigest()}
+    con.executemany("INSERT INTO meta VALUES (?, ?)", list(meta.items()))
+    con.execute("COMMIT")
+    return BuildReport(
+        path=target,
+        synthetic=dataset.meta["synthetic"] == "true",
+        n_readings=n_readings,
+        findings=tuple(findings),
+    )
+
+
+def _write_building(con: duckdb.DuckDBPyConnection, data: BuildingData) -> None:
+    con.execute(
+        "INSERT INTO building VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [
+            data.building,
+            data.kind,
+            data.timezone,
+            data.step_h,
+            *_times(data.ts_utc[0]),
+            len(data.ts_utc),
+            data.load_rule,
+        ],
+    )
+    con.executemany(
+        "INSERT INTO feed VALUES (?, ?, ?, ?, ?, ?)",
+        [
+            (data.building, feed.name, position, feed.role, feed.category, feed.behind_import)
+            for position, feed in enumerate(data.feeds)
+        ],
+    )
+
+
+def _write_readings(
+    con: duckdb.DuckDBPyConnection, data: BuildingData, judgement: Judgement
+) -> int:
+    """One row a feed and step, feeds one after the other; the number of rows."""
+    names = [feed.name for feed in data.feeds]
+    n_steps = len(data.ts_utc)
+    positions = np.repeat(np.arange(len(names)), n_steps)
+    codes = np.concatenate([judgement.codes[name] for name in names])
+    rows = pd.DataFrame(
+        {
+            "feed": pd.Categorical.from_codes(positions, pd.Index(names)),
+            "ts_utc": np.tile(data.ts_utc, len(names)),
+            "energy_kwh": np.concatenate([data.energy_kwh[name] for name in names]),
+            "quality": pd.Categorical.from_codes(codes, pd.Index(QUALITIES)),
+        }
+    )
+    con.register("rows", rows)
+    con.execute(
+        "INSERT INTO reading SELECT ?, feed, ts_utc, "
+        "CASE WHEN isnan(energy_kwh) THEN NULL ELSE energy_kwh END, quality FROM rows",
+        [data.building],
+    )
+    con.unregister("rows")
+    return len(rows)
+
+
+def _write_findings(con: duckdb.DuckDBPyConnection, findings: list[Finding]) -> None:
+    if findings:
+        con.executemany(
+            "INSERT INTO finding VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [
+                (
+                    f.building,
+                    f.feed,
+                    f.rule,
+                    f.steps,
+                    f.days,
+                    *_times(f.first_ts_utc, f.last_ts_utc),
+                )
+                for f in findings
+            ],
+        )
+
+
+def _times(*instants: np.datetime64) -> tuple[datetime, ...]:
+    """Instants as DuckDB takes them."""
+    return tuple(instant.astype("datetime64[s]").item() for instant in instants)
+
+
+def _write_tables(con: duckdb.DuckDBPyConnection, dataset: Dataset) -> None:
+    """Prices, weather in long form, and the twin's true PMFs."""
+    frames = {"price": dataset.prices, "true_pmf": dataset.true_pmf}
+    if len(dataset.weather):
+        frames["weather"] = dataset.weather.melt(
+            id_vars=["site", "ts_utc"], var_name="quantity", value_name="value"
+        )
+    for table, frame in frames.items():
+        if len(frame):
+            con.register("rows", frame)
+            con.execute(f"INSERT INTO {table} BY NAME SELECT * FROM rows")
+            con.unregister("rows")

@@ -1,0 +1,127 @@
+"""Open the two databases: measurements read-only, results in short read-write transactions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+
+import duckdb
+
+from ems.errors import DataError
+
+SCHEMA_VERSION = "1"
+"""Version of ``schema/data.sql``; a database of another version must be built again."""
+
+RESULTS_SCHEMA_VERSION = "1"
+"""Version of ``schema/results.sql``."""
+
+REBUILD = "build it with: python scripts/build_duckdb.py"
+
+
+def schema_sql(name: str) -> str:
+    """The text of one file of ``ems/store/schema``."""
+    return files("ems.store").joinpath("schema", name).read_text(encoding="utf-8")
+
+
+def get_con(path: str | Path) -> duckdb.DuckDBPyConnection:
+    """Open the measurements database read-only.
+
+    Raises :class:`DataError` when it is missing, damaged, half-written or of another schema.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"{path}: there is no database here; {REBUILD}")
+    try:
+        con = duckdb.connect(str(path), read_only=True)
+    except duckdb.Error as error:
+        raise DataError(f"{path}: cannot be opened ({_first_line(error)}); {REBUILD}") from error
+    try:
+        _require_schema(con, path)
+    except DataError:
+        con.close()
+        raise
+    return con
+
+
+def _require_schema(con: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Raise unless ``meta`` says this is a complete database of the current schema."""
+    try:
+        meta = read_meta(con)
+    except duckdb.Error as error:
+        raise DataError(
+            f"{path}: not a database of ems ({_first_line(error)}); {REBUILD}"
+        ) from error
+    version = meta.get("schema_version", "none")
+    if version != SCHEMA_VERSION:
+        raise DataError(
+            f"{path}: schema version is {version}, expected {SCHEMA_VERSION}; {REBUILD}"
+        )
+    if "data_hash" not in meta:
+        raise DataError(f"{path}: was only half written (meta has no data_hash); {REBUILD}")
+
+
+def read_meta(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """The table ``meta``: source, licence, synthetic, hashes, schema version."""
+    return dict(con.execute("SELECT key, value FROM meta").fetchall())
+
+
+@contextmanager
+def results_transaction(path: str | Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """One short transaction on the results database, made on first use.
+
+    Everything inside is written or nothing is. Raises :class:`DataError` when the database is
+    locked by another process, read-only, damaged or of another schema.
+    """
+    path = Path(path)
+    con = _open_results(path)
+    try:
+        con.execute("BEGIN")
+        _create_results(con, path)
+        yield con
+        con.execute("COMMIT")
+    finally:
+        con.close()
+
+
+def _open_results(path: Path) -> duckdb.DuckDBPyConnection:
+    """A read-write connection, or a one-line reason why there is none."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return duckdb.connect(str(path))
+    except (duckdb.Error, OSError) as error:
+        if is_locked(error):
+            reason = "is locked by another process; wait for it or close it"
+        else:
+            reason = f"cannot be written ({_first_line(error)}); check permissions or move it away"
+        raise DataError(f"{path}: the results database {reason}") from error
+
+
+def _create_results(con: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Make the tables of a new results database; refuse one of another schema."""
+    try:
+        con.execute(schema_sql("results.sql"))
+        con.execute(
+            "INSERT INTO meta VALUES ('schema_version', ?) ON CONFLICT DO NOTHING",
+            [RESULTS_SCHEMA_VERSION],
+        )
+        version = read_meta(con).get("schema_version")
+    except duckdb.Error as error:
+        raise DataError(
+            f"{path}: cannot be written ({_first_line(error)}); check permissions or move it away"
+        ) from error
+    if version != RESULTS_SCHEMA_VERSION:
+        raise DataError(
+            f"{path}: results schema version is {version}, expected {RESULTS_SCHEMA_VERSION}; "
+            "move the file away, a new one is made"
+        )
+
+
+def is_locked(error: Exception) -> bool:
+    """Whether an error of DuckDB says that another process holds the file."""
+    return "lock" in str(error).lower()
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

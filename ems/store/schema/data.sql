@@ -1,0 +1,108 @@
+-- The measurements database. Written once by ems.store.build, then only read.
+-- Times are naive UTC; a row is labelled by the start of its step; energies are kWh per step.
+
+-- The order is the order of harm: building_hour shows the worst quality of an hour with max().
+CREATE TYPE quality AS ENUM ('ok', 'ended', 'gap', 'spike', 'stuck');
+
+CREATE TABLE meta (
+    key   VARCHAR PRIMARY KEY,
+    value VARCHAR NOT NULL
+);
+
+CREATE TABLE building (
+    building     VARCHAR PRIMARY KEY,
+    kind         VARCHAR NOT NULL,
+    timezone     VARCHAR NOT NULL,
+    step_h       DOUBLE NOT NULL,
+    first_ts_utc TIMESTAMP NOT NULL,
+    n_steps      INTEGER NOT NULL,
+    load_rule    VARCHAR NOT NULL
+);
+
+-- behind_import: whether the import meter sees this feed (false: a circuit with a meter of its own).
+CREATE TABLE feed (
+    building      VARCHAR NOT NULL,
+    feed          VARCHAR NOT NULL,
+    position      INTEGER NOT NULL,
+    role          VARCHAR NOT NULL,
+    category      VARCHAR NOT NULL,
+    behind_import BOOLEAN NOT NULL,
+    PRIMARY KEY (building, feed)
+);
+
+-- The raw energy, whatever its quality; NULL where nothing was measured.
+CREATE TABLE reading (
+    building   VARCHAR NOT NULL,
+    feed       VARCHAR NOT NULL,
+    ts_utc     TIMESTAMP NOT NULL,
+    energy_kwh DOUBLE,
+    quality    quality NOT NULL
+);
+
+-- What each quality rule found: evidence for the column `quality` above.
+CREATE TABLE finding (
+    building     VARCHAR NOT NULL,
+    feed         VARCHAR NOT NULL,
+    rule         VARCHAR NOT NULL,
+    steps        INTEGER NOT NULL,
+    days         INTEGER NOT NULL,
+    first_ts_utc TIMESTAMP NOT NULL,
+    last_ts_utc  TIMESTAMP NOT NULL
+);
+
+CREATE TABLE price (
+    zone        VARCHAR NOT NULL,
+    ts_utc      TIMESTAMP NOT NULL,
+    step_h      DOUBLE NOT NULL,
+    eur_per_mwh DOUBLE NOT NULL
+);
+
+CREATE TABLE weather (
+    site     VARCHAR NOT NULL,
+    ts_utc   TIMESTAMP NOT NULL,
+    quantity VARCHAR NOT NULL,
+    value    DOUBLE
+);
+
+-- The usage PMFs the synthetic twin was drawn from; empty for measured data.
+CREATE TABLE true_pmf (
+    building        VARCHAR NOT NULL,
+    feed            VARCHAR NOT NULL,
+    day_type        VARCHAR NOT NULL,
+    hour            INTEGER NOT NULL,
+    probability     DOUBLE NOT NULL,
+    use_probability DOUBLE NOT NULL
+);
+
+-- Load by the building's load rule; NULL where a meter it needs is not ok.
+CREATE VIEW building_step AS
+SELECT
+    r.building,
+    r.ts_utc,
+    sum(r.energy_kwh) FILTER (f.role = 'import') AS import_kwh,
+    sum(r.energy_kwh) FILTER (f.role = 'export') AS export_kwh,
+    sum(r.energy_kwh) FILTER (f.role = 'pv') AS pv_kwh,
+    max(r.quality) AS worst_quality,
+    CASE WHEN max(r.quality) = 'ok' THEN sum(CASE
+        WHEN f.role = 'import' THEN r.energy_kwh
+        WHEN f.role = 'pv' AND f.behind_import THEN r.energy_kwh
+        WHEN f.role = 'export' THEN -r.energy_kwh
+        WHEN f.role = 'load' THEN r.energy_kwh
+        ELSE 0
+    END) END AS load_kwh
+FROM reading AS r
+JOIN feed AS f USING (building, feed)
+WHERE f.role <> 'load' OR NOT f.behind_import
+GROUP BY r.building, r.ts_utc;
+
+CREATE VIEW building_hour AS
+SELECT
+    building,
+    date_trunc('hour', ts_utc) AS hour_utc,
+    CASE WHEN count(load_kwh) = count(*) THEN sum(load_kwh) END AS load_kwh,
+    sum(import_kwh) AS import_kwh,
+    sum(export_kwh) AS export_kwh,
+    sum(pv_kwh) AS pv_kwh,
+    max(worst_quality) AS worst_quality
+FROM building_step
+GROUP BY building, date_trunc('hour', ts_utc);

@@ -1,0 +1,48 @@
+-- The results database. Every statement may run again on an existing database.
+
+CREATE TABLE IF NOT EXISTS meta (
+    key   VARCHAR PRIMARY KEY,
+    value VARCHAR NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS run (
+    run_id          VARCHAR PRIMARY KEY,
+    pipeline        VARCHAR NOT NULL,
+    building        VARCHAR NOT NULL,
+    started_utc     TIMESTAMP NOT NULL,
+    parameters_json VARCHAR NOT NULL,
+    status          VARCHAR NOT NULL,
+    mlflow_run_id   VARCHAR,
+    synthetic       BOOLEAN NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS day_result (
+    run_id   VARCHAR NOT NULL,
+    building VARCHAR NOT NULL,
+    day      DATE NOT NULL,
+    mode     VARCHAR NOT NULL,
+    kpi      VARCHAR NOT NULL,
+    value    DOUBLE
+);
+
+CREATE TABLE IF NOT EXISTS plan_step (
+    run_id   VARCHAR NOT NULL,
+    building VARCHAR NOT NULL,
+    day      DATE NOT NULL,
+    mode     VARCHAR NOT NULL,
+    agent    VARCHAR NOT NULL,
+    quantity VARCHAR NOT NULL,
+    ts_utc   TIMESTAMP NOT NULL,
+    value    DOUBLE
+);
+
+CREATE TABLE IF NOT EXISTS pmf_update (
+    run_id       VARCHAR NOT NULL,
+    building     VARCHAR NOT NULL,
+    feed         VARCHAR NOT NULL,
+    day          DATE NOT NULL,
+    day_type     VARCHAR NOT NULL,
+    hour         INTEGER NOT NULL,
+    probability  DOUBLE NOT NULL,
+    observations DOUBLE NOT NULL
+);
