@@ -1,1 +1,28 @@
 """Agents: one kind of device a file."""
+
+from ems.agents.base import Agent
+from ems.agents.base_load import BaseLoadAgent
+from ems.agents.battery import BatteryAgent
+from ems.agents.ev import EVAgent, three_phase
+from ems.agents.flexible_device import (
+    Cycle,
+    DiscretePhaseDevice,
+    FlexibleDeviceAgent,
+    PartialUsageDevice,
+)
+from ems.agents.grid import GridAgent
+from ems.agents.pv import PVAgent
+
+__all__ = [
+    "Agent",
+    "BaseLoadAgent",
+    "BatteryAgent",
+    "Cycle",
+    "DiscretePhaseDevice",
+    "EVAgent",
+    "FlexibleDeviceAgent",
+    "GridAgent",
+    "PVAgent",
+    "PartialUsageDevice",
+    "three_phase",
+]

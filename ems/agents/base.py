@@ -1,0 +1,144 @@
+"""What every agent is: an immutable value that can be planned, carried on, checked and billed."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
+
+import numpy as np
+
+from ems.errors import InvalidSpec
+from ems.horizon import Horizon
+from ems.linear import Floats
+from ems.program import Block, Plan, Program, Share
+from ems.solver import Solver
+
+if TYPE_CHECKING:
+    from ems.agents.grid import GridAgent
+
+Kind = Literal["load", "generation", "storage", "grid"]
+TOLERANCE = 1e-5
+"""How far a plan may miss a rule in its own unit [kW, kWh] before its audit fails."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agent(ABC):
+    """One device, load or source on the building's bus.
+
+    Positive net load draws from the bus, negative feeds it. ``kind`` says on which side of the
+    energy account the agent stands; ``closes_balance`` marks what takes whatever is left.
+    """
+
+    name: str
+    kind: ClassVar[Kind]
+    closes_balance: ClassVar[bool] = False
+
+    @abstractmethod
+    def contribute(self, block: Block) -> Share:
+        """Write this agent's variables and rules into ``block``; return what others may see."""
+
+    @abstractmethod
+    def after(self, plan: Plan, n_steps: int) -> Self:
+        """The same agent ``n_steps`` later, having carried out ``plan`` until then."""
+
+    @abstractmethod
+    def unplanned(self, horizon: Horizon) -> Plan:
+        """What this agent does when nobody plans: the people's own timing."""
+
+    @abstractmethod
+    def audit(self, plan: Plan, horizon: Horizon) -> Iterator[str]:
+        """Yield one line for each rule that the numbers of ``plan`` break."""
+
+    def follow_rule(self, horizon: Horizon, net_load_kw: Floats) -> Plan:
+        """What it does under the usual control rule, seeing the net load [kW] of all others."""
+        return self.unplanned(horizon)
+
+    def costs_eur(self, plan: Plan, horizon: Horizon) -> Mapping[str, float]:
+        """What ``plan`` costs [€] beside the energy itself, recomputed from its numbers."""
+        return {}
+
+    def bus_worth_at_least(self, horizon: Horizon) -> Floats | None:
+        """A lower bound on the value of a kWh on the bus [€/kWh], if this agent sets one."""
+        return None
+
+    def tidy(self, plan: Plan) -> Plan:
+        """Choose among plans of equal cost the one to report."""
+        return plan
+
+    def stored_kwh(self, plan: Plan) -> float:
+        """Energy held at the end of ``plan`` that the bus can be spared or given [kWh at the bus].
+
+        Zero for what stores nothing; see ``docs/metrics.md`` for how it is valued.
+        """
+        return 0.0
+
+    def optimize_day(
+        self,
+        horizon: Horizon,
+        grid: GridAgent,
+        announced_kw: Floats | float = 0.0,
+        solver: Solver | None = None,
+    ) -> Plan:
+        """Plan this agent alone, knowing the tariff and the net load announced so far [kW].
+
+        The program holds this agent, the announced net load as a fixed series and the grid; no
+        other agent's model is in it. Raises ``Infeasible`` and ``SolveError`` as ``Program.solve``.
+        """
+        program = Program(horizon, announced_kw=announced_kw)
+        program.add(self)
+        program.add(grid)
+        return program.solve(solver or Solver()).plans[self.name]
+
+
+def as_steps(agent: Agent, field: str, horizon: Horizon) -> Floats:
+    """The per-step series ``field`` of ``agent``; raises ``InvalidSpec`` for a wrong length."""
+    values: Floats = getattr(agent, field)
+    if values.shape != (horizon.n_steps,):
+        raise InvalidSpec(
+            f"{agent.name}: {field} has shape {values.shape}, the horizon has "
+            f"{horizon.n_steps} steps; give one value a step"
+        )
+    return values
+
+
+def frozen_series(agent: Agent, field: str, *, low: float = -np.inf, up: float = np.inf) -> None:
+    """Store ``field`` as a read-only float array after checking ``low ≤ value ≤ up``."""
+    values = np.array(getattr(agent, field), dtype=np.float64)
+    bad = np.flatnonzero(~(np.isfinite(values) & (values >= low) & (values <= up)))
+    if bad.size:
+        raise InvalidSpec(
+            f"{agent.name}: {field}[{bad[0]}] is {values.reshape(-1)[bad[0]]}, allowed is a finite "
+            f"number from {low:g} to {up:g}"
+        )
+    values.setflags(write=False)
+    object.__setattr__(agent, field, values)
+
+
+def check_range(
+    agent: Agent, field: str, *, low: float = 0.0, up: float = np.inf, above: bool = False
+) -> None:
+    """Raise ``InvalidSpec`` unless ``low ≤ value ≤ up`` (``low < value`` with ``above``)."""
+    value = getattr(agent, field)
+    if not ((value > low if above else value >= low) and value <= up):
+        sign = "<" if above else "<="
+        raise InvalidSpec(
+            f"{agent.name}: {field} is {value}, allowed is {low:g} {sign} {field} <= {up:g}"
+        )
+
+
+def breaks(
+    name: str, what: str, values: Floats, low: Floats | float, up: Floats | float
+) -> Iterator[str]:
+    """Yield one line naming the step where ``values`` leave ``[low, up]`` the most, if any do."""
+    excess = np.maximum(np.asarray(low) - values, values - np.asarray(up))
+    bad = ~(excess <= TOLERANCE)
+    if bad.any():
+        step = int(np.argmax(np.where(np.isnan(excess), np.inf, excess)))
+        yield f"{name}: {what}[{step}] is {values[step]:.6g}, {excess[step]:.3g} outside its limits"
+
+
+def differs(name: str, what: str, values: Floats, expected: Floats) -> Iterator[str]:
+    """Yield one line when ``values`` are not ``expected``."""
+    yield from breaks(name, what, values, expected, expected)

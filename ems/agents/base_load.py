@@ -1,0 +1,44 @@
+"""The load nobody plans: what the meter saw less everything modelled as an agent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+from ems.agents.base import Agent, Kind, as_steps, differs, frozen_series
+from ems.horizon import Horizon
+from ems.linear import Floats
+from ems.program import Block, Plan, Share
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class BaseLoadAgent(Agent):
+    """A fixed load.
+
+    ``load_kw``: mean power of each step [kW], shape ``(n_steps,)``, finite. It may be negative
+    where sub-meters and the main meter disagree by their resolution.
+    """
+
+    load_kw: Floats
+    kind: ClassVar[Kind] = "load"
+
+    def __post_init__(self) -> None:
+        frozen_series(self, "load_kw")
+
+    def contribute(self, block: Block) -> Share:
+        """Draw ``load_kw``; nothing is left to decide."""
+        return Share(net_load_kw=as_steps(self, "load_kw", block.horizon), series={})
+
+    def after(self, plan: Plan, n_steps: int) -> Self:
+        """The rest of the series."""
+        return type(self)(name=self.name, load_kw=self.load_kw[n_steps:])
+
+    def unplanned(self, horizon: Horizon) -> Plan:
+        """The series itself."""
+        load_kw = as_steps(self, "load_kw", horizon)
+        return Plan(agent=self.name, net_load_kw=load_kw, series={})
+
+    def audit(self, plan: Plan, horizon: Horizon) -> Iterator[str]:
+        """The load is served in full."""
+        yield from differs(self.name, "net_load_kw", plan.net_load_kw, self.load_kw)

@@ -1,0 +1,131 @@
+"""A stationary battery."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+import numpy as np
+
+from ems.agents.base import Agent, Kind, breaks, check_range
+from ems.agents.storage import Store
+from ems.horizon import Horizon
+from ems.linear import Floats
+from ems.program import Block, Plan, Share
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatteryAgent(Agent):
+    """A battery that charges, discharges and ages.
+
+    ``capacity_kwh``: usable capacity [kWh]; ``min_soc_kwh``: reserve that is never used [kWh].
+    ``max_charge_kw``, ``max_discharge_kw``: limits at the bus [kW].
+    ``round_trip_efficiency``: in (0, 1]; one way it is η = √round trip, both ways alike.
+    ``initial_soc_kwh``: charge before the first step [kWh].
+    ``final_soc_kwh``: least charge after the last step [kWh]; ``None`` means the initial charge.
+    ``terminal_value_eur_per_kwh``: value of what is left above ``final_soc_kwh`` [€/kWh].
+    ``wear_eur_per_kwh``: ageing per kWh of throughput, charge plus discharge at the bus [€/kWh];
+    assumed: 400 €/kWh of capacity over 10,000 kWh of throughput per kWh of capacity and direction.
+    """
+
+    name: str = "battery"
+    capacity_kwh: float = 15.0
+    min_soc_kwh: float = 0.0
+    max_charge_kw: float = 5.0
+    max_discharge_kw: float = 5.0
+    round_trip_efficiency: float = 0.95
+    initial_soc_kwh: float = 8.0
+    final_soc_kwh: float | None = None
+    terminal_value_eur_per_kwh: float = 0.0
+    wear_eur_per_kwh: float = 0.02
+    kind: ClassVar[Kind] = "storage"
+
+    def __post_init__(self) -> None:
+        for field in ("capacity_kwh", "max_charge_kw", "max_discharge_kw", "wear_eur_per_kwh"):
+            check_range(self, field, up=1e9)
+        check_range(self, "terminal_value_eur_per_kwh", low=-1e9, up=1e9)
+        check_range(self, "round_trip_efficiency", up=1.0, above=True)
+        check_range(self, "min_soc_kwh", up=self.capacity_kwh)
+        check_range(self, "initial_soc_kwh", low=self.min_soc_kwh, up=self.capacity_kwh)
+        if self.final_soc_kwh is not None:
+            check_range(self, "final_soc_kwh", low=self.min_soc_kwh, up=self.capacity_kwh)
+
+    @property
+    def least_final_kwh(self) -> float:
+        """The charge that must be left after the last step [kWh]."""
+        return self.initial_soc_kwh if self.final_soc_kwh is None else self.final_soc_kwh
+
+    @property
+    def store(self) -> Store:
+        """The physics it shares with other stores."""
+        one_way = float(np.sqrt(self.round_trip_efficiency))
+        return Store(
+            name=self.name,
+            charge_efficiency=one_way,
+            discharge_efficiency=one_way,
+            max_charge_kw=self.max_charge_kw,
+            max_discharge_kw=self.max_discharge_kw,
+            wear_eur_per_kwh=self.wear_eur_per_kwh,
+        )
+
+    def contribute(self, block: Block) -> Share:
+        """Cost = Σ wear · (charge + discharge) · Δt − value · (soc(T) − final) [€]."""
+        charge_kw = block.variables("charge_kw", up=self.max_charge_kw)
+        discharge_kw = block.variables("discharge_kw", up=self.max_discharge_kw)
+        soc_kwh = block.variables("soc_kwh", low=self.min_soc_kwh, up=self.capacity_kwh)
+        self.store.account(block, charge_kw, discharge_kw, soc_kwh, self.initial_soc_kwh)
+        self.store.exclude(block, charge_kw, discharge_kw)
+        block.require("final_soc", soc_kwh[-1] >= self.least_final_kwh, "kWh")
+        through_kwh = block.horizon.energy_kwh(charge_kw + discharge_kw).sum()
+        left_kwh = soc_kwh[-1] - self.least_final_kwh
+        return Share(
+            net_load_kw=charge_kw - discharge_kw,
+            cost_eur=self.wear_eur_per_kwh * through_kwh
+            - self.terminal_value_eur_per_kwh * left_kwh,
+            series={"charge_kw": charge_kw, "discharge_kw": discharge_kw, "soc_kwh": soc_kwh},
+        )
+
+    def after(self, plan: Plan, n_steps: int) -> Self:
+        """The charge reached; what must be left at the end stays what it was."""
+        soc_kwh = float(np.round(plan.series["soc_kwh"][n_steps - 1], 6))
+        soc_kwh = min(max(soc_kwh, self.min_soc_kwh), self.capacity_kwh)
+        return replace(self, initial_soc_kwh=soc_kwh, final_soc_kwh=self.least_final_kwh)
+
+    def unplanned(self, horizon: Horizon) -> Plan:
+        """A building without it: it stands idle."""
+        idle = np.zeros(horizon.n_steps)
+        return self.store.plan(idle, idle, idle + self.initial_soc_kwh)
+
+    def follow_rule(self, horizon: Horizon, net_load_kw: Floats) -> Plan:
+        """The usual self-consumption rule: store any surplus, cover any deficit, never trade."""
+        eta, soc_kwh = self.store.charge_efficiency, self.initial_soc_kwh
+        charge_kw, discharge_kw, series = (np.zeros(horizon.n_steps) for _ in range(3))
+        for t in horizon.steps:
+            room_kw = (self.capacity_kwh - soc_kwh) / eta / horizon.step_h
+            left_kw = (soc_kwh - self.min_soc_kwh) * eta / horizon.step_h
+            charge_kw[t] = max(0.0, min(-net_load_kw[t], self.max_charge_kw, room_kw))
+            discharge_kw[t] = max(0.0, min(net_load_kw[t], self.max_discharge_kw, left_kw))
+            soc_kwh += horizon.energy_kwh(eta * charge_kw[t] - discharge_kw[t] / eta)
+            series[t] = soc_kwh
+        return self.store.plan(charge_kw, discharge_kw, series)
+
+    def audit(self, plan: Plan, horizon: Horizon) -> Iterator[str]:
+        """The store's rules, the limits of the charge, and what must be left at the end."""
+        soc_kwh = plan.series["soc_kwh"]
+        yield from self.store.audit(plan, horizon, self.initial_soc_kwh)
+        yield from breaks(self.name, "soc_kwh", soc_kwh, self.min_soc_kwh, self.capacity_kwh)
+        yield from breaks(self.name, "final_soc_kwh", soc_kwh[-1:], self.least_final_kwh, np.inf)
+
+    def costs_eur(self, plan: Plan, horizon: Horizon) -> Mapping[str, float]:
+        """Wear, and less the value of what is left [€]."""
+        through_kwh = horizon.energy_kwh(plan.series["charge_kw"] + plan.series["discharge_kw"])
+        wear_eur = self.wear_eur_per_kwh * float(through_kwh.sum())
+        if self.terminal_value_eur_per_kwh == 0.0:
+            return {"wear": wear_eur}
+        left_kwh = float(plan.series["soc_kwh"][-1]) - self.least_final_kwh
+        return {"wear": wear_eur, "left": -self.terminal_value_eur_per_kwh * left_kwh}
+
+    def stored_kwh(self, plan: Plan) -> float:
+        """What the charge at the end can still deliver to the bus [kWh]."""
+        return self.store.discharge_efficiency * float(plan.series["soc_kwh"][-1])

@@ -1,0 +1,227 @@
+"""An electric vehicle at its charger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ems.agents.base import (
+    Agent,
+    Kind,
+    as_steps,
+    breaks,
+    check_range,
+    frozen_series,
+)
+from ems.agents.storage import Store
+from ems.errors import InvalidSpec
+from ems.horizon import Horizon
+from ems.linear import Floats, Linear
+from ems.program import Block, Plan, Share
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class EVAgent(Agent):
+    """A car that drives, is plugged in, and must hold enough charge in time.
+
+    Driving is seen by the charger as energy missing on arrival: ``trip_kwh(t)`` leaves the battery
+    at the start of step t, and ``min_soc_kwh(t)`` says what must be in it at the end of step t,
+    for instance all of the capacity at the end of the hour before seven.
+
+    ``trip_kwh``: energy driven, at the battery [kWh], shape ``(n_steps,)``.
+    ``plugged_in``: whether the car can charge, shape ``(n_steps,)``.
+    ``min_soc_kwh``, ``max_soc_kwh``: bounds on the charge at the end of each step [kWh].
+    ``max_charge_kw``: limit at the wall, one number or one a step [kW].
+    ``max_discharge_kw``: vehicle to grid; 0 forbids it [kW].
+    ``efficiency``: one way, in (0, 1].
+    ``initial_soc_kwh``: charge before the first step [kWh].
+    ``wear_eur_per_kwh``: ageing per kWh of throughput at the wall [€/kWh].
+    ``metered_kw``: how the people charged it [kW]; ``None``: on arrival, as fast as it goes.
+    """
+
+    name: str = "ev"
+    trip_kwh: Floats
+    plugged_in: NDArray[np.bool_]
+    min_soc_kwh: Floats
+    max_soc_kwh: Floats
+    capacity_kwh: float = 60.0
+    max_charge_kw: Floats | float = 11.0
+    max_discharge_kw: float = 0.0
+    efficiency: float = 0.92
+    initial_soc_kwh: float = 60.0
+    wear_eur_per_kwh: float = 0.0
+    metered_kw: Floats | None = None
+    kind: ClassVar[Kind] = "load"
+
+    def __post_init__(self) -> None:
+        check_range(self, "capacity_kwh", up=1e9, above=True)
+        check_range(self, "efficiency", up=1.0, above=True)
+        check_range(self, "initial_soc_kwh", up=self.capacity_kwh)
+        for field in ("max_discharge_kw", "wear_eur_per_kwh"):
+            check_range(self, field, up=1e9)
+        frozen_series(self, "trip_kwh", low=0.0)
+        for field in ("min_soc_kwh", "max_soc_kwh"):
+            frozen_series(self, field, low=0.0, up=self.capacity_kwh)
+        limit_kw = np.broadcast_to(np.asarray(self.max_charge_kw, float), self.trip_kwh.shape)
+        object.__setattr__(self, "max_charge_kw", limit_kw)
+        frozen_series(self, "max_charge_kw", low=0.0)
+        if self.metered_kw is not None:
+            frozen_series(self, "metered_kw", low=0.0)
+        plugged = np.array(self.plugged_in, dtype=np.bool_)
+        if plugged.shape != self.trip_kwh.shape:
+            raise InvalidSpec(
+                f"{self.name}: plugged_in has shape {plugged.shape}, expected {self.trip_kwh.shape}"
+            )
+        object.__setattr__(self, "plugged_in", plugged)
+
+    @property
+    def charge_limit_kw(self) -> Floats:
+        """The most it can draw in each step [kW], 0 while it is away."""
+        return np.where(self.plugged_in, self.max_charge_kw, 0.0)
+
+    @property
+    def discharge_limit_kw(self) -> Floats:
+        """The most it can give back in each step [kW], 0 while it is away."""
+        return np.where(self.plugged_in, self.max_discharge_kw, 0.0)
+
+    @property
+    def store(self) -> Store:
+        """The physics it shares with other stores."""
+        return Store(
+            name=self.name,
+            charge_efficiency=self.efficiency,
+            discharge_efficiency=self.efficiency,
+            max_charge_kw=self.charge_limit_kw,
+            max_discharge_kw=self.discharge_limit_kw,
+            wear_eur_per_kwh=self.wear_eur_per_kwh,
+        )
+
+    @property
+    def least_final_kwh(self) -> float:
+        """What must be left at the end: a car may not sell what it was not asked to hold [kWh]."""
+        return max(0.0, self.initial_soc_kwh - float(self.trip_kwh.sum()))
+
+    def contribute(self, block: Block) -> Share:
+        """Cost = Σ wear · (charge + discharge) · Δt [€]; the charge keeps its bounds."""
+        as_steps(self, "trip_kwh", block.horizon)
+        charge_kw = block.variables("charge_kw", up=self.charge_limit_kw)
+        soc_kwh = block.variables("soc_kwh", up=self.max_soc_kwh)
+        discharge_kw: Linear | Floats = np.zeros(block.horizon.n_steps)
+        if self.max_discharge_kw > 0:
+            discharge_kw = block.variables("discharge_kw", up=self.discharge_limit_kw)
+            self.store.exclude(block, charge_kw, discharge_kw)
+            block.require("nothing_borrowed", soc_kwh[-1] >= self.least_final_kwh, "kWh")
+        self.store.account(
+            block, charge_kw, discharge_kw, soc_kwh, self.initial_soc_kwh, self.trip_kwh
+        )
+        for t in np.flatnonzero(self.min_soc_kwh > 0):
+            block.require(
+                f"full_by_{_end_of_step(block.horizon, int(t))}",
+                soc_kwh[int(t)] >= self.min_soc_kwh[t],
+                "kWh",
+            )
+        through_kwh = block.horizon.energy_kwh(charge_kw + discharge_kw).sum()
+        return Share(
+            net_load_kw=charge_kw - discharge_kw,
+            cost_eur=self.wear_eur_per_kwh * through_kwh,
+            series={"charge_kw": charge_kw, "discharge_kw": discharge_kw, "soc_kwh": soc_kwh},
+        )
+
+    def after(self, plan: Plan, n_steps: int) -> Self:
+        """The charge reached, and the rest of what is known about trips and deadlines."""
+        soc_kwh = float(np.round(plan.series["soc_kwh"][n_steps - 1], 6))
+        later = slice(n_steps, None)
+        return replace(
+            self,
+            initial_soc_kwh=min(max(soc_kwh, 0.0), self.capacity_kwh),
+            trip_kwh=self.trip_kwh[later],
+            plugged_in=self.plugged_in[later],
+            min_soc_kwh=self.min_soc_kwh[later],
+            max_soc_kwh=self.max_soc_kwh[later],
+            max_charge_kw=np.asarray(self.max_charge_kw)[later],
+            metered_kw=None if self.metered_kw is None else self.metered_kw[later],
+        )
+
+    def unplanned(self, horizon: Horizon) -> Plan:
+        """As metered; without a meter it charges on arrival, as fast as it goes, until full."""
+        if self.metered_kw is not None:
+            charge_kw = as_steps(self, "metered_kw", horizon)
+        else:
+            charge_kw = self._on_arrival(horizon)
+        idle = np.zeros(horizon.n_steps)
+        soc_kwh = self.store.soc_after(
+            horizon, charge_kw, idle, self.initial_soc_kwh, self.trip_kwh
+        )
+        return self.store.plan(charge_kw, idle, soc_kwh)
+
+    def _on_arrival(self, horizon: Horizon) -> Floats:
+        charge_kw, soc_kwh = np.zeros(horizon.n_steps), self.initial_soc_kwh
+        limit_kw = self.charge_limit_kw
+        for t in horizon.steps:
+            soc_kwh -= float(self.trip_kwh[t])
+            room_kw = (self.capacity_kwh - soc_kwh) / self.efficiency / horizon.step_h
+            charge_kw[t] = min(float(limit_kw[t]), room_kw)
+            soc_kwh += horizon.energy_kwh(self.efficiency * charge_kw[t])
+        return charge_kw
+
+    def audit(self, plan: Plan, horizon: Horizon) -> Iterator[str]:
+        """The store's rules and the bounds of the charge, deadlines among them."""
+        yield from self.store.audit(plan, horizon, self.initial_soc_kwh, self.trip_kwh)
+        soc_kwh = plan.series["soc_kwh"]
+        yield from breaks(self.name, "soc_kwh", soc_kwh, self.min_soc_kwh, self.max_soc_kwh)
+        if self.max_discharge_kw > 0:
+            yield from breaks(self.name, "final_soc", soc_kwh[-1:], self.least_final_kwh, np.inf)
+
+    def costs_eur(self, plan: Plan, horizon: Horizon) -> Mapping[str, float]:
+        """Wear [€]."""
+        through_kwh = horizon.energy_kwh(plan.series["charge_kw"] + plan.series["discharge_kw"])
+        return {"wear": self.wear_eur_per_kwh * float(through_kwh.sum())}
+
+    def stored_kwh(self, plan: Plan) -> float:
+        """Less what the wall still has to give until the car is full [kWh]."""
+        missing_kwh = self.capacity_kwh - float(plan.series["soc_kwh"][-1])
+        return -missing_kwh / self.efficiency
+
+
+def three_phase(ev: EVAgent, horizon: Horizon, surplus_kw: Floats, phase_h: float = 6.0) -> EVAgent:
+    """The same car under the three-phase strategy, rules on top of what it must do anyway.
+
+    For every deadline, with the phases of ``phase_h`` hours counted from local midnight: before
+    the deadline's phase it charges only in the cheapest quarter of the hours and at most half of
+    the need; by the deadline at least 95 % of the need; after it only in the cheapest tenth of the
+    hours or from PV surplus ``surplus_kw`` [kW], shape ``(n_steps,)``. The rules become bounds of
+    the steps, so re-planning keeps them.
+    """
+    price = horizon.import_eur_per_kwh
+    quarter, tenth = price <= np.quantile(price, 0.25), price <= np.quantile(price, 0.10)
+    limit_kw = np.array(ev.max_charge_kw, dtype=np.float64)
+    least_kwh, most_kwh = np.array(ev.min_soc_kwh), np.array(ev.max_soc_kwh)
+    phase = np.floor(np.asarray(horizon.local.hour + horizon.local.minute / 60) / phase_h)
+    begin, soc_kwh = 0, ev.initial_soc_kwh
+    for deadline in np.flatnonzero(ev.min_soc_kwh > 0):
+        changes = np.flatnonzero(np.diff(phase[begin : deadline + 1])) + begin + 1
+        opening = int(changes[-1]) if changes.size else begin
+        low_kwh = soc_kwh - float(ev.trip_kwh[begin : deadline + 1].sum())
+        need_kwh = max(0.0, float(ev.min_soc_kwh[deadline]) - low_kwh)
+        early = slice(begin, opening)
+        limit_kw[early] = np.where(quarter[early], limit_kw[early], 0.0)
+        driven_kwh = np.cumsum(ev.trip_kwh[early])
+        half_kwh = np.maximum(soc_kwh - driven_kwh, 0.0) + 0.5 * need_kwh
+        most_kwh[early] = np.minimum(most_kwh[early], half_kwh)
+        least_kwh[deadline] = low_kwh + 0.95 * need_kwh
+        begin, soc_kwh = int(deadline) + 1, float(ev.min_soc_kwh[deadline])
+    after = slice(begin, None)
+    spare_kw = np.minimum(limit_kw[after], np.maximum(surplus_kw[after], 0.0))
+    limit_kw[after] = np.where(tenth[after], limit_kw[after], spare_kw)
+    return replace(ev, max_charge_kw=limit_kw, min_soc_kwh=least_kwh, max_soc_kwh=most_kwh)
+
+
+def _end_of_step(horizon: Horizon, step: int) -> str:
+    """The local day and time at which a step ends, as part of a rule's name."""
+    end = pd.Timestamp(horizon.ts_utc[step], tz="UTC") + pd.Timedelta(hours=horizon.step_h)
+    return f"{end.tz_convert(horizon.timezone):%m_%d_%Hh%M}"

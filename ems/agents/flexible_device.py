@@ -1,0 +1,341 @@
+"""Devices whose metered energy may be moved in time, never deleted.
+
+``DiscretePhaseDevice`` runs whole cycles (dishwasher, washing machine); ``PartialUsageDevice``
+spreads its energy inside a comfort band (heat pump). Both are a ``FlexibleDeviceAgent``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ems.agents.base import (
+    TOLERANCE,
+    Agent,
+    Kind,
+    as_steps,
+    breaks,
+    check_range,
+    differs,
+    frozen_series,
+)
+from ems.errors import InvalidSpec
+from ems.horizon import Horizon
+from ems.linear import Floats, Linear
+from ems.program import Block, Plan, Share
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlexibleDeviceAgent(Agent):
+    """A load that may run at another time than the people ran it."""
+
+    kind: ClassVar[Kind] = "load"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cycle:
+    """One run that cannot be interrupted.
+
+    ``profile_kw``: mean power of each of its steps [kW]; ``metered_start``: the step in which the
+    people started it; ``earliest``, ``latest``: the first and last step in which it may start.
+    ``label``: its name within the device, stable while the day is planned again.
+    """
+
+    label: str
+    profile_kw: tuple[float, ...]
+    metered_start: int
+    earliest: int
+    latest: int
+
+    def __post_init__(self) -> None:
+        if not self.profile_kw or not all(0 <= power < np.inf for power in self.profile_kw):
+            raise InvalidSpec(f"cycle {self.label}: profile_kw must hold finite powers >= 0 kW")
+        if not self.earliest <= self.latest:
+            raise InvalidSpec(
+                f"cycle {self.label}: latest is {self.latest}, allowed is >= {self.earliest}"
+            )
+
+    def later(self, n_steps: int) -> Cycle:
+        """The same cycle seen ``n_steps`` later."""
+        return replace(
+            self,
+            metered_start=self.metered_start - n_steps,
+            earliest=max(0, self.earliest - n_steps),
+            latest=self.latest - n_steps,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DiscretePhaseDevice(FlexibleDeviceAgent):
+    """A machine that runs whole cycles, one at a time and in the people's own order.
+
+    ``cycles``: the day's runs. ``committed_kw``: the rest of a run that has begun [kW], shape
+    ``(n_steps,)`` or shorter. ``discomfort_eur``: what a start in each step costs in comfort [€],
+    a row for each cycle, shape ``(n_cycles, n_steps)``; ``None`` for none.
+    """
+
+    cycles: tuple[Cycle, ...]
+    committed_kw: Floats = field(default_factory=lambda: np.zeros(0))
+    discomfort_eur: Floats | None = None
+
+    def __post_init__(self) -> None:
+        frozen_series(self, "committed_kw", low=0.0)
+        if self.discomfort_eur is not None:
+            frozen_series(self, "discomfort_eur", low=0.0)
+            if len(self.discomfort_eur) != len(self.cycles):
+                raise InvalidSpec(
+                    f"{self.name}: discomfort_eur has {len(self.discomfort_eur)} rows for "
+                    f"{len(self.cycles)} cycles; give one row a cycle"
+                )
+        if len({cycle.label for cycle in self.cycles}) < len(self.cycles):
+            raise InvalidSpec(f"{self.name}: two cycles have the same label")
+
+    def contribute(self, block: Block) -> Share:
+        """Choose one start for every cycle.
+
+        power(t) = committed(t) + Σ_c Σ_s profile_c(t − s) · start_c(s) [kW], Σ_s start_c(s) = 1,
+        and a cycle starts only after the one before it has ended (rule ``in_order``).
+        """
+        n = block.horizon.n_steps
+        power_kw: Linear | Floats = self._committed(n)
+        cost_eur = Linear.constant(0.0, 1)
+        series: dict[str, Linear | Floats] = {}
+        ends_before: Linear | None = None
+        for row, cycle in enumerate(self.cycles):
+            starts = self._starts(cycle, n)
+            start = block.switches(f"start_{cycle.label}", size=len(starts))
+            block.require(f"run_{cycle.label}", start.sum() == 1.0, "starts")
+            power_kw = power_kw + _placed(cycle, starts, n) @ start
+            series[f"start_{cycle.label}"] = _chosen(starts, n) @ start
+            begins = (start * starts.astype(np.float64)).sum()
+            if ends_before is not None:
+                block.require("in_order", begins - ends_before >= 0.0, "steps")
+            ends_before = begins + float(len(cycle.profile_kw))
+            if self.discomfort_eur is not None:
+                cost_eur = cost_eur + (start * self.discomfort_eur[row, starts]).sum()
+        return Share(
+            net_load_kw=power_kw, cost_eur=cost_eur, series={"power_kw": power_kw, **series}
+        )
+
+    def _committed(self, n_steps: int) -> Floats:
+        power_kw = np.zeros(n_steps)
+        known = min(n_steps, len(self.committed_kw))
+        power_kw[:known] = self.committed_kw[:known]
+        return power_kw
+
+    def _starts(self, cycle: Cycle, n_steps: int) -> NDArray[np.int64]:
+        last = min(cycle.latest, n_steps - len(cycle.profile_kw))
+        first = max(cycle.earliest, int(np.max(np.flatnonzero(self.committed_kw), initial=-1)) + 1)
+        if last < first:
+            raise InvalidSpec(
+                f"{self.name}: cycle {cycle.label} of {len(cycle.profile_kw)} steps may start from "
+                f"step {first} to {last}: no start is left; widen its window"
+            )
+        return np.arange(first, last + 1)
+
+    def after(self, plan: Plan, n_steps: int) -> Self:
+        """Cycles that have begun are committed to their end; the others wait."""
+        n = len(plan.net_load_kw)
+        committed_kw, waiting = self._committed(n)[n_steps:], []
+        for row, cycle in enumerate(self.cycles):
+            begun = np.flatnonzero(plan.series[f"start_{cycle.label}"][:n_steps] > 0.5)
+            if begun.size:
+                placed = _placed(cycle, begun[:1], n)[:, 0]
+                committed_kw = committed_kw + placed[n_steps:]
+            else:
+                waiting.append(row)
+        table = self.discomfort_eur
+        return replace(
+            self,
+            cycles=tuple(self.cycles[row].later(n_steps) for row in waiting),
+            committed_kw=np.trim_zeros(committed_kw, "b"),
+            discomfort_eur=None if table is None else table[waiting, n_steps:],
+        )
+
+    def unplanned(self, horizon: Horizon) -> Plan:
+        """Every cycle where the people started it."""
+        n = horizon.n_steps
+        power_kw, series = self._committed(n), {}
+        for cycle in self.cycles:
+            at = np.array([cycle.metered_start])
+            power_kw = power_kw + _placed(cycle, at, n)[:, 0]
+            series[f"start_{cycle.label}"] = _chosen(at, n)[:, 0]
+        return Plan(agent=self.name, net_load_kw=power_kw, series={"power_kw": power_kw, **series})
+
+    def audit(self, plan: Plan, horizon: Horizon) -> Iterator[str]:
+        """Every cycle runs once, whole, inside its window, and never two at once."""
+        n = horizon.n_steps
+        power_kw, ended = self._committed(n), 0
+        for cycle in self.cycles:
+            start = plan.series[f"start_{cycle.label}"]
+            begun = np.flatnonzero(start > 0.5)
+            if begun.size != 1 or abs(float(start.sum()) - 1.0) > TOLERANCE:
+                yield f"{self.name}: cycle {cycle.label} starts {float(start.sum()):g} times"
+                continue
+            at = begun[:1]
+            yield from breaks(
+                self.name,
+                f"start of {cycle.label}",
+                at.astype(np.float64),
+                float(max(cycle.earliest, ended)),
+                float(cycle.latest),
+            )
+            ended = int(at[0]) + len(cycle.profile_kw)
+            power_kw = power_kw + _placed(cycle, at, n)[:, 0]
+        yield from differs(self.name, "power_kw", plan.series["power_kw"], power_kw)
+        yield from differs(self.name, "net_load_kw", plan.net_load_kw, power_kw)
+
+    def costs_eur(self, plan: Plan, horizon: Horizon) -> Mapping[str, float]:
+        """Discomfort of the chosen starts [€]."""
+        if self.discomfort_eur is None:
+            return {"discomfort": 0.0}
+        n = horizon.n_steps
+        starts = [plan.series[f"start_{cycle.label}"] for cycle in self.cycles]
+        each = [table[:n] @ start for table, start in zip(self.discomfort_eur, starts, strict=True)]
+        return {"discomfort": float(sum(each))}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PartialUsageDevice(FlexibleDeviceAgent):
+    """A device that delivers its metered energy inside a band around the metered course.
+
+    ``metered_kw``: how it ran [kW]. ``min_cumulative_kwh``, ``max_cumulative_kwh``: bounds on the
+    energy drawn from the start of the horizon to the end of each step [kWh]; where they meet, the
+    energy is exactly that. ``max_power_kw``: limit [kW]. ``min_power_kw``, ``min_run_steps``: once
+    on, it draws at least that and stays on for at least that many steps. ``drawn_kwh``: energy
+    drawn before the first step, counted in the band. ``must_run_steps``: steps it still has to
+    stay on. ``on``: whether it ran just before the first step.
+    """
+
+    metered_kw: Floats
+    min_cumulative_kwh: Floats
+    max_cumulative_kwh: Floats
+    max_power_kw: float
+    min_power_kw: float = 0.0
+    min_run_steps: int = 1
+    drawn_kwh: float = 0.0
+    must_run_steps: int = 0
+    on: bool = False
+
+    def __post_init__(self) -> None:
+        frozen_series(self, "metered_kw", low=0.0)
+        for name in ("min_cumulative_kwh", "max_cumulative_kwh"):
+            frozen_series(self, name)
+        check_range(self, "max_power_kw", up=1e9)
+        check_range(self, "min_power_kw", up=self.max_power_kw)
+        check_range(self, "min_run_steps", low=1, up=10_000)
+        over = self.min_cumulative_kwh - self.max_cumulative_kwh
+        if over.size and np.max(over) > 1e-9:
+            step = int(np.argmax(over))
+            raise InvalidSpec(
+                f"{self.name}: min_cumulative_kwh[{step}] is {over[step]:.4g} kWh above "
+                "max_cumulative_kwh; the band must be open"
+            )
+
+    def contribute(self, block: Block) -> Share:
+        """drawn(t) = drawn(t−1) + power(t) · Δt [kWh], inside the band at the end of every step."""
+        as_steps(self, "metered_kw", block.horizon)
+        power_kw = block.variables("power_kw", up=self.max_power_kw)
+        drawn_kwh = block.variables(
+            "drawn_kwh", low=self.min_cumulative_kwh, up=self.max_cumulative_kwh
+        )
+        grown_kwh = drawn_kwh.before(self.drawn_kwh) + block.horizon.energy_kwh(power_kw)
+        block.require("drawn", drawn_kwh == grown_kwh, "kWh")
+        series: dict[str, Linear | Floats] = {"power_kw": power_kw, "drawn_kwh": drawn_kwh}
+        if self.switched:
+            series["on"] = self._switch(block, power_kw)
+        return Share(net_load_kw=power_kw, series=series)
+
+    @property
+    def switched(self) -> bool:
+        """Whether being on and off matters."""
+        return self.min_power_kw > 0 or self.min_run_steps > 1
+
+    def _switch(self, block: Block, power_kw: Linear) -> Linear:
+        on = block.switches("on")
+        block.require("max_power", power_kw - self.max_power_kw * on <= 0.0, "kW")
+        block.require("min_power", power_kw - self.min_power_kw * on >= 0.0, "kW")
+        if self.must_run_steps:
+            block.require("still_on", on[: self.must_run_steps] >= 1.0, "steps")
+        turned_on = on - on.before(float(self.on))
+        for ahead in range(1, min(self.min_run_steps, block.horizon.n_steps)):
+            block.require(f"min_run_{ahead}", on[ahead:] - turned_on[:-ahead] >= 0.0, "steps")
+        return on
+
+    def after(self, plan: Plan, n_steps: int) -> Self:
+        """What is drawn so far, what of the band is left, and whether it must stay on."""
+        later = slice(n_steps, None)
+        on, ran = self.on, 0
+        if self.switched:
+            states = plan.series["on"][:n_steps] > 0.5
+            on = bool(states[-1])
+            off = np.flatnonzero(~states)
+            ran = n_steps - 1 - int(off[-1]) if off.size else n_steps
+            always = not off.size and self.on
+            owed = self.must_run_steps - n_steps if always else self.min_run_steps - ran
+            ran = max(0, owed) if on else 0
+        return replace(
+            self,
+            metered_kw=self.metered_kw[later],
+            min_cumulative_kwh=self.min_cumulative_kwh[later],
+            max_cumulative_kwh=self.max_cumulative_kwh[later],
+            drawn_kwh=float(np.round(plan.series["drawn_kwh"][n_steps - 1], 6)),
+            must_run_steps=ran,
+            on=on,
+        )
+
+    def unplanned(self, horizon: Horizon) -> Plan:
+        """As metered."""
+        power_kw = as_steps(self, "metered_kw", horizon)
+        drawn_kwh = self.drawn_kwh + np.cumsum(horizon.energy_kwh(power_kw))
+        series = {"power_kw": power_kw, "drawn_kwh": drawn_kwh}
+        if self.switched:
+            series["on"] = (power_kw > 0).astype(np.float64)
+        return Plan(agent=self.name, net_load_kw=power_kw, series=series)
+
+    def audit(self, plan: Plan, horizon: Horizon) -> Iterator[str]:
+        """Power within its limits, the energy inside the band, minimum runs kept."""
+        power_kw = plan.series["power_kw"]
+        yield from differs(self.name, "net_load_kw", plan.net_load_kw, power_kw)
+        drawn_kwh = self.drawn_kwh + np.cumsum(horizon.energy_kwh(power_kw))
+        low_kwh, up_kwh = self.min_cumulative_kwh, self.max_cumulative_kwh
+        yield from breaks(self.name, "drawn_kwh", drawn_kwh, low_kwh, up_kwh)
+        yield from differs(self.name, "drawn_kwh", plan.series["drawn_kwh"], drawn_kwh)
+        least_kw: Floats | float = 0.0
+        if self.switched:
+            on = plan.series["on"] > 0.5
+            least_kw = np.where(on, self.min_power_kw, 0.0)
+            yield from self._short_runs(on)
+            yield from breaks(
+                self.name, "power_kw", power_kw, 0.0, np.where(on, self.max_power_kw, 0.0)
+            )
+        yield from breaks(self.name, "power_kw", power_kw, least_kw, self.max_power_kw)
+
+    def _short_runs(self, on: NDArray[np.bool_]) -> Iterator[str]:
+        edges = np.diff(np.concatenate(([self.on], on)).astype(int))
+        for begin in np.flatnonzero(edges == 1):
+            run = on[begin : begin + self.min_run_steps]
+            if not run.all():
+                yield f"{self.name}: runs only {int(run.argmin())} steps from step {begin}"
+        if not on[: self.must_run_steps].all():
+            yield f"{self.name}: stops although it must run {self.must_run_steps} more steps"
+
+
+def _placed(cycle: Cycle, starts: NDArray[np.int64], n_steps: int) -> Floats:
+    """Power of the cycle in each step for each start [kW], shape ``(n_steps, n_starts)``."""
+    table = np.zeros((n_steps + len(cycle.profile_kw), len(starts)))
+    columns = np.arange(len(starts))
+    for offset, power_kw in enumerate(cycle.profile_kw):
+        table[starts + offset, columns] = power_kw
+    return table[:n_steps]
+
+
+def _chosen(starts: NDArray[np.int64], n_steps: int) -> Floats:
+    """1 in the step of each start, shape ``(n_steps, n_starts)``."""
+    table = np.zeros((n_steps, len(starts)))
+    table[starts, np.arange(len(starts))] = 1.0
+    return table

@@ -1,0 +1,131 @@
+"""The connection to the public grid and its tariff."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+import numpy as np
+
+from ems.agents.base import TOLERANCE, Agent, Kind, breaks, check_range, differs
+from ems.errors import InvalidSpec
+from ems.horizon import Horizon
+from ems.linear import Floats, Linear
+from ems.program import Block, Plan, Share
+
+
+@dataclass(frozen=True, kw_only=True)
+class GridAgent(Agent):
+    """What the building cannot cover is imported, what it cannot use is exported.
+
+    ``max_import_kw``, ``max_export_kw``: limits of the connection [kW], ∞ for none.
+    ``demand_charge_eur_per_kw``: price of the highest import of the horizon [€/kW].
+    ``peak_so_far_kw``: highest import already paid for in this billing period [kW].
+    """
+
+    name: str = "grid"
+    max_import_kw: float = np.inf
+    max_export_kw: float = np.inf
+    demand_charge_eur_per_kw: float = 0.0
+    peak_so_far_kw: float = 0.0
+    kind: ClassVar[Kind] = "grid"
+    closes_balance: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        for field in ("max_import_kw", "max_export_kw"):
+            check_range(self, field)
+        for field in ("demand_charge_eur_per_kw", "peak_so_far_kw"):
+            check_range(self, field)
+            if not np.isfinite(getattr(self, field)):
+                raise InvalidSpec(f"{self.name}: {field} must be finite")
+
+    def contribute(self, block: Block) -> Share:
+        """Bill = Σ (import(t) · price_in(t) − export(t) · price_out(t)) · Δt [€].
+
+        Import and export exclude each other; a binary says which, only in the steps where export
+        earns more than import costs, since elsewhere doing both never pays.
+        """
+        horizon = block.horizon
+        import_kw, export_kw = block.variables("import_kw"), block.variables("export_kw")
+        self._one_direction(block, import_kw, export_kw)
+        if np.isfinite(self.max_import_kw):
+            block.require("import_limit", import_kw <= self.max_import_kw, "kW")
+        if np.isfinite(self.max_export_kw):
+            block.require("export_limit", export_kw <= self.max_export_kw, "kW")
+        spent = horizon.energy_kwh(import_kw) * horizon.import_eur_per_kwh
+        earned = horizon.energy_kwh(export_kw) * horizon.export_eur_per_kwh
+        cost_eur = spent.sum() - earned.sum()
+        if self.demand_charge_eur_per_kw > 0:
+            above_kw = block.variables("peak_above_kw", size=1)
+            every = np.ones((horizon.n_steps, 1))
+            block.require("peak", import_kw - every @ above_kw <= self.peak_so_far_kw, "kW")
+            cost_eur = cost_eur + self.demand_charge_eur_per_kw * above_kw
+        return Share(
+            net_load_kw=export_kw - import_kw,
+            cost_eur=cost_eur,
+            series={"import_kw": import_kw, "export_kw": export_kw},
+        )
+
+    def _one_direction(self, block: Block, import_kw: Linear, export_kw: Linear) -> None:
+        horizon = block.horizon
+        at = np.flatnonzero(horizon.export_eur_per_kwh > horizon.import_eur_per_kwh)
+        if not at.size:
+            return
+        least_kw, most_kw = block.others_kw
+        if not (np.isfinite(least_kw[at]).all() and np.isfinite(most_kw[at]).all()):
+            raise InvalidSpec(
+                f"{self.name}: export earns more than import costs, so every other agent needs "
+                "finite power limits"
+            )
+        importing = block.switches("importing", size=at.size)
+        most_in, most_out = np.maximum(most_kw[at], 0.0), np.maximum(-least_kw[at], 0.0)
+        block.require("import_only", import_kw[at] - most_in * importing <= 0.0, "kW")
+        block.require("export_only", export_kw[at] + most_out * importing <= most_out, "kW")
+
+    def after(self, plan: Plan, n_steps: int) -> Self:
+        """The same connection; the highest import so far is remembered."""
+        peak_kw = float(np.max(plan.series["import_kw"][:n_steps], initial=self.peak_so_far_kw))
+        return replace(self, peak_so_far_kw=peak_kw)
+
+    def unplanned(self, horizon: Horizon) -> Plan:
+        """Nothing by itself; see ``settle``."""
+        return self.settle(np.zeros(horizon.n_steps))
+
+    def settle(self, net_load_kw: Floats) -> Plan:
+        """What passes the meter when all others draw ``net_load_kw`` [kW]."""
+        return Plan(
+            agent=self.name,
+            net_load_kw=-net_load_kw,
+            series={
+                "import_kw": np.maximum(net_load_kw, 0.0),
+                "export_kw": np.maximum(-net_load_kw, 0.0),
+            },
+        )
+
+    def tidy(self, plan: Plan) -> Plan:
+        """Net import against export where both at once cost the same as neither."""
+        return self.settle(-plan.net_load_kw)
+
+    def audit(self, plan: Plan, horizon: Horizon) -> Iterator[str]:
+        """Both directions non-negative, never at once, within the limits, and equal to the net."""
+        import_kw, export_kw = plan.series["import_kw"], plan.series["export_kw"]
+        yield from breaks(self.name, "import_kw", import_kw, 0.0, self.max_import_kw)
+        yield from breaks(self.name, "export_kw", export_kw, 0.0, self.max_export_kw)
+        yield from differs(self.name, "net_load_kw", plan.net_load_kw, export_kw - import_kw)
+        both = np.flatnonzero(np.minimum(import_kw, export_kw) > TOLERANCE)
+        if both.size:
+            yield f"{self.name}: import and export at once in step {both[0]}"
+
+    def costs_eur(self, plan: Plan, horizon: Horizon) -> Mapping[str, float]:
+        """The energy bill and the demand charge [€]."""
+        import_kw = plan.series["import_kw"]
+        bill_eur = float(horizon.bill_eur(import_kw, plan.series["export_kw"]).sum())
+        above_kw = max(0.0, float(np.max(import_kw)) - self.peak_so_far_kw)
+        return {"bill": bill_eur, "demand_charge": self.demand_charge_eur_per_kw * above_kw}
+
+    def bus_worth_at_least(self, horizon: Horizon) -> Floats:
+        """The smaller price, but nothing where surplus may be stuck behind an export limit."""
+        if np.isfinite(self.max_export_kw):
+            return np.full(horizon.n_steps, -np.inf)
+        return np.minimum(horizon.import_eur_per_kwh, horizon.export_eur_per_kwh)

@@ -1,0 +1,59 @@
+"""Photovoltaics: generation as metered, with curtailment where it is allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+from ems.agents.base import Agent, Kind, as_steps, breaks, differs, frozen_series
+from ems.horizon import Horizon
+from ems.linear import Floats
+from ems.program import Block, Plan, Share
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PVAgent(Agent):
+    """Generation that feeds the bus.
+
+    ``available_kw``: mean generation of each step [kW], shape ``(n_steps,)``, ≥ 0.
+    ``curtailable``: whether part of it may be thrown away; off by default, as the meters saw none.
+    """
+
+    available_kw: Floats
+    curtailable: bool = False
+    kind: ClassVar[Kind] = "generation"
+
+    def __post_init__(self) -> None:
+        frozen_series(self, "available_kw", low=0.0)
+
+    def contribute(self, block: Block) -> Share:
+        """Feed generation = available − curtailed, with 0 ≤ curtailed ≤ available [kW]."""
+        available_kw = as_steps(self, "available_kw", block.horizon)
+        if not self.curtailable:
+            return Share(net_load_kw=-available_kw, series={"generation_kw": available_kw})
+        generation_kw = block.variables("generation_kw", up=available_kw)
+        return Share(
+            net_load_kw=-generation_kw,
+            series={"generation_kw": generation_kw, "curtailed_kw": available_kw - generation_kw},
+        )
+
+    def after(self, plan: Plan, n_steps: int) -> Self:
+        """The rest of the series."""
+        return replace(self, available_kw=self.available_kw[n_steps:])
+
+    def unplanned(self, horizon: Horizon) -> Plan:
+        """Everything the sun gives."""
+        available_kw = as_steps(self, "available_kw", horizon)
+        return Plan(
+            agent=self.name, net_load_kw=-available_kw, series={"generation_kw": available_kw}
+        )
+
+    def audit(self, plan: Plan, horizon: Horizon) -> Iterator[str]:
+        """Generation stays within what is available, and equals it unless curtailable."""
+        available_kw = self.available_kw
+        low = 0.0 if self.curtailable else available_kw
+        yield from breaks(self.name, "generation_kw", -plan.net_load_kw, low, available_kw)
+        yield from differs(
+            self.name, "generation_kw", plan.series["generation_kw"], -plan.net_load_kw
+        )
