@@ -87,6 +87,16 @@ class Horizon:
         """The starts of the steps in local time."""
         return pd.DatetimeIndex(self.ts_utc, tz="UTC").tz_convert(self.timezone)
 
+    @cached_property
+    def wall_clock(self) -> Instants:
+        """The local time at the start of each step without its zone, ``datetime64[s]``."""
+        return np.asarray(self.local.tz_localize(None), dtype="datetime64[s]")
+
+    @cached_property
+    def local_hour(self) -> Floats:
+        """The hour of the local day at the start of each step, 0 ≤ h < 24."""
+        return (self.wall_clock - self.wall_clock.astype("datetime64[D]")) / np.timedelta64(1, "h")
+
     def energy_kwh(self, power_kw: PowerT) -> PowerT:
         """Energy of each step [kWh] at the mean power ``power_kw`` [kW]."""
         return power_kw * self.step_h

@@ -12,7 +12,7 @@ import numpy as np
 from ems.errors import InvalidSpec
 from ems.horizon import Horizon
 from ems.linear import Floats
-from ems.program import Block, Plan, Program, Share
+from ems.program import Block, Plan, Program, Share, Solution
 from ems.solver import Solver
 
 if TYPE_CHECKING:
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 Kind = Literal["load", "generation", "storage", "grid"]
 TOLERANCE = 1e-5
 """How far a plan may miss a rule in its own unit [kW, kWh] before its audit fails."""
+SLACK_KWH = 1e-6
+"""By how much a final or cumulative energy may be missed, so that a state handed over with the
+solver's own tolerance can always be continued."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,12 +70,25 @@ class Agent(ABC):
         """Choose among plans of equal cost the one to report."""
         return plan
 
-    def stored_kwh(self, plan: Plan) -> float:
-        """Energy held at the end of ``plan`` that the bus can be spared or given [kWh at the bus].
+    @property
+    def fixed(self) -> bool:
+        """Whether nothing is left to decide."""
+        return False
 
-        Zero for what stores nothing; see ``docs/metrics.md`` for how it is valued.
+    def stored_kwh(self, plan: Plan | None = None) -> float:
+        """What it can still deliver to the bus at the end of ``plan``, or before it [kWh].
+
+        Negative is energy it still needs from the bus; zero for what stores nothing.
         """
         return 0.0
+
+    def full_cycles(self, plan: Plan, horizon: Horizon) -> float:
+        """Equivalent full cycles of a stationary store, throughput / (2 · capacity)."""
+        return 0.0
+
+    def shifts_h(self, plan: Plan, horizon: Horizon) -> tuple[float, ...]:
+        """How far each of the people's own starts was moved [h]."""
+        return ()
 
     def optimize_day(
         self,
@@ -86,10 +102,16 @@ class Agent(ABC):
         The program holds this agent, the announced net load as a fixed series and the grid; no
         other agent's model is in it. Raises ``Infeasible`` and ``SolveError`` as ``Program.solve``.
         """
+        return self.plan_alone(horizon, grid, announced_kw, solver or Solver()).plans[self.name]
+
+    def plan_alone(
+        self, horizon: Horizon, grid: GridAgent, announced_kw: Floats | float, solver: Solver
+    ) -> Solution:
+        """``optimize_day`` with what the solver proved."""
         program = Program(horizon, announced_kw=announced_kw)
         program.add(self)
         program.add(grid)
-        return program.solve(solver or Solver()).plans[self.name]
+        return program.solve(solver)
 
 
 def as_steps(agent: Agent, field: str, horizon: Horizon) -> Floats:

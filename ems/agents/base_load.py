@@ -26,6 +26,11 @@ class BaseLoadAgent(Agent):
     def __post_init__(self) -> None:
         frozen_series(self, "load_kw")
 
+    @property
+    def fixed(self) -> bool:
+        """Whether nothing is left to decide."""
+        return True
+
     def contribute(self, block: Block) -> Share:
         """Draw ``load_kw``; nothing is left to decide."""
         return Share(net_load_kw=as_steps(self, "load_kw", block.horizon), series={})

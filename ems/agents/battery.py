@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from ems.agents.base import Agent, Kind, breaks, check_range
+from ems.agents.base import SLACK_KWH, Agent, Kind, breaks, check_range
 from ems.agents.storage import Store
 from ems.horizon import Horizon
 from ems.linear import Floats
@@ -76,7 +76,7 @@ class BatteryAgent(Agent):
         soc_kwh = block.variables("soc_kwh", low=self.min_soc_kwh, up=self.capacity_kwh)
         self.store.account(block, charge_kw, discharge_kw, soc_kwh, self.initial_soc_kwh)
         self.store.exclude(block, charge_kw, discharge_kw)
-        block.require("final_soc", soc_kwh[-1] >= self.least_final_kwh, "kWh")
+        block.require("final_soc", soc_kwh[-1] >= self.least_final_kwh - SLACK_KWH, "kWh")
         through_kwh = block.horizon.energy_kwh(charge_kw + discharge_kw).sum()
         left_kwh = soc_kwh[-1] - self.least_final_kwh
         return Share(
@@ -88,7 +88,7 @@ class BatteryAgent(Agent):
 
     def after(self, plan: Plan, n_steps: int) -> Self:
         """The charge reached; what must be left at the end stays what it was."""
-        soc_kwh = float(np.round(plan.series["soc_kwh"][n_steps - 1], 6))
+        soc_kwh = float(np.round(plan.series["soc_kwh"][n_steps - 1], 9))
         soc_kwh = min(max(soc_kwh, self.min_soc_kwh), self.capacity_kwh)
         return replace(self, initial_soc_kwh=soc_kwh, final_soc_kwh=self.least_final_kwh)
 
@@ -126,6 +126,14 @@ class BatteryAgent(Agent):
         left_kwh = float(plan.series["soc_kwh"][-1]) - self.least_final_kwh
         return {"wear": wear_eur, "left": -self.terminal_value_eur_per_kwh * left_kwh}
 
-    def stored_kwh(self, plan: Plan) -> float:
-        """What the charge at the end can still deliver to the bus [kWh]."""
-        return self.store.discharge_efficiency * float(plan.series["soc_kwh"][-1])
+    def stored_kwh(self, plan: Plan | None = None) -> float:
+        """What its charge can deliver to the bus [kWh]."""
+        soc_kwh = self.initial_soc_kwh if plan is None else float(plan.series["soc_kwh"][-1])
+        return self.store.discharge_efficiency * soc_kwh
+
+    def full_cycles(self, plan: Plan, horizon: Horizon) -> float:
+        """Equivalent full cycles, throughput / (2 · capacity)."""
+        if self.capacity_kwh == 0:
+            return 0.0
+        through_kw = plan.series["charge_kw"] + plan.series["discharge_kw"]
+        return float(horizon.energy_kwh(through_kw).sum()) / (2 * self.capacity_kwh)

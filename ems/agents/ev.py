@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ems.agents.base import (
+    SLACK_KWH,
     Agent,
     Kind,
     as_steps,
@@ -115,14 +116,16 @@ class EVAgent(Agent):
         if self.max_discharge_kw > 0:
             discharge_kw = block.variables("discharge_kw", up=self.discharge_limit_kw)
             self.store.exclude(block, charge_kw, discharge_kw)
-            block.require("nothing_borrowed", soc_kwh[-1] >= self.least_final_kwh, "kWh")
+            block.require(
+                "nothing_borrowed", soc_kwh[-1] >= self.least_final_kwh - SLACK_KWH, "kWh"
+            )
         self.store.account(
             block, charge_kw, discharge_kw, soc_kwh, self.initial_soc_kwh, self.trip_kwh
         )
         for t in np.flatnonzero(self.min_soc_kwh > 0):
             block.require(
                 f"full_by_{_end_of_step(block.horizon, int(t))}",
-                soc_kwh[int(t)] >= self.min_soc_kwh[t],
+                soc_kwh[int(t)] >= self.min_soc_kwh[t] - SLACK_KWH,
                 "kWh",
             )
         through_kwh = block.horizon.energy_kwh(charge_kw + discharge_kw).sum()
@@ -134,7 +137,7 @@ class EVAgent(Agent):
 
     def after(self, plan: Plan, n_steps: int) -> Self:
         """The charge reached, and the rest of what is known about trips and deadlines."""
-        soc_kwh = float(np.round(plan.series["soc_kwh"][n_steps - 1], 6))
+        soc_kwh = float(np.round(plan.series["soc_kwh"][n_steps - 1], 9))
         later = slice(n_steps, None)
         return replace(
             self,
@@ -182,10 +185,10 @@ class EVAgent(Agent):
         through_kwh = horizon.energy_kwh(plan.series["charge_kw"] + plan.series["discharge_kw"])
         return {"wear": self.wear_eur_per_kwh * float(through_kwh.sum())}
 
-    def stored_kwh(self, plan: Plan) -> float:
+    def stored_kwh(self, plan: Plan | None = None) -> float:
         """Less what the wall still has to give until the car is full [kWh]."""
-        missing_kwh = self.capacity_kwh - float(plan.series["soc_kwh"][-1])
-        return -missing_kwh / self.efficiency
+        soc_kwh = self.initial_soc_kwh if plan is None else float(plan.series["soc_kwh"][-1])
+        return (soc_kwh - self.capacity_kwh) / self.efficiency
 
 
 def three_phase(ev: EVAgent, horizon: Horizon, surplus_kw: Floats, phase_h: float = 6.0) -> EVAgent:
@@ -201,7 +204,7 @@ def three_phase(ev: EVAgent, horizon: Horizon, surplus_kw: Floats, phase_h: floa
     quarter, tenth = price <= np.quantile(price, 0.25), price <= np.quantile(price, 0.10)
     limit_kw = np.array(ev.max_charge_kw, dtype=np.float64)
     least_kwh, most_kwh = np.array(ev.min_soc_kwh), np.array(ev.max_soc_kwh)
-    phase = np.floor(np.asarray(horizon.local.hour + horizon.local.minute / 60) / phase_h)
+    phase = np.floor(horizon.local_hour / phase_h)
     begin, soc_kwh = 0, ev.initial_soc_kwh
     for deadline in np.flatnonzero(ev.min_soc_kwh > 0):
         changes = np.flatnonzero(np.diff(phase[begin : deadline + 1])) + begin + 1

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ems.agents.base import (
+    SLACK_KWH,
     TOLERANCE,
     Agent,
     Kind,
@@ -198,6 +199,14 @@ class DiscretePhaseDevice(FlexibleDeviceAgent):
         each = [table[:n] @ start for table, start in zip(self.discomfort_eur, starts, strict=True)]
         return {"discomfort": float(sum(each))}
 
+    def shifts_h(self, plan: Plan, horizon: Horizon) -> tuple[float, ...]:
+        """How far each start was moved from the people's own, later positive [h]."""
+        moved = []
+        for cycle in self.cycles:
+            begun = np.flatnonzero(plan.series[f"start_{cycle.label}"] > 0.5)
+            moved += [(int(at) - cycle.metered_start) * horizon.step_h for at in begun]
+        return tuple(moved)
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PartialUsageDevice(FlexibleDeviceAgent):
@@ -241,7 +250,9 @@ class PartialUsageDevice(FlexibleDeviceAgent):
         as_steps(self, "metered_kw", block.horizon)
         power_kw = block.variables("power_kw", up=self.max_power_kw)
         drawn_kwh = block.variables(
-            "drawn_kwh", low=self.min_cumulative_kwh, up=self.max_cumulative_kwh
+            "drawn_kwh",
+            low=self.min_cumulative_kwh - SLACK_KWH,
+            up=self.max_cumulative_kwh + SLACK_KWH,
         )
         grown_kwh = drawn_kwh.before(self.drawn_kwh) + block.horizon.energy_kwh(power_kw)
         block.require("drawn", drawn_kwh == grown_kwh, "kWh")
@@ -283,7 +294,7 @@ class PartialUsageDevice(FlexibleDeviceAgent):
             metered_kw=self.metered_kw[later],
             min_cumulative_kwh=self.min_cumulative_kwh[later],
             max_cumulative_kwh=self.max_cumulative_kwh[later],
-            drawn_kwh=float(np.round(plan.series["drawn_kwh"][n_steps - 1], 6)),
+            drawn_kwh=float(np.round(plan.series["drawn_kwh"][n_steps - 1], 9)),
             must_run_steps=ran,
             on=on,
         )

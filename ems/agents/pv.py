@@ -27,6 +27,11 @@ class PVAgent(Agent):
     def __post_init__(self) -> None:
         frozen_series(self, "available_kw", low=0.0)
 
+    @property
+    def fixed(self) -> bool:
+        """Whether nothing is left to decide."""
+        return not self.curtailable
+
     def contribute(self, block: Block) -> Share:
         """Feed generation = available − curtailed, with 0 ≤ curtailed ≤ available [kW]."""
         available_kw = as_steps(self, "available_kw", block.horizon)

@@ -1,0 +1,131 @@
+"""``GlobalOptimizer``: the three modes, which differ only in who sits in the program."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ems.agents.base import Agent
+from ems.agents.grid import GridAgent
+from ems.errors import InvalidSpec
+from ems.horizon import Horizon
+from ems.program import Plan, Program
+from ems.schedule import Mode, Schedule
+from ems.solver import Solver
+
+
+class GlobalOptimizer:
+    """Plans a group of agents behind one grid connection.
+
+    Every method returns an audited ``Schedule`` over the whole horizon, mutates nothing, and raises
+    ``Infeasible`` (with the broken rules) or ``SolveError`` (no proven optimum, failed audit).
+    """
+
+    def __init__(
+        self, agents: Sequence[Agent], grid: GridAgent, solver: Solver | None = None
+    ) -> None:
+        self.agents = tuple(agents)
+        self.grid = grid
+        self.solver = solver or Solver()
+
+    def optimize_centralized(self, horizon: Horizon) -> Schedule:
+        """All agents and the grid in one program."""
+        program = Program(horizon)
+        for agent in (*self.agents, self.grid):
+            program.add(agent)
+        solution = program.solve(self.solver)
+        schedule = Schedule(
+            mode="centralized",
+            horizon=horizon,
+            agents=(*self.agents, self.grid),
+            plans=solution.plans,
+            objective_eur=solution.objective_eur,
+            bound_eur=solution.bound_eur,
+            build_s=solution.build_s,
+            solver_s=solution.solver_s,
+        )
+        schedule.audit()
+        return schedule
+
+    def optimize_decentralized(self, horizon: Horizon) -> Schedule:
+        """Each agent alone, in the order given, knowing the tariff and what is announced so far.
+
+        What is fixed is announced first. The meter settles the sum.
+        """
+        plans: dict[str, Plan] = {}
+        announced_kw, build_s, solver_s = np.zeros(horizon.n_steps), 0.0, 0.0
+        for agent in sorted(self.agents, key=lambda agent: not agent.fixed):
+            if agent.fixed:
+                plans[agent.name] = agent.unplanned(horizon)
+            else:
+                solution = agent.plan_alone(horizon, self.grid, announced_kw, self.solver)
+                plans[agent.name] = solution.plans[agent.name]
+                build_s, solver_s = build_s + solution.build_s, solver_s + solution.solver_s
+            announced_kw = announced_kw + plans[agent.name].net_load_kw
+        plans[self.grid.name] = self.grid.settle(announced_kw)
+        schedule = self._priced("decentralized", horizon, plans, build_s, solver_s)
+        schedule.audit()
+        return schedule
+
+    def optimize_phases_centralized(
+        self, horizon: Horizon, *, phase_h: float = 6.0, n_committed: int | None = None
+    ) -> Schedule:
+        """Plan the rest, carry out one phase, hand the state over, and plan again.
+
+        ``phase_h``: length of a phase, counted from local midnight [h]. ``n_committed``: steps that
+        are carried out; the rest of the horizon is looked at but not committed (default: none).
+        """
+        if not 0 < phase_h <= 24:
+            raise InvalidSpec(f"phases: phase_h is {phase_h}, allowed is 0 < phase_h <= 24")
+        last = horizon.n_steps if n_committed is None else n_committed
+        starts = [first for first in _phase_starts(horizon, phase_h) if first < last]
+        parts: list[Schedule] = []
+        current = self
+        for first, end in zip(starts, [*starts[1:], horizon.n_steps], strict=True):
+            rest = horizon.window(first, horizon.n_steps)
+            plan = current.optimize_centralized(rest)
+            parts.append(plan.window(0, end - first))
+            if end < horizon.n_steps:
+                *agents, grid = plan.after(end - first)
+                current = GlobalOptimizer(agents, grid, self.solver)  # type: ignore[arg-type]
+        plans = {a.name: _joined(a.name, parts) for a in (*self.agents, self.grid)}
+        build_s, solver_s = sum(p.build_s for p in parts), sum(p.solver_s for p in parts)
+        schedule = self._priced("centralized_phases", horizon, plans, build_s, solver_s)
+        schedule.audit()
+        return schedule
+
+    def _priced(
+        self, mode: Mode, horizon: Horizon, plans: dict[str, Plan], build_s: float, solver_s: float
+    ) -> Schedule:
+        """A schedule whose objective is recomputed from its plans."""
+        schedule = Schedule(
+            mode=mode,
+            horizon=horizon,
+            agents=(*self.agents, self.grid),
+            plans=plans,
+            objective_eur=np.nan,
+            build_s=build_s,
+            solver_s=solver_s,
+        )
+        return replace(schedule, objective_eur=sum(schedule.costs_eur().values()))
+
+
+def _phase_starts(horizon: Horizon, phase_h: float) -> list[int]:
+    day = horizon.wall_clock.astype("datetime64[D]").astype(np.int64)
+    phase = day * 10_000 + np.floor(horizon.local_hour / phase_h)
+    return [0, *(np.flatnonzero(np.diff(phase)) + 1).tolist()]
+
+
+def _joined(name: str, parts: Sequence[Schedule]) -> Plan:
+    """One plan from the phases of ``name``; a series that a phase no longer has is zero there."""
+    plans = [part.plans[name] for part in parts]
+    keys = dict.fromkeys(key for plan in plans for key in plan.series)
+    series = {
+        key: np.concatenate([p.series.get(key, np.zeros(len(p.net_load_kw))) for p in plans])
+        for key in keys
+    }
+    return Plan(
+        agent=name, net_load_kw=np.concatenate([p.net_load_kw for p in plans]), series=series
+    )
