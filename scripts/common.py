@@ -9,7 +9,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -38,7 +39,6 @@ class Parser(argparse.ArgumentParser):
         super().__init__(
             description=description,
             epilog=epilog,
-            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
             allow_abbrev=False,
         )
 
@@ -94,6 +94,17 @@ def progress_bar(out: Console, unit: str) -> Progress:
         progress.TimeRemainingColumn(),
         console=out,
     )
+
+
+@contextmanager
+def download_bar(out: Console, what: str) -> Iterator[Callable[[int, int | None], None]]:
+    """A progress bar for downloads; yields what to tell: bytes done and bytes in all.
+
+    It appears with the first byte: what is already there shows nothing.
+    """
+    with progress_bar(out, "bytes") as bar:
+        task = bar.add_task(what, total=None, visible=False)
+        yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
 
 
 def positive_int(text: str) -> int:

@@ -1,5 +1,7 @@
 """Files from the network, whole and checked, or a clear reason why not.
 
+A body shorter than its ``Content-Length`` is seen by ``urllib3`` and counts as broken off.
+
 A file grows beside its target (``name.part``) and takes the target's name only when its length
 and, where the publisher gives one, its SHA-256 are right. A broken transfer goes on where it
 stopped, when the server can do that.
@@ -187,8 +189,6 @@ class _Transfer:
                 file.write(chunk)
                 done += len(chunk)
                 self.progress(done, total)
-        if total is not None and done != total:
-            raise _TryAgain(f"got {done} bytes of {total}")
 
     def _check_hash(self, sha256: str, *, resumed: bool) -> None:
         found = sha256_of(self.part)

@@ -67,11 +67,11 @@ def test_quarters_since_october_2025(server: OutsideServer, tmp_path: Path) -> N
 
 def test_the_step_may_change_within_an_answer(server: OutsideServer, tmp_path: Path) -> None:
     def mixed(_query: Query) -> Answer:
-        """Two hours, a hole of two, an hour, then quarters: 2025-09-30 22:00Z is local midnight."""
+        """An hour, a hole of two, hours, then quarters: 2025-09-30 22:00Z is local midnight."""
         start = int(pd.Timestamp("2025-09-30", tz="Europe/Berlin").timestamp())
         midnight = start + 24 * 3600
-        stamps = [start, start + 3600, start + 4 * 3600]
-        stamps += [*range(start + 5 * 3600, midnight, 3600), *range(midnight, midnight + 3600, 900)]
+        stamps = [start, *range(start + 3 * 3600, midnight, 3600)]
+        stamps += range(midnight, midnight + 3600, 900)
         answer = {"unix_seconds": stamps, "price": [1.0] * len(stamps), "unit": "EUR / MWh"}
         return Answer(json.dumps(answer).encode())
 

@@ -1,0 +1,226 @@
+"""Build the measurements database from the synthetic twin, the OPSD data, or your own meter."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from datetime import UTC
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from common import (
+    DEFAULT_CACHE,
+    DEFAULT_DB,
+    Parser,
+    console,
+    download_bar,
+    path,
+    run,
+    whole_number,
+)
+
+if TYPE_CHECKING:
+    from datetime import date, tzinfo
+
+    from rich.console import Console
+
+    from ems.store.build import BuildReport
+    from ems.store.ingest.dataset import Dataset
+
+PRICE_SERVICE = "energy-charts"
+WEATHER_SERVICE = "open-meteo"
+NONE = "none"
+
+EPILOG = (
+    "Sources, layouts and licences: docs/sources.md. The old database stays in place until the "
+    "new one is complete."
+)
+
+
+def parser() -> Parser:
+    """The command line of this script."""
+    p = Parser(__doc__ or "", EPILOG)
+    p.add_argument(
+        "--source",
+        default="twin",
+        metavar="twin|opsd|PATH|meter",
+        help="the synthetic twin (default); the official OPSD file, downloaded; a local file in "
+        "its layout (.csv, .csv.gz); or your own meter, described by --config",
+    )
+    p.add_argument("--config", type=path, metavar="TOML", help="with --source meter: its files")
+    p.add_argument(
+        "--prices",
+        metavar=f"PATH|{PRICE_SERVICE}|{NONE}",
+        help=f"day-ahead prices: a CSV file (utc_timestamp, price_eur_per_mwh) or the "
+        f"{PRICE_SERVICE} service (default: the service with --source opsd)",
+    )
+    p.add_argument(
+        "--weather",
+        metavar=f"PATH|{WEATHER_SERVICE}|{NONE}",
+        help=f"weather: a CSV file (utc_timestamp, temperature_c, ghi_w_per_m2) or the "
+        f"{WEATHER_SERVICE} service for Konstanz (default: the service with --source opsd)",
+    )
+    p.add_argument(
+        "--db", type=path, default=DEFAULT_DB, help="the database to build (default: %(default)s)"
+    )
+    p.add_argument("--seed", type=whole_number, help="with --source twin: its seed")
+    p.add_argument(
+        "--step_minutes", type=int, choices=(15, 60), help="with --source twin (default: 60)"
+    )
+    p.add_argument(
+        "--cache",
+        type=path,
+        default=DEFAULT_CACHE,
+        help="where downloads are kept (default: %(default)s)",
+    )
+    p.add_argument("--opsd_url", help="another address of the official OPSD file")
+    p.add_argument("--prices_url", help=f"another address of {PRICE_SERVICE}")
+    p.add_argument("--weather_url", help=f"another address of {WEATHER_SERVICE}")
+    return p
+
+
+def check(p: Parser, args: argparse.Namespace) -> None:
+    """Refuse options that the chosen source would ignore."""
+    if args.source == "meter" and args.config is None:
+        p.error("--source meter needs --config FILE.toml, see docs/sources.md")
+    if args.source != "meter" and args.config is not None:
+        p.error("--config belongs to --source meter")
+    for option in ("seed", "step_minutes"):
+        if args.source != "twin" and getattr(args, option) is not None:
+            p.error(f"--{option} belongs to --source twin")
+    for option in ("prices", "weather"):
+        if args.source == "twin" and getattr(args, option) is not None:
+            p.error(f"--{option}: the twin brings its own")
+
+
+def main() -> None:
+    """Read the source, build the database, show what is in it."""
+    p = parser()
+    args = p.parse_args()
+    check(p, args)
+    out = console()
+    dataset = read_source(args, out)
+    out.print(f"building {args.db} …")
+
+    from ems.store.build import build_database
+
+    report = build_database(dataset, args.db)
+    show(out, report, dataset)
+
+
+def read_source(args: argparse.Namespace, out: Console) -> Dataset:
+    """The meters, prices and weather that the command line asks for."""
+    if args.source == "twin":
+        return _twin(args, out)
+    dataset = _meters(args, out)
+    official = args.source == "opsd"
+    dataset = _with_prices(dataset, args.prices or (PRICE_SERVICE if official else NONE), args, out)
+    return _with_weather(
+        dataset, args.weather or (WEATHER_SERVICE if official else NONE), args, out
+    )
+
+
+def _twin(args: argparse.Namespace, out: Console) -> Dataset:
+    from ems.store.ingest.twin import DEFAULT_SEED, twin_dataset
+
+    seed = DEFAULT_SEED if args.seed is None else args.seed
+    step_minutes = args.step_minutes or 60
+    out.print(f"making the synthetic twin, seed {seed}, {step_minutes}-minute steps …")
+    return twin_dataset(seed, step_minutes)
+
+
+def _meters(args: argparse.Namespace, out: Console) -> Dataset:
+    if args.source == "meter":
+        from ems.store.ingest.meter import read_meter
+
+        out.print(f"reading your meter as described in {args.config} …")
+        return read_meter(args.config)
+
+    from ems.store.ingest.opsd import read_opsd
+
+    source = _official_file(args, out) if args.source == "opsd" else path(args.source)
+    out.print(f"reading {source} …")
+    return read_opsd(source)
+
+
+def _official_file(args: argparse.Namespace, out: Console) -> Path:
+    from ems.store.ingest.download import OPSD_SHA256, OPSD_URL, fetch
+
+    url = args.opsd_url or OPSD_URL
+    out.print(f"OPSD household data from {url}, kept in {args.cache}")
+    with download_bar(out, "household data") as progress:
+        return fetch(
+            url,
+            args.cache / "opsd_household_2020-04-15_60min.csv",
+            sha256=OPSD_SHA256,
+            remedy="download it by hand and give --source PATH",
+            progress=progress,
+        )
+
+
+def _with_prices(dataset: Dataset, chosen: str, args: argparse.Namespace, out: Console) -> Dataset:
+    """The dataset with the prices of a file or the service; with its own for ``none``."""
+    if chosen == NONE:
+        if dataset.prices.empty:
+            out.print("no prices: without --prices only tariffs without a spot price can be used")
+        return dataset
+    if chosen != PRICE_SERVICE:
+        from ems.store.ingest.opsd import read_prices
+
+        out.print(f"reading prices from {chosen} …")
+        return _told(replace(dataset, prices=read_prices(path(chosen))), prices=path(chosen).name)
+
+    from ems.store.ingest import energy_charts
+
+    url = args.prices_url or energy_charts.BASE_URL
+    first, last = _days(dataset, energy_charts.MARKET_TIME)
+    out.print(f"day-ahead prices from {url}, kept in {args.cache}")
+    with download_bar(out, "day-ahead prices") as progress:
+        prices = energy_charts.fetch_prices(
+            first, last, args.cache, base_url=url, progress=progress
+        )
+    return _told(replace(dataset, prices=prices), prices=energy_charts.LICENCE)
+
+
+def _with_weather(dataset: Dataset, chosen: str, args: argparse.Namespace, out: Console) -> Dataset:
+    """The dataset with the weather of a file or the service; with its own for ``none``."""
+    if chosen == NONE:
+        return dataset
+    if chosen != WEATHER_SERVICE:
+        from ems.store.ingest.opsd import read_weather
+
+        out.print(f"reading weather from {chosen} …")
+        weather = read_weather(path(chosen))
+        return _told(replace(dataset, weather=weather), weather=path(chosen).name)
+
+    from ems.store.ingest import open_meteo
+
+    url = args.weather_url or open_meteo.BASE_URL
+    first, last = _days(dataset, UTC)
+    out.print(f"weather for {open_meteo.KONSTANZ.name} from {url}, kept in {args.cache}")
+    with download_bar(out, "weather") as progress:
+        weather = open_meteo.fetch_weather(first, last, args.cache, base_url=url, progress=progress)
+    return _told(replace(dataset, weather=weather), weather=open_meteo.LICENCE)
+
+
+def _told(dataset: Dataset, **sources: str) -> Dataset:
+    """The dataset whose ``meta`` says where its prices or weather come from."""
+    added = {f"{what}_source": source for what, source in sources.items()}
+    return replace(dataset, meta={**dataset.meta, **added})
+
+
+def _days(dataset: Dataset, zone: tzinfo) -> tuple[date, date]:
+    """First and last day of the meters in a time zone."""
+    first = min(data.ts_utc[0] for data in dataset.buildings).item()
+    last = max(data.ts_utc[-1] for data in dataset.buildings).item()
+    first_day, last_day = (t.replace(tzinfo=UTC).astimezone(zone).date() for t in (first, last))
+    return first_day, last_day
+
+
+def show(out: Console, report: BuildReport, dataset: Dataset) -> None:
+    """Print what was built."""
+    out.print(f"{report.n_readings:,} readings")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,318 @@
+"""The script as a person runs it: in a process of its own, from another folder."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+from outside_server import Answer, OutsideServer, energy_charts, open_meteo, serving
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = ROOT / "scripts" / "build_duckdb.py"
+EXAMPLE = ROOT / "docs" / "own_meter" / "meter.toml"
+HOURS = 24 * 5
+COLUMNS = ("grid_import", "grid_export", "pv", "dishwasher")
+
+
+def opsd_rows(start: str = "2018-09-28T22:00") -> list[list[str]]:
+    """Five days of one building in the official layout, through the split of the zones."""
+    import pandas as pd
+
+    stamps = pd.date_range(start, periods=HOURS + 1, freq="h", tz="UTC")
+    rows = [["utc_timestamp", "cet_cest_timestamp"]]
+    rows[0] += [f"DE_KN_residential9_{name}" for name in COLUMNS] + ["interpolated"]
+    for i, stamp in enumerate(stamps):
+        pv = 0.5 * (i // 24 * 8 + min(max(i % 24 - 9, 0), 8))
+        counts = [100 + 0.3 * i + 0.1 * (i % 2), 0.2 * pv, pv, 0.8 * (i // 24)]
+        local = stamp.tz_convert("Europe/Berlin").strftime("%Y-%m-%dT%H:%M:%S%z")
+        rows.append([f"{stamp:%Y-%m-%dT%H:%M:%SZ}", local, *(f"{c:.3f}" for c in counts), ""])
+    return rows
+
+
+def csv(rows: list[list[str]]) -> str:
+    return "".join(",".join(row) + "\n" for row in rows)
+
+
+def opsd_file(folder: Path, rows: list[list[str]] | None = None) -> Path:
+    path = folder / "household.csv"
+    path.write_text(csv(rows or opsd_rows()))
+    return path
+
+
+def build(
+    *args: object, code: str = "", cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    start = [sys.executable, str(SCRIPT)]
+    if code:
+        paths = [str(SCRIPT.parent), str(ROOT)]
+        run_it = f"import runpy, sys; sys.path[:0] = {paths!r}; {code}; "
+        run_it += f"runpy.run_path({str(SCRIPT)!r}, run_name='__main__')"
+        start = [sys.executable, "-c", run_it]
+    return subprocess.run(
+        [*start, *map(str, args)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=cwd,
+        env=os.environ | {"PYTHONWARNINGS": "error", "COLUMNS": "200"},
+    )
+
+
+def refusal(*args: object, code: str = "") -> str:
+    """The one line on stderr of a run that leaves with code 2."""
+    done = build(*args, code=code)
+    assert done.returncode == 2, done.stdout + done.stderr
+    (line,) = done.stderr.splitlines()
+    return line
+
+
+def tables(db: Path) -> dict[str, int]:
+    with duckdb.connect(str(db), read_only=True) as con:
+        return {
+            name: con.execute(f"SELECT count(*) FROM {name}").fetchall()[0][0]
+            for name in ("building", "reading", "price", "weather")
+        }
+
+
+def meta(db: Path) -> dict[str, str]:
+    with duckdb.connect(str(db), read_only=True) as con:
+        return dict(con.execute("SELECT key, value FROM meta").fetchall())
+
+
+@pytest.fixture
+def server() -> Iterator[OutsideServer]:
+    with serving() as outside:
+        outside.routes["/price"] = energy_charts
+        outside.routes["/v1/archive"] = open_meteo
+        outside.routes["/household.csv"] = Answer(csv(opsd_rows()).encode())
+        yield outside
+
+
+def from_server(server: OutsideServer, tmp_path: Path) -> list[str]:
+    return [
+        "--opsd_url",
+        f"{server.url}/household.csv",
+        "--prices_url",
+        server.url,
+        "--weather_url",
+        server.url,
+        "--cache",
+        str(tmp_path / "cache"),
+        "--db",
+        str(tmp_path / "data.duckdb"),
+    ]
+
+
+def known_hash(server: OutsideServer) -> str:
+    """Code that makes the server's file the official one."""
+    route = server.routes["/household.csv"]
+    assert isinstance(route, Answer)
+    sha256 = hashlib.sha256(route.body).hexdigest()
+    return f"import ems.store.ingest.download as d; d.OPSD_SHA256 = {sha256!r}"
+
+
+# --- what works ------------------------------------------------------------------------------
+
+
+@pytest.mark.smoke
+def test_help_comes_without_heavy_imports() -> None:
+    code = "import atexit; " + (
+        "atexit.register(lambda: print('HEAVY', {'pandas', 'numpy', 'duckdb', 'rich', 'requests'}"
+        " & set(sys.modules)))"
+    )
+    done = build("--help", code=code)
+    assert done.returncode == 0
+    assert "--source" in done.stdout
+    assert done.stdout.endswith("HEAVY set()\n")
+
+
+@pytest.mark.smoke
+def test_the_twin_is_the_default_and_says_that_it_is_synthetic(tmp_path: Path) -> None:
+    done = build("--db", tmp_path / "data.duckdb", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "SYNTHETIC" in done.stdout
+    assert done.stdout.count("DE_KN_residential4") == 1
+    assert meta(tmp_path / "data.duckdb")["synthetic"] == "true"
+    assert tables(tmp_path / "data.duckdb")["building"] == 7
+
+
+def test_a_local_file_with_prices_and_weather(tmp_path: Path) -> None:
+    opsd_file(tmp_path)
+    stamps = [row[0] for row in opsd_rows()[1:]]
+    prices = "utc_timestamp,price_eur_per_mwh\n" + "".join(f"{t},30\n" for t in stamps)
+    weather = "utc_timestamp,temperature_c,ghi_w_per_m2\n" + "".join(f"{t},9,0\n" for t in stamps)
+    with gzip.open(tmp_path / "prices.csv.gz", "wt") as file:
+        file.write(prices)
+    (tmp_path / "weather.csv").write_text(weather)
+    done = build(
+        *("--source", "household.csv", "--prices", "prices.csv.gz"),
+        *("--weather", "weather.csv", "--db", "deep/data.duckdb"),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "DE_KN_residential9" in done.stdout
+    assert "SYNTHETIC" not in done.stdout
+    found = tables(tmp_path / "deep" / "data.duckdb")
+    assert found["price"] == HOURS + 1
+    assert found["weather"] == 2 * (HOURS + 1)
+    assert meta(tmp_path / "deep" / "data.duckdb")["prices_source"] == "prices.csv.gz"
+
+
+def test_the_official_source_downloads_all_three(server: OutsideServer, tmp_path: Path) -> None:
+    options = from_server(server, tmp_path)
+    done = build("--source", "opsd", *options, code=known_hash(server))
+    assert done.returncode == 0, done.stderr
+    with duckdb.connect(str(tmp_path / "data.duckdb"), read_only=True) as con:
+        zones = con.execute("SELECT zone, count(*) FROM price GROUP BY ALL ORDER BY 1").fetchall()
+        bare = con.execute(
+            "SELECT count(*) FROM reading r LEFT JOIN price p USING (ts_utc) "
+            "LEFT JOIN weather w USING (ts_utc) WHERE p.ts_utc IS NULL OR w.ts_utc IS NULL"
+        ).fetchall()
+    assert [zone for zone, _ in zones] == ["DE-AT-LU", "DE-LU"]
+    assert bare == [(0,)]
+    asked = len(server.asked)
+    again = build("--source", "opsd", *options, code=known_hash(server))
+    assert again.returncode == 0
+    assert len(server.asked) == asked
+
+
+def test_my_own_meter_with_the_service_for_prices(server: OutsideServer, tmp_path: Path) -> None:
+    done = build(
+        *("--source", "meter", "--config", EXAMPLE, "--prices", "energy-charts"),
+        *from_server(server, tmp_path),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "my_home" in done.stdout
+    assert tables(tmp_path / "data.duckdb")["price"] == 73 + 24
+
+
+# --- what is refused -------------------------------------------------------------------------
+
+
+def changed_rows(row: int, column: int, value: str) -> list[list[str]]:
+    rows = opsd_rows()
+    rows[row][column] = value
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([row[1:] for row in opsd_rows()], "utc_timestamp"),
+        ([row[:2] for row in opsd_rows()], "column"),
+        (changed_rows(9, 0, "2018-09-29T05:00:00Z"), "2018-09-29T05:00"),
+        (changed_rows(9, 0, "2018-09-28T05:00:00Z"), "2018-09-28T05:00"),
+        (changed_rows(9, 2, "1.0"), "backwards"),
+        (opsd_rows()[:1], "household.csv"),
+    ],
+    ids=["no time", "no feeds", "duplicate", "not monotonic", "backwards", "no rows"],
+)
+def test_a_file_that_does_not_fit_leaves_the_old_database(
+    tmp_path: Path, rows: list[list[str]], message: str
+) -> None:
+    db = tmp_path / "data.duckdb"
+    db.write_bytes(b"the old one")
+    line = refusal("--source", opsd_file(tmp_path, rows), "--db", db)
+    assert line.startswith("error: ")
+    assert message in line
+    assert db.read_bytes() == b"the old one"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["data.duckdb", "household.csv"]
+
+
+def test_a_file_that_was_cut_in_half(tmp_path: Path) -> None:
+    path = tmp_path / "household.csv.gz"
+    path.write_bytes(gzip.compress(csv(opsd_rows()).encode())[:500])
+    assert "household.csv.gz" in refusal("--source", path, "--db", tmp_path / "data.duckdb")
+
+
+def test_prices_that_are_no_numbers(tmp_path: Path) -> None:
+    (tmp_path / "prices.csv").write_text(
+        "utc_timestamp,price_eur_per_mwh\n2018-09-28T22:00:00Z,30\n2018-09-28T23:00:00Z,nan\n"
+    )
+    line = refusal(
+        *("--source", opsd_file(tmp_path), "--prices", tmp_path / "prices.csv"),
+        *("--db", tmp_path / "data.duckdb"),
+    )
+    assert "price_eur_per_mwh" in line
+    assert not (tmp_path / "data.duckdb").exists()
+
+
+def test_null_prices_from_the_service(server: OutsideServer, tmp_path: Path) -> None:
+    server.routes["/price"] = lambda query: energy_charts(query, lambda _: None)
+    line = refusal("--source", "opsd", *from_server(server, tmp_path), code=known_hash(server))
+    assert "energy-charts: " in line
+    assert "price is null" in line
+    assert "give --prices PATH" in line
+
+
+def test_an_official_file_with_another_hash(server: OutsideServer, tmp_path: Path) -> None:
+    (tmp_path / "data.duckdb").write_bytes(b"the old one")
+    line = refusal("--source", "opsd", *from_server(server, tmp_path))
+    assert "expected 15956440b27465686eae2abf5895cbc3dab80f934a891bcb2f4f944428e97d60" in line
+    assert "--source PATH" in line
+    assert (tmp_path / "data.duckdb").read_bytes() == b"the old one"
+
+
+def test_a_target_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file, no folder")
+    line = refusal("--source", opsd_file(tmp_path), "--db", tmp_path / "taken" / "data.duckdb")
+    assert "taken" in line
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--source", "meter"], "--source meter needs --config"),
+        (["--config", "x.toml"], "--config belongs to --source meter"),
+        (["--source", "x.csv", "--seed", "3"], "--seed belongs to --source twin"),
+        (["--prices", "x.csv"], "--prices: the twin brings its own"),
+        (["--seed", "-1"], "argument --seed"),
+        (["--step_minutes", "30"], "argument --step_minutes"),
+        (["--sauce", "twin"], "unrecognized arguments: --sauce twin"),
+        (["--source", "nowhere.csv", "--db", "unused.duckdb"], "nowhere.csv"),
+    ],
+)
+def test_command_lines_that_make_no_sense(args: list[str], message: str) -> None:
+    assert message in refusal(*args)
+
+
+def test_ctrl_c_leaves_the_old_database(server: OutsideServer, tmp_path: Path) -> None:
+    (tmp_path / "data.duckdb").write_bytes(b"the old one")
+    server.routes["/household.csv"] = Answer(b"x", delay_s=5.0)
+    with subprocess.Popen(
+        [sys.executable, str(SCRIPT), "--source", "opsd", *from_server(server, tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        deadline = time.monotonic() + 20
+        while not server.asked and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert errors == "error: interrupted; what was finished is kept\n"
+    assert (tmp_path / "data.duckdb").read_bytes() == b"the old one"
+
+
+@pytest.mark.real_data
+def test_the_whole_real_portfolio(shared_data: Path, tmp_path: Path) -> None:
+    done = build(
+        *("--source", shared_data / "opsd_household" / "household_data_60min_singleindex.csv.gz"),
+        *("--prices", shared_data / "prices" / "de_day_ahead_2015_2020_utc.csv.gz"),
+        *("--weather", shared_data / "weather" / "de_2015_2019.csv.gz"),
+        *("--db", tmp_path / "data.duckdb"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("DE_KN_") == 7
+    assert tables(tmp_path / "data.duckdb")["price"] == 52_608
