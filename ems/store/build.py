@@ -12,19 +12,21 @@ import numpy as np
 import pandas as pd
 
 from ems.errors import DataError
-from ems.store.connection import SCHEMA_VERSION, is_locked, schema_sql
+from ems.store.connection import SCHEMA_VERSION, get_con, is_locked, read_meta, schema_sql
 from ems.store.ingest.dataset import BuildingData, Dataset
 from ems.store.quality import QUALITIES, Finding, Judgement, judge
+from ems.store.read import PortfolioRow, portfolio
 
 
 @dataclass(frozen=True, kw_only=True)
 class BuildReport:
-    """What was built: the file, how much it holds and what the quality rules found."""
+    """What was built: the file, how much it holds, its portfolio table and its data hash."""
 
     path: Path
     synthetic: bool
     n_readings: int
-    findings: tuple[Finding, ...]
+    data_hash: str
+    portfolio: tuple[PortfolioRow, ...]
 
 
 def build_database(dataset: Dataset, target: Path) -> BuildReport:
@@ -36,7 +38,7 @@ def build_database(dataset: Dataset, target: Path) -> BuildReport:
     beside = target.with_name(f".{target.name}.tmp")
     con = _open_beside(beside)
     try:
-        report = _fill(con, dataset, target)
+        n_readings = _fill(con, dataset)
         con.close()
         beside.replace(target)
     except duckdb.IOException as error:
@@ -44,7 +46,23 @@ def build_database(dataset: Dataset, target: Path) -> BuildReport:
     finally:
         con.close()
         _remove(beside)
-    return report
+    return _report(target, n_readings)
+
+
+def _report(target: Path, n_readings: int) -> BuildReport:
+    """The report, read back from the database itself."""
+    con = get_con(target)
+    try:
+        meta = read_meta(con)
+        return BuildReport(
+            path=target,
+            synthetic=meta["synthetic"] == "true",
+            n_readings=n_readings,
+            data_hash=meta["data_hash"],
+            portfolio=portfolio(con),
+        )
+    finally:
+        con.close()
 
 
 def _open_beside(beside: Path) -> duckdb.DuckDBPyConnection:
@@ -73,8 +91,8 @@ def _remove(beside: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _fill(con: duckdb.DuckDBPyConnection, dataset: Dataset, target: Path) -> BuildReport:
-    """All tables in one transaction; ``data_hash`` is written last, as the mark of completeness."""
+def _fill(con: duckdb.DuckDBPyConnection, dataset: Dataset) -> int:
+    """All tables, with ``data_hash`` last as the mark of completeness; the number of readings."""
     con.execute(schema_sql("data.sql"))
     con.execute("BEGIN")
     digest = hashlib.sha256()
@@ -94,12 +112,7 @@ def _fill(con: duckdb.DuckDBPyConnection, dataset: Dataset, target: Path) -> Bui
     meta = {**dataset.meta, "schema_version": SCHEMA_VERSION, "data_hash": digest.hexdigest()}
     con.executemany("INSERT INTO meta VALUES (?, ?)", list(meta.items()))
     con.execute("COMMIT")
-    return BuildReport(
-        path=target,
-        synthetic=dataset.meta["synthetic"] == "true",
-        n_readings=n_readings,
-        findings=tuple(findings),
-    )
+    return n_readings
 
 
 def _write_building(con: duckdb.DuckDBPyConnection, data: BuildingData) -> None:
@@ -151,21 +164,12 @@ def _write_readings(
 
 
 def _write_findings(con: duckdb.DuckDBPyConnection, findings: list[Finding]) -> None:
-    if findings:
-        con.executemany(
-            "INSERT INTO finding VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [
-                (
-                    f.building,
-                    f.feed,
-                    f.rule,
-                    f.steps,
-                    f.days,
-                    *_times(f.first_ts_utc, f.last_ts_utc),
-                )
-                for f in findings
-            ],
-        )
+    rows = [
+        (f.building, f.feed, f.rule, f.quality, f.steps, f.days, *_times(*f.span_utc))
+        for f in findings
+    ]
+    if rows:
+        con.executemany("INSERT INTO finding VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
 
 def _times(*instants: np.datetime64) -> tuple[datetime, ...]:
@@ -175,6 +179,9 @@ def _times(*instants: np.datetime64) -> tuple[datetime, ...]:
 
 def _write_tables(con: duckdb.DuckDBPyConnection, dataset: Dataset) -> None:
     """Prices, weather in long form, and the twin's true PMFs."""
+    sites = sorted(set(dataset.weather["site"])) if len(dataset.weather) else []
+    if len(sites) > 1:
+        raise DataError(f"weather: site has {len(sites)} values {sites}; expected one")
     frames = {"price": dataset.prices, "true_pmf": dataset.true_pmf}
     if len(dataset.weather):
         frames["weather"] = dataset.weather.melt(

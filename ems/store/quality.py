@@ -1,42 +1,93 @@
 """Which readings can be believed: general, vectorised rules over the raw meters.
 
 Every rule sees only numbers and roles, never a building's name. A rule marks steps; nothing is
-deleted or repaired.
+deleted or repaired. The first rule that marks a step keeps it. What each rule found on the
+measurements of Konstanz, and why its threshold is where it is, stands in ``docs/data.md``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from ems.history import Instants
+from ems.history import Feed, Floats, Instants, Role
 from ems.store.ingest.dataset import BuildingData
 
-Quality = Literal["ok", "ended", "gap", "spike", "stuck"]
-QUALITIES: tuple[Quality, ...] = ("ok", "ended", "gap", "spike", "stuck")
+Quality = Literal["ok", "ended", "gap", "balance", "spike", "stuck"]
+QUALITIES: tuple[Quality, ...] = ("ok", "ended", "gap", "balance", "spike", "stuck")
 """In the order of the enum in ``schema/data.sql``: codes are positions here."""
 
 Codes = NDArray[np.int8]
 Mask = NDArray[np.bool_]
 
-OK, ENDED, GAP, SPIKE, STUCK = range(5)
+RESOLUTION_KWH = 0.0015
+"""Two differences of readings with three decimals that differ by less are the same."""
+
+FILLED_MIN_H = 3.0
+"""Shorter stretches that a source calls interpolated only blur the time within an hour or two."""
+
+LINE_MIN_H = 12.0
+LINE_MIN_KW = 0.02
+"""Half a day at the same power to the Wh, unless near zero, is a line drawn over a gap."""
+
+COPY_MIN_H = 6.0
+COPY_MIN_KW = 0.05
+COPY_LAGS_DAYS = range(1, 15)
+"""Six hours that repeat an earlier day to the Wh were copied from it to fill a gap."""
+
+STUCK_IMPORT_MIN_H = 12.0
+STUCK_IMPORT_NEEDED_KWH = 0.5
+"""Import at zero this long while the other meters say that this much must have come in."""
+
+STUCK_MIN_H = 168.0
+"""A week without a Wh: of sun, of import, or of export while the sun shines."""
+
+STUCK_EXPORT_SUNNY_H = 24.0
+"""So many hours of sun at which the meter exports elsewhere in the record."""
+
+STUCK_FIXED_MIN_H = 72.0
+STUCK_FIXED_DAY_SHARE = 0.99
+STUCK_FIXED_MAX_SHARE = 1 / 3
+"""A feed that draws on (almost) every day, as a fridge does, does not pause for three days.
+
+A feed that pauses for more than a third of its record is used seldom.
+"""
+
+ENDED_MIN_H = 720.0
+"""Thirty days of zeros up to the end of the record, or from its start: not in service."""
+
+SPIKE_QUANTILE = 0.98
+SPIKE_FACTOR = 5.0
+SPIKE_MIN_KW = 5.0
+SPIKE_MAX_SHARE = 0.001
+"""A spike is above 5 times the 98 % quantile of the non-zero values, and above 5 kW.
+
+What happens in more than one step in a thousand is a seldom used machine, not a fault.
+"""
+
+BALANCE_SHORT_KW = 0.5
+"""Sub-meters may exceed the load by this much for a step: their clocks are minutes apart."""
+
+BALANCE_NEGATIVE_KW = 0.1
+"""The load itself may be below zero by this much, for the same reason."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What one rule found on one feed: how many steps, on how many UTC days, from when to when."""
+    """What one rule found on one feed: steps, local days they lie on, first and last step."""
 
     building: str
     feed: str
     rule: str
+    quality: Quality
     steps: int
     days: int
-    first_ts_utc: np.datetime64
-    last_ts_utc: np.datetime64
+    span_utc: tuple[np.datetime64, np.datetime64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,30 +98,219 @@ class Judgement:
     findings: tuple[Finding, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Mark:
+    """Steps one rule marks with one quality."""
+
+    rule: str
+    quality: Quality
+    mask: Mask
+
+
 def judge(data: BuildingData) -> Judgement:
     """Apply every rule to one building."""
+    local_days = _local_days(data)
     codes: dict[str, Codes] = {}
     findings: list[Finding] = []
     for feed in data.feeds:
-        missing = np.isnan(data.energy_kwh[feed.name])
-        codes[feed.name] = np.where(missing, GAP, OK).astype(np.int8)
-        findings += _finding(data, feed.name, "missing", missing)
+        codes[feed.name] = np.zeros(len(data.ts_utc), dtype=np.int8)
+        for mark in _marks(feed, data):
+            findings += _apply(mark, feed.name, codes[feed.name], data, local_days)
+    for feed in data.feeds:
+        if feed.role == "import":
+            mark = _Mark(rule="balance", quality="balance", mask=_contradictions(data, codes))
+            findings += _apply(mark, feed.name, codes[feed.name], data, local_days)
     return Judgement(codes=codes, findings=tuple(findings))
 
 
-def _finding(data: BuildingData, feed: str, rule: str, mask: Mask) -> list[Finding]:
-    """One finding when the rule marked anything."""
-    marked: Instants = data.ts_utc[mask]
-    if not len(marked):
+def _apply(
+    mark: _Mark, feed: str, codes: Codes, data: BuildingData, local_days: Instants
+) -> list[Finding]:
+    """Write a mark where no earlier rule has written; one finding when it marked anything."""
+    new = mark.mask & (codes == 0)
+    if not new.any():
         return []
+    codes[new] = QUALITIES.index(mark.quality)
+    instants = data.ts_utc[new]
     return [
         Finding(
             building=data.building,
             feed=feed,
-            rule=rule,
-            steps=len(marked),
-            days=len(np.unique(marked.astype("datetime64[D]"))),
-            first_ts_utc=marked[0],
-            last_ts_utc=marked[-1],
+            rule=mark.rule,
+            quality=mark.quality,
+            steps=len(instants),
+            days=len(np.unique(local_days[new])),
+            span_utc=(instants[0], instants[-1]),
         )
     ]
+
+
+def _marks(feed: Feed, data: BuildingData) -> Iterator[_Mark]:
+    """The marks of all rules for one feed, the surest first."""
+    energy_kwh = data.energy_kwh[feed.name]
+    yield _Mark(rule="missing", quality="gap", mask=np.isnan(energy_kwh))
+    yield _Mark(rule="spike", quality="spike", mask=_spikes(energy_kwh, data.step_h))
+    yield _Mark(rule="stuck", quality="stuck", mask=_stuck(feed, data))
+    yield _Mark(rule="out of service", quality="ended", mask=_out_of_service(energy_kwh, data))
+    yield _Mark(rule="filled", quality="gap", mask=_filled(feed, data))
+    if feed.category != "fixed":
+        yield _Mark(rule="straight line", quality="gap", mask=_lines(energy_kwh, data.step_h))
+        yield _Mark(rule="copied day", quality="gap", mask=_copies(energy_kwh, data.step_h))
+
+
+def _spikes(energy_kwh: Floats, step_h: float) -> Mask:
+    """Values far above everything else the meter shows."""
+    power_kw = energy_kwh / step_h
+    drawing = power_kw[power_kw > 0]
+    usual_kw = float(np.quantile(drawing, SPIKE_QUANTILE)) if len(drawing) else np.inf
+    spikes: Mask = np.greater(power_kw, max(SPIKE_FACTOR * usual_kw, SPIKE_MIN_KW))
+    rare = bool(np.count_nonzero(spikes) <= max(1.0, SPIKE_MAX_SHARE * len(spikes)))
+    return spikes & rare
+
+
+def _filled(feed: Feed, data: BuildingData) -> Mask:
+    """Long stretches the source itself calls interpolated."""
+    filled = data.filled.get(feed.name)
+    if filled is None:
+        return np.zeros(len(data.ts_utc), dtype=bool)
+    return _long_runs(filled, FILLED_MIN_H / data.step_h)
+
+
+def _lines(energy_kwh: Floats, step_h: float) -> Mask:
+    """Straight lines of the cumulative reading: the same energy in each of many steps."""
+    same_as_before = np.abs(np.diff(energy_kwh, prepend=np.nan)) < RESOLUTION_KWH
+    inside = same_as_before & (energy_kwh / step_h > LINE_MIN_KW)
+    run = _long_runs(inside, LINE_MIN_H / step_h - 1)
+    return run | np.r_[run[1:], False]
+
+
+def _copies(energy_kwh: Floats, step_h: float) -> Mask:
+    """Stretches that repeat an earlier day to the resolution of the meter."""
+    day = round(24 / step_h)
+    lively = energy_kwh / step_h > COPY_MIN_KW
+    moving = np.abs(np.diff(energy_kwh, prepend=np.nan)) > RESOLUTION_KWH
+    copied = np.zeros(len(energy_kwh), dtype=bool)
+    for lag in (days * day for days in COPY_LAGS_DAYS):
+        same = np.zeros(len(energy_kwh), dtype=bool)
+        same[lag:] = np.abs(energy_kwh[lag:] - energy_kwh[:-lag]) < RESOLUTION_KWH
+        copied |= _long_runs(same & lively & moving, COPY_MIN_H / step_h)
+    return copied
+
+
+def _stuck(feed: Feed, data: BuildingData) -> Mask:
+    """Zeros the other meters, or the kind of the feed, say cannot be."""
+    energy_kwh = data.energy_kwh[feed.name]
+    if feed.role == "import":
+        return _stuck_import(energy_kwh, data)
+    if feed.role == "export":
+        return _stuck_export(energy_kwh, data)
+    if feed.role == "pv":
+        return _inner(_long_runs(energy_kwh == 0, STUCK_MIN_H / data.step_h))
+    if feed.category == "fixed":
+        return _stuck_fixed(energy_kwh, data)
+    return np.zeros(len(energy_kwh), dtype=bool)
+
+
+def _stuck_import(import_kwh: Floats, data: BuildingData) -> Mask:
+    """No import for hours although sub-meters and export exceed generation, or for a week."""
+    used_kwh = _sum_of("load", data) + _sum_of("export", data)
+    needed_kwh = np.maximum(used_kwh - _sum_of("pv", data), 0.0)
+    stuck = np.zeros(len(import_kwh), dtype=bool)
+    for start, stop in _runs(import_kwh == 0, STUCK_IMPORT_MIN_H / data.step_h):
+        too_long = (stop - start) * data.step_h >= STUCK_MIN_H
+        stuck[start:stop] = too_long or needed_kwh[start:stop].sum() > STUCK_IMPORT_NEEDED_KWH
+    return stuck
+
+
+def _stuck_export(export_kwh: Floats, data: BuildingData) -> Mask:
+    """A week or more without export although there was sun enough to export elsewhere."""
+    pv_kwh = _sum_of("pv", data)
+    exporting = export_kwh > 0
+    stuck = np.zeros(len(export_kwh), dtype=bool)
+    if not exporting.any():
+        return stuck
+    sunny: Mask = np.greater(pv_kwh, float(np.median(pv_kwh[exporting])))
+    for start, stop in _runs(export_kwh == 0, STUCK_MIN_H / data.step_h):
+        stuck[start:stop] = sunny[start:stop].sum() * data.step_h >= STUCK_EXPORT_SUNNY_H
+    return stuck
+
+
+def _stuck_fixed(energy_kwh: Floats, data: BuildingData) -> Mask:
+    """Days without a Wh on a feed that otherwise draws every day."""
+    idle = _long_runs(energy_kwh == 0, STUCK_FIXED_MIN_H / data.step_h)
+    pauses = _inner(idle)
+    day = round(24 / data.step_h)
+    n_days = len(energy_kwh) // day
+    drawn = (energy_kwh[: n_days * day] > 0).reshape(n_days, day).any(axis=1)
+    at_work = ~idle[: n_days * day].reshape(n_days, day).any(axis=1)
+    steady = (
+        at_work.any()
+        and drawn[at_work].mean() >= STUCK_FIXED_DAY_SHARE
+        and pauses.mean() <= STUCK_FIXED_MAX_SHARE
+    )
+    return pauses if steady else np.zeros(len(energy_kwh), dtype=bool)
+
+
+def _out_of_service(energy_kwh: Floats, data: BuildingData) -> Mask:
+    """Zeros from the start or up to the end of the record, for a month or more."""
+    idle = _long_runs((energy_kwh == 0) | np.isnan(energy_kwh), ENDED_MIN_H / data.step_h)
+    return idle & ~_inner(idle)
+
+
+def _contradictions(data: BuildingData, codes: Mapping[str, Codes]) -> Mask:
+    """Steps in which the meters that make up the load contradict the sub-meters behind them."""
+    believed = {
+        feed.name: np.where(codes[feed.name] == 0, data.energy_kwh[feed.name], np.nan)
+        for feed in data.feeds
+    }
+    behind = [feed for feed in data.feeds if feed.behind_import]
+    zeros = np.zeros(len(data.ts_utc))
+    load_kwh = sum((believed[f.name] for f in behind if f.role in ("import", "pv")), zeros)
+    load_kwh = load_kwh - sum((believed[f.name] for f in behind if f.role == "export"), zeros)
+    metered_kwh = sum((np.nan_to_num(believed[f.name]) for f in behind if f.role == "load"), zeros)
+    short_kw = (metered_kwh - load_kwh) / data.step_h
+    negative_kw = -load_kwh / data.step_h
+    contradicts: Mask = (short_kw > BALANCE_SHORT_KW) | (negative_kw > BALANCE_NEGATIVE_KW)
+    return contradicts
+
+
+def _sum_of(role: Role, data: BuildingData) -> Floats:
+    """Sum over the feeds of a role that the import meter sees [kWh], NaN as zero."""
+    series = [
+        np.nan_to_num(data.energy_kwh[feed.name])
+        for feed in data.feeds
+        if feed.role == role and feed.behind_import
+    ]
+    return np.sum(series, axis=0) if series else np.zeros(len(data.ts_utc))
+
+
+def _runs(mask: Mask, min_steps: float) -> list[tuple[int, int]]:
+    """Start and stop of each run of True that is at least ``min_steps`` long."""
+    edges = np.flatnonzero(np.diff(np.r_[False, mask, False].astype(np.int8)))
+    starts, stops = edges[::2], edges[1::2]
+    long = stops - starts >= min_steps
+    return list(zip(starts[long].tolist(), stops[long].tolist(), strict=True))
+
+
+def _long_runs(mask: Mask, min_steps: float) -> Mask:
+    """Only the runs of True that are at least ``min_steps`` long."""
+    kept = np.zeros(len(mask), dtype=bool)
+    for start, stop in _runs(mask, min_steps):
+        kept[start:stop] = True
+    return kept
+
+
+def _inner(mask: Mask) -> Mask:
+    """Only the runs of True that touch neither end."""
+    kept = mask.copy()
+    for start, stop in _runs(mask, 1):
+        if start == 0 or stop == len(mask):
+            kept[start:stop] = False
+    return kept
+
+
+def _local_days(data: BuildingData) -> Instants:
+    """The local calendar day of each step."""
+    local = pd.DatetimeIndex(data.ts_utc, tz="UTC").tz_convert(data.timezone).tz_localize(None)
+    days: Instants = local.to_numpy().astype("datetime64[D]")
+    return days

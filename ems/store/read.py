@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import duckdb
 import numpy as np
+import pandas as pd
 
 from ems.errors import DataError
-from ems.history import Feed, Floats, Instants, MeterHistory
+from ems.history import Category, Feed, Floats, Instants, LoadRule, MeterHistory
 from ems.store.connection import read_meta
 
 SPOT_ZONES = "DE-AT-LU/DE-LU"
@@ -43,7 +47,7 @@ def read_history(
         energy_kwh=energy,
         load_kwh=load_of(feeds, energy, n_steps),
         pv_kwh=_sum_of([energy[f.name] for f in feeds if f.role == "pv"], n_steps),
-        price_eur_per_mwh=_prices(con, zone, ts_utc),
+        price_eur_per_mwh=_prices(con, zone, ts_utc, step_h),
         load_rule=load_rule,
         synthetic=meta["synthetic"] == "true",
         source=f"{meta['source']}; {meta['licence']}",
@@ -112,21 +116,26 @@ def _floats(column: object) -> Floats:
     return np.ma.filled(np.ma.asarray(column, dtype=np.float64), np.nan)
 
 
-def _prices(con: duckdb.DuckDBPyConnection, zone: str, ts_utc: Instants) -> Floats:
-    """The price of each step [€/MWh]: that of the market interval it starts in, NaN without one."""
+def _prices(con: duckdb.DuckDBPyConnection, zone: str, ts_utc: Instants, step_h: float) -> Floats:
+    """The mean price over each step [€/MWh], NaN where a part of it has none.
+
+    An hourly price is repeated over quarter hours; quarter-hourly prices are averaged over hours.
+    """
     columns = con.execute(
         "SELECT ts_utc, step_h, eur_per_mwh FROM price WHERE list_contains(?, zone) "
         "ORDER BY ts_utc",
         [[zone, *zone.split("/")]],
     ).fetchnumpy()
-    if not len(columns["ts_utc"]):
+    market_step_h = _floats(columns["step_h"])
+    if not len(market_step_h):
         return _without_prices(con, zone, ts_utc)
-    return _held(
-        np.asarray(columns["ts_utc"], dtype="datetime64[s]"),
-        _floats(columns["step_h"]),
-        _floats(columns["eur_per_mwh"]),
-        ts_utc,
-    )
+    starts = np.asarray(columns["ts_utc"], dtype="datetime64[s]")
+    values = _floats(columns["eur_per_mwh"])
+    n_parts = max(1, round(step_h / market_step_h.min()))
+    part = np.timedelta64(round(step_h * 3600 / n_parts), "s")
+    parts = [_held(starts, market_step_h, values, ts_utc + k * part) for k in range(n_parts)]
+    means: Floats = np.mean(parts, axis=0)
+    return means
 
 
 def _without_prices(con: duckdb.DuckDBPyConnection, zone: str, ts_utc: Instants) -> Floats:
@@ -139,24 +148,123 @@ def _without_prices(con: duckdb.DuckDBPyConnection, zone: str, ts_utc: Instants)
 
 def _held(starts: Instants, step_h: Floats, values: Floats, ts_utc: Instants) -> Floats:
     """Each value held over its own interval; NaN outside all intervals."""
-    at = np.searchsorted(starts, ts_utc, side="right") - 1
-    age_h = (ts_utc - starts[np.maximum(at, 0)]) / np.timedelta64(3600, "s")
-    inside = (at >= 0) & (age_h < step_h[np.maximum(at, 0)])
-    return np.where(inside, values[np.maximum(at, 0)], np.nan)
+    at = np.maximum(np.searchsorted(starts, ts_utc, side="right") - 1, 0)
+    age_h = (ts_utc - starts[at]) / np.timedelta64(3600, "s")
+    return np.where((age_h >= 0) & (age_h < step_h[at]), values[at], np.nan)
 
 
 def _weather(con: duckdb.DuckDBPyConnection, ts_utc: Instants) -> dict[str, Floats]:
     """Each weather quantity at each step, held over its interval."""
+    rows = con.execute(
+        "SELECT quantity, count(*) FROM weather GROUP BY quantity ORDER BY quantity"
+    ).fetchall()
     columns = con.execute(
-        "SELECT quantity, ts_utc, value FROM weather ORDER BY quantity, ts_utc"
+        "SELECT ts_utc, value FROM weather ORDER BY quantity, ts_utc"
     ).fetchnumpy()
-    quantity = np.asarray(columns["quantity"], dtype=str)
-    instants = np.asarray(columns["ts_utc"], dtype="datetime64[s]")
-    values = _floats(columns["value"])
-    series: dict[str, Floats] = {}
-    for name in np.unique(quantity):
-        rows = quantity == name
-        starts = instants[rows]
-        step_h = np.full(len(starts), np.diff(starts).min() / np.timedelta64(3600, "s"))
-        series[str(name)] = _held(starts, step_h, values[rows], ts_utc)
-    return series
+    ends = np.cumsum([n for _, n in rows])[:-1].astype(np.int64)
+    instants = np.split(np.asarray(columns["ts_utc"], dtype="datetime64[s]"), ends)
+    values = np.split(_floats(columns["value"]), ends)
+    return {
+        name: _held(starts, np.full(len(starts), _step_h(starts)), series, ts_utc)
+        for (name, _), starts, series in zip(rows, instants, values, strict=False)
+    }
+
+
+def _step_h(starts: Instants) -> float:
+    """The regular step of a series [h]."""
+    return float(np.diff(starts).min() / np.timedelta64(3600, "s")) if len(starts) > 1 else 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """What a quality rule found on one feed, and on how many local days."""
+
+    feed: str
+    rule: str
+    days: int
+    steps: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PortfolioRow:
+    """One building of the portfolio table.
+
+    ``days``: local days the record touches; ``plannable_days``: complete local days on which
+    load and generation are known in every step. ``metered_*``: what the meters counted, whatever
+    its quality [kWh]; ``known_load_kwh`` and ``pv_peak_kw``: only what can be believed.
+    """
+
+    building: str
+    kind: str
+    days: int
+    plannable_days: int
+    load_rule: LoadRule
+    known_load_kwh: float
+    metered_import_kwh: float
+    metered_export_kwh: float
+    metered_pv_kwh: float
+    pv_peak_kw: float
+    devices: Mapping[Category, tuple[str, ...]]
+    problems: tuple[Problem, ...]
+
+
+def portfolio(con: duckdb.DuckDBPyConnection) -> tuple[PortfolioRow, ...]:
+    """One row a building, in alphabetical order."""
+    return tuple(_portfolio_row(con, building) for building in list_buildings(con))
+
+
+def _portfolio_row(con: duckdb.DuckDBPyConnection, building: str) -> PortfolioRow:
+    history = read_history(con, building, zone=_any_zone(con))
+    by_role = _metered_by_role(con, building)
+    days, plannable = _day_counts(history)
+    devices: dict[Category, tuple[str, ...]] = {}
+    for feed in history.feeds:
+        if feed.role == "load":
+            devices[feed.category] = (*devices.get(feed.category, ()), feed.name)
+    return PortfolioRow(
+        building=building,
+        kind=history.kind,
+        days=days,
+        plannable_days=plannable,
+        load_rule=history.load_rule,
+        known_load_kwh=float(np.nansum(history.load_kwh)),
+        metered_import_kwh=by_role.get("import", 0.0),
+        metered_export_kwh=by_role.get("export", 0.0),
+        metered_pv_kwh=by_role.get("pv", 0.0),
+        pv_peak_kw=float(np.nanmax(history.pv_kwh, initial=0.0)) / history.step_h,
+        devices=devices,
+        problems=_problems(con, building),
+    )
+
+
+def _any_zone(con: duckdb.DuckDBPyConnection) -> str:
+    """All zones of the database: the portfolio does not depend on prices."""
+    return "/".join(row[0] for row in con.execute("SELECT DISTINCT zone FROM price").fetchall())
+
+
+def _metered_by_role(con: duckdb.DuckDBPyConnection, building: str) -> dict[str, float]:
+    rows = con.execute(
+        "SELECT role, coalesce(sum(energy_kwh), 0) FROM reading JOIN feed USING (building, feed) "
+        "WHERE building = ? GROUP BY role",
+        [building],
+    ).fetchall()
+    return dict(rows)
+
+
+def _problems(con: duckdb.DuckDBPyConnection, building: str) -> tuple[Problem, ...]:
+    rows = con.execute(
+        "SELECT feed, rule, days, steps FROM finding WHERE building = ? ORDER BY days DESC, feed",
+        [building],
+    ).fetchall()
+    return tuple(Problem(feed=f, rule=r, days=d, steps=s) for f, r, d, s in rows)
+
+
+def _day_counts(history: MeterHistory) -> tuple[int, int]:
+    """Local days the record touches, and those on which load and generation are fully known."""
+    local = pd.DatetimeIndex(history.ts_utc, tz="UTC").tz_convert(history.timezone)
+    midnight = local.normalize()
+    known = np.isfinite(history.load_kwh) & np.isfinite(history.pv_kwh)
+    steps = pd.Series(known.astype(int), index=midnight).groupby(level=0).sum()
+    first = pd.DatetimeIndex(steps.index)
+    length_h = ((first + pd.DateOffset(days=1)) - first) / pd.Timedelta(hours=1)
+    return len(steps), int(np.sum(steps.to_numpy() == np.round(length_h / history.step_h)))

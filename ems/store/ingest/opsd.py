@@ -42,6 +42,9 @@ ALLOWED_STEP_MIN = (15, 60)
 BACKWARDS_TOLERANCE_KWH = 1e-6
 """Readings carry three decimals; a decrease below this is rounding in binary."""
 
+READING_DECIMALS = 6
+"""Differences are rounded to take that binary noise out again."""
+
 SPLIT_OF_ZONES_UTC = np.datetime64("2018-09-30T22:00:00", "s")
 """The German-Austrian bidding zone ended with the local day 2018-09-30."""
 
@@ -218,7 +221,7 @@ class _MeterReader:
         self._require_forward(column, readings)
         on_grid = np.where(self.row_of_step < 0, np.nan, readings[self.row_of_step])
         energy = np.diff(on_grid, prepend=np.nan)
-        return np.where(energy < 0, 0.0, energy)
+        return np.round(np.maximum(energy, 0.0), READING_DECIMALS)
 
     def _require_forward(self, column: str, readings: Floats) -> None:
         """Raise when the meter runs backwards, also over a gap."""

@@ -2,7 +2,7 @@
 -- Times are naive UTC; a row is labelled by the start of its step; energies are kWh per step.
 
 -- The order is the order of harm: building_hour shows the worst quality of an hour with max().
-CREATE TYPE quality AS ENUM ('ok', 'ended', 'gap', 'spike', 'stuck');
+CREATE TYPE quality AS ENUM ('ok', 'ended', 'gap', 'balance', 'spike', 'stuck');
 
 CREATE TABLE meta (
     key   VARCHAR PRIMARY KEY,
@@ -44,6 +44,7 @@ CREATE TABLE finding (
     building     VARCHAR NOT NULL,
     feed         VARCHAR NOT NULL,
     rule         VARCHAR NOT NULL,
+    quality      quality NOT NULL,
     steps        INTEGER NOT NULL,
     days         INTEGER NOT NULL,
     first_ts_utc TIMESTAMP NOT NULL,
@@ -74,7 +75,8 @@ CREATE TABLE true_pmf (
     use_probability DOUBLE NOT NULL
 );
 
--- Load by the building's load rule; NULL where a meter it needs is not ok.
+-- What the building used, by the feeds its load rule needs: import, export, PV behind the import
+-- meter, loads with a meter of their own. NULL where one of them is not ok.
 CREATE VIEW building_step AS
 SELECT
     r.building,
@@ -83,13 +85,11 @@ SELECT
     sum(r.energy_kwh) FILTER (f.role = 'export') AS export_kwh,
     sum(r.energy_kwh) FILTER (f.role = 'pv') AS pv_kwh,
     max(r.quality) AS worst_quality,
-    CASE WHEN max(r.quality) = 'ok' THEN sum(CASE
-        WHEN f.role = 'import' THEN r.energy_kwh
-        WHEN f.role = 'pv' AND f.behind_import THEN r.energy_kwh
-        WHEN f.role = 'export' THEN -r.energy_kwh
-        WHEN f.role = 'load' THEN r.energy_kwh
-        ELSE 0
-    END) END AS load_kwh
+    CASE WHEN bool_and(r.quality = 'ok') FILTER (f.role <> 'pv' OR f.behind_import)
+              AND bool_or(f.role = 'import')
+        THEN sum(CASE f.role WHEN 'export' THEN -r.energy_kwh ELSE r.energy_kwh END)
+             FILTER (f.role <> 'pv' OR f.behind_import)
+    END AS load_kwh
 FROM reading AS r
 JOIN feed AS f USING (building, feed)
 WHERE f.role <> 'load' OR NOT f.behind_import

@@ -1,0 +1,160 @@
+"""Write what the pipelines found, and read it back: a query, never a CSV.
+
+Every function is one short transaction. Saving a run again replaces what it had saved before, so
+a repeated or resumed run leaves no doubles.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+import duckdb
+import pandas as pd
+
+from ems.errors import DataError
+from ems.store.connection import results_transaction
+
+Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
+
+DAY_COLUMNS = ("building", "day", "mode", "kpi", "value")
+STEP_COLUMNS = ("building", "day", "mode", "agent", "quantity", "ts_utc", "value")
+PMF_COLUMNS = ("building", "feed", "day", "day_type", "hour", "probability", "observations")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRow:
+    """One run of a pipeline: what it was asked to do and how it ended."""
+
+    run_id: str
+    pipeline: str
+    building: str
+    started_utc: datetime
+    parameters: Mapping[str, object]
+    status: Status
+    synthetic: bool
+    mlflow_run_id: str | None = None
+
+
+def save_run(path: str | Path, run: RunRow, days: pd.DataFrame, steps: pd.DataFrame) -> None:
+    """Save a run with its results; both tables of the same run are replaced as a whole.
+
+    ``days``: columns ``DAY_COLUMNS``, one row a KPI; ``steps``: columns ``STEP_COLUMNS``.
+    Raises :class:`DataError` for a missing column or a database that cannot be written.
+    """
+    with results_transaction(path) as con:
+        _put_run(con, run)
+        for table, columns, frame in (
+            ("day_result", DAY_COLUMNS, days),
+            ("plan_step", STEP_COLUMNS, steps),
+        ):
+            con.execute(f"DELETE FROM {table} WHERE run_id = ?", [run.run_id])
+            _insert(con, table, run.run_id, columns, frame)
+
+
+def append_days(path: str | Path, run: RunRow, days: pd.DataFrame, steps: pd.DataFrame) -> None:
+    """Save some more days of a run that goes on; the same days and modes are replaced."""
+    with results_transaction(path) as con:
+        _put_run(con, run)
+        for table, columns, frame in (
+            ("day_result", DAY_COLUMNS, days),
+            ("plan_step", STEP_COLUMNS, steps),
+        ):
+            _require_columns(table, columns, frame)
+            con.register("incoming", frame)
+            con.execute(
+                f"DELETE FROM {table} WHERE run_id = ? AND (building, day, mode) IN "
+                "(SELECT DISTINCT building, CAST(day AS DATE), mode FROM incoming)",
+                [run.run_id],
+            )
+            con.unregister("incoming")
+            _insert(con, table, run.run_id, columns, frame)
+
+
+def save_pmf_updates(path: str | Path, run: RunRow, updates: pd.DataFrame) -> None:
+    """Save how the learned usage PMFs moved, columns ``PMF_COLUMNS``; replaces the run's own."""
+    with results_transaction(path) as con:
+        _put_run(con, run)
+        con.execute("DELETE FROM pmf_update WHERE run_id = ?", [run.run_id])
+        _insert(con, "pmf_update", run.run_id, PMF_COLUMNS, updates)
+
+
+def set_status(path: str | Path, run_id: str, status: Status) -> None:
+    """Say how a run ended."""
+    with results_transaction(path) as con:
+        changed = con.execute(
+            "UPDATE run SET status = ? WHERE run_id = ? RETURNING run_id", [status, run_id]
+        ).fetchall()
+        if not changed:
+            raise DataError(f"{path}: run {run_id} is unknown; save it first")
+
+
+def read_runs(path: str | Path) -> pd.DataFrame:
+    """All runs, the newest first."""
+    return _query(path, "SELECT * FROM run ORDER BY started_utc DESC, run_id", [])
+
+
+def read_days(path: str | Path, run_id: str) -> pd.DataFrame:
+    """The KPIs of a run: one row a building, day and mode, one column a KPI."""
+    long = _query(path, "SELECT * FROM day_result WHERE run_id = ?", [run_id])
+    wide = long.pivot(index=["building", "day", "mode"], columns="kpi", values="value")
+    return wide.rename_axis(columns=None).reset_index()
+
+
+def read_steps(path: str | Path, run_id: str, building: str, mode: str) -> pd.DataFrame:
+    """The planned steps of one building and mode in long form, ordered in time."""
+    return _query(
+        path,
+        "SELECT day, agent, quantity, ts_utc, value FROM plan_step "
+        "WHERE run_id = ? AND building = ? AND mode = ? ORDER BY agent, quantity, day, ts_utc",
+        [run_id, building, mode],
+    )
+
+
+def _put_run(con: duckdb.DuckDBPyConnection, run: RunRow) -> None:
+    con.execute(
+        "INSERT OR REPLACE INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            run.run_id,
+            run.pipeline,
+            run.building,
+            run.started_utc,
+            json.dumps(dict(run.parameters), sort_keys=True, default=str),
+            run.status,
+            run.mlflow_run_id,
+            run.synthetic,
+        ],
+    )
+
+
+def _insert(
+    con: duckdb.DuckDBPyConnection,
+    table: str,
+    run_id: str,
+    columns: tuple[str, ...],
+    frame: pd.DataFrame,
+) -> None:
+    """Insert a whole frame at once under a run."""
+    _require_columns(table, columns, frame)
+    con.register("incoming", frame)
+    names = ", ".join(columns)
+    con.execute(f"INSERT INTO {table} (run_id, {names}) SELECT ?, {names} FROM incoming", [run_id])
+    con.unregister("incoming")
+
+
+def _require_columns(table: str, columns: tuple[str, ...], frame: pd.DataFrame) -> None:
+    missing = [name for name in columns if name not in frame.columns]
+    if missing:
+        raise DataError(f"{table}: columns {missing} are missing; expected {list(columns)}")
+
+
+def _query(path: str | Path, sql: str, values: list[str]) -> pd.DataFrame:
+    """One query on an existing results database."""
+    if not Path(path).is_file():
+        raise DataError(f"{path}: there are no results yet; run: python scripts/01_run.py")
+    with results_transaction(path) as con:
+        return con.execute(sql, values).df()
