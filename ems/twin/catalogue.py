@@ -36,10 +36,9 @@ OFFICE: Hours = (
 )
 OFFICE_FREE: Hours = (.12,) * 24
 TWO_SHIFTS: Hours = (
-    .10, .10, .10, .10, .30, 1.2, 1.7, 1.8, 1.8, 1.8, 1.8, 1.7,
-    1.6, 1.8, 1.8, 1.7, 1.6, 1.5, 1.4, 1.3, 1.1, .60, .20, .10,
+    .20, .15, .15, .15, .15, .20, .30, .60, 1.3, 1.8, 1.9, 1.9,
+    1.8, 1.8, 1.9, 1.8, 1.6, 1.5, 1.4, 1.2, .90, .50, .30, .25,
 )
-TWO_SHIFTS_FREE: Hours = (.08,) * 24
 FLAT_SHIFT: Hours = (
     .80, .80, .80, .80, .85, 1.0, 1.15, 1.2, 1.25, 1.25, 1.25, 1.25,
     1.2, 1.2, 1.2, 1.2, 1.15, 1.1, 1.05, 1.0, .95, .90, .85, .80,
@@ -156,15 +155,15 @@ INDUSTRIAL3 = BuildingSpec(
             peak_kw=11.1,
             tilt_deg=15,
             azimuth_deg=180,
-            horizon_deg=12,
+            horizon_deg=20,
         ),
         PvSpec(
             name="pv_facade",
             total_kwh=8_396,
             peak_kw=6.1,
             tilt_deg=90,
-            azimuth_deg=135,
-            horizon_deg=8,
+            azimuth_deg=165,
+            horizon_deg=14,
         ),
     ),
     cycles=(
@@ -264,7 +263,13 @@ RESIDENTIAL1 = BuildingSpec(
     base=_base(8_074, BUSY_HOME),
     pv=(
         PvSpec(
-            name="pv", total_kwh=16_522, peak_kw=8.2, tilt_deg=30, azimuth_deg=165, horizon_deg=18
+            name="pv",
+            total_kwh=16_522,
+            peak_kw=8.2,
+            tilt_deg=30,
+            azimuth_deg=165,
+            horizon_deg=22,
+            behind_import=False,
         ),
     ),
     cycles=(
@@ -298,6 +303,7 @@ RESIDENTIAL1 = BuildingSpec(
             hours=HEATING_R1,
             hot_water_hours=(5, 6),
             hot_water_share=0.12,
+            behind_import=False,
         ),
     ),
     fixed=(_fridge("freezer", 433),),
@@ -404,7 +410,7 @@ RESIDENTIAL4 = BuildingSpec(
     last_utc="2018-02-04T22",
     load_rule="import+pv-export",
     has_export_meter=True,
-    base=_base(7_952, BUSY_HOME, per_c_heating=0.08),
+    base=_base(7_952, BUSY_HOME, per_c_heating=0.12),
     pv=(PvSpec(name="pv", total_kwh=24_576, peak_kw=8.8, tilt_deg=30, azimuth_deg=205),),
     cycles=(
         CycleSpec(
@@ -442,12 +448,12 @@ RESIDENTIAL4 = BuildingSpec(
             max_session_kwh=15.0,
             session_shape=2.3,
             working=(
-                Peak(share=0.65, at_h=12.0, width_h=1.9),
-                Peak(share=0.35, at_h=16.0, width_h=1.4),
+                Peak(share=0.65, at_h=11.3, width_h=1.8),
+                Peak(share=0.35, at_h=15.3, width_h=1.5),
             ),
             free=(
-                Peak(share=0.55, at_h=11.5, width_h=1.6),
-                Peak(share=0.45, at_h=16.5, width_h=1.8),
+                Peak(share=0.55, at_h=11.0, width_h=1.6),
+                Peak(share=0.45, at_h=15.8, width_h=1.8),
             ),
             free_day_factor=0.85,
         ),
@@ -459,7 +465,7 @@ RESIDENTIAL4 = BuildingSpec(
             max_kw=2.66,
             hours=HEATING_R4,
             hot_water_hours=(6, 17),
-            hot_water_share=0.15,
+            hot_water_share=0.08,
         ),
     ),
     fixed=(_fridge("refrigerator", 193.9), _fridge("freezer", 354.3)),
@@ -515,7 +521,7 @@ RESIDENTIAL6 = BuildingSpec(
     base=_base(10_900, EVENING_HOME),
     pv=(
         PvSpec(
-            name="pv", total_kwh=20_495, peak_kw=7.7, tilt_deg=30, azimuth_deg=215, horizon_deg=12
+            name="pv", total_kwh=20_495, peak_kw=7.7, tilt_deg=30, azimuth_deg=215, horizon_deg=14
         ),
     ),
     cycles=(

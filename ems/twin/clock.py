@@ -61,8 +61,8 @@ def clock(ts_utc: Instants) -> Clock:
     dates, day = np.unique(midnight.to_numpy(), return_inverse=True)
     hour = local.hour.to_numpy().astype(np.int64)
     first_step = np.full((len(dates), 24), -1, dtype=np.int64)
-    steps = np.arange(len(ts_utc))[::-1]
-    first_step[day[::-1], hour[::-1]] = steps
+    found, first = np.unique(day * 24 + hour, return_index=True)
+    first_step.flat[found] = first
     return Clock(
         ts_utc=ts_utc,
         day=day.astype(np.int64),

@@ -11,7 +11,7 @@ import pandas as pd
 from ems.errors import InvalidSpec
 from ems.history import Category, Feed, Floats, Instants, LoadRule, Role
 from ems.twin.catalogue import CATALOGUE
-from ems.twin.clock import QUARTERS_PER_HOUR, TIMEZONE, Clock, clock, quarter_hours, to_step
+from ems.twin.clock import QUARTER, QUARTER_H, TIMEZONE, Clock, clock, quarter_hours, to_step
 from ems.twin.devices import Habit, Starts, cycles, ev_sessions, fixed_kwh, heat_pump_kwh
 from ems.twin.prices import day_ahead_prices
 from ems.twin.sky import Sky, make_sky, pv_kwh
@@ -24,6 +24,11 @@ END_UTC = np.datetime64("2019-01-01T00:00:00", "s")
 STEP_MINUTES = (15, 60)
 SITE = "Konstanz"
 DAY_TYPES = ("working_day", "weekend_or_holiday")
+PMF_COLUMNS = ["building", "feed", "day_type", "hour", "probability", "use_probability"]
+START_COLUMNS = ["building", "feed", "ts_utc", "energy_kwh", "n_steps"]
+
+PmfRow = tuple[str, str, str, int, float, float]
+StartRow = tuple[str, str, np.datetime64, float, int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,19 +86,21 @@ def generate(
         buildings=tuple(building for building, _, _ in made),
         prices=day_ahead_prices(seed, clock(ts_utc), sky),
         weather=_weather(sky, step_minutes // 15),
-        true_pmf=pd.concat([truth for _, truth, _ in made], ignore_index=True),
-        true_starts=pd.concat([starts for _, _, starts in made], ignore_index=True),
+        true_pmf=pd.DataFrame([row for _, rows, _ in made for row in rows], columns=PMF_COLUMNS),
+        true_starts=pd.DataFrame(
+            [row for _, _, rows in made for row in rows], columns=START_COLUMNS
+        ),
     )
 
 
 def _building(
     seed: int, spec: BuildingSpec, sky: Sky, step_minutes: int
-) -> tuple[TwinBuilding, pd.DataFrame, pd.DataFrame]:
+) -> tuple[TwinBuilding, list[PmfRow], list[StartRow]]:
     """One building with its true PMFs and starts."""
     start_utc = np.datetime64(spec.start_utc, "s")
     end_utc = np.datetime64(spec.last_utc, "s") + np.timedelta64(1, "h")
     ts_utc = quarter_hours(start_utc, end_utc)
-    first = int((start_utc - FIRST_UTC) / np.timedelta64(900, "s"))
+    first = int((start_utc - FIRST_UTC) / QUARTER)
     calendar, local_sky = clock(ts_utc), sky.part(first, len(ts_utc))
     devices, truths, starts = _devices(seed, spec, calendar, local_sky.temperature_c)
     generation = {pv.name: pv_kwh(pv, local_sky) for pv in spec.pv}
@@ -150,26 +157,23 @@ def _grid(
     generation: Mapping[str, Floats],
     base: Floats,
 ) -> dict[str, Floats]:
-    """The meters at the grid: import − export = load − PV in each quarter hour [kWh].
-
-    Under ``import+submetered`` the heat pump and the PV have meters of their own, so that
-    import is the rest of the load.
-    """
-    apart = (
-        {pump.name for pump in spec.heat_pumps} if spec.load_rule == "import+submetered" else set()
-    )
+    """The meters at the grid [kWh per quarter hour]: import − export = load − PV behind them."""
+    apart = {pump.name for pump in spec.heat_pumps if not pump.behind_import}
     load = base + sum(kwh for name, kwh in devices.items() if name not in apart)
-    if spec.load_rule != "import+pv-export":
-        return {"grid_import": load}
-    pv = np.sum(list(generation.values()), axis=0)
-    load = load + np.clip(pv - load, 0.0, spec.surplus_heater_kw / QUARTERS_PER_HOUR)
+    pv = np.zeros(len(base))
+    for field in spec.pv:
+        if field.behind_import:
+            pv = pv + generation[field.name]
+    surplus = np.clip(pv - load, 0.0, None)
+    exported = surplus - np.minimum(surplus, spec.surplus_heater_kw * QUARTER_H)
     grid = {"grid_import": np.clip(load - pv, 0.0, None)}
     if spec.has_export_meter:
-        return grid | {"grid_export": np.clip(pv - load, 0.0, None)}
-    if np.any(pv > load):
+        return grid | {"grid_export": exported}
+    n_surplus = np.count_nonzero(exported)
+    if n_surplus:
         raise InvalidSpec(
-            f"{spec.name}: PV exceeds the load in {int(np.sum(pv > load))} quarter hours but "
-            "has_export_meter is false; give it one or more base load"
+            f"{spec.name}: PV exceeds the load in {n_surplus} quarter hours but has_export_meter "
+            "is false; give it an export meter or more base load"
         )
     return grid
 
@@ -179,51 +183,52 @@ def _feeds(spec: BuildingSpec) -> tuple[Feed, ...]:
     grid: list[tuple[str, Role]] = [("grid_import", "import")]
     if spec.has_export_meter:
         grid.append(("grid_export", "export"))
-    loads: list[tuple[str, Category]] = [(cycle.name, "discrete_phase") for cycle in spec.cycles]
-    loads += [(car.name, "ev") for car in spec.evs]
-    loads += [(pump.name, "partial_usage") for pump in spec.heat_pumps]
-    loads += [(load.name, "fixed") for load in spec.fixed]
+    loads: list[tuple[str, Category, bool]] = [
+        *((cycle.name, "discrete_phase", True) for cycle in spec.cycles),
+        *((car.name, "ev", True) for car in spec.evs),
+        *((pump.name, "partial_usage", pump.behind_import) for pump in spec.heat_pumps),
+        *((load.name, "fixed", True) for load in spec.fixed),
+    ]
     return (
         *(Feed(name=name, role=role, category="grid") for name, role in grid),
-        *(Feed(name=pv.name, role="pv", category="pv") for pv in spec.pv),
-        *(Feed(name=name, role="load", category=category) for name, category in loads),
+        *(
+            Feed(name=pv.name, role="pv", category="pv", behind_import=pv.behind_import)
+            for pv in spec.pv
+        ),
+        *(
+            Feed(name=name, role="load", category=category, behind_import=behind)
+            for name, category, behind in loads
+        ),
     )
 
 
-def _true_pmf(building: str, habits: Mapping[str, Habit]) -> pd.DataFrame:
+def _true_pmf(building: str, habits: Mapping[str, Habit]) -> list[PmfRow]:
     """A row for each feed, day type and local hour."""
-    return pd.DataFrame(
-        [
-            (building, feed, day_type, hour, float(probability), use)
-            for feed, habit in habits.items()
-            for day_type, use, hours in zip(
-                DAY_TYPES, habit.use_probability, habit.hours, strict=True
-            )
-            for hour, probability in enumerate(hours)
-        ],
-        columns=["building", "feed", "day_type", "hour", "probability", "use_probability"],
-    )
+    return [
+        (building, feed, day_type, hour, float(probability), use)
+        for feed, habit in habits.items()
+        for day_type, use, hours in zip(DAY_TYPES, habit.use_probability, habit.hours, strict=True)
+        for hour, probability in enumerate(hours)
+    ]
 
 
 def _true_starts(
     building: str, calendar: Clock, starts: Mapping[str, Starts], quarters: int
-) -> pd.DataFrame:
+) -> list[StartRow]:
     """A row for each start, in order of feed and time."""
-    parts = [
-        pd.DataFrame(
-            {
-                "building": building,
-                "feed": feed,
-                "ts_utc": calendar.ts_utc[each.step],
-                "energy_kwh": each.energy_kwh,
-                "n_steps": (each.step + each.n_quarters - 1) // quarters
-                - each.step // quarters
-                + 1,
-            }
+    return [
+        (
+            building,
+            feed,
+            calendar.ts_utc[step],
+            float(kwh),
+            int(last // quarters - step // quarters) + 1,
         )
         for feed, each in starts.items()
+        for step, kwh, last in zip(
+            each.step, each.energy_kwh, each.step + each.n_quarters - 1, strict=True
+        )
     ]
-    return pd.concat(parts, ignore_index=True)
 
 
 def _weather(sky: Sky, quarters: int) -> pd.DataFrame:

@@ -28,11 +28,12 @@ FREE_HOURS = (
     0.73, 0.64, 0.59, 0.63, 0.71, 0.89, 1.04, 1.08, 1.02, 0.95, 0.94, 0.80,
 )  # fmt: skip
 
-WIND_SPREAD, WIND_MEMORY_H = 0.24, 24.0
-SLOW_SPREAD, SLOW_MEMORY_DAYS = 0.14, 30.0
+WIND_SPREAD, WIND_MEMORY_H = 0.25, 24.0
+SLOW_SPREAD, SLOW_MEMORY_DAYS = 0.12, 30.0
 HOUR_SPREAD, HOUR_MEMORY_H = 0.05, 3.0
 SUN_EFFECT = 0.30
-CHEAP, CHEAP_STEEPNESS = 0.35, 2.2
+CHEAP_SHARE = 0.06
+NEGATIVE_SHARE = (0.0115, 0.0165)
 
 ZONE_SPLIT_UTC = np.datetime64("2018-09-30T22:00:00", "s")
 
@@ -40,19 +41,24 @@ ZONE_SPLIT_UTC = np.datetime64("2018-09-30T22:00:00", "s")
 def day_ahead_prices(seed: int, clock: Clock, sky: Sky) -> pd.DataFrame:
     """Hourly prices: columns ``zone, ts_utc, step_h, eur_per_mwh``.
 
-    relative price = hours of the day type − sun − wind + noise; below ``CHEAP`` the supply curve
-    is ``CHEAP_STEEPNESS`` times as steep, which makes hours negative; each year is scaled to its
-    mean in ``YEAR_MEAN_EUR_PER_MWH``.
+    relative price = hours of the day type − sun − wind + noise. Where a year is cheapest the
+    supply curve is steeper, so that a drawn share of its hours (about 100 to 145) is negative;
+    then each year is scaled to its mean in ``YEAR_MEAN_EUR_PER_MWH``.
     """
     ts_utc = clock.ts_utc[::QUARTERS_PER_HOUR]
     linear = _day_shape(clock) - _sun(sky) + _noise(seed, len(ts_utc))
-    relative = np.where(linear < CHEAP, CHEAP - CHEAP_STEEPNESS * (CHEAP - linear), linear)
+    share = stream(seed, "prices", "negative share")
+    year = ts_utc.astype("datetime64[Y]").astype(int) + 1970
+    price = np.empty(len(ts_utc))
+    for each in np.unique(year):
+        relative = _with_steep_end(linear[year == each], share.uniform(*NEGATIVE_SHARE))
+        price[year == each] = relative * (YEAR_MEAN_EUR_PER_MWH[int(each)] / relative.mean())
     return pd.DataFrame(
         {
             "zone": np.where(ts_utc < ZONE_SPLIT_UTC, "DE-AT-LU", "DE-LU"),
             "ts_utc": ts_utc,
             "step_h": 1.0,
-            "eur_per_mwh": np.round(_at_year_means(relative, ts_utc), 2),
+            "eur_per_mwh": np.round(price, 2),
         }
     )
 
@@ -81,13 +87,11 @@ def _noise(seed: int, n: int) -> Floats:
     return WIND_SPREAD * wind + SLOW_SPREAD * slow + HOUR_SPREAD * hour
 
 
-def _at_year_means(relative: Floats, ts_utc: np.ndarray) -> Floats:
-    """Prices [€/MWh] whose mean over each UTC year is the market's."""
-    year = ts_utc.astype("datetime64[Y]").astype(int) + 1970
-    price = np.empty_like(relative)
-    for each in np.unique(year):
-        of_year = year == each
-        price[of_year] = relative[of_year] * (
-            YEAR_MEAN_EUR_PER_MWH[int(each)] / relative[of_year].mean()
-        )
-    return price
+def _with_steep_end(linear: Floats, negative_share: float) -> Floats:
+    """The same prices, stretched below their 6 % quantile so that ``negative_share`` is below 0.
+
+    y = k · (x − z) / (k − z) for x < k, with k the knee and z the quantile that becomes zero.
+    """
+    zero, knee = np.quantile(linear, [negative_share, CHEAP_SHARE])
+    stretched: Floats = np.where(linear < knee, knee * (linear - zero) / (knee - zero), linear)
+    return stretched

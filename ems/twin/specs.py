@@ -87,6 +87,7 @@ class HeatPumpSpec:
     """A heat pump that follows the weather and makes hot water at known hours.
 
     ``hours``: relative heating by local hour (night setback, lock times), 24 values.
+    ``behind_import``: false when it has a meter of its own beside the building's import meter.
     """
 
     name: str
@@ -96,6 +97,7 @@ class HeatPumpSpec:
     hot_water_hours: tuple[int, ...]
     hot_water_share: float = 0.15
     heating_limit_c: float = 15.0
+    behind_import: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +128,7 @@ class PvSpec:
     """A PV field: what it yields in the range, its inverter's limit and where it looks.
 
     ``horizon_deg``: below this height of the sun, hills and houses shade the beam.
+    ``behind_import``: false when it feeds in everything through a meter of its own.
     """
 
     name: str
@@ -134,6 +137,7 @@ class PvSpec:
     tilt_deg: float
     azimuth_deg: float
     horizon_deg: float = 0.0
+    behind_import: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

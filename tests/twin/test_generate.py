@@ -1,0 +1,275 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import chisquare
+
+from ems.errors import InvalidSpec
+from ems.twin.catalogue import CATALOGUE, RESIDENTIAL4, RESIDENTIAL5, RESIDENTIAL6
+from ems.twin.clock import clock
+from ems.twin.generate import Twin, TwinBuilding, generate
+
+# The table of the data README: first hour, last hour, local days, then kWh of sub-meters, grid
+# import and PV (OPSD household data, DOI 10.25832/household_data/2020-04-15).
+README = {
+    "DE_KN_industrial3": ("2015-10-15T15", "2017-06-04T22", 600, 997_633, 916_120, 28_035),
+    "DE_KN_residential1": ("2015-05-21T16", "2017-03-12T23", 663, 11_235, 9_096, 16_522),
+    "DE_KN_residential2": ("2015-04-01T09", "2018-02-03T11", 1040, 2_034, 4_495, 0),
+    "DE_KN_residential3": ("2014-12-11T18", "2018-09-25T11", 1385, 5_751, 5_778, 13_674),
+    "DE_KN_residential4": ("2015-10-10T17", "2018-02-04T22", 849, 7_801, 10_247, 24_576),
+    "DE_KN_residential5": ("2015-10-26T12", "2018-07-03T07", 982, 1_696, 7_295, 0),
+    "DE_KN_residential6": ("2015-10-24T18", "2018-04-08T22", 899, 1_272, 7_347, 20_495),
+}
+PV_PEAK_KWH_PER_H = {
+    "DE_KN_industrial3": 17.2,
+    "DE_KN_residential1": 8.2,
+    "DE_KN_residential4": 8.8,
+    "DE_KN_residential6": 7.7,
+}
+
+
+def building(twin: Twin, name: str) -> TwinBuilding:
+    return next(each for each in twin.buildings if each.name == name)
+
+
+def role_kwh(each: TwinBuilding, role: str, *, behind_only: bool = False) -> np.ndarray:
+    total = np.zeros(len(each.ts_utc))
+    for feed in each.feeds:
+        if feed.role == role and (feed.behind_import or not behind_only):
+            total = total + each.energy_kwh[feed.name]
+    return total
+
+
+def test_the_portfolio_is_the_real_one(hourly: Twin) -> None:
+    assert [each.name for each in hourly.buildings] == list(README)
+    for each in hourly.buildings:
+        first, last, days, *_ = README[each.name]
+        assert each.ts_utc[0] == np.datetime64(first)
+        assert each.ts_utc[-1] == np.datetime64(last)
+        local = pd.DatetimeIndex(each.ts_utc, tz="UTC").tz_convert("Europe/Berlin")
+        assert local.normalize().nunique() == days
+        assert (np.diff(each.ts_utc) == np.timedelta64(1, "h")).all()
+
+
+@pytest.mark.real_data
+def test_feeds_are_those_of_the_real_file(
+    hourly: Twin, shared_data_columns: frozenset[str]
+) -> None:
+    ours = {f"{each.name}_{feed.name}" for each in hourly.buildings for feed in each.feeds}
+    assert ours == shared_data_columns
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+def test_totals_are_within_ten_percent_of_the_real_ones(seed: int) -> None:
+    for each in generate(seed, 60).buildings:
+        *_, loads, grid_import, pv = README[each.name]
+        assert role_kwh(each, "load").sum() == pytest.approx(loads, rel=0.05)
+        assert role_kwh(each, "import").sum() == pytest.approx(grid_import, rel=0.10)
+        assert role_kwh(each, "pv").sum() == pytest.approx(pv, rel=0.01)
+
+
+def test_peaks_and_named_figures(hourly: Twin) -> None:
+    for name, peak in PV_PEAK_KWH_PER_H.items():
+        assert role_kwh(building(hourly, name), "pv").max() == pytest.approx(peak, rel=0.12)
+    home = building(hourly, "DE_KN_residential4")
+    load = role_kwh(home, "import") + role_kwh(home, "pv") - role_kwh(home, "export")
+    assert load.sum() == pytest.approx(15_753, rel=0.05)
+    assert home.energy_kwh["ev"].sum() == pytest.approx(2_224, rel=0.01)
+    assert building(hourly, "DE_KN_industrial3").energy_kwh["ev"].sum() == pytest.approx(
+        960, rel=0.02
+    )
+    pump = building(hourly, "DE_KN_residential1").energy_kwh
+    assert pump["heat_pump"].sum() == pytest.approx(10_214, rel=0.01)
+    assert pump["heat_pump"].sum() > pump["grid_import"].sum()
+
+
+def test_every_reading_is_a_number_from_zero_on(quarterly: Twin) -> None:
+    for each in quarterly.buildings:
+        for name, energy in each.energy_kwh.items():
+            assert energy.shape == each.ts_utc.shape, name
+            assert np.isfinite(energy).all(), name
+            assert energy.min() >= 0, name
+
+
+def test_the_sub_meters_never_exceed_the_load(quarterly: Twin) -> None:
+    for each in quarterly.buildings:
+        net = role_kwh(each, "import") - role_kwh(each, "export")
+        load = net + role_kwh(each, "pv", behind_only=True)
+        metered = role_kwh(each, "load", behind_only=True)
+        assert (load - metered).min() > 0, each.name
+
+
+def test_import_and_export_exclude_each_other_in_a_quarter_hour(quarterly: Twin) -> None:
+    for each in quarterly.buildings:
+        assert (role_kwh(each, "import") * role_kwh(each, "export")).max() == 0
+
+
+def test_energy_balances_in_each_step() -> None:
+    """Import − export = sub-meters + base − PV, with the base drawn once more without the sun."""
+    spec = replace(RESIDENTIAL4, pv=(), has_export_meter=False)
+    dark = generate(3, 15, catalogue=(spec,)).buildings[0]
+    sunny = generate(3, 15, catalogue=(RESIDENTIAL4,)).buildings[0]
+    net = sunny.energy_kwh["grid_import"] - sunny.energy_kwh["grid_export"]
+    load = dark.energy_kwh["grid_import"]
+    assert np.abs(net - (load - sunny.energy_kwh["pv"])).max() < 1e-9
+
+
+def test_a_surplus_heater_takes_the_sun_before_the_grid_does() -> None:
+    bare = generate(3, 15, catalogue=(replace(RESIDENTIAL6, surplus_heater_kw=0.0),)).buildings[0]
+    heated = generate(3, 15, catalogue=(RESIDENTIAL6,)).buildings[0]
+    taken = bare.energy_kwh["grid_export"] - heated.energy_kwh["grid_export"]
+    np.testing.assert_array_equal(bare.energy_kwh["grid_import"], heated.energy_kwh["grid_import"])
+    assert taken.min() >= -1e-12
+    assert taken.max() == pytest.approx(RESIDENTIAL6.surplus_heater_kw / 4)
+
+
+def test_pv_without_a_meter_for_its_surplus_is_refused() -> None:
+    spec = replace(RESIDENTIAL4, has_export_meter=False)
+    with pytest.raises(InvalidSpec, match="DE_KN_residential4: PV exceeds the load"):
+        generate(3, 60, catalogue=(spec,))
+
+
+def test_hours_are_the_sums_of_quarter_hours(hourly: Twin, quarterly: Twin) -> None:
+    for coarse, fine in zip(hourly.buildings, quarterly.buildings, strict=True):
+        assert fine.step_h == 0.25
+        np.testing.assert_array_equal(coarse.ts_utc, fine.ts_utc[::4])
+        for name, energy in coarse.energy_kwh.items():
+            np.testing.assert_array_equal(energy, fine.energy_kwh[name].reshape(-1, 4).sum(axis=1))
+    pd.testing.assert_frame_equal(hourly.prices, quarterly.prices)
+    pd.testing.assert_frame_equal(hourly.true_pmf, quarterly.true_pmf)
+
+
+def test_the_same_seed_gives_the_same_bits(hourly: Twin) -> None:
+    again = generate(hourly.seed, 60)
+    for one, other in zip(hourly.buildings, again.buildings, strict=True):
+        for name, energy in one.energy_kwh.items():
+            assert energy.tobytes() == other.energy_kwh[name].tobytes()
+    for table in ("prices", "weather", "true_pmf", "true_starts"):
+        pd.testing.assert_frame_equal(
+            getattr(hourly, table), getattr(again, table), check_exact=True
+        )
+
+
+def test_another_seed_gives_other_days(hourly: Twin) -> None:
+    other = generate(hourly.seed + 1, 60)
+    assert (hourly.prices["eur_per_mwh"] != other.prices["eur_per_mwh"]).mean() > 0.9
+    for one, two in zip(hourly.buildings, other.buildings, strict=True):
+        assert not np.array_equal(one.energy_kwh["grid_import"], two.energy_kwh["grid_import"])
+
+
+def test_a_building_or_feed_more_changes_no_other() -> None:
+    alone = generate(3, 60, catalogue=(RESIDENTIAL4,)).buildings[0]
+    fewer = replace(RESIDENTIAL4, fixed=(), evs=())
+    among = building(generate(3, 60, catalogue=(RESIDENTIAL5, fewer)), RESIDENTIAL4.name)
+    for name in ("dishwasher", "washing_machine", "heat_pump", "pv"):
+        np.testing.assert_array_equal(alone.energy_kwh[name], among.energy_kwh[name])
+
+
+@pytest.mark.parametrize(("seed", "step"), [(-1, 60), (7, 30), (7, 0)])
+def test_a_bad_seed_or_step_is_refused(seed: int, step: int) -> None:
+    with pytest.raises(InvalidSpec, match="twin: "):
+        generate(seed, step)
+
+
+def test_the_true_pmfs_are_distributions(hourly: Twin) -> None:
+    truth = hourly.true_pmf
+    sums = truth.groupby(["building", "feed", "day_type"])["probability"].agg(["sum", "size"])
+    np.testing.assert_allclose(sums["sum"], 1.0)
+    assert (sums["size"] == 24).all()
+    assert truth["use_probability"].between(0, 1).all()
+    assert set(truth["day_type"]) == {"working_day", "weekend_or_holiday"}
+    planned = {
+        (each.name, feed.name)
+        for each in hourly.buildings
+        for feed in each.feeds
+        if feed.category in ("discrete_phase", "ev")
+    }
+    assert set(map(tuple, truth[["building", "feed"]].drop_duplicates().to_numpy())) == planned
+
+
+def starts_with_local_hour(twin: Twin) -> pd.DataFrame:
+    parts = []
+    for each in twin.buildings:
+        calendar = clock(each.ts_utc)
+        starts = twin.true_starts[twin.true_starts["building"] == each.name]
+        step = np.searchsorted(each.ts_utc, starts["ts_utc"].to_numpy(), side="right") - 1
+        free = calendar.step_is_free[step]
+        parts.append(
+            starts.assign(
+                hour=calendar.hour[step],
+                day=calendar.day[step],
+                day_type=np.where(free, "weekend_or_holiday", "working_day"),
+                n_free=calendar.day_is_free.sum(),
+                n_days=calendar.n_days,
+            )
+        )
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_the_starts_come_from_the_true_pmfs(hourly: Twin) -> None:
+    """Chi-square of each PMF against its starts, hours of less than five expected starts pooled.
+
+    With 32 tests at fixed seed none may fall below 0.05 / 32.
+    """
+    starts = starts_with_local_hour(hourly)
+    p_values = []
+    for keys, truth in hourly.true_pmf.groupby(["building", "feed", "day_type"]):
+        own = starts[(starts[["building", "feed", "day_type"]] == list(keys)).all(axis=1)]
+        observed = np.bincount(own["hour"], minlength=24)
+        expected = truth["probability"].to_numpy() * len(own)
+        rare = expected < 5
+        if (~rare).sum() < 2:
+            continue
+        seen = [*observed[~rare], observed[rare].sum()]
+        wanted = [*expected[~rare], expected[rare].sum()]
+        if wanted[-1] < 1:
+            seen, wanted = seen[:-1], [w * sum(seen[:-1]) / sum(wanted[:-1]) for w in wanted[:-1]]
+        p_values.append(chisquare(seen, wanted).pvalue)
+    assert len(p_values) >= 28
+    assert min(p_values) > 0.05 / len(p_values)
+
+
+def test_devices_are_used_as_often_as_stated(hourly: Twin) -> None:
+    starts = starts_with_local_hour(hourly)
+    for keys, truth in hourly.true_pmf.groupby(["building", "feed", "day_type"]):
+        own = starts[(starts[["building", "feed", "day_type"]] == list(keys)).all(axis=1)]
+        if own.empty:
+            continue
+        n_free, n_days = own[["n_free", "n_days"]].iloc[0]
+        days = n_free if keys[2] == "weekend_or_holiday" else n_days - n_free
+        use = truth["use_probability"].iloc[0]
+        spread = np.sqrt(days * use * (1 - use))
+        assert abs(len(own) - days * use) < 4 * spread + 2, keys
+
+
+def test_the_starts_add_up_to_the_meter(hourly: Twin) -> None:
+    energy = hourly.true_starts.groupby(["building", "feed"])["energy_kwh"].sum()
+    for spec in CATALOGUE:
+        meters = building(hourly, spec.name).energy_kwh
+        for cycle in spec.cycles:
+            metered = meters[cycle.name].sum() - cycle.standby_kw * len(meters[cycle.name])
+            assert energy[spec.name, cycle.name] == pytest.approx(metered)
+        for car in spec.evs:
+            assert energy[spec.name, car.name] == pytest.approx(meters[car.name].sum())
+
+
+@pytest.mark.parametrize("step", [15, 60])
+def test_n_steps_counts_the_steps_with_energy(step: int, request: pytest.FixtureRequest) -> None:
+    twin: Twin = request.getfixturevalue("hourly" if step == 60 else "quarterly")
+    home = building(twin, "DE_KN_residential4")
+    starts = twin.true_starts.query("building == @home.name and feed == 'dishwasher'")
+    assert starts["n_steps"].sum() == np.count_nonzero(home.energy_kwh["dishwasher"])
+    first = np.searchsorted(home.ts_utc, starts["ts_utc"].to_numpy(), side="right") - 1
+    assert (home.energy_kwh["dishwasher"][first] > 0).all()
+
+
+def test_clock_changes_leave_no_hole(hourly: Twin) -> None:
+    home = building(hourly, "DE_KN_residential3")
+    local = pd.DatetimeIndex(home.ts_utc, tz="UTC").tz_convert("Europe/Berlin")
+    lengths = pd.Series(1, index=local).groupby(local.normalize()).sum()
+    assert lengths.loc["2016-03-27"] == 23
+    assert lengths.loc["2016-10-30"] == 25
+    assert (lengths.iloc[1:-1].value_counts().index.isin([23, 24, 25])).all()
