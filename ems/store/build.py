@@ -41,7 +41,7 @@ def build_database(dataset: Dataset, target: Path) -> BuildReport:
         n_readings = _fill(con, dataset)
         con.close()
         beside.replace(target)
-    except duckdb.IOException as error:
+    except (duckdb.IOException, OSError) as error:
         raise DataError(f"{target}: cannot be written ({str(error).splitlines()[0]})") from error
     finally:
         con.close()

@@ -75,42 +75,59 @@ def results_transaction(path: str | Path) -> Iterator[duckdb.DuckDBPyConnection]
     locked by another process, read-only, damaged or of another schema.
     """
     path = Path(path)
-    con = _open_results(path)
+    con = _open_results(path, read_only=False)
     try:
         con.execute("BEGIN")
         _create_results(con, path)
         yield con
         con.execute("COMMIT")
+    except (duckdb.IOException, duckdb.FatalException) as error:
+        raise DataError(f"{path}: writing results failed ({_first_line(error)})") from error
     finally:
         con.close()
 
 
-def _open_results(path: Path) -> duckdb.DuckDBPyConnection:
-    """A read-write connection, or a one-line reason why there is none."""
+@contextmanager
+def results_reader(path: str | Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The results database for reading only; :class:`DataError` as for a transaction."""
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"{path}: there are no results yet; run: python scripts/01_run.py")
+    con = _open_results(path, read_only=True)
+    try:
+        _require_results_schema(con, path)
+        yield con
+    finally:
+        con.close()
+
+
+def _open_results(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+    """A connection, or a one-line reason why there is none."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return duckdb.connect(str(path))
+        return duckdb.connect(str(path), read_only=read_only)
     except (duckdb.Error, OSError) as error:
         if is_locked(error):
             reason = "is locked by another process; wait for it or close it"
         else:
-            reason = f"cannot be written ({_first_line(error)}); check permissions or move it away"
+            reason = f"cannot be opened ({_first_line(error)}); check permissions or move it away"
         raise DataError(f"{path}: the results database {reason}") from error
 
 
 def _create_results(con: duckdb.DuckDBPyConnection, path: Path) -> None:
     """Make the tables of a new results database; refuse one of another schema."""
-    try:
+    if not con.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'meta'").fetchall():
         con.execute(schema_sql("results.sql"))
-        con.execute(
-            "INSERT INTO meta VALUES ('schema_version', ?) ON CONFLICT DO NOTHING",
-            [RESULTS_SCHEMA_VERSION],
-        )
-        version = read_meta(con).get("schema_version")
+        con.execute("INSERT INTO meta VALUES ('schema_version', ?)", [RESULTS_SCHEMA_VERSION])
+    _require_results_schema(con, path)
+
+
+def _require_results_schema(con: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Raise unless ``meta`` says this is a results database of the current schema."""
+    try:
+        version = read_meta(con).get("schema_version", "none")
     except duckdb.Error as error:
-        raise DataError(
-            f"{path}: cannot be written ({_first_line(error)}); check permissions or move it away"
-        ) from error
+        raise DataError(f"{path}: not a results database of ems; move it away") from error
     if version != RESULTS_SCHEMA_VERSION:
         raise DataError(
             f"{path}: results schema version is {version}, expected {RESULTS_SCHEMA_VERSION}; "

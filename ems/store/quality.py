@@ -163,9 +163,9 @@ def _spikes(energy_kwh: Floats, step_h: float) -> Mask:
     power_kw = energy_kwh / step_h
     drawing = power_kw[power_kw > 0]
     usual_kw = float(np.quantile(drawing, SPIKE_QUANTILE)) if len(drawing) else np.inf
-    spikes: Mask = np.greater(power_kw, max(SPIKE_FACTOR * usual_kw, SPIKE_MIN_KW))
+    spikes = _above(power_kw, max(SPIKE_FACTOR * usual_kw, SPIKE_MIN_KW))
     rare = bool(np.count_nonzero(spikes) <= max(1.0, SPIKE_MAX_SHARE * len(spikes)))
-    return spikes & rare
+    return spikes if rare else np.zeros(len(spikes), dtype=bool)
 
 
 def _filled(feed: Feed, data: BuildingData) -> Mask:
@@ -178,10 +178,11 @@ def _filled(feed: Feed, data: BuildingData) -> Mask:
 
 def _lines(energy_kwh: Floats, step_h: float) -> Mask:
     """Straight lines of the cumulative reading: the same energy in each of many steps."""
-    same_as_before = np.abs(np.diff(energy_kwh, prepend=np.nan)) < RESOLUTION_KWH
-    inside = same_as_before & (energy_kwh / step_h > LINE_MIN_KW)
-    run = _long_runs(inside, LINE_MIN_H / step_h - 1)
-    return run | np.r_[run[1:], False]
+    as_before = np.abs(np.diff(energy_kwh, prepend=np.nan)) < RESOLUTION_KWH
+    drawing = energy_kwh / step_h > LINE_MIN_KW
+    line = _long_runs(as_before & drawing, LINE_MIN_H / step_h - 1)
+    line[:-1] |= line[1:]
+    return line
 
 
 def _copies(energy_kwh: Floats, step_h: float) -> Mask:
@@ -229,7 +230,7 @@ def _stuck_export(export_kwh: Floats, data: BuildingData) -> Mask:
     stuck = np.zeros(len(export_kwh), dtype=bool)
     if not exporting.any():
         return stuck
-    sunny: Mask = np.greater(pv_kwh, float(np.median(pv_kwh[exporting])))
+    sunny = _above(pv_kwh, float(np.median(pv_kwh[exporting])))
     for start, stop in _runs(export_kwh == 0, STUCK_MIN_H / data.step_h):
         stuck[start:stop] = sunny[start:stop].sum() * data.step_h >= STUCK_EXPORT_SUNNY_H
     return stuck
@@ -241,14 +242,12 @@ def _stuck_fixed(energy_kwh: Floats, data: BuildingData) -> Mask:
     pauses = _inner(idle)
     day = round(24 / data.step_h)
     n_days = len(energy_kwh) // day
-    drawn = (energy_kwh[: n_days * day] > 0).reshape(n_days, day).any(axis=1)
+    drawn = _above(energy_kwh[: n_days * day], 0.0).reshape(n_days, day).any(axis=1)
     at_work = ~idle[: n_days * day].reshape(n_days, day).any(axis=1)
-    steady = (
-        at_work.any()
-        and drawn[at_work].mean() >= STUCK_FIXED_DAY_SHARE
-        and pauses.mean() <= STUCK_FIXED_MAX_SHARE
-    )
-    return pauses if steady else np.zeros(len(energy_kwh), dtype=bool)
+    every_day = at_work.any() and drawn[at_work].mean() >= STUCK_FIXED_DAY_SHARE
+    if every_day and pauses.mean() <= STUCK_FIXED_MAX_SHARE:
+        return pauses
+    return np.zeros(len(energy_kwh), dtype=bool)
 
 
 def _out_of_service(energy_kwh: Floats, data: BuildingData) -> Mask:
@@ -282,6 +281,11 @@ def _sum_of(role: Role, data: BuildingData) -> Floats:
         if feed.role == role and feed.behind_import
     ]
     return np.sum(series, axis=0) if series else np.zeros(len(data.ts_utc))
+
+
+def _above(values: Floats, limit: float) -> Mask:
+    above: Mask = np.asarray(values > limit, dtype=bool)
+    return above
 
 
 def _runs(mask: Mask, min_steps: float) -> list[tuple[int, int]]:

@@ -17,7 +17,7 @@ import duckdb
 import pandas as pd
 
 from ems.errors import DataError
-from ems.store.connection import results_transaction
+from ems.store.connection import results_reader, results_transaction
 
 Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 
@@ -153,8 +153,6 @@ def _require_columns(table: str, columns: tuple[str, ...], frame: pd.DataFrame) 
 
 
 def _query(path: str | Path, sql: str, values: list[str]) -> pd.DataFrame:
-    """One query on an existing results database."""
-    if not Path(path).is_file():
-        raise DataError(f"{path}: there are no results yet; run: python scripts/01_run.py")
-    with results_transaction(path) as con:
+    """One query on the results database."""
+    with results_reader(path) as con:
         return con.execute(sql, values).df()

@@ -220,8 +220,8 @@ class _MeterReader:
             raise DataError(f"{self.path}: {column} is infinite at {self.labels[row]}Z")
         self._require_forward(column, readings)
         on_grid = np.where(self.row_of_step < 0, np.nan, readings[self.row_of_step])
-        energy = np.diff(on_grid, prepend=np.nan)
-        return np.round(np.maximum(energy, 0.0), READING_DECIMALS)
+        energy_kwh: Floats = np.maximum(np.diff(on_grid, prepend=np.nan), 0.0)
+        return energy_kwh.round(READING_DECIMALS)
 
     def _require_forward(self, column: str, readings: Floats) -> None:
         """Raise when the meter runs backwards, also over a gap."""

@@ -1,11 +1,11 @@
--- The results database. Every statement may run again on an existing database.
+-- The results database: made on first use, written in short transactions.
 
-CREATE TABLE IF NOT EXISTS meta (
+CREATE TABLE meta (
     key   VARCHAR PRIMARY KEY,
     value VARCHAR NOT NULL
 );
 
-CREATE TABLE IF NOT EXISTS run (
+CREATE TABLE run (
     run_id          VARCHAR PRIMARY KEY,
     pipeline        VARCHAR NOT NULL,
     building        VARCHAR NOT NULL,
@@ -16,7 +16,7 @@ CREATE TABLE IF NOT EXISTS run (
     synthetic       BOOLEAN NOT NULL
 );
 
-CREATE TABLE IF NOT EXISTS day_result (
+CREATE TABLE day_result (
     run_id   VARCHAR NOT NULL,
     building VARCHAR NOT NULL,
     day      DATE NOT NULL,
@@ -25,7 +25,7 @@ CREATE TABLE IF NOT EXISTS day_result (
     value    DOUBLE
 );
 
-CREATE TABLE IF NOT EXISTS plan_step (
+CREATE TABLE plan_step (
     run_id   VARCHAR NOT NULL,
     building VARCHAR NOT NULL,
     day      DATE NOT NULL,
@@ -36,7 +36,7 @@ CREATE TABLE IF NOT EXISTS plan_step (
     value    DOUBLE
 );
 
-CREATE TABLE IF NOT EXISTS pmf_update (
+CREATE TABLE pmf_update (
     run_id       VARCHAR NOT NULL,
     building     VARCHAR NOT NULL,
     feed         VARCHAR NOT NULL,
