@@ -23,9 +23,12 @@ if TYPE_CHECKING:
     from datetime import date, tzinfo
 
     from rich.console import Console
+    from rich.table import Table
 
+    from ems.history import Category
     from ems.store.build import BuildReport
     from ems.store.ingest.dataset import Dataset
+    from ems.store.read import PortfolioRow
 
 PRICE_SERVICE = "energy-charts"
 WEATHER_SERVICE = "open-meteo"
@@ -218,8 +221,102 @@ def _days(dataset: Dataset, zone: tzinfo) -> tuple[date, date]:
 
 
 def show(out: Console, report: BuildReport, dataset: Dataset) -> None:
-    """Print what was built."""
-    out.print(f"{report.n_readings:,} readings")
+    """Print what was built: its source, the portfolio, and what is wrong with the data."""
+    out.print()
+    out.print(portfolio_table(report))
+    out.print()
+    out.print(
+        "load: where every meter it needs can be believed; import, export, PV: as metered. "
+        "A day is plannable when load and PV are known in all its steps, whatever the prices."
+    )
+    out.print()
+    out.print(detail_table(report))
+    out.print()
+    for key, label in (
+        ("source", "meters"),
+        ("prices_source", "prices"),
+        ("weather_source", "weather"),
+    ):
+        if key in dataset.meta:
+            out.print(f"{label}: {dataset.meta[key]}")
+    out.print(f"licence: {dataset.meta['licence']}")
+    if report.synthetic:
+        out.print(
+            "SYNTHETIC DATA: generated, not measured; good for trying, proof of nothing",
+            style="bold",
+        )
+    size_mb = report.path.stat().st_size / 1e6
+    out.print(f"built {report.path}: {report.n_readings:,} readings, {size_mb:.0f} MB")
+
+
+def portfolio_table(report: BuildReport) -> Table:
+    """One row a building, its days and energies; fits a terminal of 80 columns."""
+    table = _table("portfolio (SYNTHETIC)" if report.synthetic else "portfolio")
+    table.add_column("building", no_wrap=True)
+    table.add_column("kind", no_wrap=True)
+    for name in ("days", "plan-\nnable", "load\nkWh", "import\nkWh", "export\nkWh"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in ("PV\nkWh", "peak\nkW"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in report.portfolio:
+        table.add_row(
+            row.building,
+            row.kind,
+            str(row.days),
+            str(row.plannable_days),
+            f"{row.known_load_kwh:,.0f}",
+            f"{row.metered_import_kwh:,.0f}",
+            f"{row.metered_export_kwh:,.0f}" if row.metered_export_kwh > 0 else "–",
+            f"{row.metered_pv_kwh:,.0f}" if row.metered_pv_kwh > 0 else "–",
+            f"{row.pv_peak_kw:.1f}" if row.metered_pv_kwh > 0 else "–",
+        )
+    return table
+
+
+def detail_table(report: BuildReport) -> Table:
+    """One row a building: what can be planned there, and what is wrong with its data."""
+    table = _table("", leading=1)
+    table.add_column("building", no_wrap=True)
+    table.add_column("devices by category", ratio=2)
+    table.add_column("what is wrong: feeds (days)", ratio=3)
+    for row in report.portfolio:
+        shiftable_first = sorted(row.devices.items(), key=lambda item: (item[0] == "fixed", item))
+        devices = [_devices(category, names) for category, names in shiftable_first]
+        table.add_row(
+            row.building, "\n".join(devices) or "none metered", _problems(row) or "nothing found"
+        )
+    return table
+
+
+def _table(title: str, leading: int = 0) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    return Table(
+        title=title or None,
+        title_justify="left",
+        title_style="bold",
+        box=SIMPLE_HEAD,
+        padding=0,
+        leading=leading,
+        show_edge=False,
+    )
+
+
+def _devices(category: Category, names: tuple[str, ...]) -> str:
+    """The names of what can be planned, the number of what cannot."""
+    if category == "fixed":
+        return f"fixed: {len(names)} sub-meter{'s' if len(names) > 1 else ''}"
+    return f"{category}: {', '.join(names)}"
+
+
+def _problems(row: PortfolioRow) -> str:
+    """A line for each rule: which feeds, on how many days."""
+    rules = sorted({problem.rule for problem in row.problems})
+    return "\n".join(
+        f"{rule}: " + ", ".join(f"{p.feed} ({p.days})" for p in row.problems if p.rule == rule)
+        for rule in rules
+    )
 
 
 if __name__ == "__main__":

@@ -74,8 +74,9 @@ def console() -> Console:
     """Where the scripts print; as wide as the terminal, and wide enough for tables in a file."""
     from rich.console import Console
 
-    out = Console(highlight=False)
-    return out if out.is_terminal else Console(highlight=False, width=160)
+    plain = {"highlight": False, "markup": False, "emoji": False}  # names may hold brackets
+    out = Console(**plain)  # type: ignore[arg-type]
+    return out if out.is_terminal else Console(width=160, **plain)  # type: ignore[arg-type]
 
 
 def progress_bar(out: Console, unit: str) -> Progress:

@@ -84,6 +84,11 @@ def tables(db: Path) -> dict[str, int]:
         }
 
 
+def row_of(building: str, shown: str) -> list[str]:
+    """The cells of a building in the portfolio table."""
+    return next(line for line in shown.splitlines() if line.startswith(f"{building} ")).split()
+
+
 def meta(db: Path) -> dict[str, str]:
     with duckdb.connect(str(db), read_only=True) as con:
         return dict(con.execute("SELECT key, value FROM meta").fetchall())
@@ -141,7 +146,8 @@ def test_the_twin_is_the_default_and_says_that_it_is_synthetic(tmp_path: Path) -
     done = build("--db", tmp_path / "data.duckdb", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "SYNTHETIC" in done.stdout
-    assert done.stdout.count("DE_KN_residential4") == 1
+    assert "portfolio (SYNTHETIC)" in done.stdout
+    assert row_of("DE_KN_residential4", done.stdout)[1:3] == ["residential", "849"]
     assert meta(tmp_path / "data.duckdb")["synthetic"] == "true"
     assert tables(tmp_path / "data.duckdb")["building"] == 7
 
@@ -160,7 +166,7 @@ def test_a_local_file_with_prices_and_weather(tmp_path: Path) -> None:
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
-    assert "DE_KN_residential9" in done.stdout
+    assert row_of("DE_KN_residential9", done.stdout)[1] == "residential"
     assert "SYNTHETIC" not in done.stdout
     found = tables(tmp_path / "deep" / "data.duckdb")
     assert found["price"] == HOURS + 1
@@ -314,5 +320,8 @@ def test_the_whole_real_portfolio(shared_data: Path, tmp_path: Path) -> None:
         *("--db", tmp_path / "data.duckdb"),
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("DE_KN_") == 7
+    row = row_of("DE_KN_residential4", done.stdout)
+    assert row[:3] == ["DE_KN_residential4", "residential", "849"]
+    assert row[5:] == ["10,247", "19,071", "24,576", "8.8"]
+    assert "spike: pv (7), grid_import (1)" in done.stdout
     assert tables(tmp_path / "data.duckdb")["price"] == 52_608
