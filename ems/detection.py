@@ -48,7 +48,7 @@ SESSION_PAUSE_H = 1.0
 """Longest pause inside one charging session."""
 
 EDGE_WORKING_SHARE = 0.004
-"""The same for the step in which a programme begins or ends, for it filled only a part of it."""
+"""The same for the step in which a run begins or ends: it may have filled only a part of it."""
 
 JOINT_SHARE = 1.5
 """More than this many median energies in a long run are looked at as two programmes."""
@@ -177,8 +177,9 @@ def detect_sessions(energy_kwh: Floats, step_h: float) -> tuple[Session, ...]:
     """
     _check(energy_kwh, step_h)
     above_kwh = _above_standby(energy_kwh)
-    working = _working(energy_kwh, step_h, SESSION_WORKING_SHARE)
-    sessions = _bridge(_runs(working), np.isnan(energy_kwh), _pause_steps(SESSION_PAUSE_H, step_h))
+    runs = _runs(_working(energy_kwh, step_h, SESSION_WORKING_SHARE))
+    runs = _grow(runs, _working(energy_kwh, step_h, EDGE_WORKING_SHARE))
+    sessions = _bridge(runs, np.isnan(energy_kwh), _pause_steps(SESSION_PAUSE_H, step_h))
     return tuple(
         Session(start=int(start), end=int(end), energy_kwh=float(energy))
         for start, end, energy in zip(
@@ -325,16 +326,15 @@ def _sort_runs(
     energy_kwh: Floats, step_h: float, min_hour_kwh: float, max_cycle_h: float
 ) -> _Sorted:
     above_kwh, unknown = _above_standby(energy_kwh), np.isnan(energy_kwh)
-    working = _working(energy_kwh, step_h, CYCLE_WORKING_SHARE)
+    faint = _working(energy_kwh, step_h, EDGE_WORKING_SHARE)
     pause_steps = _pause_steps(CYCLE_PAUSE_H, step_h)
-    runs = _bridge(_runs(working), unknown, pause_steps)
-    runs = _grow(runs, _working(energy_kwh, step_h, EDGE_WORKING_SHARE))
-    working[runs.starts] = working[runs.ends - 1] = True
+    runs = _runs(_working(energy_kwh, step_h, CYCLE_WORKING_SHARE))
+    runs = _grow(_bridge(runs, unknown, pause_steps), faint)
     blind = np.concatenate([[True], unknown, [True]])  # beyond the ends nothing is known
     incomplete = blind[runs.starts] | blind[runs.ends + 1]
     whole = runs.where(~incomplete)
     weak = _strongest_hour_kwh(whole, above_kwh, step_h) < min_hour_kwh
-    parted = _part(whole.where(~weak), working, above_kwh, pause_steps, min_hour_kwh)
+    parted = _part(whole.where(~weak), faint, above_kwh, pause_steps, min_hour_kwh)
     long = (parted.steps - 1) * step_h > max_cycle_h + 1e-9  # it began within the first step
     return _Sorted(
         cycles=parted.where(~long),
@@ -369,7 +369,7 @@ def _aligned(above_kwh: Floats, runs: _Runs, n_steps: int) -> Floats:
 
 
 def _part(
-    runs: _Runs, working: Bools, above_kwh: Floats, pause_steps: int, min_hour_kwh: float
+    runs: _Runs, faint: Bools, above_kwh: Floats, pause_steps: int, min_hour_kwh: float
 ) -> _Runs:
     """Part runs that hold two programmes or more, back to back or after a short pause.
 
@@ -387,7 +387,7 @@ def _part(
     known = single[:: -(-len(single) // N_KNOWN_RUNS)]
     bounds: list[tuple[int, int]] = []
     for start, end, is_joint in zip(runs.starts, runs.ends, joint, strict=True):
-        run, works = above_kwh[start:end], working[start:end]
+        run, works = above_kwh[start:end], faint[start:end]
         cuts = _cuts(run, works, known, usual, joint_kwh, min_hour_kwh) if is_joint else []
         edges = [0, *cuts, end - start]
         bounds.extend((start + a, start + a + _last_work(works[a:b])) for a, b in pairwise(edges))
