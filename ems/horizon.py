@@ -95,7 +95,9 @@ class Horizon:
     @cached_property
     def local_hour(self) -> Floats:
         """The hour of the local day at the start of each step, 0 ≤ h < 24."""
-        return (self.wall_clock - self.wall_clock.astype("datetime64[D]")) / np.timedelta64(1, "h")
+        since_midnight = self.wall_clock - self.wall_clock.astype("datetime64[D]")
+        hours: Floats = since_midnight / np.timedelta64(1, "h")
+        return hours
 
     def energy_kwh(self, power_kw: PowerT) -> PowerT:
         """Energy of each step [kWh] at the mean power ``power_kw`` [kW]."""

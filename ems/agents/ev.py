@@ -196,31 +196,39 @@ def three_phase(ev: EVAgent, horizon: Horizon, surplus_kw: Floats, phase_h: floa
 
     For every deadline, with the phases of ``phase_h`` hours counted from local midnight: before
     the deadline's phase it charges only in the cheapest quarter of the hours and at most half of
-    the need; by the deadline at least 95 % of the need; after it only in the cheapest tenth of the
-    hours or from PV surplus ``surplus_kw`` [kW], shape ``(n_steps,)``. The rules become bounds of
-    the steps, so re-planning keeps them.
+    the need; by the deadline at least 95 % of the need; after the last deadline only in the
+    cheapest tenth of the hours or from PV surplus ``surplus_kw`` [kW], shape ``(n_steps,)``.
+    Where the charger is too slow for that, it may take before the phase what it cannot take in it,
+    in as many of the cheapest hours as it needs. The rules become bounds of the steps, so planning
+    again keeps them.
     """
     price = horizon.import_eur_per_kwh
-    quarter, tenth = price <= np.quantile(price, 0.25), price <= np.quantile(price, 0.10)
-    limit_kw = np.array(ev.max_charge_kw, dtype=np.float64)
+    limit_kw = ev.charge_limit_kw
     least_kwh, most_kwh = np.array(ev.min_soc_kwh), np.array(ev.max_soc_kwh)
     phase = np.floor(horizon.local_hour / phase_h)
     begin, soc_kwh = 0, ev.initial_soc_kwh
     for deadline in np.flatnonzero(ev.min_soc_kwh > 0):
         changes = np.flatnonzero(np.diff(phase[begin : deadline + 1])) + begin + 1
         opening = int(changes[-1]) if changes.size else begin
-        low_kwh = soc_kwh - float(ev.trip_kwh[begin : deadline + 1].sum())
-        need_kwh = max(0.0, float(ev.min_soc_kwh[deadline]) - low_kwh)
-        early = slice(begin, opening)
-        limit_kw[early] = np.where(quarter[early], limit_kw[early], 0.0)
-        driven_kwh = np.cumsum(ev.trip_kwh[early])
-        half_kwh = np.maximum(soc_kwh - driven_kwh, 0.0) + 0.5 * need_kwh
-        most_kwh[early] = np.minimum(most_kwh[early], half_kwh)
-        least_kwh[deadline] = low_kwh + 0.95 * need_kwh
+        early, late = slice(begin, opening), slice(opening, int(deadline) + 1)
+        arrives_kwh = soc_kwh - float(ev.trip_kwh[begin : deadline + 1].sum())
+        need_kwh = max(0.0, float(ev.min_soc_kwh[deadline]) - arrives_kwh)
+        step_kwh = ev.efficiency * horizon.energy_kwh(limit_kw)
+        too_slow_kwh = max(0.0, 0.95 * need_kwh - float(step_kwh[late].sum()))
+        cheap = price[early] <= np.quantile(price, 0.25)
+        ranked = np.argsort(price[early], kind="stable")
+        supplied_kwh = np.cumsum(step_kwh[early][ranked])
+        cheap[ranked[: int(np.searchsorted(supplied_kwh, too_slow_kwh)) + 1]] |= too_slow_kwh > 0
+        limit_kw[early] = np.where(cheap, limit_kw[early], 0.0)
+        before_kwh = soc_kwh - np.cumsum(ev.trip_kwh[early])
+        allowed_kwh = before_kwh + max(0.5 * need_kwh, too_slow_kwh)
+        most_kwh[early] = np.clip(allowed_kwh, 0.0, most_kwh[early])
+        least_kwh[deadline] = arrives_kwh + 0.95 * need_kwh
         begin, soc_kwh = int(deadline) + 1, float(ev.min_soc_kwh[deadline])
     after = slice(begin, None)
     spare_kw = np.minimum(limit_kw[after], np.maximum(surplus_kw[after], 0.0))
-    limit_kw[after] = np.where(tenth[after], limit_kw[after], spare_kw)
+    cheapest = price[after] <= np.quantile(price, 0.10)
+    limit_kw[after] = np.where(cheapest, limit_kw[after], spare_kw)
     return replace(ev, max_charge_kw=limit_kw, min_soc_kwh=least_kwh, max_soc_kwh=most_kwh)
 
 

@@ -35,10 +35,11 @@ LINE_MIN_H = 12.0
 LINE_MIN_KW = 0.02
 """Half a day at the same power to the Wh, unless near zero, is a line drawn over a gap."""
 
-COPY_MIN_H = 6.0
+COPY_MIN_H = 2.0
 COPY_MIN_KW = 0.05
 COPY_LAGS_DAYS = range(1, 15)
-"""Six hours that repeat an earlier day to the Wh were copied from it to fill a gap."""
+COPY_BY_CHANCE = 1.0
+"""Hours that repeat an earlier day to the Wh were copied from it to fill a gap."""
 
 STUCK_IMPORT_MIN_H = 12.0
 STUCK_IMPORT_NEEDED_KWH = 0.5
@@ -186,16 +187,30 @@ def _lines(energy_kwh: Floats, step_h: float) -> Mask:
 
 
 def _copies(energy_kwh: Floats, step_h: float) -> Mask:
-    """Stretches that repeat an earlier day to the resolution of the meter."""
+    """Stretches that repeat an earlier day to the resolution of the meter.
+
+    A coarse meter repeats itself by chance: with the share p of steps that equal another day's,
+    a run of k steps happens about p^k times a step and lag. The runs asked for are so long that
+    chance would give at most ``COPY_BY_CHANCE`` of them in the whole record.
+    """
     day = round(24 / step_h)
-    lively = energy_kwh / step_h > COPY_MIN_KW
     moving = np.abs(np.diff(energy_kwh, prepend=np.nan)) > RESOLUTION_KWH
+    lively = moving & (energy_kwh / step_h > COPY_MIN_KW)
+    repeats = [_repeats(energy_kwh, lively, days * day) for days in COPY_LAGS_DAYS]
+    share = float(np.median([np.count_nonzero(r) for r in repeats])) / max(1, lively.sum())
+    by_chance = np.log(COPY_BY_CHANCE / (len(repeats) * len(energy_kwh)))
+    min_steps = max(COPY_MIN_H / step_h, by_chance / np.log(max(share, 1e-9)))
     copied = np.zeros(len(energy_kwh), dtype=bool)
-    for lag in (days * day for days in COPY_LAGS_DAYS):
-        same = np.zeros(len(energy_kwh), dtype=bool)
-        same[lag:] = np.abs(energy_kwh[lag:] - energy_kwh[:-lag]) < RESOLUTION_KWH
-        copied |= _long_runs(same & lively & moving, COPY_MIN_H / step_h)
+    for repeat in repeats:
+        copied |= _long_runs(repeat, min_steps)
     return copied
+
+
+def _repeats(energy_kwh: Floats, lively: Mask, lag: int) -> Mask:
+    """Steps that show the energy of ``lag`` steps before."""
+    repeats = np.zeros(len(energy_kwh), dtype=bool)
+    repeats[lag:] = np.abs(energy_kwh[lag:] - energy_kwh[:-lag]) < RESOLUTION_KWH
+    return repeats & lively
 
 
 def _stuck(feed: Feed, data: BuildingData) -> Mask:
@@ -243,7 +258,7 @@ def _stuck_fixed(energy_kwh: Floats, data: BuildingData) -> Mask:
     day = round(24 / data.step_h)
     n_days = len(energy_kwh) // day
     drawn = _above(energy_kwh[: n_days * day], 0.0).reshape(n_days, day).any(axis=1)
-    at_work = ~idle[: n_days * day].reshape(n_days, day).any(axis=1)
+    at_work = np.logical_not(idle[: n_days * day]).reshape(n_days, day).all(axis=1)
     every_day = at_work.any() and drawn[at_work].mean() >= STUCK_FIXED_DAY_SHARE
     if every_day and pauses.mean() <= STUCK_FIXED_MAX_SHARE:
         return pauses

@@ -1,0 +1,50 @@
+"""What happens without us: the people's own timing, and the usual control rule.
+
+Both run the same devices, serve the same energy and pass the same meter as the planned modes.
+Neither knows the future.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ems.agents.base import Agent
+from ems.agents.grid import GridAgent
+from ems.horizon import Horizon
+from ems.program import Plan
+from ems.schedule import Mode, Schedule
+
+
+def as_metered(agents: Sequence[Agent], grid: GridAgent, horizon: Horizon) -> Schedule:
+    """Everything when the people did it; the battery, which they did not have, stands idle."""
+    plans = {agent.name: agent.unplanned(horizon) for agent in agents}
+    return _settled("as_metered", agents, grid, horizon, plans)
+
+
+def rule_based(agents: Sequence[Agent], grid: GridAgent, horizon: Horizon) -> Schedule:
+    """The same devices; a battery stores any surplus and covers any deficit (self-consumption)."""
+    plans: dict[str, Plan] = {}
+    net_load_kw = np.zeros(horizon.n_steps)
+    for agent in sorted(agents, key=lambda agent: agent.kind == "storage"):
+        plans[agent.name] = agent.follow_rule(horizon, net_load_kw)
+        net_load_kw = net_load_kw + plans[agent.name].net_load_kw
+    return _settled("rule_based", agents, grid, horizon, plans)
+
+
+def _settled(
+    mode: Mode,
+    agents: Sequence[Agent],
+    grid: GridAgent,
+    horizon: Horizon,
+    plans: dict[str, Plan],
+) -> Schedule:
+    net_load_kw = np.sum([np.zeros(horizon.n_steps), *(p.net_load_kw for p in plans.values())], 0)
+    return Schedule(
+        mode=mode,
+        horizon=horizon,
+        agents=(*agents, grid),
+        plans={**plans, grid.name: grid.settle(net_load_kw)},
+        objective_eur=np.nan,
+    )

@@ -1,0 +1,208 @@
+"""Pipeline A: the same days under every mode, beside two baselines and the perfect-foresight bound.
+
+A window of days is planned in blocks of at most ``block_days`` consecutive plannable days. Each
+block starts from the specified charge and ends with at least that charge, so that its energy
+account is closed and blocks can run in parallel with the same result in any order and on any
+number of workers. Within a block the state is handed from day to day.
+
+In this pipeline every plan knows the true load and sun of its day and of its look-ahead: all
+results are perfect-foresight upper bounds of what a controller can earn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import get_args
+
+from ems.baseline import as_metered, rule_based
+from ems.building import Assets, Building, DayProblem
+from ems.errors import DataError, InvalidSpec
+from ems.history import MeterHistory
+from ems.optimizer import GlobalOptimizer
+from ems.schedule import Mode, Schedule
+from ems.settlement import DayKpis, Savings, savings, settle, total
+from ems.solver import Solver
+from ems.tariff import Tariff
+
+BASELINES: tuple[Mode, ...] = ("as_metered", "rule_based")
+PLANNED: tuple[Mode, ...] = ("decentralized", "centralized", "centralized_phases")
+MODES: tuple[Mode, ...] = get_args(Mode)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonSpec:
+    """What is compared and how.
+
+    ``modes``: the planned modes, from ``PLANNED``; both baselines always run.
+    ``lookahead_h``: hours beyond the committed day that a plan looks at [h].
+    ``phase_h``: length of a phase of ``centralized_phases`` [h].
+    ``block_days``: most days planned in one chain.
+    """
+
+    tariff: Tariff
+    assets: Assets = field(default_factory=Assets)
+    modes: tuple[Mode, ...] = PLANNED
+    solver: Solver = field(default_factory=Solver)
+    lookahead_h: float = 12.0
+    phase_h: float = 6.0
+    block_days: int = 28
+
+    def __post_init__(self) -> None:
+        for mode in self.modes:
+            if mode not in PLANNED:
+                raise InvalidSpec(f"mode is {mode!r}, allowed are {', '.join(PLANNED)}")
+        if not 0 <= self.lookahead_h <= 24:
+            raise InvalidSpec(f"lookahead_h is {self.lookahead_h}, allowed is 0 to 24")
+        if self.block_days < 1:
+            raise InvalidSpec(f"block_days is {self.block_days}, allowed is >= 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """Consecutive days of one building that are planned in one chain."""
+
+    building: str
+    days: tuple[date, ...]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DayRecord:
+    """One day of one building under one mode: what was carried out and what it cost."""
+
+    building: str
+    day: date
+    mode: Mode
+    schedule: Schedule
+    kpis: DayKpis
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """The days that were asked for: those that can be planned and why the others cannot."""
+
+    building: str
+    days: tuple[date, ...]
+    skipped: Mapping[date, str]
+
+
+def choose_window(building: Building, start: date | None, n_days: int | None) -> Window:
+    """``n_days`` local days from ``start``; without ``start`` from the first plannable day.
+
+    ``n_days`` None takes every day to the end. Raises ``InvalidSpec`` for a window outside the
+    meters' range or a start day that cannot be planned, naming the next day that can.
+    """
+    name, known, plannable = building.history.building, building.days, building.plannable_days
+    if not plannable:
+        raise DataError(f"{name}: no day can be planned; the first: {building.why_not(known[0])}")
+    first = plannable[0] if start is None else start
+    if not known[0] <= first <= known[-1]:
+        raise InvalidSpec(f"{name}: start is {first}, allowed is {known[0]} to {known[-1]}")
+    reason = building.why_not(first)
+    if reason is not None:
+        later = [day for day in plannable if day > first]
+        hint = f"the next day that can is {later[0]}" if later else "no later day can"
+        raise InvalidSpec(f"{name}: start {first} cannot be planned: {reason}; {hint}")
+    most = (known[-1] - first).days + 1
+    count = most if n_days is None else n_days
+    if not 1 <= count <= most:
+        raise InvalidSpec(f"{name}: n_days is {count}, allowed is 1 to {most} from {first}")
+    asked = [first + timedelta(days=i) for i in range(count)]
+    skipped = {day: reason for day in asked if (reason := building.why_not(day)) is not None}
+    return Window(building=name, days=tuple(d for d in asked if d not in skipped), skipped=skipped)
+
+
+def blocks_of(window: Window, block_days: int) -> tuple[Block, ...]:
+    """The window's days in chains without holes, none longer than ``block_days``."""
+    chains: list[list[date]] = []
+    for day in window.days:
+        follows = chains and day - chains[-1][-1] == timedelta(days=1)
+        if follows and len(chains[-1]) < block_days:
+            chains[-1].append(day)
+        else:
+            chains.append([day])
+    return tuple(Block(building=window.building, days=tuple(chain)) for chain in chains)
+
+
+def run_block(
+    building: Building, spec: ComparisonSpec, block: Block, mode: Mode
+) -> Iterator[DayRecord]:
+    """Plan, carry out and settle the days of ``block`` under ``mode``, one record a day."""
+    soc_kwh: dict[str, float] = {}
+    for day in block.days:
+        ahead_h = 0.0 if day == block.days[-1] else spec.lookahead_h
+        problem = building.day(day, lookahead_h=ahead_h, soc_kwh=soc_kwh)
+        schedule = _plan(problem, spec, mode)
+        done = schedule.window(0, problem.n_committed)
+        soc_kwh = {
+            name: float(plan.series["soc_kwh"][-1])
+            for name, plan in done.plans.items()
+            if "soc_kwh" in plan.series
+        }
+        yield DayRecord(
+            building=block.building, day=day, mode=mode, schedule=done, kpis=settle(done)
+        )
+
+
+def run_comparison(
+    history: MeterHistory, spec: ComparisonSpec, start: date | None = None, n_days: int | None = 7
+) -> Iterator[DayRecord]:
+    """Every mode over the window, in this process; see ``parallel`` for many workers."""
+    building = Building(history, spec.tariff, spec.assets)
+    window = choose_window(building, start, n_days)
+    for block in blocks_of(window, spec.block_days):
+        for mode in (*BASELINES, *spec.modes):
+            yield from run_block(building, spec, block, mode)
+
+
+def _plan(problem: DayProblem, spec: ComparisonSpec, mode: Mode) -> Schedule:
+    agents, grid, horizon = problem.agents, problem.grid, problem.horizon
+    optimizer = GlobalOptimizer(agents, grid, spec.solver)
+    match mode:
+        case "as_metered":
+            return as_metered(agents, grid, horizon)
+        case "rule_based":
+            return rule_based(agents, grid, horizon)
+        case "decentralized":
+            return optimizer.optimize_decentralized(horizon)
+        case "centralized":
+            return optimizer.optimize_centralized(horizon)
+        case "centralized_phases":
+            return optimizer.optimize_phases_centralized(
+                horizon, phase_h=spec.phase_h, n_committed=problem.n_committed
+            )
+        case _:
+            raise InvalidSpec(f"mode is {mode!r}, allowed are {', '.join((*BASELINES, *PLANNED))}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModeSummary:
+    """One mode over all its days, against both baselines."""
+
+    building: str
+    mode: Mode
+    kpis: DayKpis
+    against: Mapping[Mode, Savings]
+
+
+def summarise(records: Sequence[DayRecord]) -> tuple[ModeSummary, ...]:
+    """A row for each building and mode, in the order of ``MODES``."""
+    kpis: dict[tuple[str, Mode], list[DayKpis]] = {}
+    for record in records:
+        kpis.setdefault((record.building, record.mode), []).append(record.kpis)
+    totals = {key: total(days) for key, days in kpis.items()}
+    order = sorted(totals, key=lambda key: (key[0], MODES.index(key[1])))
+    return tuple(
+        ModeSummary(
+            building=building,
+            mode=mode,
+            kpis=totals[building, mode],
+            against={
+                base: savings(totals[building, mode], totals[building, base])
+                for base in BASELINES
+                if (building, base) in totals and mode != base
+            },
+        )
+        for building, mode in order
+    )

@@ -1,0 +1,151 @@
+"""The meter: what a day really cost, and what a comparison of days says.
+
+See ``docs/metrics.md`` for every definition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from ems.schedule import Schedule
+
+LEAST_BILL_EUR_PER_DAY = 0.10
+"""Below this size of the baseline bill a percentage of it says nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DayKpis:
+    """The figures of one day or, added up by ``total``, of several.
+
+    ``cost_eur = bill_eur + demand_charge_eur + wear_eur``; discomfort is no money.
+    ``stored_change_kwh``: change of what stores can still deliver to the bus [kWh].
+    ``value_eur_per_kwh``: mean import price, at which that change is valued [€/kWh].
+    """
+
+    days: float
+    bill_eur: float
+    demand_charge_eur: float
+    wear_eur: float
+    discomfort_eur: float
+    import_kwh: float
+    export_kwh: float
+    generation_kwh: float
+    demand_kwh: float
+    own_use_kwh: float
+    curtailed_kwh: float
+    throughput_kwh: float
+    full_cycles: float
+    peak_import_kw: float
+    shift_h: float
+    starts: float
+    stored_change_kwh: float
+    value_eur_per_kwh: float
+    build_s: float
+    solver_s: float
+    gap_eur: float
+
+    @property
+    def cost_eur(self) -> float:
+        """What the day cost in money [€]."""
+        return self.bill_eur + self.demand_charge_eur + self.wear_eur
+
+    @property
+    def self_consumption(self) -> float | None:
+        """Own use / generation, in [0, 1]; None without generation."""
+        return self.own_use_kwh / self.generation_kwh if self.generation_kwh > 1e-9 else None
+
+    @property
+    def self_sufficiency(self) -> float | None:
+        """Own use / demand, in [0, 1]; None without generation or demand."""
+        if self.generation_kwh <= 1e-9 or self.demand_kwh <= 1e-9:
+            return None
+        return min(1.0, self.own_use_kwh / self.demand_kwh)
+
+    @property
+    def mean_shift_h(self) -> float:
+        """Mean distance of the starts from the people's own [h]."""
+        return self.shift_h / self.starts if self.starts else 0.0
+
+
+def settle(schedule: Schedule, n_committed: int | None = None, gap_eur: float = 0.0) -> DayKpis:
+    """What the first ``n_committed`` steps of ``schedule`` cost and did at the meter."""
+    n = schedule.horizon.n_steps if n_committed is None else n_committed
+    done = schedule.window(0, n)
+    horizon, agents = done.horizon, done.agents
+    costs = done.costs_eur()
+    plans = [(agent, done.plans[agent.name]) for agent in agents]
+    grid_kw = done.net_load_kw("grid")
+    import_kw, export_kw = np.maximum(-grid_kw, 0.0), np.maximum(grid_kw, 0.0)
+    generation_kw = -done.net_load_kw("generation")
+    curtailed = [p.series["curtailed_kw"] for _, p in plans if "curtailed_kw" in p.series]
+    stores = [plan for agent, plan in plans if agent.kind == "storage"]
+    through_kw = [p.series["charge_kw"] + p.series["discharge_kw"] for p in stores]
+    shifts_h = np.abs([h for agent, plan in plans for h in agent.shifts_h(plan, horizon)])
+    stored_kwh = [agent.stored_kwh(plan) - agent.stored_kwh() for agent, plan in plans]
+    return DayKpis(
+        days=n * horizon.step_h / 24.0,
+        bill_eur=costs.get("bill", 0.0),
+        demand_charge_eur=costs.get("demand_charge", 0.0),
+        wear_eur=costs.get("wear", 0.0),
+        discomfort_eur=costs.get("discomfort", 0.0),
+        import_kwh=float(horizon.energy_kwh(import_kw).sum()),
+        export_kwh=float(horizon.energy_kwh(export_kw).sum()),
+        generation_kwh=float(horizon.energy_kwh(generation_kw).sum()),
+        demand_kwh=float(horizon.energy_kwh(done.net_load_kw("load")).sum()),
+        own_use_kwh=float(horizon.energy_kwh(np.maximum(generation_kw - export_kw, 0.0)).sum()),
+        curtailed_kwh=horizon.energy_kwh(sum(float(np.sum(kw)) for kw in curtailed)),
+        throughput_kwh=horizon.energy_kwh(sum(float(np.sum(kw)) for kw in through_kw)),
+        full_cycles=sum(agent.full_cycles(plan, horizon) for agent, plan in plans),
+        peak_import_kw=float(np.max(import_kw)),
+        shift_h=float(shifts_h.sum()),
+        starts=float(len(shifts_h)),
+        stored_change_kwh=sum(stored_kwh),
+        value_eur_per_kwh=float(np.mean(horizon.import_eur_per_kwh)),
+        build_s=schedule.build_s,
+        solver_s=schedule.solver_s,
+        gap_eur=gap_eur,
+    )
+
+
+_MEANS = frozenset({"value_eur_per_kwh"})
+_LARGEST = frozenset({"peak_import_kw", "gap_eur"})
+
+
+def total(days: Sequence[DayKpis]) -> DayKpis:
+    """Several days as one: sums, but the largest peak and gap and the mean price."""
+    values = {}
+    for field in fields(DayKpis):
+        column = [getattr(day, field.name) for day in days]
+        if field.name in _LARGEST:
+            values[field.name] = max(column)
+        elif field.name in _MEANS:
+            values[field.name] = float(np.average(column, weights=[day.days for day in days]))
+        else:
+            values[field.name] = float(sum(column))
+    return DayKpis(**values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Savings:
+    """What ours was worth against a baseline.
+
+    ``savings_eur = cost(baseline) − cost(ours) + value · (stored(ours) − stored(baseline))``
+    ``savings_pct`` is None where the baseline bill is below 0.10 €/day in size.
+    """
+
+    savings_eur: float
+    stored_eur: float
+    savings_pct: float | None
+
+
+def savings(ours: DayKpis, baseline: DayKpis) -> Savings:
+    """Compare the same days, the same devices and the same energy service."""
+    more_kwh = ours.stored_change_kwh - baseline.stored_change_kwh
+    stored_eur = baseline.value_eur_per_kwh * more_kwh
+    saved_eur = baseline.cost_eur - ours.cost_eur + stored_eur
+    tiny = abs(baseline.bill_eur) < LEAST_BILL_EUR_PER_DAY * baseline.days
+    pct = None if tiny else 100.0 * saved_eur / abs(baseline.bill_eur)
+    return Savings(savings_eur=saved_eur, stored_eur=stored_eur, savings_pct=pct)
