@@ -35,11 +35,14 @@ LINE_MIN_H = 12.0
 LINE_MIN_KW = 0.02
 """Half a day at the same power to the Wh, unless near zero, is a line drawn over a gap."""
 
-COPY_MIN_H = 2.0
+COPY_MIN_H: Mapping[Role, float] = {"import": 2.0, "export": 2.0, "load": 2.0, "pv": 6.0}
 COPY_MIN_KW = 0.05
 COPY_LAGS_DAYS = range(1, 15)
 COPY_BY_CHANCE = 1.0
-"""Hours that repeat an earlier day to the Wh were copied from it to fill a gap."""
+"""Hours that repeat an earlier day to the Wh were copied from it to fill a gap.
+
+PV asks for more hours: two clear days in a row are alike, and at dawn alike to the Wh.
+"""
 
 STUCK_IMPORT_MIN_H = 12.0
 STUCK_IMPORT_NEEDED_KWH = 0.5
@@ -156,7 +159,11 @@ def _marks(feed: Feed, data: BuildingData) -> Iterator[_Mark]:
     yield _Mark(rule="filled", quality="gap", mask=_filled(feed, data))
     if feed.category != "fixed":
         yield _Mark(rule="straight line", quality="gap", mask=_lines(energy_kwh, data.step_h))
-        yield _Mark(rule="copied day", quality="gap", mask=_copies(energy_kwh, data.step_h))
+        yield _Mark(
+            rule="copied day",
+            quality="gap",
+            mask=_copies(energy_kwh, data.step_h, COPY_MIN_H[feed.role]),
+        )
 
 
 def _spikes(energy_kwh: Floats, step_h: float) -> Mask:
@@ -186,7 +193,7 @@ def _lines(energy_kwh: Floats, step_h: float) -> Mask:
     return line
 
 
-def _copies(energy_kwh: Floats, step_h: float) -> Mask:
+def _copies(energy_kwh: Floats, step_h: float, min_h: float) -> Mask:
     """Stretches that repeat an earlier day to the resolution of the meter.
 
     A coarse meter repeats itself by chance: with the share p of steps that equal another day's,
@@ -199,7 +206,7 @@ def _copies(energy_kwh: Floats, step_h: float) -> Mask:
     repeats = [_repeats(energy_kwh, lively, days * day) for days in COPY_LAGS_DAYS]
     share = float(np.median([np.count_nonzero(r) for r in repeats])) / max(1, lively.sum())
     by_chance = np.log(COPY_BY_CHANCE / (len(repeats) * len(energy_kwh)))
-    min_steps = max(COPY_MIN_H / step_h, by_chance / np.log(max(share, 1e-9)))
+    min_steps = max(min_h / step_h, by_chance / np.log(max(share, 1e-9)))
     copied = np.zeros(len(energy_kwh), dtype=bool)
     for repeat in repeats:
         copied |= _long_runs(repeat, min_steps)
@@ -258,8 +265,9 @@ def _stuck_fixed(energy_kwh: Floats, data: BuildingData) -> Mask:
     day = round(24 / data.step_h)
     n_days = len(energy_kwh) // day
     drawn = _above(energy_kwh[: n_days * day], 0.0).reshape(n_days, day).any(axis=1)
-    at_work = np.logical_not(idle[: n_days * day]).reshape(n_days, day).all(axis=1)
-    every_day = at_work.any() and drawn[at_work].mean() >= STUCK_FIXED_DAY_SHARE
+    at_work = ~idle[: n_days * day].reshape(n_days, day).any(axis=1)
+    worked = np.count_nonzero(drawn & at_work)
+    every_day = worked > 0 and worked >= STUCK_FIXED_DAY_SHARE * np.count_nonzero(at_work)
     if every_day and pauses.mean() <= STUCK_FIXED_MAX_SHARE:
         return pauses
     return np.zeros(len(energy_kwh), dtype=bool)
