@@ -22,7 +22,7 @@ class DayKpis:
 
     ``cost_eur = bill_eur + demand_charge_eur + wear_eur``; discomfort is no money.
     ``stored_change_kwh``: change of what stores can still deliver to the bus [kWh].
-    ``value_eur_per_kwh``: mean import price, at which that change is valued [€/kWh].
+    ``mean_import_eur_per_kwh``, ``mean_export_eur_per_kwh``: plain means of the prices [€/kWh].
     """
 
     days: float
@@ -42,7 +42,8 @@ class DayKpis:
     shift_h: float
     starts: float
     stored_change_kwh: float
-    value_eur_per_kwh: float
+    mean_import_eur_per_kwh: float
+    mean_export_eur_per_kwh: float
     build_s: float
     solver_s: float
     gap_eur: float
@@ -51,6 +52,16 @@ class DayKpis:
     def cost_eur(self) -> float:
         """What the day cost in money [€]."""
         return self.bill_eur + self.demand_charge_eur + self.wear_eur
+
+    @property
+    def stored_eur(self) -> float:
+        """What it takes to put the stores back as they were [€], positive in our favour.
+
+        A surplus is sold at the mean export price, a deficit bought at the mean import price.
+        """
+        surplus = self.stored_change_kwh > 0
+        price = self.mean_export_eur_per_kwh if surplus else self.mean_import_eur_per_kwh
+        return price * self.stored_change_kwh
 
     @property
     def self_consumption(self) -> float | None:
@@ -103,14 +114,15 @@ def settle(schedule: Schedule, n_committed: int | None = None, gap_eur: float = 
         shift_h=float(shifts_h.sum()),
         starts=float(len(shifts_h)),
         stored_change_kwh=sum(stored_kwh),
-        value_eur_per_kwh=float(np.mean(horizon.import_eur_per_kwh)),
+        mean_import_eur_per_kwh=float(np.mean(horizon.import_eur_per_kwh)),
+        mean_export_eur_per_kwh=float(np.mean(horizon.export_eur_per_kwh)),
         build_s=schedule.build_s,
         solver_s=schedule.solver_s,
         gap_eur=gap_eur,
     )
 
 
-_MEANS = frozenset({"value_eur_per_kwh"})
+_MEANS = frozenset({"mean_import_eur_per_kwh", "mean_export_eur_per_kwh"})
 _LARGEST = frozenset({"peak_import_kw", "gap_eur"})
 
 
@@ -132,7 +144,8 @@ def total(days: Sequence[DayKpis]) -> DayKpis:
 class Savings:
     """What ours was worth against a baseline.
 
-    ``savings_eur = cost(baseline) − cost(ours) + value · (stored(ours) − stored(baseline))``
+    ``savings_eur = (cost − stored)(baseline) − (cost − stored)(ours)``, with the stores of both put
+    back as they were (``DayKpis.stored_eur``); ``stored_eur`` is that adjustment alone.
     ``savings_pct`` is None where the baseline bill is below 0.10 €/day in size.
     """
 
@@ -143,8 +156,7 @@ class Savings:
 
 def savings(ours: DayKpis, baseline: DayKpis) -> Savings:
     """Compare the same days, the same devices and the same energy service."""
-    more_kwh = ours.stored_change_kwh - baseline.stored_change_kwh
-    stored_eur = baseline.value_eur_per_kwh * more_kwh
+    stored_eur = ours.stored_eur - baseline.stored_eur
     saved_eur = baseline.cost_eur - ours.cost_eur + stored_eur
     tiny = abs(baseline.bill_eur) < LEAST_BILL_EUR_PER_DAY * baseline.days
     pct = None if tiny else 100.0 * saved_eur / abs(baseline.bill_eur)
