@@ -54,6 +54,7 @@ def run(main: Callable[[], None]) -> NoReturn:
     """
     try:
         main()
+        sys.stdout.flush()
     except EmsError as error:
         _say(str(error))
         sys.exit(EXIT_BAD_INPUT)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -45,17 +46,24 @@ def test_a_bug_keeps_its_traceback() -> None:
 
 
 def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    """The second line waits in the buffer until the reader is gone."""
     code = (
         f"import sys; sys.path.insert(0, {str(SCRIPTS)!r}); import common; "
-        "common.run(lambda: [print('line', flush=True) for _ in range(100_000)])"
+        "common.run(lambda: [print('one', flush=True), sys.stdin.read(), print('two')])"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"},
     ) as process:
+        assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.readline()
         process.stdout.close()
+        process.stdin.close()
         assert process.stderr.read() == b""
     assert process.returncode == 0
 
