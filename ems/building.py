@@ -12,10 +12,9 @@ look-ahead and must leave the stores as the window found them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -25,7 +24,6 @@ from ems.agents import (
     Agent,
     BaseLoadAgent,
     BatteryAgent,
-    Cycle,
     DiscretePhaseDevice,
     EVAgent,
     GridAgent,
@@ -33,98 +31,30 @@ from ems.agents import (
     PVAgent,
     three_phase,
 )
-from ems.detection import Session, charger_kw, detect_cycles, detect_sessions
-from ems.errors import DataError, InvalidSpec
+from ems.agents import Cycle as DeviceCycle
+from ems.assets import Assets
+from ems.detection import detect_cycles
+from ems.errors import DataError
+from ems.ev_use import EVUse, assumed_use, metered_use
 from ems.history import Feed, Floats, MeterHistory
 from ems.horizon import Horizon
 from ems.tariff import Tariff
 
-EvStrategy = Literal["free", "three_phase"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class EVSpec:
-    """The car, and for a building without a metered one how it is assumed to be used.
-
-    ``must_be_full_by_hour``: local hour by which a session must be finished [h].
-    ``arrival_hour``, ``trip_kwh``: assumed daily arrival [h] and energy driven, at the battery
-    [kWh], where no EV is metered; a metered car arrives when it was metered to charge, charges
-    what it was metered to charge, and stays plugged in until its deadline (assumed).
-    ``max_charge_kw``: assumed wallbox [kW]; a metered car keeps its own charger.
-    """
-
-    capacity_kwh: float = 60.0
-    max_charge_kw: float = 11.0
-    efficiency: float = 0.92
-    must_be_full_by_hour: int = 7
-    arrival_hour: int = 18
-    trip_kwh: float = 8.0
-    max_discharge_kw: float = 0.0
-    wear_eur_per_kwh: float = 0.0
-    strategy: EvStrategy = "free"
-
-    def __post_init__(self) -> None:
-        for name in ("must_be_full_by_hour", "arrival_hour"):
-            if not 0 <= getattr(self, name) <= 23:
-                raise InvalidSpec(f"ev: {name} is {getattr(self, name)}, allowed is 0 to 23")
-        if not 0 < self.efficiency <= 1:
-            raise InvalidSpec(f"ev: efficiency is {self.efficiency}, allowed is 0 < x <= 1")
-        if not 0 <= self.trip_kwh <= self.capacity_kwh:
-            raise InvalidSpec(
-                f"ev: trip_kwh is {self.trip_kwh}, allowed is 0 to the capacity {self.capacity_kwh}"
-            )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Assets:
-    """What is planned besides the meters' own devices, and how free the planner is.
-
-    ``battery``, ``ev``: None leaves them out; a metered EV then stays part of the base load.
-    ``appliances``: whether dishwasher, washing machine and heat pump may be moved.
-    ``heat_shift_h``: how much earlier or later than metered heat may be made [h] (assumed).
-    ``shift_discomfort_eur_per_h``: what moving an appliance's start costs in comfort [€/h]
-    (assumed); it steers the plan and is never part of the bill.
-    """
-
-    battery: BatteryAgent | None = field(default_factory=BatteryAgent)
-    ev: EVSpec | None = field(default_factory=EVSpec)
-    appliances: bool = True
-    grid: GridAgent = field(default_factory=GridAgent)
-    curtailable_pv: bool = False
-    one_meter: bool = False
-    heat_shift_h: float = 2.0
-    shift_discomfort_eur_per_h: float = 0.02
-
-    def __post_init__(self) -> None:
-        for name in ("heat_shift_h", "shift_discomfort_eur_per_h"):
-            if not 0 <= getattr(self, name) < np.inf:
-                raise InvalidSpec(f"assets: {name} is {getattr(self, name)}, allowed is >= 0")
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class DayProblem:
-    """One day ready to be planned: ``n_committed`` steps of ``horizon`` are carried out."""
+class Problem:
+    """Days ready to be planned.
 
-    day: date
+    ``n_committed``: steps of ``horizon`` that are carried out; ``midnights``: the step in which
+    each day starts, and ``n_committed`` behind the last.
+    """
+
+    days: tuple[date, ...]
     horizon: Horizon
     agents: tuple[Agent, ...]
     grid: GridAgent
     n_committed: int
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _EVUse:
-    """An EV's arrivals, deadlines and the people's own course on the building's whole grid.
-
-    ``soc_kwh``: charge at the end of each step when nobody plans [kWh].
-    """
-
-    trip_kwh: Floats
-    plugged_in: NDArray[np.bool_]
-    deadline: NDArray[np.bool_]
-    metered_kw: Floats | None
-    max_charge_kw: float
-    soc_kwh: Floats
+    midnights: tuple[int, ...]
 
 
 class Building:
@@ -244,97 +174,44 @@ class Building:
         }
 
     @cached_property
-    def _ev_use(self) -> _EVUse | None:
-        if self.assets.ev is None:
+    def _ev_use(self) -> EVUse | None:
+        spec, history = self.assets.ev, self.history
+        if spec is None:
             return None
-        feeds = [feed for feed in self.history.feeds_of("ev") if self._on_bus(feed)]
-        return (
-            self._metered_ev(feeds[0], self.assets.ev)
-            if feeds
-            else self._assumed_ev(self.assets.ev)
-        )
+        feeds = [feed for feed in history.feeds_of("ev") if self._on_bus(feed)]
+        if not feeds:
+            return assumed_use(self._hour, spec)
+        return metered_use(history.energy_kwh[feeds[0].name], history.step_h, self._hour, spec)
 
-    def _metered_ev(self, feed: Feed, spec: EVSpec) -> _EVUse:
-        history = self.history
-        energy_kwh = np.nan_to_num(history.energy_kwh[feed.name])
-        sessions = detect_sessions(history.energy_kwh[feed.name], history.step_h)
-        n = len(history.ts_utc)
-        trip_kwh, metered_kwh = np.zeros(n), np.zeros(n)
-        plugged, deadline = np.zeros(n, bool), np.zeros(n, bool)
-        for session in sessions:
-            trip_kwh[session.start] += session.energy_kwh * spec.efficiency
-            metered_kwh[session.start : session.end] = energy_kwh[session.start : session.end]
-            last = self._deadline_step(session, spec.must_be_full_by_hour)
-            plugged[session.start : last + 1] = True
-            deadline[last] = True
-        limit_kw = charger_kw(history.energy_kwh[feed.name], history.step_h)
-        soc_kwh = spec.capacity_kwh + np.cumsum(spec.efficiency * metered_kwh - trip_kwh)
-        return _EVUse(
-            soc_kwh=soc_kwh,
-            trip_kwh=trip_kwh,
-            plugged_in=plugged,
-            deadline=deadline,
-            metered_kw=metered_kwh / history.step_h,
-            max_charge_kw=limit_kw,
-        )
+    # --- the agents --------------------------------------------------------------------------
 
-    def _deadline_step(self, session: Session, hour: int) -> int:
-        """The last step before the deadline hour that follows the arrival, or the metered end."""
-        due = np.flatnonzero(self._hour[session.start + 1 : session.start + 200] == hour)
-        n = len(self.history.ts_utc)
-        before_due = session.start + int(due[0]) if due.size else n - 1
-        return min(n - 1, max(before_due, session.end - 1))
-
-    def _assumed_ev(self, spec: EVSpec) -> _EVUse:
-        hour = self._hour
-        arrives = hour == spec.arrival_hour
-        away_from, back_at = spec.must_be_full_by_hour, spec.arrival_hour
-        if away_from < back_at:
-            plugged = (hour < away_from) | (hour >= back_at)
-        else:
-            plugged = (hour >= back_at) & (hour < away_from)
-        due = np.append(hour[1:] == spec.must_be_full_by_hour, False)
-        return _EVUse(
-            soc_kwh=np.full(len(hour), spec.capacity_kwh),
-            trip_kwh=np.where(arrives, spec.trip_kwh, 0.0),
-            plugged_in=plugged,
-            deadline=due,
-            metered_kw=None,
-            max_charge_kw=spec.max_charge_kw,
-        )
-
-    # --- one day -----------------------------------------------------------------------------
-
-    def day(
+    def problem(
         self,
-        day: date,
+        days: Sequence[date],
         *,
         lookahead_h: float = 0.0,
         soc_kwh: Mapping[str, float] | None = None,
-    ) -> DayProblem:
-        """The agents of ``day`` with a horizon of the day and ``lookahead_h`` hours beyond it.
+    ) -> Problem:
+        """The agents of consecutive ``days``, with a horizon ``lookahead_h`` hours beyond them.
 
-        ``soc_kwh``: charge of each store before midnight [kWh] by agent name; what is not named
-        starts at its specification. Raises ``DataError`` for a day that cannot be planned.
+        ``soc_kwh``: charge of each store before the first midnight [kWh] by agent name; what is not
+        named starts at its specification. Raises ``DataError`` for a day that cannot be planned.
         """
-        reason = self.why_not(day)
-        if reason is not None:
-            raise DataError(f"{self.history.building}: {day} cannot be planned: {reason}")
-        span = self._span(day)
-        n_day = span.stop - span.start
-        ahead = self._lookahead_steps(day, lookahead_h)
-        whole = slice(span.start, span.stop + ahead)
-        horizon = self._horizon(whole)
-        charge = dict(soc_kwh or {})
-        appliances = self._appliances(whole, n_day) if self.assets.appliances else []
-        ev = self._ev(whole, horizon, ahead, charge.get("ev"))
-        planned_kw = np.zeros(horizon.n_steps)
-        for device in [
-            *appliances,
-            *([ev] if ev is not None and ev.metered_kw is not None else []),
-        ]:
-            planned_kw = planned_kw + device.unplanned(horizon).net_load_kw
-        base_kw = horizon.power_kw(self._load_kwh[whole]) - planned_kw
+        for day in days:
+            reason = self.why_not(day)
+            if reason is not None:
+                raise DataError(f"{self.history.building}: {day} cannot be planned: {reason}")
+        spans = [self._span(day) for day in days]
+        ahead = self._lookahead_steps(days[-1], lookahead_h)
+        whole = slice(spans[0].start, spans[-1].stop + ahead)
+        horizon, charge = self._horizon(whole), dict(soc_kwh or {})
+        appliances = self._appliances(whole, spans) if self.assets.appliances else []
+        ev = self._ev(whole, ahead, charge.get("ev"))
+        base_kw = horizon.power_kw(self._load_kwh[whole])
+        for device in appliances:
+            base_kw = base_kw - device.unplanned(horizon).net_load_kw
+        if ev is not None and ev.metered_kw is not None:
+            base_kw = base_kw - ev.metered_kw
         agents: list[Agent] = [BaseLoadAgent(name="base_load", load_kw=base_kw)]
         pv_kw = horizon.power_kw(self._pv_kwh[whole])
         if np.any(pv_kw > 0):
@@ -343,15 +220,16 @@ class Building:
             )
         agents += appliances
         if ev is not None:
-            agents.append(self._with_strategy(ev, horizon, base_kw, pv_kw))
+            agents.append(self._with_strategy(ev, horizon, pv_kw - base_kw))
         if self.assets.battery is not None:
-            agents.append(self._battery(self.assets.battery, charge.get("battery")))
-        return DayProblem(
-            day=day,
+            agents.append(_charged(self.assets.battery, charge.get("battery")))
+        return Problem(
+            days=tuple(days),
             horizon=horizon,
             agents=tuple(agents),
             grid=self.assets.grid,
-            n_committed=n_day,
+            n_committed=spans[-1].stop - whole.start,
+            midnights=tuple(s.start - whole.start for s in spans) + (spans[-1].stop - whole.start,),
         )
 
     def _lookahead_steps(self, day: date, lookahead_h: float) -> int:
@@ -370,63 +248,64 @@ class Building:
             timezone=self.history.timezone,
         )
 
-    def _battery(self, spec: BatteryAgent, soc_kwh: float | None) -> BatteryAgent:
-        if soc_kwh is None:
-            return spec
-        clipped = min(max(soc_kwh, spec.min_soc_kwh), spec.capacity_kwh)
-        return replace(spec, initial_soc_kwh=clipped, final_soc_kwh=spec.least_final_kwh)
-
-    def _appliances(self, whole: slice, n_day: int) -> list[Agent]:
-        devices: list[Agent] = []
-        for name, starts in self._cycle_starts.items():
-            first, last = np.searchsorted(starts, (whole.start, whole.start + n_day))
-            runs = self._cycles[name][first:last]
-            cycles = [self._cycle(k, run, whole.start, n_day) for k, run in enumerate(runs)]
-            inside = tuple(cycle for cycle in cycles if cycle is not None)
-            if inside:
-                devices.append(self._machine(name, inside, n_day, whole.stop - whole.start))
-        devices += [
-            self._heat_pump(name, power_kw, whole, n_day)
+    def _appliances(self, whole: slice, spans: Sequence[slice]) -> list[Agent]:
+        machines = [
+            self._machine(name, cycles, whole)
+            for name in self._cycles
+            if (cycles := self._cycles_within(name, whole.start, spans))
+        ]
+        heat_pumps = [
+            self._heat_pump(name, power_kw, whole, spans)
             for name, power_kw in self._heat_kw.items()
             if np.isfinite(power_kw[whole]).all() and np.any(power_kw[whole] > 0)
         ]
-        return devices
+        return [*machines, *heat_pumps]
 
-    def _cycle(self, k: int, run: tuple[int, Floats], first: int, n_day: int) -> Cycle | None:
-        """The run as a cycle of this day; None when it crosses midnight and stays base load."""
-        start, energy_kwh = run
-        begin, length = start - first, len(energy_kwh)
-        if begin + length > n_day:
-            return None
-        return Cycle(
-            label=f"{k + 1}",
-            profile_kw=tuple((energy_kwh / self.history.step_h).tolist()),
-            metered_start=begin,
-            earliest=0,
-            latest=n_day - length,
-        )
+    def _cycles_within(
+        self, name: str, first: int, spans: Sequence[slice]
+    ) -> tuple[DeviceCycle, ...]:
+        """The runs of each day, free to start anywhere in it.
+
+        A run that crosses midnight is not moved: it stays in the base load.
+        """
+        starts, runs = self._cycle_starts[name], self._cycles[name]
+        cycles: list[DeviceCycle] = []
+        for span in spans:
+            begin, end = np.searchsorted(starts, (span.start, span.stop))
+            for start, energy_kwh in runs[begin:end]:
+                if start + len(energy_kwh) <= span.stop:
+                    cycle = DeviceCycle(
+                        label=f"{len(cycles) + 1}",
+                        profile_kw=tuple((energy_kwh / self.history.step_h).tolist()),
+                        metered_start=start - first,
+                        earliest=span.start - first,
+                        latest=span.stop - len(energy_kwh) - first,
+                    )
+                    cycles.append(cycle)
+        return tuple(cycles)
 
     def _machine(
-        self, name: str, cycles: tuple[Cycle, ...], n_day: int, n_steps: int
+        self, name: str, cycles: tuple[DeviceCycle, ...], whole: slice
     ) -> DiscretePhaseDevice:
-        steps = np.arange(n_steps)
         metered = np.array([cycle.metered_start for cycle in cycles])
+        steps = np.arange(whole.stop - whole.start)
         shift_h = np.abs(steps[None, :] - metered[:, None]) * self.history.step_h
         table = self.assets.shift_discomfort_eur_per_h * shift_h
         return DiscretePhaseDevice(name=name, cycles=cycles, discomfort_eur=table)
 
     def _heat_pump(
-        self, name: str, power_kw: Floats, whole: slice, n_day: int
+        self, name: str, power_kw: Floats, whole: slice, spans: Sequence[slice]
     ) -> PartialUsageDevice:
         """Heat up to ``heat_shift_h`` earlier or later than metered, never into another day."""
         metered_kw = power_kw[whole]
-        drawn_kwh = np.cumsum(metered_kw) * self.history.step_h
+        drawn_kwh = np.concatenate(([0.0], np.cumsum(metered_kw) * self.history.step_h))
+        least, most = drawn_kwh[1:].copy(), drawn_kwh[1:].copy()
         shift = round(self.assets.heat_shift_h / self.history.step_h)
-        step = np.arange(n_day)
-        before = np.concatenate(([0.0], drawn_kwh))[np.maximum(step + 1 - shift, 0)]
-        ahead = drawn_kwh[np.minimum(step + shift, n_day - 1)]
-        least, most = drawn_kwh.copy(), drawn_kwh.copy()
-        least[: n_day - 1], most[: n_day - 1] = before[:-1], ahead[:-1]
+        for span in spans:
+            first, last = span.start - whole.start, span.stop - whole.start
+            ends = np.arange(first + 1, last)
+            least[first : last - 1] = drawn_kwh[np.maximum(ends - shift, first)]
+            most[first : last - 1] = drawn_kwh[np.minimum(ends + shift, last)]
         return PartialUsageDevice(
             name=name,
             metered_kw=metered_kw,
@@ -435,40 +314,38 @@ class Building:
             max_power_kw=float(np.nanmax(power_kw)),
         )
 
-    def _ev(
-        self, whole: slice, horizon: Horizon, ahead: int, soc_kwh: float | None
-    ) -> EVAgent | None:
+    def _ev(self, whole: slice, ahead: int, soc_kwh: float | None) -> EVAgent | None:
         use, spec = self._ev_use, self.assets.ev
         if use is None or spec is None:
             return None
-        metered_kw = None if use.metered_kw is None else use.metered_kw[whole]
         known_kwh = float(use.soc_kwh[max(whole.start - 1, 0)]) if soc_kwh is None else soc_kwh
         least_kwh = np.where(use.deadline[whole], spec.capacity_kwh, 0.0)
-        ev = EVAgent(
+        if not ahead:  # the window ends: the car is then as full as its people had it
+            least_kwh[-1] = max(least_kwh[-1], min(use.soc_kwh[whole.stop - 1], spec.capacity_kwh))
+        return EVAgent(
             name="ev",
             trip_kwh=use.trip_kwh[whole],
             plugged_in=use.plugged_in[whole],
             min_soc_kwh=least_kwh,
-            max_soc_kwh=np.full(horizon.n_steps, spec.capacity_kwh),
+            max_soc_kwh=np.full(len(least_kwh), spec.capacity_kwh),
             capacity_kwh=spec.capacity_kwh,
             max_charge_kw=use.max_charge_kw,
             max_discharge_kw=spec.max_discharge_kw,
             efficiency=spec.efficiency,
-            initial_soc_kwh=min(max(known_kwh, 0.0), spec.capacity_kwh),
+            initial_soc_kwh=min(known_kwh, spec.capacity_kwh),
             wear_eur_per_kwh=spec.wear_eur_per_kwh,
-            metered_kw=metered_kw,
+            metered_kw=None if use.metered_kw is None else use.metered_kw[whole],
         )
-        return ev if ahead else self._closed(ev, float(use.soc_kwh[whole.stop - 1]))
 
-    def _closed(self, ev: EVAgent, full_by_then_kwh: float) -> EVAgent:
-        """At the end of the last step the car is as full as its people had it by then."""
-        least_kwh = np.array(ev.min_soc_kwh)
-        least_kwh[-1] = max(least_kwh[-1], min(full_by_then_kwh, ev.capacity_kwh))
-        return replace(ev, min_soc_kwh=least_kwh)
-
-    def _with_strategy(
-        self, ev: EVAgent, horizon: Horizon, base_kw: Floats, pv_kw: Floats
-    ) -> EVAgent:
+    def _with_strategy(self, ev: EVAgent, horizon: Horizon, surplus_kw: Floats) -> EVAgent:
         if self.assets.ev is None or self.assets.ev.strategy == "free":
             return ev
-        return three_phase(ev, horizon, np.maximum(pv_kw - base_kw, 0.0))
+        return three_phase(ev, horizon, surplus_kw)
+
+
+def _charged(spec: BatteryAgent, soc_kwh: float | None) -> BatteryAgent:
+    """The battery with another charge; what must be left at the end stays that of ``spec``."""
+    if soc_kwh is None:
+        return spec
+    clipped = min(max(soc_kwh, spec.min_soc_kwh), spec.capacity_kwh)
+    return replace(spec, initial_soc_kwh=clipped, final_soc_kwh=spec.least_final_kwh)

@@ -86,15 +86,11 @@ class Schedule:
             yield f"bill: recomputed {cost_eur:.6f} €, the solver said {self.objective_eur:.6f} €"
 
     def window(self, first: int, last: int) -> Schedule:
-        """The steps ``first … last − 1``, as they were planned; costs are those of the window.
-
-        ``agents`` stay those at the start of the whole schedule: a window reports, it does not
-        plan on.
-        """
+        """The steps ``first … last − 1``, with the agents as they stand before ``first``."""
         return Schedule(
             mode=self.mode,
             horizon=self.horizon.window(first, last),
-            agents=self.agents,
+            agents=self.after(first) if first else self.agents,
             plans={name: plan.window(first, last) for name, plan in self.plans.items()},
             objective_eur=np.nan,
             build_s=self.build_s,

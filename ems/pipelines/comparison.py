@@ -12,12 +12,14 @@ results are perfect-foresight upper bounds of what a controller can earn.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from itertools import pairwise
 from typing import get_args
 
+from ems.assets import Assets
 from ems.baseline import as_metered, rule_based
-from ems.building import Assets, Building, DayProblem
+from ems.building import Building, Problem
 from ems.errors import DataError, InvalidSpec
 from ems.history import MeterHistory
 from ems.optimizer import GlobalOptimizer
@@ -35,7 +37,8 @@ MODES: tuple[Mode, ...] = get_args(Mode)
 class ComparisonSpec:
     """What is compared and how.
 
-    ``modes``: the planned modes, from ``PLANNED``; both baselines always run.
+    ``modes``: the planned modes, from ``PLANNED``; both baselines and the optimum of the whole
+    block, as if its first morning knew everything (``perfect_foresight``), always run.
     ``lookahead_h``: hours beyond the committed day that a plan looks at [h].
     ``phase_h``: length of a phase of ``centralized_phases`` [h].
     ``block_days``: most days planned in one chain.
@@ -53,10 +56,17 @@ class ComparisonSpec:
         for mode in self.modes:
             if mode not in PLANNED:
                 raise InvalidSpec(f"mode is {mode!r}, allowed are {', '.join(PLANNED)}")
+        if len(set(self.modes)) < len(self.modes):
+            raise InvalidSpec(f"modes are {', '.join(self.modes)}: name each once")
         if not 0 <= self.lookahead_h <= 24:
             raise InvalidSpec(f"lookahead_h is {self.lookahead_h}, allowed is 0 to 24")
         if self.block_days < 1:
             raise InvalidSpec(f"block_days is {self.block_days}, allowed is >= 1")
+
+    @property
+    def all_modes(self) -> tuple[Mode, ...]:
+        """Both baselines, the planned modes, and the optimum of the whole block."""
+        return (*BASELINES, *self.modes, "perfect_foresight")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,14 +78,25 @@ class Block:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class DayRecord:
-    """One day of one building under one mode: what was carried out and what it cost."""
+class DayResult:
+    """What one day of one building cost and did under one mode."""
 
     building: str
     day: date
     mode: Mode
-    schedule: Schedule
     kpis: DayKpis
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DayRecord(DayResult):
+    """A day's result with what was carried out."""
+
+    schedule: Schedule
+
+    @property
+    def result(self) -> DayResult:
+        """The result alone, small enough to keep for every day."""
+        return DayResult(building=self.building, day=self.day, mode=self.mode, kpis=self.kpis)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,34 +150,53 @@ def run_block(
     building: Building, spec: ComparisonSpec, block: Block, mode: Mode
 ) -> Iterator[DayRecord]:
     """Plan, carry out and settle the days of ``block`` under ``mode``, one record a day."""
+    if mode == "perfect_foresight":
+        yield from _run_whole(building, spec, block)
+        return
     soc_kwh: dict[str, float] = {}
     for day in block.days:
         ahead_h = 0.0 if day == block.days[-1] else spec.lookahead_h
-        problem = building.day(day, lookahead_h=ahead_h, soc_kwh=soc_kwh)
-        schedule = _plan(problem, spec, mode)
-        done = schedule.window(0, problem.n_committed)
+        problem = building.problem([day], lookahead_h=ahead_h, soc_kwh=soc_kwh)
+        done = _plan(problem, spec, mode).window(0, problem.n_committed)
         soc_kwh = {
             name: float(plan.series["soc_kwh"][-1])
             for name, plan in done.plans.items()
             if "soc_kwh" in plan.series
         }
-        yield DayRecord(
-            building=block.building, day=day, mode=mode, schedule=done, kpis=settle(done)
-        )
+        yield _record(block, day, done)
+
+
+def _run_whole(building: Building, spec: ComparisonSpec, block: Block) -> Iterator[DayRecord]:
+    """All days of the block in one program, as if everything were known on its first morning."""
+    problem = building.problem(block.days)
+    optimizer = GlobalOptimizer(problem.agents, problem.grid, spec.solver)
+    plan = optimizer.optimize_centralized(problem.horizon)
+    whole = replace(plan, mode="perfect_foresight")
+    for day, (first, end) in zip(block.days, pairwise(problem.midnights), strict=True):
+        share = (end - first) / problem.n_committed
+        done = whole.window(first, end)
+        timed = replace(done, build_s=whole.build_s * share, solver_s=whole.solver_s * share)
+        yield _record(block, day, timed)
+
+
+def _record(block: Block, day: date, done: Schedule) -> DayRecord:
+    return DayRecord(
+        building=block.building, day=day, mode=done.mode, schedule=done, kpis=settle(done)
+    )
 
 
 def run_comparison(
     history: MeterHistory, spec: ComparisonSpec, start: date | None = None, n_days: int | None = 7
 ) -> Iterator[DayRecord]:
-    """Every mode over the window, in this process; see ``parallel`` for many workers."""
+    """Every mode over the window, block by block; see ``parallel`` for many workers."""
     building = Building(history, spec.tariff, spec.assets)
     window = choose_window(building, start, n_days)
     for block in blocks_of(window, spec.block_days):
-        for mode in (*BASELINES, *spec.modes):
+        for mode in spec.all_modes:
             yield from run_block(building, spec, block, mode)
 
 
-def _plan(problem: DayProblem, spec: ComparisonSpec, mode: Mode) -> Schedule:
+def _plan(problem: Problem, spec: ComparisonSpec, mode: Mode) -> Schedule:
     agents, grid, horizon = problem.agents, problem.grid, problem.horizon
     optimizer = GlobalOptimizer(agents, grid, spec.solver)
     match mode:
@@ -186,11 +226,11 @@ class ModeSummary:
     against: Mapping[Mode, Savings]
 
 
-def summarise(records: Sequence[DayRecord]) -> tuple[ModeSummary, ...]:
+def summarise(results: Sequence[DayResult]) -> tuple[ModeSummary, ...]:
     """A row for each building and mode, in the order of ``MODES``."""
     kpis: dict[tuple[str, Mode], list[DayKpis]] = {}
-    for record in records:
-        kpis.setdefault((record.building, record.mode), []).append(record.kpis)
+    for result in results:
+        kpis.setdefault((result.building, result.mode), []).append(result.kpis)
     totals = {key: total(days) for key, days in kpis.items()}
     order = sorted(totals, key=lambda key: (key[0], MODES.index(key[1])))
     return tuple(

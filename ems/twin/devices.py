@@ -83,9 +83,12 @@ def cycles(spec: CycleSpec, clock: Clock, rng: np.random.Generator) -> tuple[Flo
     cycle_kwh = spec.cycle_kwh * np.exp(spread - 0.5 * spec.energy_spread**2)
     inside = step + len(spec.profile) <= n
     step, cycle_kwh = step[inside], cycle_kwh[inside]
+    jitter = np.exp(spec.profile_spread * rng.standard_normal((len(step), len(spec.profile))))
+    shares = jitter * np.asarray(spec.profile)
+    shares /= shares.sum(axis=1, keepdims=True)
     energy_kwh = np.full(n, standby_kwh)
     where = step[:, None] + np.arange(len(spec.profile))
-    np.add.at(energy_kwh, where, cycle_kwh[:, None] * np.asarray(spec.profile))
+    np.add.at(energy_kwh, where, cycle_kwh[:, None] * shares)
     length = np.full(len(step), len(spec.profile))
     return energy_kwh, Starts(step=step, energy_kwh=cycle_kwh, n_quarters=length), habit
 

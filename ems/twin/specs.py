@@ -44,7 +44,8 @@ class CycleSpec:
     """An appliance that people start: at most once a day, then it runs its profile.
 
     ``profile``: share of a cycle's energy in each of its quarter hours, sum 1.
-    ``free_day_factor``: use on a free day relative to a working day.
+    ``free_day_factor``: use on a free day relative to a working day. ``energy_spread``: relative
+    spread of a cycle's energy, ``profile_spread``: of each quarter hour's share of it.
     """
 
     name: str
@@ -56,6 +57,7 @@ class CycleSpec:
     free_day_factor: float = 1.0
     standby_kw: float = 0.0
     energy_spread: float = 0.1
+    profile_spread: float = 0.08
 
     def __post_init__(self) -> None:
         if not np.isclose(sum(self.profile), 1.0):

@@ -163,6 +163,7 @@ class _MeterReader:
                 f"{path}: column {_MARKER_2020} is missing (versions before 2020: {_MARKER_2017}); "
                 "without it the meaning of the time labels is unknown"
             )
+        self.marked = _marked_columns(frame[self.marker])
         self.row_of_step, self.starts = self._grid()
 
     def buildings(self, columns: list[str]) -> tuple[BuildingData, ...]:
@@ -236,11 +237,17 @@ class _MeterReader:
 
     def _filled(self, column: str) -> NDArray[np.bool_]:
         """Steps with an interpolated reading at either end."""
-        marks = self.frame[self.marker].fillna("").astype(str)
-        named = marks.str.split(r"\s*\|\s*").map(lambda names: column in names).to_numpy(dtype=bool)
+        named = np.zeros(len(self.frame), dtype=bool)
+        named[[row for row, names in self.marked if column in names]] = True
         on_grid = np.where(self.row_of_step < 0, False, named[self.row_of_step])
         filled: NDArray[np.bool_] = on_grid | np.r_[False, on_grid[:-1]]
         return filled
+
+
+def _marked_columns(marks: pd.Series) -> list[tuple[int, set[str]]]:
+    """Rows with a marker, and the columns each names: ``"A | B"``."""
+    rows = np.flatnonzero(marks.notna())
+    return [(int(row), {name.strip() for name in str(marks.iloc[row]).split("|")}) for row in rows]
 
 
 def _starts_2017(labels: Instants, step: np.timedelta64) -> Instants:

@@ -1,0 +1,82 @@
+"""How a building's car is used: read from its charger's meter, or assumed where none exists."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ems.assets import EVSpec
+from ems.detection import Session, charger_kw, detect_sessions
+from ems.history import Floats
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class EVUse:
+    """A car's arrivals, deadlines and its people's own course on a building's whole grid.
+
+    ``trip_kwh``: energy missing on arrival, at the battery [kWh]; ``plugged_in``: whether it can
+    charge; ``deadline``: the steps at whose end it must be full; ``metered_kw``: how it was charged
+    [kW], None for an assumed car; ``soc_kwh``: charge at the end of each step when nobody plans
+    [kWh]. All have shape ``(n,)``. ``max_charge_kw``: the charger [kW].
+    """
+
+    trip_kwh: Floats
+    plugged_in: NDArray[np.bool_]
+    deadline: NDArray[np.bool_]
+    metered_kw: Floats | None
+    soc_kwh: Floats
+    max_charge_kw: float
+
+
+def metered_use(energy_kwh: Floats, step_h: float, hour: Floats, spec: EVSpec) -> EVUse:
+    """The use behind a charger's meter ``energy_kwh`` [kWh per step], NaN where unknown.
+
+    Each charging session is an arrival with just the energy it charged missing. The car is assumed
+    to stay plugged in until it must be full: the first ``must_be_full_by_hour`` after its arrival,
+    or the end of the metered session where that is later. ``hour``: local hour of each step.
+    """
+    n = len(energy_kwh)
+    known_kwh = np.nan_to_num(energy_kwh)
+    trip_kwh, metered_kwh = np.zeros(n), np.zeros(n)
+    plugged, deadline = np.zeros(n, bool), np.zeros(n, bool)
+    for session in detect_sessions(energy_kwh, step_h):
+        span = slice(session.start, session.end)
+        metered_kwh[span] = known_kwh[span]
+        trip_kwh[session.start] = spec.efficiency * known_kwh[span].sum()
+        last = _deadline_step(session, hour, spec.must_be_full_by_hour)
+        plugged[session.start : last + 1] = True
+        deadline[last] = True
+    return EVUse(
+        trip_kwh=trip_kwh,
+        plugged_in=plugged,
+        deadline=deadline,
+        metered_kw=metered_kwh / step_h,
+        soc_kwh=spec.capacity_kwh + np.cumsum(spec.efficiency * metered_kwh - trip_kwh),
+        max_charge_kw=charger_kw(energy_kwh, step_h),
+    )
+
+
+def _deadline_step(session: Session, hour: Floats, full_by_hour: int) -> int:
+    """The last step before the deadline hour that follows the arrival, or the metered end."""
+    due = np.flatnonzero(hour[session.start + 1 :] == full_by_hour)
+    before_due = session.start + int(due[0]) if due.size else len(hour) - 1
+    return max(before_due, session.end - 1)
+
+
+def assumed_use(hour: Floats, spec: EVSpec) -> EVUse:
+    """The same trip every day, plugged in from ``arrival_hour`` until ``must_be_full_by_hour``."""
+    leaves, arrives = spec.must_be_full_by_hour, spec.arrival_hour
+    if leaves <= arrives:
+        plugged = (hour < leaves) | (hour >= arrives)
+    else:
+        plugged = (hour >= arrives) & (hour < leaves)
+    return EVUse(
+        trip_kwh=np.where(hour == arrives, spec.trip_kwh, 0.0),
+        plugged_in=plugged,
+        deadline=np.append(hour[1:] == leaves, False),
+        metered_kw=None,
+        soc_kwh=np.full(len(hour), spec.capacity_kwh),
+        max_charge_kw=spec.max_charge_kw,
+    )
