@@ -26,7 +26,8 @@ QUARTERS_PER_DAY = 96
 
 CLOUD_MEMORY_DAYS = 1.2
 CLOUD_MEMORY_H = 2.0
-DARKEST, CLEAREST = 0.10, 1.04
+DARKEST, CLEAREST = 0.10, 1.06
+HAZIEST = 0.06
 
 MEAN_C, SEASON_C = 10.2, 9.6
 WARMEST_DAY = 203
@@ -85,13 +86,15 @@ def make_sky(seed: int, ts_utc: Instants) -> Sky:
 
 
 def _clouds(seed: int, season: Floats) -> tuple[Floats, Floats]:
-    """Clearness of the days and the clear-sky index of the steps, both in [0, 1.04]."""
+    """Clearness of the days and the clear-sky index of the steps, both in [0, 1.06]."""
     n_days = -(-len(season) // QUARTERS_PER_DAY)
     days = red_noise(stream(seed, "sky", "cloud days"), n_days, CLOUD_MEMORY_DAYS)
-    daily = _between_middays(days, len(season)) + 0.10 + 0.45 * season
+    daily = _between_middays(days, len(season)) + 0.16 + 0.45 * season
     hours = red_noise(stream(seed, "sky", "cloud hours"), len(season), 4 * CLOUD_MEMORY_H)
+    haze = red_noise(stream(seed, "sky", "haze"), n_days, CLOUD_MEMORY_DAYS)
+    clear = 1.0 - HAZIEST * ndtr(_between_middays(haze, len(season)))
     width = CLEAREST - DARKEST
-    return ndtr(daily), DARKEST + width * ndtr(1.25 * daily + 0.7 * hours)
+    return ndtr(daily), clear * (DARKEST + width * ndtr(1.25 * daily + 0.7 * hours))
 
 
 def _temperature(

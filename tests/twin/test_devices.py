@@ -65,13 +65,24 @@ def test_expected_uses_are_split_by_day_type(two_years: Clock) -> None:
 
 
 def test_runs_deliver_their_energy_where_they_start(two_years: Clock) -> None:
-    energy, starts, _ = cycles(washer(standby_kw=0.004), two_years, stream(5, "washer"))
+    energy, starts, _ = cycles(
+        washer(standby_kw=0.004, profile_spread=0.0), two_years, stream(5, "washer")
+    )
     above = energy - 0.001
     assert above.sum() == pytest.approx(starts.energy_kwh.sum())
     np.testing.assert_allclose(above[starts.step + 1], 0.5 * starts.energy_kwh)
     assert energy.min() == pytest.approx(0.001)
     assert len(np.unique(two_years.day[starts.step])) == len(starts.step)
     assert energy.sum() == pytest.approx(365.0, rel=0.1)
+
+
+def test_no_two_runs_are_alike_but_each_keeps_its_energy(two_years: Clock) -> None:
+    energy, starts, _ = cycles(washer(), two_years, stream(5, "washer"))
+    runs = energy[starts.step[:, None] + np.arange(3)]
+    np.testing.assert_allclose(runs.sum(axis=1), starts.energy_kwh)
+    shares = runs / runs.sum(axis=1, keepdims=True)
+    assert len(np.unique(shares.round(6), axis=0)) == len(runs)
+    np.testing.assert_allclose(shares.mean(axis=0), [0.25, 0.5, 0.25], atol=0.01)
 
 
 def test_holidays_behave_like_weekends(two_years: Clock) -> None:
@@ -100,7 +111,7 @@ def test_a_car_charges_at_full_power_until_it_has_its_energy(two_years: Clock) -
         total_kwh=1600.0,
         sessions=400,
         charger_kw=3.6,
-        max_session_kwh=15.0,
+        max_session_kwh=7.0,
         session_shape=2.3,
         working=EVENING,
         free=NOON,
@@ -108,7 +119,7 @@ def test_a_car_charges_at_full_power_until_it_has_its_energy(two_years: Clock) -
     energy, starts, habit = ev_sessions(spec, two_years, stream(5, "ev"))
     assert energy.max() <= 0.9 + 1e-12
     assert energy.sum() == pytest.approx(1600.0, rel=0.01)
-    assert starts.energy_kwh.max() <= 15.0 + 1e-9
+    assert starts.energy_kwh.max() == pytest.approx(7.0)
     assert len(starts.step) == pytest.approx(400, abs=45)
     long = starts.energy_kwh > 1.0
     np.testing.assert_allclose(energy[starts.step[long]], 0.9)

@@ -5,6 +5,8 @@ import pytest
 
 from ems.errors import InvalidSpec
 from ems.store.ingest.twin import to_dataset, twin_dataset
+from ems.store.metering import with_metering
+from ems.store.quality import judge
 from ems.twin.catalogue import RESIDENTIAL2, RESIDENTIAL4
 from ems.twin.generate import generate
 
@@ -36,3 +38,20 @@ def test_a_heat_pump_and_pv_apart_from_the_import_meter_are_said_so() -> None:
 def test_bad_arguments_are_refused() -> None:
     with pytest.raises(InvalidSpec, match="step_minutes = 5"):
         twin_dataset(step_minutes=5)
+
+
+@pytest.mark.parametrize("step_minutes", [15, 60])
+def test_the_rules_for_real_meters_find_nothing_wrong(step_minutes: int) -> None:
+    """But what the rule for copied days lets happen by chance: about one run a feed."""
+    for data in twin_dataset(seed=3, step_minutes=step_minutes).buildings:
+        findings = judge(data).findings
+        assert {finding.rule for finding in findings} <= {"copied day"}
+        assert sum(finding.days for finding in findings) <= len(data.feeds)
+
+
+@pytest.mark.parametrize("step_minutes", [15, 60])
+def test_its_metering_is_what_the_evidence_says(step_minutes: int) -> None:
+    for data in twin_dataset(seed=3, step_minutes=step_minutes).buildings:
+        decided = with_metering(data)
+        assert decided.load_rule == data.load_rule
+        assert decided.feeds == data.feeds
