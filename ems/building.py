@@ -229,7 +229,7 @@ class Building:
             agents=tuple(agents),
             grid=self.assets.grid,
             n_committed=spans[-1].stop - whole.start,
-            midnights=tuple(s.start - whole.start for s in spans) + (spans[-1].stop - whole.start,),
+            midnights=tuple(s.start - whole.start for s in (*spans, slice(spans[-1].stop, None))),
         )
 
     def _lookahead_steps(self, day: date, lookahead_h: float) -> int:
@@ -275,7 +275,7 @@ class Building:
             for start, energy_kwh in runs[begin:end]:
                 if start + len(energy_kwh) <= span.stop:
                     cycle = DeviceCycle(
-                        label=f"{len(cycles) + 1}",
+                        number=len(cycles) + 1,
                         profile_kw=tuple((energy_kwh / self.history.step_h).tolist()),
                         metered_start=start - first,
                         earliest=span.start - first,

@@ -100,6 +100,12 @@ class Linear:
         const = np.concatenate(([first], self.const[:-1]))
         return Linear(self.rows[kept] + 1, self.cols[kept], self.coefs[kept], const)
 
+    def placed(self, at: Ints, size: int) -> Linear:
+        """A series of ``size`` zeros with these expressions at the indices ``at``."""
+        const = np.zeros(size)
+        const[at] = self.const
+        return Linear(at[self.rows], self.cols, self.coefs, const)
+
     def sum(self) -> Linear:
         """Σ over all expressions, as a ``Linear`` of size 1."""
         return Linear(np.zeros_like(self.rows), self.cols, self.coefs, np.array([self.const.sum()]))

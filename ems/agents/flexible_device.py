@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from ems.agents.base import (
     SLACK_KWH,
-    TOLERANCE,
     Agent,
     Kind,
     as_steps,
@@ -43,21 +42,23 @@ class Cycle:
 
     ``profile_kw``: mean power of each of its steps [kW]; ``metered_start``: the step in which the
     people started it; ``earliest``, ``latest``: the first and last step in which it may start.
-    ``label``: its name within the device, stable while the day is planned again.
+    ``number``: its number within the device, > 0, stable while the day is planned again.
     """
 
-    label: str
+    number: int
     profile_kw: tuple[float, ...]
     metered_start: int
     earliest: int
     latest: int
 
     def __post_init__(self) -> None:
+        if self.number < 1:
+            raise InvalidSpec(f"cycle {self.number}: number must be at least 1")
         if not self.profile_kw or not all(0 <= power < np.inf for power in self.profile_kw):
-            raise InvalidSpec(f"cycle {self.label}: profile_kw must hold finite powers >= 0 kW")
+            raise InvalidSpec(f"cycle {self.number}: profile_kw must hold finite powers >= 0 kW")
         if not self.earliest <= self.latest:
             raise InvalidSpec(
-                f"cycle {self.label}: latest is {self.latest}, allowed is >= {self.earliest}"
+                f"cycle {self.number}: latest is {self.latest}, allowed is >= {self.earliest}"
             )
 
     def later(self, n_steps: int) -> Cycle:
@@ -76,7 +77,8 @@ class DiscretePhaseDevice(FlexibleDeviceAgent):
 
     ``cycles``: the day's runs. ``committed_kw``: the rest of a run that has begun [kW], shape
     ``(n_steps,)`` or shorter. ``discomfort_eur``: what a start in each step costs in comfort [€],
-    a row for each cycle, shape ``(n_cycles, n_steps)``; ``None`` for none.
+    a row for each cycle, shape ``(n_cycles, n_steps)``; ``None`` for none. The series ``started``
+    holds the number of the cycle that starts in a step, 0 for none.
     """
 
     cycles: tuple[Cycle, ...]
@@ -92,8 +94,8 @@ class DiscretePhaseDevice(FlexibleDeviceAgent):
                     f"{self.name}: discomfort_eur has {len(self.discomfort_eur)} rows for "
                     f"{len(self.cycles)} cycles; give one row a cycle"
                 )
-        if len({cycle.label for cycle in self.cycles}) < len(self.cycles):
-            raise InvalidSpec(f"{self.name}: two cycles have the same label")
+        if len({cycle.number for cycle in self.cycles}) < len(self.cycles):
+            raise InvalidSpec(f"{self.name}: two cycles have the same number")
 
     def contribute(self, block: Block) -> Share:
         """Choose one start for every cycle.
@@ -103,15 +105,14 @@ class DiscretePhaseDevice(FlexibleDeviceAgent):
         """
         n = block.horizon.n_steps
         power_kw: Linear | Floats = self._committed(n)
-        cost_eur = Linear.constant(0.0, 1)
-        series: dict[str, Linear | Floats] = {}
+        started, cost_eur = Linear.constant(0.0, n), Linear.constant(0.0, 1)
         ends_before: Linear | None = None
         for row, cycle in enumerate(self.cycles):
             starts = self._starts(cycle, n)
-            start = block.switches(f"start_{cycle.label}", size=len(starts))
-            block.require(f"run_{cycle.label}", start.sum() == 1.0, "starts")
+            start = block.switches(f"start_{cycle.number}", size=len(starts))
+            block.require(f"run_{cycle.number}", start.sum() == 1.0, "starts")
             power_kw = power_kw + _placed(cycle, starts, n) @ start
-            series[f"start_{cycle.label}"] = _chosen(starts, n) @ start
+            started = started + cycle.number * start.placed(starts, n)
             begins = (start * starts.astype(np.float64)).sum()
             if ends_before is not None:
                 block.require("in_order", begins - ends_before >= 0.0, "steps")
@@ -119,7 +120,9 @@ class DiscretePhaseDevice(FlexibleDeviceAgent):
             if self.discomfort_eur is not None:
                 cost_eur = cost_eur + (start * self.discomfort_eur[row, starts]).sum()
         return Share(
-            net_load_kw=power_kw, cost_eur=cost_eur, series={"power_kw": power_kw, **series}
+            net_load_kw=power_kw,
+            cost_eur=cost_eur,
+            series={"power_kw": power_kw, "started": started},
         )
 
     def _committed(self, n_steps: int) -> Floats:
@@ -133,7 +136,7 @@ class DiscretePhaseDevice(FlexibleDeviceAgent):
         first = max(cycle.earliest, int(np.max(np.flatnonzero(self.committed_kw), initial=-1)) + 1)
         if last < first:
             raise InvalidSpec(
-                f"{self.name}: cycle {cycle.label} of {len(cycle.profile_kw)} steps may start from "
+                f"{self.name}: cycle {cycle.number} of {len(cycle.profile_kw)} steps may start from "
                 f"step {first} to {last}: no start is left; widen its window"
             )
         return np.arange(first, last + 1)
@@ -143,7 +146,8 @@ class DiscretePhaseDevice(FlexibleDeviceAgent):
         n = len(plan.net_load_kw)
         committed_kw, waiting = self._committed(n)[n_steps:], []
         for row, cycle in enumerate(self.cycles):
-            begun = np.flatnonzero(plan.series[f"start_{cycle.label}"][:n_steps] > 0.5)
+            begun = _starts_of(cycle, plan)
+            begun = begun[begun < n_steps]
             if begun.size:
                 placed = _placed(cycle, begun[:1], n)[:, 0]
                 committed_kw = committed_kw + placed[n_steps:]
@@ -160,27 +164,27 @@ class DiscretePhaseDevice(FlexibleDeviceAgent):
     def unplanned(self, horizon: Horizon) -> Plan:
         """Every cycle where the people started it."""
         n = horizon.n_steps
-        power_kw, series = self._committed(n), {}
+        power_kw, started = self._committed(n), np.zeros(n)
         for cycle in self.cycles:
             at = np.array([cycle.metered_start])
             power_kw = power_kw + _placed(cycle, at, n)[:, 0]
-            series[f"start_{cycle.label}"] = _chosen(at, n)[:, 0]
-        return Plan(agent=self.name, net_load_kw=power_kw, series={"power_kw": power_kw, **series})
+            started[at] = cycle.number
+        series = {"power_kw": power_kw, "started": started}
+        return Plan(agent=self.name, net_load_kw=power_kw, series=series)
 
     def audit(self, plan: Plan, horizon: Horizon) -> Iterator[str]:
         """Every cycle runs once, whole, inside its window, and never two at once."""
         n = horizon.n_steps
         power_kw, ended = self._committed(n), 0
         for cycle in self.cycles:
-            start = plan.series[f"start_{cycle.label}"]
-            begun = np.flatnonzero(start > 0.5)
-            if begun.size != 1 or abs(float(start.sum()) - 1.0) > TOLERANCE:
-                yield f"{self.name}: cycle {cycle.label} starts {float(start.sum()):g} times"
+            begun = _starts_of(cycle, plan)
+            if begun.size != 1:
+                yield f"{self.name}: cycle {cycle.number} starts {begun.size} times"
                 continue
             at = begun[:1]
             yield from breaks(
                 self.name,
-                f"start of {cycle.label}",
+                f"start of {cycle.number}",
                 at.astype(np.float64),
                 float(max(cycle.earliest, ended)),
                 float(cycle.latest),
@@ -194,16 +198,16 @@ class DiscretePhaseDevice(FlexibleDeviceAgent):
         """Discomfort of the chosen starts [€]."""
         if self.discomfort_eur is None:
             return {"discomfort": 0.0}
-        n = horizon.n_steps
-        starts = [plan.series[f"start_{cycle.label}"] for cycle in self.cycles]
-        each = [table[:n] @ start for table, start in zip(self.discomfort_eur, starts, strict=True)]
-        return {"discomfort": float(sum(each))}
+        cost_eur = 0.0
+        for cycle, row in zip(self.cycles, self.discomfort_eur, strict=True):
+            cost_eur += float(row[_starts_of(cycle, plan)].sum())
+        return {"discomfort": cost_eur}
 
     def shifts_h(self, plan: Plan, horizon: Horizon) -> tuple[float, ...]:
         """How far each start was moved from the people's own, later positive [h]."""
         moved = []
         for cycle in self.cycles:
-            begun = np.flatnonzero(plan.series[f"start_{cycle.label}"] > 0.5)
+            begun = _starts_of(cycle, plan)
             moved += [(int(at) - cycle.metered_start) * horizon.step_h for at in begun]
         return tuple(moved)
 
@@ -345,8 +349,6 @@ def _placed(cycle: Cycle, starts: NDArray[np.int64], n_steps: int) -> Floats:
     return table[:n_steps]
 
 
-def _chosen(starts: NDArray[np.int64], n_steps: int) -> Floats:
-    """1 in the step of each start, shape ``(n_steps, n_starts)``."""
-    table = np.zeros((n_steps, len(starts)))
-    table[starts, np.arange(len(starts))] = 1.0
-    return table
+def _starts_of(cycle: Cycle, plan: Plan) -> NDArray[np.int64]:
+    """The steps in which ``plan`` starts the cycle."""
+    return np.flatnonzero(np.rint(plan.series["started"]) == cycle.number)
