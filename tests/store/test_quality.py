@@ -1,0 +1,339 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from small_store import Floats, building, household, sunshine
+
+from ems.store.ingest.dataset import BuildingData
+from ems.store.ingest.opsd import read_opsd
+from ems.store.quality import QUALITIES, Finding, Judgement, judge
+
+
+def quality(judgement: Judgement, feed: str) -> list[str]:
+    return [QUALITIES[code] for code in judgement.codes[feed]]
+
+
+def rules(judgement: Judgement) -> set[tuple[str, str]]:
+    return {(finding.feed, finding.rule) for finding in judgement.findings}
+
+
+def solar_home(n_days: int = 60) -> dict[str, Floats]:
+    """Import, export, PV and two sub-meters whose balance closes in every step."""
+    load, pv = household(n_days), sunshine(n_days)
+    return {
+        "grid_import": np.maximum(load - pv, 0.0),
+        "grid_export": np.maximum(pv - load, 0.0),
+        "pv": pv,
+        "refrigerator": load * 0.1,
+        "dishwasher": load * 0.2,
+    }
+
+
+@pytest.mark.smoke
+def test_a_healthy_home_is_ok_everywhere() -> None:
+    judgement = judge(building(solar_home()))
+    assert judgement.findings == ()
+    assert all(not codes.any() for codes in judgement.codes.values())
+
+
+def test_a_missing_value_is_a_gap() -> None:
+    feeds = solar_home()
+    feeds["pv"][100:103] = np.nan
+    judgement = judge(building(feeds))
+    assert quality(judgement, "pv")[99:104] == ["ok", "gap", "gap", "gap", "ok"]
+
+
+def test_a_finding_counts_local_days() -> None:
+    feeds = solar_home()
+    feeds["pv"][22:25] = np.nan  # 23:00, 00:00 and 01:00 in Berlin
+    (finding,) = judge(building(feeds)).findings
+    start = np.datetime64("2016-03-01T22:00:00", "s")
+    assert finding == Finding(
+        building="DE_KN_residential9",
+        feed="pv",
+        rule="missing",
+        quality="gap",
+        steps=3,
+        days=2,
+        span_utc=(start, start + np.timedelta64(2, "h")),
+    )
+
+
+def test_only_long_fillings_of_the_source_count() -> None:
+    feeds = solar_home()
+    filled = np.zeros(len(feeds["pv"]), dtype=bool)
+    filled[[10, 11, 50, 51, 52, 53]] = True
+    data = building(feeds)
+    judgement = judge(
+        BuildingData(**{**vars(data), "filled": {"grid_import": filled}})  # type: ignore[arg-type]
+    )
+    assert np.flatnonzero(judgement.codes["grid_import"]).tolist() == [50, 51, 52, 53]
+    assert rules(judgement) == {("grid_import", "filled")}
+
+
+def test_a_straight_line_was_drawn_over_a_gap() -> None:
+    feeds = {"grid_import": household(30)}
+    feeds["grid_import"][200:212] = 0.417
+    judgement = judge(building(feeds))
+    assert np.flatnonzero(judgement.codes["grid_import"]).tolist() == list(range(200, 212))
+    assert rules(judgement) == {("grid_import", "straight line")}
+
+
+def test_eleven_equal_hours_or_a_steady_pump_are_no_line() -> None:
+    feeds = {"grid_import": household(30), "circulation_pump": np.full(720, 0.05)}
+    feeds["grid_import"][200:211] = 0.417
+    assert judge(building(feeds)).findings == ()
+
+
+@pytest.mark.parametrize("days_before", [1, 2, 7, 14])
+def test_a_copy_of_an_earlier_day_is_a_gap(days_before: int) -> None:
+    feeds = {"grid_import": household(60)}
+    values = feeds["grid_import"]
+    values[800:824] = values[800 - 24 * days_before : 824 - 24 * days_before]
+    judgement = judge(building(feeds))
+    assert np.flatnonzero(judgement.codes["grid_import"]).tolist() == list(range(800, 824))
+    assert rules(judgement) == {("grid_import", "copied day")}
+
+
+def test_a_coarse_meter_repeats_itself_by_chance() -> None:
+    coarse = np.random.default_rng(5).integers(1, 4, 24 * 300).astype(float)
+    assert judge(building({"grid_import": coarse})).findings == ()
+
+
+def test_import_at_zero_while_sub_meters_draw_is_stuck() -> None:
+    feeds = solar_home()
+    feeds["grid_import"][300:400] = 0.0
+    judgement = judge(building(feeds))
+    marked = np.flatnonzero(judgement.codes["grid_import"])
+    assert set(range(300, 400)) <= set(marked.tolist())
+    assert len(marked) < 100 + 2 * 24
+    assert rules(judgement) == {("grid_import", "stuck")}
+
+
+def test_import_at_zero_on_a_sunny_day_is_not_stuck() -> None:
+    feeds = solar_home()
+    feeds["pv"][300:316] = 3.0 + household(60, seed=4)[300:316]
+    feeds["grid_import"][300:316] = 0.0
+    feeds["grid_export"][300:316] = (feeds["pv"] - household(60))[300:316]
+    assert judge(building(feeds)).findings == ()
+
+
+def test_a_home_without_sub_meters_may_be_empty_for_six_days_not_for_seven() -> None:
+    for n_days, found in ((6, set()), (7, {("grid_import", "stuck")})):
+        feeds = {"grid_import": household(60)}
+        feeds["grid_import"][240 : 240 + 24 * n_days] = 0.0
+        assert rules(judge(building(feeds))) == found
+
+
+def test_no_export_under_a_sun_that_exports_elsewhere_is_stuck() -> None:
+    feeds = solar_home()
+    feeds["grid_export"][: 24 * 20] = 0.0
+    judgement = judge(building(feeds))
+    assert ("grid_export", "stuck") in rules(judgement)
+    assert quality(judgement, "grid_export")[: 24 * 20] == ["stuck"] * 24 * 20
+
+
+def test_no_export_in_a_dark_week_is_ok() -> None:
+    feeds = solar_home()
+    dark = slice(480, 480 + 24 * 8)
+    feeds["pv"][dark] = feeds["pv"][dark] * 0.02
+    load = household(60)
+    feeds["grid_import"] = np.maximum(load - feeds["pv"], 0.0)
+    feeds["grid_export"] = np.maximum(feeds["pv"] - load, 0.0)
+    assert judge(building(feeds)).findings == ()
+
+
+def test_a_week_without_sun_is_a_stuck_pv_meter() -> None:
+    feeds = solar_home()
+    feeds["pv"][480 : 480 + 24 * 8] = 0.0
+    assert ("pv", "stuck") in rules(judge(building(feeds)))
+
+
+def test_a_fridge_that_pauses_is_stuck_and_a_machine_is_not() -> None:
+    feeds = solar_home()
+    feeds["refrigerator"][480 : 480 + 24 * 4] = 0.0
+    feeds["area_machine"] = np.where(np.arange(1440) % (24 * 7) < 30, 0.01, 0.0)
+    judgement = judge(building(feeds))
+    assert rules(judgement) == {("refrigerator", "stuck")}
+    assert quality(judgement, "refrigerator").count("stuck") == 24 * 4
+
+
+def test_zeros_at_the_rim_are_out_of_service() -> None:
+    feeds = solar_home(90)
+    feeds["dishwasher"][:800] = 0.0
+    feeds["refrigerator"][1200:] = 0.0
+    judgement = judge(building(feeds))
+    assert quality(judgement, "dishwasher")[:801] == ["ended"] * 800 + ["ok"]
+    assert quality(judgement, "refrigerator")[1199:] == ["ok"] + ["ended"] * (90 * 24 - 1200)
+    assert rules(judgement) == {
+        ("dishwasher", "out of service"),
+        ("refrigerator", "out of service"),
+    }
+
+
+@pytest.mark.parametrize("height_kwh", [26.0, 73.0, 804.0])
+def test_a_jump_is_a_spike(height_kwh: float) -> None:
+    feeds = solar_home()
+    feeds["pv"][1000] = height_kwh
+    judgement = judge(building(feeds))
+    assert quality(judgement, "pv")[1000] == "spike"
+    assert rules(judgement) == {("pv", "spike")}
+
+
+def test_a_seldom_used_machine_is_no_spike() -> None:
+    feeds = {"grid_import": household(60) + 30.0, "machine": np.full(1440, 0.3)}
+    feeds["machine"][::48] = 9.0
+    assert judge(building(feeds)).findings == ()
+
+
+def test_a_balance_that_cannot_be_closed() -> None:
+    feeds = solar_home()
+    feeds["grid_import"][1002] = 0.2
+    feeds["dishwasher"][1002] = 2.0
+    judgement = judge(building(feeds))
+    assert quality(judgement, "grid_import")[1001:1004] == ["ok", "balance", "ok"]
+    assert rules(judgement) == {("grid_import", "balance")}
+
+
+def test_export_above_generation_cannot_be_closed() -> None:
+    feeds = solar_home()
+    noon = 24 * 30 + 12
+    feeds["grid_import"][noon], feeds["grid_export"][noon] = 0.0, feeds["pv"][noon] + 0.2
+    assert rules(judge(building(feeds))) == {("grid_import", "balance")}
+
+
+def test_a_load_with_its_own_meter_is_not_in_the_balance() -> None:
+    feeds = {"grid_import": household(30), "heat_pump": household(30, seed=8) + 3.0}
+    assert ("grid_import", "balance") in rules(judge(building(feeds)))
+    assert judge(building(feeds, separate=("heat_pump",))).findings == ()
+
+
+def test_the_rules_know_quarter_hours() -> None:
+    feeds = {"grid_import": np.random.default_rng(3).uniform(0.05, 0.3, 96 * 30)}
+    feeds["grid_import"][960 : 960 + 47] = 0.1  # just short of half a day
+    assert judge(building(feeds, step_h=0.25)).findings == ()
+    feeds["grid_import"][960 : 960 + 48] = 0.1
+    assert rules(judge(building(feeds, step_h=0.25))) == {("grid_import", "straight line")}
+
+
+@given(
+    st.lists(
+        st.one_of(st.just(float("nan")), st.floats(0.0, 900.0, allow_nan=False)),
+        min_size=1,
+        max_size=120,
+    ),
+    st.sampled_from(["grid_import", "grid_export", "pv", "ev", "refrigerator", "dishwasher"]),
+)
+def test_any_series_is_judged_and_none_is_changed(values: list[float], feed: str) -> None:
+    series = np.array(values)
+    before = series.copy()
+    judgement = judge(building({feed: series}))
+    np.testing.assert_array_equal(series, before)
+    codes = judgement.codes[feed]
+    assert codes.shape == series.shape
+    assert np.all(codes[np.isnan(series)] != 0)
+    assert sum(finding.steps for finding in judgement.findings) == np.count_nonzero(codes)
+
+
+Found = dict[tuple[str, str, str], Finding]
+
+
+@pytest.fixture(scope="module")
+def real(shared_data: Path) -> dict[str, BuildingData]:
+    file = shared_data / "opsd_household" / "household_data_60min_singleindex.csv.gz"
+    return {d.building.removeprefix("DE_KN_"): d for d in read_opsd(file).buildings}
+
+
+@pytest.fixture(scope="module")
+def found(real: dict[str, BuildingData]) -> Found:
+    return {
+        (name, finding.feed, finding.rule): finding
+        for name, data in real.items()
+        for finding in judge(data).findings
+    }
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(
+    ("building", "n_steps", "share_pct"),
+    [
+        ("industrial3", 14360, 19.9),
+        ("residential2", 24939, 36.7),
+        ("residential3", 33210, 64.2),
+    ],
+)
+def test_stuck_import(
+    found: Found,
+    building: str,
+    n_steps: int,
+    share_pct: float,
+) -> None:
+    steps = found[building, "grid_import", "stuck"].steps
+    assert round(100 * steps / n_steps, 1) == share_pct
+
+
+@pytest.mark.real_data
+def test_no_other_import_is_stuck(found: Found) -> None:
+    stuck = {key[0] for key in found if key[1:] == ("grid_import", "stuck")}
+    assert stuck == {"industrial3", "residential2", "residential3"}
+
+
+@pytest.mark.real_data
+def test_spikes(found: Found) -> None:
+    spikes = {key[:2]: f.steps for key, f in found.items() if key[2] == "spike"}
+    assert spikes == {("residential3", "pv"): 7, ("residential3", "grid_import"): 1}
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(
+    ("feed", "day"),
+    [
+        ("refrigerator", "2017-01-04"),
+        ("heat_pump", "2017-03-06"),
+        ("dishwasher", "2017-03-21"),
+    ],
+)
+def test_ended_meters(found: Found, feed: str, day: str) -> None:
+    first = found["residential4", feed, "out of service"].span_utc[0]
+    assert str(first.astype("datetime64[D]")) == day
+
+
+@pytest.mark.real_data
+def test_export_that_began_late(found: Found) -> None:
+    last = found["residential6", "grid_export", "stuck"].span_utc[1]
+    assert str(last.astype("datetime64[D]")) == "2016-05-13"
+
+
+@pytest.mark.real_data
+def test_copied_days_lie_whole_weeks_apart(real: dict[str, BuildingData]) -> None:
+    ev = real["residential4"].energy_kwh["ev"]
+    repeats = {
+        days: np.count_nonzero((ev[24 * days :] == ev[: -24 * days]) & (ev[24 * days :] > 0.05))
+        for days in range(1, 15)
+    }
+    assert min(repeats[7], repeats[14]) > 50
+    assert max(n for days, n in repeats.items() if days % 7) < 20
+
+
+@pytest.mark.real_data
+def test_how_the_real_buildings_are_metered(real: dict[str, BuildingData]) -> None:
+    separate = {
+        (name, feed.name)
+        for name, data in real.items()
+        for feed in data.feeds
+        if not feed.behind_import
+    }
+    assert separate == {("residential1", "heat_pump"), ("residential1", "pv")}
+    assert {name: data.load_rule for name, data in real.items()} == {
+        "industrial3": "import+pv-export",
+        "residential1": "import+submetered",
+        "residential2": "import",
+        "residential3": "import+pv-export",
+        "residential4": "import+pv-export",
+        "residential5": "import",
+        "residential6": "import+pv-export",
+    }
