@@ -61,12 +61,12 @@ def load_of(feeds: tuple[Feed, ...], energy_kwh: dict[str, Floats], n_steps: int
 
     load = import + Σ pv behind the import meter − export + Σ loads with a meter of their own
     """
+    if not any(feed.role == "import" for feed in feeds):
+        return np.full(n_steps, np.nan)
     plus = [energy_kwh[f.name] for f in feeds if f.role == "import"]
     plus += [energy_kwh[f.name] for f in feeds if f.role == "pv" and f.behind_import]
     plus += [energy_kwh[f.name] for f in feeds if f.role == "load" and not f.behind_import]
     minus = [energy_kwh[f.name] for f in feeds if f.role == "export"]
-    if not plus:
-        return np.full(n_steps, np.nan)
     return _sum_of(plus, n_steps) - _sum_of(minus, n_steps)
 
 
