@@ -136,8 +136,8 @@ class DiscretePhaseDevice(FlexibleDeviceAgent):
         first = max(cycle.earliest, int(np.max(np.flatnonzero(self.committed_kw), initial=-1)) + 1)
         if last < first:
             raise InvalidSpec(
-                f"{self.name}: cycle {cycle.number} of {len(cycle.profile_kw)} steps may start from "
-                f"step {first} to {last}: no start is left; widen its window"
+                f"{self.name}: cycle {cycle.number} of {len(cycle.profile_kw)} steps may start "
+                f"from step {first} to {last}: no start is left; widen its window"
             )
         return np.arange(first, last + 1)
 

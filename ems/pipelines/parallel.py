@@ -1,0 +1,65 @@
+"""Blocks of days on many processes of this machine, with the same result as on one.
+
+Blocks do not depend on each other, so neither their order nor the number of workers changes a
+figure. Each building is written to a temporary file once and mapped into every worker.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import joblib
+
+from ems.building import Building
+from ems.errors import InvalidSpec
+from ems.pipelines.comparison import Block, ComparisonSpec, DayRecord, run_block
+
+
+def run_blocks(
+    buildings: Sequence[Building], spec: ComparisonSpec, blocks: Sequence[Block], workers: int = 1
+) -> Iterator[list[DayRecord]]:
+    """The records of each block, all modes, in the order of ``blocks``.
+
+    With one worker everything runs in this process. When the consumer stops, or on Ctrl-C, the
+    workers are ended with it.
+    """
+    if workers < 1:
+        raise InvalidSpec(f"workers is {workers}, allowed is >= 1")
+    named = {building.history.building: building for building in buildings}
+    if workers == 1:
+        for block in blocks:
+            yield _records(named[block.building], spec, block)
+        return
+    with tempfile.TemporaryDirectory(prefix="ems-") as folder:
+        files = {name: str(Path(folder) / name) for name in named}
+        for name, path in files.items():
+            joblib.dump(named[name], path)
+        parallel = joblib.Parallel(n_jobs=workers, return_as="generator", pre_dispatch="2*n_jobs")
+        jobs = (joblib.delayed(_work)(files[block.building], spec, block) for block in blocks)
+        try:
+            yield from parallel(jobs)
+        finally:
+            _end_workers()
+
+
+def _records(building: Building, spec: ComparisonSpec, block: Block) -> list[DayRecord]:
+    return [r for mode in spec.all_modes for r in run_block(building, spec, block, mode)]
+
+
+def _work(path: str, spec: ComparisonSpec, block: Block) -> list[DayRecord]:
+    return _records(_building(path), spec, block)
+
+
+@lru_cache(maxsize=4)
+def _building(path: str) -> Any:
+    return joblib.load(path, mmap_mode="r")
+
+
+def _end_workers() -> None:
+    from joblib.externals.loky import get_reusable_executor
+
+    get_reusable_executor().shutdown(wait=True, kill_workers=True)

@@ -1,0 +1,75 @@
+"""Records of the pipelines as long tables, ready for the results database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ems.pipelines.comparison import DayRecord, DayResult
+from ems.settlement import DayKpis
+
+DERIVED = ("cost_eur", "self_consumption", "self_sufficiency", "mean_shift_h", "stored_eur")
+KPIS = (*(field.name for field in fields(DayKpis)), *DERIVED)
+
+
+def kpi_values(kpis: DayKpis) -> dict[str, float]:
+    """Every KPI by its name, the derived ones among them; NaN where one is not defined."""
+    values = {name: getattr(kpis, name) for name in KPIS}
+    return {name: np.nan if value is None else float(value) for name, value in values.items()}
+
+
+def day_frame(results: Sequence[DayResult]) -> pd.DataFrame:
+    """``building, day, mode, kpi, value``: one row a KPI, those not defined left out."""
+    table = np.array([list(kpi_values(result.kpis).values()) for result in results])
+    known = np.isfinite(table)
+    n_kpis = len(KPIS)
+    frame = pd.DataFrame(
+        {
+            "building": np.repeat([r.building for r in results], n_kpis),
+            "day": np.repeat(np.array([r.day for r in results], dtype="datetime64[s]"), n_kpis),
+            "mode": np.repeat([r.mode for r in results], n_kpis),
+            "kpi": np.tile(KPIS, len(results)),
+            "value": table.reshape(-1),
+        }
+    )
+    return frame.loc[known.reshape(-1)].reset_index(drop=True)
+
+
+def step_frame(records: Sequence[DayRecord]) -> pd.DataFrame:
+    """``building, day, mode, agent, quantity, ts_utc, value``: one row a step of each series."""
+    labels: list[tuple[str, np.datetime64, str, str, str]] = []
+    times, values = [], []
+    for record in records:
+        day = np.datetime64(record.day, "s")
+        ts_utc = record.schedule.horizon.ts_utc
+        for name, plan in record.schedule.plans.items():
+            for quantity, series in {"net_load_kw": plan.net_load_kw, **plan.series}.items():
+                labels.append((record.building, day, record.mode, name, quantity))
+                times.append(ts_utc)
+                values.append(series)
+    lengths = [len(series) for series in values]
+    row = np.repeat(np.arange(len(labels)), lengths)
+    buildings, days, modes, agents, quantities = zip(*labels, strict=True)
+    return pd.DataFrame(
+        {
+            "building": _repeated(buildings, row),
+            "day": np.array(days)[row],
+            "mode": _repeated(modes, row),
+            "agent": _repeated(agents, row),
+            "quantity": _repeated(quantities, row),
+            "ts_utc": np.concatenate(times),
+            "value": np.concatenate(values),
+        }
+    )
+
+
+def _repeated(column: Sequence[str], row: NDArray[np.int64]) -> pd.Categorical:
+    """The names of ``column`` at the places ``row``, each stored once."""
+    names = list(dict.fromkeys(column))
+    place = {name: code for code, name in enumerate(names)}
+    codes = np.array([place[name] for name in column])
+    return pd.Categorical.from_codes(codes[row].tolist(), categories=pd.Index(names))
