@@ -360,6 +360,8 @@ def _plain(value: Any) -> Any:
         return value.isoformat()
     if hasattr(value, "tolist"):
         return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # JSON has no word for it
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 
@@ -422,7 +424,7 @@ def _calling(uri: str, what: str) -> Iterator[None]:
         lines = str(error).replace(uri, _shown(uri)).splitlines()
         reason = (lines[0] if lines else type(error).__name__)[:300]
         raise TrackingError(
-            f"experiment store {_shown(uri)}: cannot {what}: {reason}; make it writable or give "
+            f"experiment store {_shown(uri)}: cannot {what}: {reason}; check the store or give "
             "another --tracking_uri"
         ) from error
     finally:
