@@ -89,12 +89,13 @@ def store_uri(text: str) -> str:
     Raises ``TrackingError`` for anything but ``sqlite:///PATH`` or ``http(s)://SERVER``.
     """
     scheme, _, rest = text.partition("://")
-    if scheme == "sqlite" and rest.startswith("/") and rest[1:] and "?" not in rest:
+    if scheme == "sqlite" and re.fullmatch(r"/[^?#%]*[^?#%/:]", rest):  # which SQLAlchemy reads
         return sqlite_uri(Path(rest[1:]))
     if scheme in ("http", "https") and urlsplit(text).hostname:
         return text.rstrip("/")
     raise TrackingError(
-        f"tracking_uri is '{_shown(text)}', allowed are sqlite:///PATH.db and http(s)://SERVER"
+        f"tracking_uri is '{_shown(text)}', allowed are sqlite:///PATH.db (without ? # %) "
+        "and http(s)://SERVER"
     )
 
 

@@ -7,10 +7,12 @@ tree is imported at the top.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -21,10 +23,13 @@ if str(ROOT) not in sys.path:  # scripts run from any folder, installed or not
 from ems.errors import EmsError  # noqa: E402 - needs the path above
 
 if TYPE_CHECKING:
+    import duckdb
     from rich.console import Console
     from rich.progress import Progress
 
 DEFAULT_DB = ROOT / "ems_data.duckdb"
+DEFAULT_RESULTS = ROOT / "results"
+DEFAULT_TRACKING = f"sqlite:///{ROOT / 'mlflow_runs' / 'mlflow.db'}"
 DEFAULT_CACHE = Path.home() / ".cache" / "ems"
 
 EXIT_BAD_INPUT = 2
@@ -138,3 +143,47 @@ def existing_file(text: str) -> Path:
 def path(text: str) -> Path:
     """An argument that names a file or folder that may not exist yet."""
     return Path(text).expanduser()
+
+
+def positive(text: str) -> float:
+    """An argument that measures something: a finite number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"'{text}' must be a number above 0")
+    return value
+
+
+def day(text: str) -> date:
+    """An argument that names a local day as YYYY-MM-DD."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"'{text}' must be a day as YYYY-MM-DD") from error
+
+
+def near(file: Path) -> str:
+    """A path as a person in the current folder would type it."""
+    here = Path.cwd()
+    return str(file.relative_to(here)) if file.is_relative_to(here) else str(file)
+
+
+@contextmanager
+def open_database(file: Path, out: Console) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The measurements, read-only; the default database is built from the twin if it is missing."""
+    from ems.store.connection import get_con
+
+    if file == DEFAULT_DB and not file.exists():
+        from ems.store.build import build_database
+        from ems.store.ingest.twin import twin_dataset
+
+        out.print(f"no database yet: building {near(file)} from the synthetic twin …")
+        build_database(twin_dataset(), file)
+        out.print("for real data: python scripts/build_duckdb.py --source opsd")
+    con = get_con(file)
+    try:
+        yield con
+    finally:
+        con.close()

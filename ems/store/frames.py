@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ems.pipelines.comparison import DayRecord, DayResult
 from ems.settlement import DayKpis
+from ems.store.results import DAY_COLUMNS, STEP_COLUMNS
 
 DERIVED = ("cost_eur", "self_consumption", "self_sufficiency", "mean_shift_h", "stored_eur")
 KPIS = (*(field.name for field in fields(DayKpis)), *DERIVED)
@@ -24,6 +25,8 @@ def kpi_values(kpis: DayKpis) -> dict[str, float]:
 
 def day_frame(results: Sequence[DayResult]) -> pd.DataFrame:
     """``building, day, mode, kpi, value``: one row a KPI, those not defined left out."""
+    if not results:
+        return pd.DataFrame({name: [] for name in DAY_COLUMNS})
     table = np.array([list(kpi_values(result.kpis).values()) for result in results])
     known = np.isfinite(table)
     n_kpis = len(KPIS)
@@ -36,11 +39,14 @@ def day_frame(results: Sequence[DayResult]) -> pd.DataFrame:
             "value": table.reshape(-1),
         }
     )
-    return frame.loc[known.reshape(-1)].reset_index(drop=True)
+    defined: pd.DataFrame = frame.loc[known.reshape(-1)]
+    return defined.reset_index(drop=True)
 
 
 def step_frame(records: Sequence[DayRecord]) -> pd.DataFrame:
     """``building, day, mode, agent, quantity, ts_utc, value``: one row a step of each series."""
+    if not records:
+        return pd.DataFrame({name: [] for name in STEP_COLUMNS})
     labels: list[tuple[str, np.datetime64, str, str, str]] = []
     times, values = [], []
     for record in records:
@@ -67,7 +73,7 @@ def step_frame(records: Sequence[DayRecord]) -> pd.DataFrame:
     )
 
 
-def _repeated(column: Sequence[str], row: NDArray[np.int64]) -> pd.Categorical:
+def _repeated(column: Sequence[str], row: NDArray[np.int64]) -> pd.Categorical[str]:
     """The names of ``column`` at the places ``row``, each stored once."""
     names = list(dict.fromkeys(column))
     place = {name: code for code, name in enumerate(names)}

@@ -1,0 +1,57 @@
+"""Everything that must hold before a change is kept: lint, types, architecture, tests.
+
+``python run_tests.py`` runs all of it; ``--smoke`` a selection in under a minute, ``--lint`` only
+what needs no running code, ``--ci`` the compliance run: everything, and no test may be skipped for
+want of data that is there. Further arguments go to pytest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+
+LINT = (
+    ("ruff check", ["-m", "ruff", "check", "."]),
+    ("ruff format", ["-m", "ruff", "format", "--check", "."]),
+    ("mypy --strict", ["-m", "mypy"]),
+    ("architecture", ["-c", "from importlinter.cli import *; lint_imports_command()"]),
+)
+
+
+def main() -> int:
+    """Run the selected steps, show a table, and return 0 only if all passed."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    choice = parser.add_mutually_exclusive_group()
+    choice.add_argument("--smoke", action="store_true", help="lint and a minute of tests")
+    choice.add_argument("--lint", action="store_true", help="lint, types and architecture only")
+    choice.add_argument("--ci", action="store_true", help="the compliance run")
+    args, for_pytest = parser.parse_known_args()
+    steps = [(name, [sys.executable, *command]) for name, command in LINT]
+    if not args.lint:
+        selection = ["-m", "smoke"] if args.smoke else []
+        pytest = [sys.executable, "-m", "pytest", "-q", *selection, *for_pytest]
+        steps.append(("pytest", pytest))
+    results = [(name, *run(name, command, ci=args.ci)) for name, command in steps]
+    print("\n" + "-" * 40)
+    for name, code, seconds in results:
+        print(f"{name:20} {'passed' if code == 0 else 'FAILED':8} {seconds:6.1f} s")
+    return 0 if all(code == 0 for _, code, _ in results) else 1
+
+
+def run(name: str, command: list[str], *, ci: bool) -> tuple[int, float]:
+    """Run one step from the root of the project; returns its exit code and seconds."""
+    print(f"\n== {name}", flush=True)
+    environment = dict(os.environ, EMS_CI="1") if ci else dict(os.environ)
+    started = time.perf_counter()
+    code = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+    return code, time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    sys.exit(main())

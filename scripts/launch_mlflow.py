@@ -1,0 +1,176 @@
+"""Open MLflow's user interface on the runs that the pipelines have tracked."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING
+
+from common import ROOT, Parser, console, path, positive_int, run
+
+from ems.errors import TrackingError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+DEFAULT_STORE = ROOT / "mlflow_runs" / "mlflow.db"
+HOST = "127.0.0.1"
+FIRST_PORT = 5000
+PORTS = 100
+STARTING_S = 90.0
+STOPPING_S = 10.0
+
+
+def parser() -> Parser:
+    """The command line of this script."""
+    p = Parser(__doc__ or "", "Only this machine can open the page. Ctrl-C stops it.")
+    store = p.add_mutually_exclusive_group()
+    store.add_argument(
+        "--db",
+        type=path,
+        default=DEFAULT_STORE,
+        help="the SQLite store of the runs (default: %(default)s)",
+    )
+    store.add_argument("--tracking_uri", help="the same as an address: sqlite:///PATH.db")
+    p.add_argument(
+        "--port",
+        type=positive_int,
+        help=f"the port of the page (default: {FIRST_PORT}, or the next that is free)",
+    )
+    return p
+
+
+def main() -> None:
+    """Start the server, say where it is, and stay until Ctrl-C."""
+    args = parser().parse_args()
+    store = find_store(args.tracking_uri, args.db)
+    port = find_port(args.port)
+    out = console()
+    out.print(f"opening {store} …")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with serving(store, port) as server:
+            out.print(f"MLflow: http://{HOST}:{port}   (Ctrl-C to stop)")
+            server.wait()
+            raise TrackingError(
+                f"MLflow on port {port} has ended by itself; start this script again"
+            )
+    except KeyboardInterrupt:
+        out.print("stopped")
+
+
+def find_store(tracking_uri: str | None, db: Path) -> Path:
+    """The file of the store that the command line names; it must be there."""
+    from ems.tracking import sqlite_path, sqlite_uri, store_uri
+
+    store = sqlite_path(store_uri(tracking_uri or sqlite_uri(db)))
+    if store is None:
+        raise TrackingError(
+            f"{tracking_uri} is a server and has its page already: open it in a browser"
+        )
+    elif not store.is_file():
+        raise TrackingError(f"no runs at {store}; make some with: python scripts/01_run.py")
+    return store
+
+
+def find_port(wanted: int | None) -> int:
+    """The port that was asked for, or the first free one from 5000."""
+    if wanted is not None:
+        if wanted > 65535 or not is_free(wanted):
+            raise TrackingError(
+                f"port {wanted} is taken or not allowed; leave out --port to find a free one"
+            )
+        return wanted
+    for port in range(FIRST_PORT, FIRST_PORT + PORTS):
+        if is_free(port):
+            return port
+    raise TrackingError(
+        f"no free port from {FIRST_PORT} to {FIRST_PORT + PORTS - 1}; give one with --port"
+    )
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen there."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+@contextmanager
+def serving(store: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """MLflow's server while the context lasts; it answers when the context is entered."""
+    artifacts = store.parent / "artifacts"
+    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
+    command += ["--host", HOST, "--port", str(port)]
+    command += ["--backend-store-uri", f"sqlite:///{store}"]
+    command += ["--artifacts-destination", artifacts.as_uri()]
+    env = os.environ | {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # no LLM jobs here: a page only
+    }
+    with tempfile.TemporaryFile() as said:
+        # a session of its own, so that Ctrl-C reaches this script alone, which then ends all of it
+        server = subprocess.Popen(
+            command,
+            cwd=store.parent,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
+            start_new_session=True,
+        )
+        try:
+            wait_for_answer(server, port, said)
+            yield server
+        finally:
+            stop(server)
+
+
+def wait_for_answer(server: subprocess.Popen[bytes], port: int, said: IO[bytes]) -> None:
+    """Return when the server answers; tell its last line if it ends before that."""
+    import requests
+
+    until = time.monotonic() + STARTING_S
+    while time.monotonic() < until:
+        if server.poll() is not None:
+            said.seek(0)
+            lines = said.read().decode(errors="replace").split("\n")
+            last = next((line for line in reversed(lines) if line.strip()), "no reason given")
+            raise TrackingError(f"MLflow did not start: {last}")
+        try:
+            if requests.get(f"http://{HOST}:{port}/health", timeout=2).ok:
+                return
+        except requests.RequestException:
+            time.sleep(0.2)
+    raise TrackingError(
+        f"MLflow did not answer on port {port} within {STARTING_S:.0f} s; try another --port"
+    )
+
+
+def stop(server: subprocess.Popen[bytes]) -> None:
+    """End the server and all that it has started."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(server.pid, number)
+        except ProcessLookupError:
+            break
+        try:
+            server.wait(STOPPING_S)
+        except subprocess.TimeoutExpired:
+            continue
+    server.wait()
+
+
+if __name__ == "__main__":
+    run(main)
