@@ -75,7 +75,7 @@ def find_store(tracking_uri: str | None, db: Path) -> Path:
         raise TrackingError(
             f"{tracking_uri} is a server and has its page already: open it in a browser"
         )
-    elif not store.is_file():
+    if not store.is_file():
         raise TrackingError(f"no runs at {store}; make some with: python scripts/01_run.py")
     return store
 
@@ -159,7 +159,8 @@ def wait_for_answer(server: subprocess.Popen[bytes], port: int, said: IO[bytes])
 
 
 def stop(server: subprocess.Popen[bytes]) -> None:
-    """End the server and all that it has started."""
+    """End the server and all that it has started, whatever the impatience."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     for number in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(server.pid, number)
