@@ -41,6 +41,8 @@ class EVAgent(Agent):
     ``max_discharge_kw``: vehicle to grid; 0 forbids it [kW].
     ``efficiency``: one way, in (0, 1].
     ``initial_soc_kwh``: charge before the first step [kWh].
+    ``final_soc_kwh``: with vehicle to grid, least charge after the last step [kWh]; ``None`` means
+    the initial charge less all trips.
     ``wear_eur_per_kwh``: ageing per kWh of throughput at the wall [€/kWh].
     ``metered_kw``: how the people charged it [kW]; ``None``: on arrival, as fast as it goes.
     """
@@ -55,6 +57,7 @@ class EVAgent(Agent):
     max_discharge_kw: float = 0.0
     efficiency: float = 0.92
     initial_soc_kwh: float = 60.0
+    final_soc_kwh: float | None = None
     wear_eur_per_kwh: float = 0.0
     metered_kw: Floats | None = None
     kind: ClassVar[Kind] = "load"
@@ -63,6 +66,8 @@ class EVAgent(Agent):
         check_range(self, "capacity_kwh", up=1e9, above=True)
         check_range(self, "efficiency", up=1.0, above=True)
         check_range(self, "initial_soc_kwh", up=self.capacity_kwh)
+        if self.final_soc_kwh is not None:
+            check_range(self, "final_soc_kwh", up=self.capacity_kwh)
         for field in ("max_discharge_kw", "wear_eur_per_kwh"):
             check_range(self, field, up=1e9)
         frozen_series(self, "trip_kwh", low=0.0)
@@ -105,6 +110,8 @@ class EVAgent(Agent):
     @property
     def least_final_kwh(self) -> float:
         """What must be left at the end: a car may not sell what it was not asked to hold [kWh]."""
+        if self.final_soc_kwh is not None:
+            return self.final_soc_kwh
         return max(0.0, self.initial_soc_kwh - float(self.trip_kwh.sum()))
 
     def contribute(self, block: Block) -> Share:
@@ -136,12 +143,13 @@ class EVAgent(Agent):
         )
 
     def after(self, plan: Plan, n_steps: int) -> Self:
-        """The charge reached, and the rest of what is known about trips and deadlines."""
+        """The charge reached, the rest of the trips and deadlines, and the same end to reach."""
         soc_kwh = float(np.round(plan.series["soc_kwh"][n_steps - 1], 9))
         later = slice(n_steps, None)
         return replace(
             self,
             initial_soc_kwh=min(max(soc_kwh, 0.0), self.capacity_kwh),
+            final_soc_kwh=self.least_final_kwh,
             trip_kwh=self.trip_kwh[later],
             plugged_in=self.plugged_in[later],
             min_soc_kwh=self.min_soc_kwh[later],
