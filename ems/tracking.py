@@ -21,6 +21,7 @@ import re
 import sqlite3
 import subprocess
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, fields, is_dataclass
@@ -31,7 +32,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 import requests
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import SADeprecationWarning, SQLAlchemyError
 
 from ems.errors import InvalidSpec, TrackingError
 
@@ -58,6 +59,7 @@ METRICS_PER_CALL = 1000
 LONGEST_PARAMETER = 500
 """What every MLflow server stores [characters]; a longer value is whole in parameters.json."""
 
+LONGEST_NAME = 250
 LONGEST_TAG = 5000
 OPENING_S = 5.0
 """How long a server may take to answer, or a writer to give an SQLite store free [s]."""
@@ -318,34 +320,31 @@ def flat(parameters: Mapping[str, object]) -> dict[str, str]:
     """Nested parameters as text under dotted names; items with a name are found by it.
 
     >>> flat({"tariff": {"fees": [{"name": "grid", "ct": 7.5}]}, "ev": None})
-    {'tariff.fees.grid.ct': '7.5', 'ev': 'none'}
+    {'tariff.fees.grid.name': 'grid', 'tariff.fees.grid.ct': '7.5', 'ev': 'none'}
     """
-    return dict(_leaves("", _plain(parameters)))
+    found: dict[str, str] = {}
+    for key, value in _plain(parameters).items():
+        found |= {_parameter_name(name): text for name, text in _leaves(key, value)}
+    return found
 
 
-def _leaves(prefix: str, value: object) -> Iterator[tuple[str, str]]:
-    items: list[tuple[str, object]]
+def _leaves(name: str, value: Any) -> Iterator[tuple[str, str]]:
+    """Name and text of every plain value below ``name``."""
     if isinstance(value, dict) and value:
-        items = list(value.items())
-    elif isinstance(value, list) and value and isinstance(value[0], dict):
-        items = [
-            (str(item.get("name", i)), {k: v for k, v in item.items() if k != "name"})
-            for i, item in enumerate(value)
-        ]
+        for key, item in value.items():
+            yield from _leaves(f"{name}.{key}", item)
+    elif isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+        for i, item in enumerate(value):
+            yield from _leaves(f"{name}.{item.get('name', i)}", item)
+    elif value is None:
+        yield name, "none"
     else:
-        # MLflow takes letters, digits and _ - . : / and blanks in a name
-        name = re.sub(r"[^/\w.\- :]", "_", prefix)
-        yield (
-            name,
-            "none"
-            if value is None
-            else value
-            if isinstance(value, str)
-            else json.dumps(value, ensure_ascii=False),
-        )
-        return
-    for key, item in items:
-        yield from _leaves(f"{prefix}.{key}" if prefix else key, item)
+        yield name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _parameter_name(name: str) -> str:
+    """What MLflow takes: letters, digits, blanks and _ - . : in a name that is no path."""
+    return re.sub(r"[^\w.\- :]|^\.", "_", name)[:LONGEST_NAME] or "_"
 
 
 def _plain(value: Any) -> Any:
@@ -373,30 +372,28 @@ def _short(value: str) -> str:
     return value[: LONGEST_PARAMETER - len(end)] + end
 
 
-def _open(uri: str, experiment: str) -> tuple[MlflowClient, str]:
-    """A client and the id of the experiment, which is made where it is missing."""
+def check_store(uri: str) -> None:
+    """Raise ``TrackingError`` within seconds when the store does not answer or cannot be written.
+
+    MLflow itself would try again for minutes.
+    """
     path = sqlite_path(uri)
+    if path is None:
+        _require_answer(uri)
+        return
     with _calling(uri, "open it"):
-        if path is None:
-            _require_answer(uri)
-        else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _require_writable(path)
-        client = MlflowClient(uri, registry_uri=uri)
-        found = client.get_experiment_by_name(experiment)
-        if found is not None:
-            return client, found.experiment_id
-        below = None if path is None else (path.parent / "artifacts" / experiment).as_uri()
-        return client, client.create_experiment(experiment, artifact_location=below)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(path, timeout=OPENING_S, isolation_level=None)) as con:
+            con.execute("BEGIN IMMEDIATE")
+            con.execute("ROLLBACK")
 
 
 def _require_answer(uri: str) -> None:
-    """Ask once, shortly: MLflow itself would try again for minutes."""
     try:
         requests.get(uri, timeout=OPENING_S)
     except requests.Timeout as error:
         raise TrackingError(
-            f"MLflow server {_shown(uri)}: no answer within {OPENING_S:.0f} s; is it the right "
+            f"MLflow server {_shown(uri)}: no answer within {OPENING_S:g} s; is it the right "
             "address?"
         ) from error
     except requests.RequestException as error:
@@ -405,11 +402,17 @@ def _require_answer(uri: str) -> None:
         ) from error
 
 
-def _require_writable(path: Path) -> None:
-    """Take the write lock once: MLflow would try to connect for minutes."""
-    with closing(sqlite3.connect(path, timeout=OPENING_S, isolation_level=None)) as con:
-        con.execute("BEGIN IMMEDIATE")
-        con.execute("ROLLBACK")
+def _open(uri: str, experiment: str) -> tuple[MlflowClient, str]:
+    """A client and the id of the experiment, which is made where it is missing."""
+    check_store(uri)
+    path = sqlite_path(uri)
+    below = None if path is None else (path.parent / "artifacts" / experiment).as_uri()
+    with _calling(uri, "open it"):
+        client = MlflowClient(uri, registry_uri=uri)
+        found = client.get_experiment_by_name(experiment)
+        if found is not None:
+            return client, found.experiment_id
+        return client, client.create_experiment(experiment, artifact_location=below)
 
 
 @contextmanager
@@ -420,7 +423,10 @@ def _calling(uri: str, what: str) -> Iterator[None]:
     for logger in loggers:
         logger.setLevel(logging.CRITICAL + 1)
     try:
-        yield
+        with warnings.catch_warnings():
+            # about how MLflow uses SQLAlchemy: nothing that a user of ours could mend
+            warnings.filterwarnings("ignore", category=SADeprecationWarning, module="mlflow")
+            yield
     except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
         lines = str(error).replace(uri, _shown(uri)).splitlines()
         reason = (lines[0] if lines else type(error).__name__)[:300]

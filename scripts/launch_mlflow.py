@@ -12,7 +12,7 @@ import time
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
-from common import ROOT, Parser, console, path, positive_int, run
+from common import DEFAULT_TRACKING, Parser, console, path, positive_int, run
 
 from ems.errors import TrackingError
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-DEFAULT_STORE = ROOT / "mlflow_runs" / "mlflow.db"
 HOST = "127.0.0.1"
 FIRST_PORT = 5000
 PORTS = 100
@@ -33,12 +32,11 @@ def parser() -> Parser:
     p = Parser(__doc__ or "", "Only this machine can open the page. Ctrl-C stops it.")
     store = p.add_mutually_exclusive_group()
     store.add_argument(
-        "--db",
-        type=path,
-        default=DEFAULT_STORE,
-        help="the SQLite store of the runs (default: %(default)s)",
+        "--tracking_uri",
+        default=DEFAULT_TRACKING,
+        help="the store of the runs, sqlite:///PATH.db (default: %(default)s)",
     )
-    store.add_argument("--tracking_uri", help="the same as an address: sqlite:///PATH.db")
+    store.add_argument("--db", type=path, help="the same as a path")
     p.add_argument(
         "--port",
         type=positive_int,
@@ -66,17 +64,17 @@ def main() -> None:
         out.print("stopped")
 
 
-def find_store(tracking_uri: str | None, db: Path) -> Path:
+def find_store(tracking_uri: str, db: Path | None) -> Path:
     """The file of the store that the command line names; it must be there."""
-    from ems.tracking import sqlite_path, sqlite_uri, store_uri
+    from ems.tracking import check_store, sqlite_path, sqlite_uri, store_uri
 
-    store = sqlite_path(store_uri(tracking_uri or sqlite_uri(db)))
+    uri = store_uri(tracking_uri if db is None else sqlite_uri(db))
+    store = sqlite_path(uri)
     if store is None:
-        raise TrackingError(
-            f"{tracking_uri} is a server and has its page already: open it in a browser"
-        )
+        raise TrackingError(f"{uri} is a server and has its page already: open it in a browser")
     if not store.is_file():
         raise TrackingError(f"no runs at {store}; make some with: python scripts/01_run.py")
+    check_store(uri)
     return store
 
 
