@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import ClassVar, Self
+from zoneinfo import ZoneInfo
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from ems.agents.base import (
@@ -214,12 +215,12 @@ def three_phase(ev: EVAgent, horizon: Horizon, surplus_kw: Floats, phase_h: floa
     limit_kw = ev.charge_limit_kw
     least_kwh, most_kwh = np.array(ev.min_soc_kwh), np.array(ev.max_soc_kwh)
     phase = np.floor(horizon.local_hour / phase_h)
-    begin, soc_kwh = 0, ev.initial_soc_kwh
+    begin, sure_kwh, possible_kwh = 0, ev.initial_soc_kwh, ev.initial_soc_kwh
     for deadline in np.flatnonzero(ev.min_soc_kwh > 0):
         changes = np.flatnonzero(np.diff(phase[begin : deadline + 1])) + begin + 1
         opening = int(changes[-1]) if changes.size else begin
         early, late = slice(begin, opening), slice(opening, int(deadline) + 1)
-        arrives_kwh = soc_kwh - float(ev.trip_kwh[begin : deadline + 1].sum())
+        arrives_kwh = sure_kwh - float(ev.trip_kwh[begin : deadline + 1].sum())
         need_kwh = max(0.0, float(ev.min_soc_kwh[deadline]) - arrives_kwh)
         step_kwh = ev.efficiency * horizon.energy_kwh(limit_kw)
         too_slow_kwh = max(0.0, 0.95 * need_kwh - float(step_kwh[late].sum()))
@@ -228,11 +229,12 @@ def three_phase(ev: EVAgent, horizon: Horizon, surplus_kw: Floats, phase_h: floa
         supplied_kwh = np.cumsum(step_kwh[early][ranked])
         cheap[ranked[: int(np.searchsorted(supplied_kwh, too_slow_kwh)) + 1]] |= too_slow_kwh > 0
         limit_kw[early] = np.where(cheap, limit_kw[early], 0.0)
-        before_kwh = soc_kwh - np.cumsum(ev.trip_kwh[early])
+        before_kwh = possible_kwh - np.cumsum(ev.trip_kwh[early])
         allowed_kwh = before_kwh + max(0.5 * need_kwh, too_slow_kwh)
         most_kwh[early] = np.clip(allowed_kwh, 0.0, most_kwh[early])
-        least_kwh[deadline] = arrives_kwh + 0.95 * need_kwh
-        begin, soc_kwh = int(deadline) + 1, float(ev.min_soc_kwh[deadline])
+        least_kwh[deadline] = min(arrives_kwh + 0.95 * need_kwh, ev.min_soc_kwh[deadline])
+        sure_kwh, possible_kwh = float(least_kwh[deadline]), float(most_kwh[deadline])
+        begin = int(deadline) + 1
     after = slice(begin, None)
     spare_kw = np.minimum(limit_kw[after], np.maximum(surplus_kw[after], 0.0))
     cheapest = price[after] <= np.quantile(price, 0.10)
@@ -242,5 +244,6 @@ def three_phase(ev: EVAgent, horizon: Horizon, surplus_kw: Floats, phase_h: floa
 
 def _end_of_step(horizon: Horizon, step: int) -> str:
     """The local day and time at which a step ends, as part of a rule's name."""
-    end = pd.Timestamp(horizon.ts_utc[step], tz="UTC") + pd.Timedelta(hours=horizon.step_h)
-    return f"{end.tz_convert(horizon.timezone):%m_%d_%Hh%M}"
+    seconds = int(horizon.ts_utc[step].astype(np.int64)) + round(horizon.step_h * 3600)
+    end = datetime.fromtimestamp(seconds, ZoneInfo(horizon.timezone))
+    return f"{end:%m_%d_%Hh%M}"
