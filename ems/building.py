@@ -72,18 +72,16 @@ class Building:
 
     # --- days ------------------------------------------------------------------------------
 
-    @cached_property
+    @property
     def days(self) -> tuple[date, ...]:
         """All local days that the meters cover from midnight to midnight."""
-        names, counts = np.unique(self._day, return_counts=True)
-        whole = [self._n_steps_of(day) == count for day, count in zip(names, counts, strict=True)]
-        return tuple(day.item() for day, keep in zip(names, whole, strict=True) if keep)
+        return tuple(self._spans)
 
     def why_not(self, day: date) -> str | None:
         """Why ``day`` cannot be planned, or None if it can."""
-        if day not in self._first:
+        if day not in self._spans:
             return "the meters do not cover the whole day"
-        span = self._span(day)
+        span = self._spans[day]
         reasons = [
             f"{name} is not ok"
             for name, values in self._needed.items()
@@ -97,6 +95,10 @@ class Building:
         return tuple(day for day in self.days if self.why_not(day) is None)
 
     @cached_property
+    def _plannable(self) -> frozenset[date]:
+        return frozenset(self.plannable_days)
+
+    @cached_property
     def _needed(self) -> dict[str, Floats]:
         roles = ("import", "export", "pv")
         meters = [f for f in self.history.feeds if f.role in roles and self._on_bus(f)]
@@ -107,23 +109,18 @@ class Building:
         return needed
 
     @cached_property
-    def _first(self) -> dict[date, int]:
-        names, firsts = np.unique(self._day, return_index=True)
-        known = set(self.days)
+    def _spans(self) -> dict[date, slice]:
+        """The steps of every day that the meters cover from midnight to midnight."""
+        names, firsts, counts = np.unique(self._day, return_index=True, return_counts=True)
+        zone, step_h = self.history.timezone, self.history.step_h
+        edges = pd.DatetimeIndex([*names, names[-1] + 1]).tz_localize(zone)
+        midnights = np.asarray(edges.tz_convert("UTC").tz_localize(None), dtype="datetime64[s]")
+        whole = np.rint(np.diff(midnights) / np.timedelta64(3600, "s") / step_h)
         return {
-            day.item(): int(first)
-            for day, first in zip(names, firsts, strict=True)
-            if day.item() in known
+            day.item(): slice(int(first), int(first + count))
+            for day, first, count, full in zip(names, firsts, counts, whole, strict=True)
+            if count == full
         }
-
-    def _n_steps_of(self, day: np.datetime64) -> int:
-        zone = self.history.timezone
-        begin, end = (pd.Timestamp(day + i).tz_localize(zone) for i in (0, 1))
-        return round((end - begin).total_seconds() / 3600 / self.history.step_h)
-
-    def _span(self, day: date) -> slice:
-        first = self._first[day]
-        return slice(first, first + self._n_steps_of(np.datetime64(day)))
 
     # --- what stands on the bus --------------------------------------------------------------
 
@@ -198,10 +195,10 @@ class Building:
         named starts at its specification. Raises ``DataError`` for a day that cannot be planned.
         """
         for day in days:
-            reason = self.why_not(day)
-            if reason is not None:
+            if day not in self._plannable:
+                reason = self.why_not(day)
                 raise DataError(f"{self.history.building}: {day} cannot be planned: {reason}")
-        spans = [self._span(day) for day in days]
+        spans = [self._spans[day] for day in days]
         ahead = self._lookahead_steps(days[-1], lookahead_h)
         whole = slice(spans[0].start, spans[-1].stop + ahead)
         horizon, charge = self._horizon(whole), dict(soc_kwh or {})
@@ -234,9 +231,9 @@ class Building:
 
     def _lookahead_steps(self, day: date, lookahead_h: float) -> int:
         following = day + timedelta(days=1)
-        if lookahead_h <= 0 or self.why_not(following) is not None:
+        if lookahead_h <= 0 or following not in self._plannable:
             return 0
-        span = self._span(following)
+        span = self._spans[following]
         return min(round(lookahead_h / self.history.step_h), int(span.stop - span.start))
 
     def _horizon(self, whole: slice) -> Horizon:

@@ -33,7 +33,8 @@ class EVAgent(Agent):
 
     Driving is seen by the charger as energy missing on arrival: ``trip_kwh(t)`` leaves the battery
     at the start of step t, and ``min_soc_kwh(t)`` says what must be in it at the end of step t,
-    for instance all of the capacity at the end of the hour before seven.
+    for instance all of the capacity at the end of the hour before seven. A trip is driven on what
+    was in the battery before it (rule ``enough_to_drive``), not on what is charged after it.
 
     ``trip_kwh``: energy driven, at the battery [kWh], shape ``(n_steps,)``.
     ``plugged_in``: whether the car can charge, shape ``(n_steps,)``.
@@ -130,6 +131,11 @@ class EVAgent(Agent):
         self.store.account(
             block, charge_kw, discharge_kw, soc_kwh, self.initial_soc_kwh, self.trip_kwh
         )
+        leaves = np.flatnonzero(self.trip_kwh > 0)
+        if leaves.size:
+            held_kwh = soc_kwh.before(self.initial_soc_kwh)[leaves]
+            needed_kwh = self.trip_kwh[leaves] - SLACK_KWH
+            block.require("enough_to_drive", held_kwh >= needed_kwh, "kWh")
         for t in np.flatnonzero(self.min_soc_kwh > 0):
             block.require(
                 f"full_by_{_end_of_step(block.horizon, int(t))}",
@@ -186,6 +192,8 @@ class EVAgent(Agent):
         yield from self.store.audit(plan, horizon, self.initial_soc_kwh, self.trip_kwh)
         soc_kwh = plan.series["soc_kwh"]
         yield from breaks(self.name, "soc_kwh", soc_kwh, self.min_soc_kwh, self.max_soc_kwh)
+        held_kwh = np.concatenate(([self.initial_soc_kwh], soc_kwh[:-1]))
+        yield from breaks(self.name, "charge before the trip", held_kwh, self.trip_kwh, np.inf)
         if self.max_discharge_kw > 0:
             yield from breaks(self.name, "final_soc", soc_kwh[-1:], self.least_final_kwh, np.inf)
 
