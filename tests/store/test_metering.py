@@ -19,6 +19,13 @@ def test_pv_that_import_does_not_see_has_its_own_meter() -> None:
     assert [feed.name for feed in data.feeds if not feed.behind_import] == ["pv"]
 
 
+def test_a_metered_load_that_rests_in_the_sun_is_not_taken_for_own_use() -> None:
+    pv = sunshine(60)
+    lamps = (8.0 - pv) * household(60, seed=6)
+    feeds = {"grid_import": household(60) + lamps, "pv": pv, "lamps": lamps}
+    assert [f.name for f in with_metering(building(feeds)).feeds if not f.behind_import] == ["pv"]
+
+
 def test_pv_beside_an_export_meter_is_behind_it() -> None:
     load, pv = household(60), sunshine(60)
     feeds = {"grid_import": load, "grid_export": 0 * pv, "pv": pv}

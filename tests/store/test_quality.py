@@ -49,7 +49,7 @@ def test_a_missing_value_is_a_gap() -> None:
 
 def test_a_finding_counts_local_days() -> None:
     feeds = solar_home()
-    feeds["pv"][22:25] = np.nan  # 23:00, 00:00 and 01:00 in Berlin
+    feeds["pv"][22:24] = np.nan  # 23:00 and 00:00 in Berlin
     (finding,) = judge(building(feeds)).findings
     start = np.datetime64("2016-03-01T22:00:00", "s")
     assert finding == Finding(
@@ -57,9 +57,9 @@ def test_a_finding_counts_local_days() -> None:
         feed="pv",
         rule="missing",
         quality="gap",
-        steps=3,
+        steps=2,
         days=2,
-        span_utc=(start, start + np.timedelta64(2, "h")),
+        span_utc=(start, start + np.timedelta64(1, "h")),
     )
 
 
@@ -162,6 +162,28 @@ def test_a_fridge_that_pauses_is_stuck_and_a_machine_is_not() -> None:
     assert quality(judgement, "refrigerator").count("stuck") == 24 * 4
 
 
+def test_a_machine_with_days_off_is_not_stuck_in_a_longer_pause() -> None:
+    feeds = solar_home()
+    feeds["machine"] = np.where(np.arange(1440) // 24 % 3 == 0, 0.1, 0.0)
+    feeds["machine"][480 : 480 + 24 * 5] = 0.0
+    assert judge(building(feeds)).findings == ()
+
+
+def test_the_surest_rule_keeps_a_step() -> None:
+    feeds = solar_home(90)
+    feeds["grid_import"][1200:] = 0.0  # also long enough to be out of service
+    judgement = judge(building(feeds))
+    assert set(quality(judgement, "grid_import")[1200:]) == {"stuck"}
+    assert rules(judgement) == {("grid_import", "stuck")}
+
+
+def test_a_load_with_its_own_meter_does_not_need_import() -> None:
+    feeds = {"grid_import": household(30), "heat_pump": household(30, seed=8)}
+    feeds["grid_import"][300:320] = 0.0
+    assert rules(judge(building(feeds))) >= {("grid_import", "stuck")}
+    assert judge(building(feeds, separate=("heat_pump",))).findings == ()
+
+
 def test_zeros_at_the_rim_are_out_of_service() -> None:
     feeds = solar_home(90)
     feeds["dishwasher"][:800] = 0.0
@@ -203,6 +225,7 @@ def test_export_above_generation_cannot_be_closed() -> None:
     feeds = solar_home()
     noon = 24 * 30 + 12
     feeds["grid_import"][noon], feeds["grid_export"][noon] = 0.0, feeds["pv"][noon] + 0.2
+    del feeds["refrigerator"], feeds["dishwasher"]
     assert rules(judge(building(feeds))) == {("grid_import", "balance")}
 
 

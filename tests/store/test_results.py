@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from ems.errors import DataError
+from ems.store.connection import results_reader
 from ems.store.results import (
     RunRow,
     append_days,
@@ -129,6 +130,7 @@ def test_pmf_updates_are_replaced_as_a_whole(tmp_path: Path) -> None:
             "observations": 3.0,
         }
     )
-    save_pmf_updates(path, RUN, updates)
-    save_pmf_updates(path, RUN, updates)
-    assert len(read_runs(path)) == 1
+    for _ in range(2):
+        save_pmf_updates(path, RUN, updates)
+    with results_reader(path) as con:
+        assert con.execute("SELECT count(*), max(hour) FROM pmf_update").fetchall() == [(24, 23)]
