@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 Unit = Literal["kW", "kWh", "steps", "starts"]
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-_BALANCE_WEIGHT = 1e3
+_ACCOUNT_WEIGHT = 1e3
+"""How much rather a limit gives way than an account (an equality: balance, charge, energy drawn)."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -195,7 +196,14 @@ class Program:
 
     def __init__(self, horizon: Horizon, announced_kw: Floats | float = 0.0) -> None:
         self.horizon = horizon
-        self._announced = Linear.constant(announced_kw, horizon.n_steps)
+        known_kw = np.asarray(announced_kw, dtype=np.float64)
+        bad = known_kw[~np.isfinite(known_kw)]
+        if known_kw.shape not in ((), (horizon.n_steps,)) or bad.size:
+            raise InvalidSpec(
+                f"program: announced_kw is {bad[0] if bad.size else f'of shape {known_kw.shape}'}, "
+                f"give one finite number or one for each of the {horizon.n_steps} steps"
+            )
+        self._announced = Linear.constant(known_kw, horizon.n_steps)
         self._agents: dict[str, Agent] = {}
 
     def add(self, agent: Agent) -> None:
@@ -275,7 +283,7 @@ class Program:
             short = elastic.add(f"{rule}.short", 0.0, np.inf, size, integer=False)
             softened = Relation(relation.expr + short - over, relation.lower, relation.upper)
             elastic.rules.append((rule, unit, softened))
-            weight = _BALANCE_WEIGHT if rule == "balance" else 1.0
+            weight = _ACCOUNT_WEIGHT if relation.lower == relation.upper else 1.0
             penalty = penalty + weight * (over.sum() + short.sum())
             slacks.append((rule, unit, over, short))
         outcome = solve(elastic.matrix(penalty), solver)
@@ -285,6 +293,8 @@ class Program:
         for rule, unit, over, short in slacks:
             shortfalls |= self._broken(rule, unit, over.value(outcome.x), "over")
             shortfalls |= self._broken(rule, unit, short.value(outcome.x), "short")
+        if not shortfalls:
+            raise SolveError("the program is unbounded: some agent's cost can fall without end")
         text = "; ".join(f"{rule}: {shortfall}" for rule, shortfall in shortfalls.items())
         return Infeasible(f"no plan keeps every rule: {text}", shortfalls)
 
