@@ -26,6 +26,10 @@ class GlobalOptimizer:
     def __init__(
         self, agents: Sequence[Agent], grid: GridAgent, solver: Solver | None = None
     ) -> None:
+        names = [agent.name for agent in (*agents, grid)]
+        taken = [name for name in names if names.count(name) > 1]
+        if taken:
+            raise InvalidSpec(f"agent {taken[0]}: the name is taken, give every agent its own")
         self.agents = tuple(agents)
         self.grid = grid
         self.solver = solver or Solver()
@@ -80,6 +84,10 @@ class GlobalOptimizer:
         if not 0 < phase_h <= 24:
             raise InvalidSpec(f"phases: phase_h is {phase_h}, allowed is 0 < phase_h <= 24")
         last = horizon.n_steps if n_committed is None else n_committed
+        if not 1 <= last <= horizon.n_steps:
+            raise InvalidSpec(
+                f"phases: n_committed is {n_committed}, allowed is 1 to {horizon.n_steps}"
+            )
         starts = [first for first in _phase_starts(horizon, phase_h) if first < last]
         parts: list[Schedule] = []
         current = self
