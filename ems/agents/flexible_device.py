@@ -101,7 +101,7 @@ class DiscretePhaseDevice(FlexibleDeviceAgent):
         """Choose one start for every cycle.
 
         power(t) = committed(t) + Σ_c Σ_s profile_c(t − s) · start_c(s) [kW], Σ_s start_c(s) = 1,
-        and a cycle starts only after the one before it has ended (rule ``in_order``).
+        and a cycle starts only after the one before it has ended (rule ``in_order_…``).
         """
         n = block.horizon.n_steps
         power_kw: Linear | Floats = self._committed(n)
@@ -115,7 +115,7 @@ class DiscretePhaseDevice(FlexibleDeviceAgent):
             started = started + cycle.number * start.placed(starts, n)
             begins = (start * starts.astype(np.float64)).sum()
             if ends_before is not None:
-                block.require("in_order", begins - ends_before >= 0.0, "steps")
+                block.require(f"in_order_{cycle.number}", begins - ends_before >= 0.0, "steps")
             ends_before = begins + float(len(cycle.profile_kw))
             if self.discomfort_eur is not None:
                 cost_eur = cost_eur + (start * self.discomfort_eur[row, starts]).sum()
