@@ -62,3 +62,6 @@ class PVAgent(Agent):
         yield from differs(
             self.name, "generation_kw", plan.series["generation_kw"], -plan.net_load_kw
         )
+        if "curtailed_kw" in plan.series:
+            lost_kw = available_kw - plan.series["generation_kw"]
+            yield from differs(self.name, "curtailed_kw", plan.series["curtailed_kw"], lost_kw)
