@@ -36,6 +36,7 @@ SOURCE = (
     "DOI 10.25832/household_data/2020-04-15"
 )
 LICENCE = "CC BY 4.0 (attribution required)"
+OPSD_PREFIX = "DE_KN_"
 SITE = "Konstanz (47.66 N, 9.18 E)"
 
 ALLOWED_STEP_MIN = (15, 60)
@@ -71,19 +72,25 @@ def read_opsd(path: Path, prices: Path | None = None, weather: Path | None = Non
     columns = [name for name in frame.columns if name not in _NOT_FEEDS]
     if not columns:
         raise DataError(f"{path}: no meter columns; expected e.g. DE_KN_residential1_grid_import")
-    reader = _MeterReader(frame, labels, step, path)
+    buildings = _MeterReader(frame, labels, step, path).buildings(columns)
     return Dataset(
-        buildings=reader.buildings(columns),
+        buildings=buildings,
         prices=read_prices(prices) if prices else no_prices(),
         weather=read_weather(weather) if weather else no_weather(),
         meta={
-            "source": SOURCE,
-            "licence": LICENCE,
+            **_origin(buildings, path),
             "synthetic": "false",
             "file": path.name,
             "file_sha256": file_sha256(path),
         },
     )
+
+
+def _origin(buildings: tuple[BuildingData, ...], path: Path) -> dict[str, str]:
+    """Source and licence: the CoSSMic buildings of Konstanz are OPSD's, others are not known."""
+    if all(data.building.startswith(OPSD_PREFIX) for data in buildings):
+        return {"source": SOURCE, "licence": LICENCE}
+    return {"source": f"{path.name}, in the layout of OPSD", "licence": "not known"}
 
 
 def read_prices(path: Path) -> pd.DataFrame:

@@ -62,6 +62,14 @@ def test_roles_and_categories_follow_from_the_names(tmp_path: Path) -> None:
     ]
 
 
+def test_only_the_buildings_of_konstanz_are_said_to_be_of_opsd(tmp_path: Path) -> None:
+    opsd = read_opsd(write(tmp_path / "a.csv", LINES)).meta
+    own = read_opsd(write(tmp_path / "b.csv", [line.replace("DE_KN", "DE_B") for line in LINES]))
+    assert opsd["licence"].startswith("CC BY 4.0")
+    assert own.meta["source"] == "b.csv, in the layout of OPSD"
+    assert own.meta["licence"] == "not known"
+
+
 def test_a_gap_stays_a_gap_up_to_the_reading_after_it(tmp_path: Path) -> None:
     lines = opsd_lines({IMPORT: [0.0, 1.0, None, None, 4.0, 5.0]})
     (data,) = read_opsd(write(tmp_path / "a.csv", lines)).buildings
