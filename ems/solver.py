@@ -22,9 +22,10 @@ from ems.errors import InvalidSpec, SolveError
 from ems.linear import Floats, Ints
 
 _PULP_4 = int(pulp.__version__.split(".")[0]) >= 4
-_HIGHS_CHOICES = {
+HIGHS_CHOICES = {
     "mip_heuristic_run_feasibility_jump": False,
 }
+"""Options that make small programs faster without changing what is proven."""
 _GIVEN_UP = 1e29
 
 
@@ -149,7 +150,7 @@ def _solve_with_highs(matrix: Matrix, solver: Solver) -> Outcome:
         timeLimit=solver.time_limit_s,
         random_seed=solver.seed,
         output_flag=False,
-        **_HIGHS_CHOICES,
+        **HIGHS_CHOICES,
     )
     problem = pulp.LpProblem("ems")
     started = time.perf_counter()

@@ -17,41 +17,51 @@ import joblib
 from ems.building import Building
 from ems.errors import InvalidSpec
 from ems.pipelines.comparison import Block, ComparisonSpec, DayRecord, run_block
+from ems.schedule import Mode
 
 
 def run_blocks(
-    buildings: Sequence[Building], spec: ComparisonSpec, blocks: Sequence[Block], workers: int = 1
+    buildings: Sequence[Building],
+    spec: ComparisonSpec,
+    blocks: Sequence[Block],
+    workers: int = 1,
+    modes: tuple[Mode, ...] | None = None,
 ) -> Iterator[list[DayRecord]]:
-    """The records of each block, all modes, in the order of ``blocks``.
+    """The records of each block, in the order of ``blocks``; ``modes`` default to all of ``spec``.
 
     With one worker everything runs in this process. When the consumer stops, or on Ctrl-C, the
     workers are ended with it.
     """
     if workers < 1:
         raise InvalidSpec(f"workers is {workers}, allowed is >= 1")
+    modes = modes or spec.all_modes
     named = {building.history.building: building for building in buildings}
     if workers == 1:
         for block in blocks:
-            yield _records(named[block.building], spec, block)
+            yield _records(named[block.building], spec, block, modes)
         return
     with tempfile.TemporaryDirectory(prefix="ems-") as folder:
         files = {name: str(Path(folder) / name) for name in named}
         for name, path in files.items():
             joblib.dump(named[name], path)
         parallel = joblib.Parallel(n_jobs=workers, return_as="generator", pre_dispatch="2*n_jobs")
-        jobs = (joblib.delayed(_work)(files[block.building], spec, block) for block in blocks)
+        jobs = (joblib.delayed(_work)(files[b.building], spec, b, modes) for b in blocks)
         try:
             yield from parallel(jobs)
         finally:
             _end_workers()
 
 
-def _records(building: Building, spec: ComparisonSpec, block: Block) -> list[DayRecord]:
-    return [r for mode in spec.all_modes for r in run_block(building, spec, block, mode)]
+def _records(
+    building: Building, spec: ComparisonSpec, block: Block, modes: tuple[Mode, ...]
+) -> list[DayRecord]:
+    return [record for mode in modes for record in run_block(building, spec, block, mode)]
 
 
-def _work(path: str, spec: ComparisonSpec, block: Block) -> list[DayRecord]:
-    return _records(_building(path), spec, block)
+def _work(
+    path: str, spec: ComparisonSpec, block: Block, modes: tuple[Mode, ...]
+) -> list[DayRecord]:
+    return _records(_building(path), spec, block, modes)
 
 
 @lru_cache(maxsize=4)

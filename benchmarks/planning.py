@@ -1,0 +1,222 @@
+"""How much time planning takes, compared in one run with the solver alone and with other roads.
+
+``python benchmarks/planning.py [--db FILE] [--building NAME] [--n_days 600]``
+
+1. bare: HiGHS fed with the same models directly (``passModel``, ``run``), one process
+2. plan: build, solve and audit the same days; and the whole pipeline with storing and tracking
+3. workers: building-days per second on one and two processes, peak memory
+4. scipy: the same models through ``scipy.optimize.milp``; the optimum must agree
+
+Times are medians of ``--repeats`` runs in turn, so that a drifting machine hits all alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+import highspy
+import numpy as np
+
+from ems.building import Building
+from ems.pipelines.comparison import Block, ComparisonSpec, blocks_of, choose_window, run_block
+from ems.pipelines.parallel import run_blocks
+from ems.program import Program
+from ems.solver import HIGHS_CHOICES, Matrix, highs_model
+from ems.store.connection import get_con
+from ems.store.frames import day_frame, step_frame
+from ems.store.read import read_history
+from ems.store.results import RunRow, save_run
+from ems.tariff import load_tariff
+from ems.tracking import day_metrics, pipeline_run, sqlite_uri
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--db", type=Path, default=ROOT / "ems_data.duckdb")
+    parser.add_argument("--building", default="DE_KN_residential4")
+    parser.add_argument("--n_days", type=int, default=600)
+    parser.add_argument("--repeats", type=int, default=3)
+    args = parser.parse_args()
+    print(
+        f"machine   {platform.processor() or platform.machine()}, {os.cpu_count()} cores, "
+        f"Python {platform.python_version()}"
+    )
+    for lookahead_h in (0.0, 12.0):
+        measure(args, lookahead_h)
+
+
+def measure(args: argparse.Namespace, lookahead_h: float) -> None:
+    """All comparisons at one look-ahead."""
+    spec = ComparisonSpec(tariff=load_tariff("dynamic"), lookahead_h=lookahead_h)
+    with get_con(args.db) as con:
+        history = read_history(con, args.building)
+    building = Building(history, spec.tariff, spec.assets)
+    window = choose_window(building, None, args.n_days)
+    blocks = blocks_of(window, spec.block_days)
+    matrices = models(building, spec, blocks)
+    steps = statistics.median(len(m.row_low) for m in matrices)
+    print(
+        f"\n{args.building}, {len(window.days)} days, look-ahead {lookahead_h:g} h, "
+        f"{statistics.median(len(m.low) for m in matrices):.0f} columns, {steps:.0f} rows, "
+        f"{np.mean([m.integer.any() for m in matrices]):.0%} with binaries"
+    )
+    contest = {
+        "HiGHS alone": lambda: bare(matrices),
+        "plan and audit": lambda: plan(building, spec, blocks),
+        "whole pipeline": lambda: pipeline(args.db, args.building, spec, blocks),
+        "scipy.optimize.milp": lambda: through_scipy(matrices[:60]),
+    }
+    times: dict[str, list[float]] = {name: [] for name in contest}
+    for _ in range(args.repeats):
+        for name, run in contest.items():
+            times[name].append(timed(run))
+    per_day = {name: statistics.median(seconds) / len(matrices) for name, seconds in times.items()}
+    per_day["scipy.optimize.milp"] *= len(matrices) / min(60, len(matrices))
+    for name, seconds in per_day.items():
+        ratio = seconds / per_day["HiGHS alone"]
+        print(f"  {name:22} {1000 * seconds:7.2f} ms a day   {ratio:5.2f} × HiGHS alone")
+    print(f"  {'of it: build':22} {1000 * build_seconds(building, spec, blocks):7.2f} ms a day")
+    for workers in (1, 2):
+        seconds = timed(lambda w=workers: backtest(building, spec, blocks, w))
+        rate = len(window.days) / seconds
+        print(f"  {f'{workers} worker(s)':22} {rate:7.0f} building-days a second")
+    worst = max(
+        abs(a - b)
+        for a, b in zip(objectives(matrices[:60]), scipy_objectives(matrices[:60]), strict=True)
+    )
+    print(f"  largest difference to scipy's optimum on 60 days: {worst:.2g} €")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"  peak memory of this process {peak:.0f} MB")
+
+
+def timed(run: Callable[[], object]) -> float:
+    """Seconds that ``run`` takes."""
+    started = time.perf_counter()
+    run()
+    return time.perf_counter() - started
+
+
+def models(building: Building, spec: ComparisonSpec, blocks: tuple[Block, ...]) -> list[Matrix]:
+    """The centralized model of every day, from the specified charge."""
+    matrices = []
+    for block in blocks:
+        for day in block.days:
+            ahead = 0.0 if day == block.days[-1] else spec.lookahead_h
+            problem = building.problem([day], lookahead_h=ahead)
+            program = Program(problem.horizon)
+            for agent in (*problem.agents, problem.grid):
+                program.add(agent)
+            matrices.append(program.matrix())
+    return matrices
+
+
+def solved(matrix: Matrix) -> highspy.Highs:
+    """HiGHS after solving one model, with the options of the package."""
+    highs = highspy.Highs()
+    options = {"output_flag": False, "threads": 1, "mip_rel_gap": 1e-4, "mip_abs_gap": 1e-3}
+    for name, value in {**options, **HIGHS_CHOICES}.items():
+        highs.setOptionValue(name, value)
+    highs.passModel(highs_model(matrix))
+    highs.run()
+    return highs
+
+
+def bare(matrices: list[Matrix]) -> None:
+    """Solve every model with HiGHS itself and read the solution."""
+    for matrix in matrices:
+        np.array(solved(matrix).getSolution().col_value)
+
+
+def objectives(matrices: list[Matrix]) -> list[float]:
+    """HiGHS's optimum of every model [€]."""
+    return [solved(matrix).getInfo().objective_function_value for matrix in matrices]
+
+
+def plan(building: Building, spec: ComparisonSpec, blocks: tuple[Block, ...]) -> None:
+    """Build, solve, audit and settle every day."""
+    for block in blocks:
+        for _ in run_block(building, spec, block, "centralized"):
+            pass
+
+
+def build_seconds(building: Building, spec: ComparisonSpec, blocks: tuple[Block, ...]) -> float:
+    """Mean seconds a day to write the program."""
+    days = [r.kpis.build_s for b in blocks for r in run_block(building, spec, b, "centralized")]
+    return statistics.fmean(days)
+
+
+def pipeline(db: Path, name: str, spec: ComparisonSpec, blocks: tuple[Block, ...]) -> None:
+    """Read, plan, audit, settle, store and track every day."""
+    with tempfile.TemporaryDirectory() as folder, get_con(db) as con:
+        building = Building(read_history(con, name), spec.tariff, spec.assets)
+        with pipeline_run(
+            sqlite_uri(STORE), experiment="benchmark", name="benchmark", parameters={}
+        ) as run:
+            records = [r for b in blocks for r in run_block(building, spec, b, "centralized")]
+            run.days(
+                name, "centralized", day_metrics([r.kpis for r in records]), range(len(records))
+            )
+            row = RunRow(
+                run_id="benchmark",
+                pipeline="benchmark",
+                building=name,
+                started_utc=datetime(2020, 1, 1),
+                parameters={},
+                status="FINISHED",
+                synthetic=False,
+            )
+            save_run(Path(folder) / "results.duckdb", row, day_frame(records), step_frame(records))
+
+
+def backtest(
+    building: Building, spec: ComparisonSpec, blocks: tuple[Block, ...], workers: int
+) -> None:
+    """The centralized plan of every day, blocks spread over processes."""
+    for _ in run_blocks([building], spec, blocks, workers, modes=("centralized",)):
+        pass
+
+
+def through_scipy(matrices: list[Matrix]) -> None:
+    """Solve every model with scipy."""
+    scipy_objectives(matrices)
+
+
+def scipy_objectives(matrices: list[Matrix]) -> list[float]:
+    """scipy's optimum of every model [€]."""
+    from scipy.optimize import Bounds, LinearConstraint, milp
+    from scipy.sparse import csr_array
+
+    found = []
+    for m in matrices:
+        table = csr_array((m.coefs, m.cols, m.row_starts), shape=(len(m.row_low), len(m.low)))
+        result = milp(
+            m.cost,
+            integrality=m.integer.astype(int),
+            bounds=Bounds(m.low, m.up),
+            constraints=LinearConstraint(table, m.row_low, m.row_up),
+            options={"mip_rel_gap": 1e-4},
+        )
+        found.append(float(result.fun) + m.offset)
+    return found
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as store:
+        STORE = Path(store) / "mlflow.db"
+        with pipeline_run(sqlite_uri(STORE), experiment="benchmark", name="warm-up", parameters={}):
+            pass
+        main()
