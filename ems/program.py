@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Unit = Literal["kW", "kWh", "steps", "starts"]
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _ACCOUNT_WEIGHT = 1e3
-"""How much rather a limit gives way than an account (an equality: balance, charge, energy drawn)."""
+"""How much rather a limit gives way than an account (an equality: balance, charge, energy)."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

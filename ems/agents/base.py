@@ -138,6 +138,16 @@ def frozen_series(agent: Agent, field: str, *, low: float = -np.inf, up: float =
     object.__setattr__(agent, field, values)
 
 
+def same_shape(agent: Agent, field: str, model: str) -> None:
+    """Raise ``InvalidSpec`` unless ``field``, where given, has the shape of ``model``."""
+    values, expected = getattr(agent, field), getattr(agent, model).shape
+    if values is not None and values.shape != expected:
+        raise InvalidSpec(
+            f"{agent.name}: {field} has shape {values.shape}, {model} has {expected}; give both "
+            "one value a step"
+        )
+
+
 def check_range(
     agent: Agent, field: str, *, low: float = 0.0, up: float = np.inf, above: bool = False
 ) -> None:

@@ -19,9 +19,9 @@ from ems.agents.base import (
     breaks,
     check_range,
     frozen_series,
+    same_shape,
 )
 from ems.agents.storage import Store
-from ems.errors import InvalidSpec
 from ems.horizon import Horizon
 from ems.linear import Floats, Linear
 from ems.program import Block, Plan, Share
@@ -75,17 +75,17 @@ class EVAgent(Agent):
         frozen_series(self, "trip_kwh", low=0.0)
         for field in ("min_soc_kwh", "max_soc_kwh"):
             frozen_series(self, field, low=0.0, up=self.capacity_kwh)
-        limit_kw = np.broadcast_to(np.asarray(self.max_charge_kw, float), self.trip_kwh.shape)
-        object.__setattr__(self, "max_charge_kw", limit_kw)
+        if np.ndim(self.max_charge_kw) == 0:
+            limit_kw = np.full(self.trip_kwh.shape, self.max_charge_kw, dtype=np.float64)
+            object.__setattr__(self, "max_charge_kw", limit_kw)
         frozen_series(self, "max_charge_kw", low=0.0)
         if self.metered_kw is not None:
             frozen_series(self, "metered_kw", low=0.0)
         plugged = np.array(self.plugged_in, dtype=np.bool_)
-        if plugged.shape != self.trip_kwh.shape:
-            raise InvalidSpec(
-                f"{self.name}: plugged_in has shape {plugged.shape}, expected {self.trip_kwh.shape}"
-            )
+        plugged.setflags(write=False)
         object.__setattr__(self, "plugged_in", plugged)
+        for field in ("plugged_in", "min_soc_kwh", "max_soc_kwh", "max_charge_kw", "metered_kw"):
+            same_shape(self, field, "trip_kwh")
 
     @property
     def charge_limit_kw(self) -> Floats:
@@ -251,7 +251,10 @@ def three_phase(ev: EVAgent, horizon: Horizon, surplus_kw: Floats, phase_h: floa
 
 
 def _end_of_step(horizon: Horizon, step: int) -> str:
-    """The local day and time at which a step ends, as part of a rule's name."""
+    """The local day and time at which a step ends, as part of a rule's name.
+
+    An hour that is lived through twice in autumn is ``again`` the second time.
+    """
     seconds = int(horizon.ts_utc[step].astype(np.int64)) + round(horizon.step_h * 3600)
     end = datetime.fromtimestamp(seconds, ZoneInfo(horizon.timezone))
-    return f"{end:%m_%d_%Hh%M}"
+    return f"{end:%m_%d_%Hh%M}{'_again' if end.fold else ''}"

@@ -22,6 +22,7 @@ from ems.agents.base import (
     check_range,
     differs,
     frozen_series,
+    same_shape,
 )
 from ems.errors import InvalidSpec
 from ems.horizon import Horizon
@@ -56,6 +57,10 @@ class Cycle:
             raise InvalidSpec(f"cycle {self.number}: number must be at least 1")
         if not self.profile_kw or not all(0 <= power < np.inf for power in self.profile_kw):
             raise InvalidSpec(f"cycle {self.number}: profile_kw must hold finite powers >= 0 kW")
+        if self.profile_kw[-1] == 0:
+            raise InvalidSpec(
+                f"cycle {self.number}: profile_kw ends with 0 kW, end it with its last step above"
+            )
         if not self.earliest <= self.latest:
             raise InvalidSpec(
                 f"cycle {self.number}: latest is {self.latest}, allowed is >= {self.earliest}"
@@ -89,10 +94,10 @@ class DiscretePhaseDevice(FlexibleDeviceAgent):
         frozen_series(self, "committed_kw", low=0.0)
         if self.discomfort_eur is not None:
             frozen_series(self, "discomfort_eur", low=0.0)
-            if len(self.discomfort_eur) != len(self.cycles):
+            if self.discomfort_eur.ndim != 2 or len(self.discomfort_eur) != len(self.cycles):
                 raise InvalidSpec(
-                    f"{self.name}: discomfort_eur has {len(self.discomfort_eur)} rows for "
-                    f"{len(self.cycles)} cycles; give one row a cycle"
+                    f"{self.name}: discomfort_eur has shape {self.discomfort_eur.shape} for "
+                    f"{len(self.cycles)} cycles; give one row a cycle and one column a step"
                 )
         if len({cycle.number for cycle in self.cycles}) < len(self.cycles):
             raise InvalidSpec(f"{self.name}: two cycles have the same number")
@@ -104,6 +109,11 @@ class DiscretePhaseDevice(FlexibleDeviceAgent):
         and a cycle starts only after the one before it has ended (rule ``in_order_…``).
         """
         n = block.horizon.n_steps
+        if self.discomfort_eur is not None and self.discomfort_eur.shape[1] != n:
+            raise InvalidSpec(
+                f"{self.name}: discomfort_eur has {self.discomfort_eur.shape[1]} columns, the "
+                f"horizon has {n} steps; give one column a step"
+            )
         power_kw: Linear | Floats = self._committed(n)
         started, cost_eur = Linear.constant(0.0, n), Linear.constant(0.0, 1)
         ends_before: Linear | None = None
@@ -162,10 +172,15 @@ class DiscretePhaseDevice(FlexibleDeviceAgent):
         )
 
     def unplanned(self, horizon: Horizon) -> Plan:
-        """Every cycle where the people started it."""
+        """Every cycle where the people started it; raises ``InvalidSpec`` outside the horizon."""
         n = horizon.n_steps
         power_kw, started = self._committed(n), np.zeros(n)
         for cycle in self.cycles:
+            if not 0 <= cycle.metered_start < n:
+                raise InvalidSpec(
+                    f"{self.name}: metered_start of cycle {cycle.number} is {cycle.metered_start}, "
+                    f"allowed is 0 to {n - 1}"
+                )
             at = np.array([cycle.metered_start])
             power_kw = power_kw + _placed(cycle, at, n)[:, 0]
             started[at] = cycle.number
@@ -241,6 +256,10 @@ class PartialUsageDevice(FlexibleDeviceAgent):
         check_range(self, "max_power_kw", up=1e9)
         check_range(self, "min_power_kw", up=self.max_power_kw)
         check_range(self, "min_run_steps", low=1, up=10_000)
+        check_range(self, "must_run_steps", up=10_000)
+        check_range(self, "drawn_kwh", low=-1e9, up=1e9)
+        for name in ("min_cumulative_kwh", "max_cumulative_kwh"):
+            same_shape(self, name, "metered_kw")
         over = self.min_cumulative_kwh - self.max_cumulative_kwh
         if over.size and np.max(over) > 1e-9:
             step = int(np.argmax(over))
@@ -282,8 +301,11 @@ class PartialUsageDevice(FlexibleDeviceAgent):
         return on
 
     def after(self, plan: Plan, n_steps: int) -> Self:
-        """What is drawn so far, what of the band is left, and whether it must stay on."""
-        later = slice(n_steps, None)
+        """What is drawn so far, what of the band is left, and whether it must stay on.
+
+        What is drawn is taken back into the band, which a solver may leave by its tolerance.
+        """
+        last, later = n_steps - 1, slice(n_steps, None)
         on, ran = self.on, 0
         if self.switched:
             states = plan.series["on"][:n_steps] > 0.5
@@ -298,7 +320,10 @@ class PartialUsageDevice(FlexibleDeviceAgent):
             metered_kw=self.metered_kw[later],
             min_cumulative_kwh=self.min_cumulative_kwh[later],
             max_cumulative_kwh=self.max_cumulative_kwh[later],
-            drawn_kwh=float(np.round(plan.series["drawn_kwh"][n_steps - 1], 9)),
+            drawn_kwh=min(
+                max(float(plan.series["drawn_kwh"][last]), float(self.min_cumulative_kwh[last])),
+                float(self.max_cumulative_kwh[last]),
+            ),
             must_run_steps=ran,
             on=on,
         )
