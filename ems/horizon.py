@@ -41,6 +41,8 @@ class Horizon:
     def __post_init__(self) -> None:
         if not 0 < self.step_h <= 24:
             raise InvalidSpec(f"horizon: step_h is {self.step_h}, allowed is 0 < step_h <= 24")
+        if np.isnat(self.start_utc):
+            raise InvalidSpec("horizon: start_utc is NaT, give a UTC instant")
         for name in ("import_eur_per_kwh", "export_eur_per_kwh"):
             prices = np.array(getattr(self, name), dtype=np.float64)
             prices.setflags(write=False)

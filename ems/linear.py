@@ -87,9 +87,12 @@ class Linear:
         return Linear(rows, self.cols[entry], coefs, matrix @ self.const)
 
     def __getitem__(self, which: slice | Ints | NDArray[np.bool_] | int) -> Linear:
+        """The chosen expressions, each at most once."""
         index = np.arange(len(self))[which].reshape(-1)
         place = np.full(len(self), -1)
         place[index] = np.arange(len(index))
+        if np.count_nonzero(place >= 0) < len(index):
+            raise ValueError("cannot choose an expression of a Linear twice")
         rows = place[self.rows]
         kept = rows >= 0
         return Linear(rows[kept], self.cols[kept], self.coefs[kept], self.const[index])
