@@ -20,7 +20,7 @@ LINT = (
     ("ruff check", ["-m", "ruff", "check", "."]),
     ("ruff format", ["-m", "ruff", "format", "--check", "."]),
     ("mypy --strict", ["-m", "mypy"]),
-    ("architecture", ["-c", "from importlinter.cli import *; lint_imports_command()"]),
+    ("architecture", ["-c", "from importlinter.cli import *; lint_imports_command(['--no-logo'])"]),
 )
 
 

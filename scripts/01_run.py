@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ems.building import Building
+    from ems.history import MeterHistory
     from ems.pipelines.comparison import (
         ComparisonSpec,
         DayRecord,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
         Window,
     )
     from ems.settlement import Savings
+    from ems.store.read import PortfolioRow
 
 EXPERIMENT = "comparison"
 MODE_NAMES = {
@@ -168,13 +170,21 @@ def main() -> None:
     spec = specification(args)
     with open_database(args.db, out) as con:
         chosen = choose(con, args, spec, out)
+        known = portfolio_rows(con) if ON_OFF[args.figures] else ()
     describe(out, spec, chosen)
-    outcome = compare(args, spec, chosen, out)
+    outcome = compare(args, spec, chosen, known, out)
     show(out, outcome.summaries)
     for file in outcome.figures:
         out.print(f"figure    {near(file)}")
     out.print(f"results   {near(results_db(args))}")
     out.print(f"mlflow    run {outcome.run_id}; open it: python scripts/launch_mlflow.py")
+
+
+def portfolio_rows(con: Any) -> tuple[PortfolioRow, ...]:
+    """What the database holds, building by building."""
+    from ems.store.read import portfolio
+
+    return portfolio(con)
 
 
 def specification(args: argparse.Namespace) -> ComparisonSpec:
@@ -234,9 +244,7 @@ class Chosen:
     window: Window
 
 
-def choose(
-    con: Any, args: argparse.Namespace, spec: ComparisonSpec, out: Console
-) -> list[Chosen]:
+def choose(con: Any, args: argparse.Namespace, spec: ComparisonSpec, out: Console) -> list[Chosen]:
     """The buildings asked for; with ``all`` those that have the window, and why others have not."""
     from ems.building import Building
     from ems.pipelines.comparison import choose_window
@@ -308,7 +316,11 @@ def _assets(spec: ComparisonSpec, chosen: Sequence[Chosen]) -> str:
 
 
 def compare(
-    args: argparse.Namespace, spec: ComparisonSpec, chosen: Sequence[Chosen], out: Console
+    args: argparse.Namespace,
+    spec: ComparisonSpec,
+    chosen: Sequence[Chosen],
+    known: Sequence[PortfolioRow],
+    out: Console,
 ) -> Outcome:
     """Plan every block, keeping what is finished whatever happens."""
     from ems.pipelines.comparison import blocks_of, summarise
@@ -327,7 +339,7 @@ def compare(
         tags={"synthetic": str(synthetic).lower(), "foresight": "perfect: upper bound"},
     )
     results: list[DayResult] = []
-    example: list[DayRecord] = []
+    examples: dict[str, DayRecord] = {}
     n_records = sum(len(block.days) for block in blocks) * len(spec.all_modes)
     with tracked as run_, stored_run(args, parameters, synthetic, run_.run_id) as keep:
         with progress_bar(out, "days planned") as bar:
@@ -340,13 +352,17 @@ def compare(
                     numbers = [number[record.day] for record in days]
                     kpis = day_metrics([record.kpis for record in days])
                     run_.days(records[0].building, mode, kpis, numbers)
-                example = example or _best_day(records, spec)
+                examples.setdefault(records[0].building, _best_day(records, spec))
                 results += [record.result for record in records]
                 bar.update(task, advance=len(records))
         summaries = summarise(results)
         for summary in summaries:
             run_.summary(summary.building, summary.mode, total_metrics(summary))
-        files = draw(args, spec, chosen, results, example) if ON_OFF[args.figures] else []
+        files = []
+        if ON_OFF[args.figures]:
+            history = chosen[0].building.history
+            out.print("drawing the figures …")
+            files = draw(args, spec, history, known, results, summaries, examples)
         for file in files:
             run_.artifact(file)
     return Outcome(summaries=summaries, figures=tuple(files), run_id=run_.run_id)
@@ -409,23 +425,46 @@ def days_of(chosen: Sequence[Chosen], building: str) -> tuple[date, ...]:
     return next(item.window.days for item in chosen if item.window.building == building)
 
 
-def _best_day(records: Sequence[DayRecord], spec: ComparisonSpec) -> list[DayRecord]:
-    """The planned day that differs most from what was metered, as an example to draw."""
+def _best_day(records: Sequence[DayRecord], spec: ComparisonSpec) -> DayRecord:
+    """The planned day that saves most against what was metered, as an example to draw."""
+    from ems.settlement import savings
+
     mode = "centralized" if "centralized" in spec.modes else spec.modes[0]
-    metered = {r.day: r.kpis.cost_eur for r in records if r.mode == "as_metered"}
+    metered = {record.day: record.kpis for record in records if record.mode == "as_metered"}
     planned = [record for record in records if record.mode == mode]
-    return [max(planned, key=lambda record: metered[record.day] - record.kpis.cost_eur)]
+    return max(planned, key=lambda record: savings(record.kpis, metered[record.day]).savings_eur)
 
 
 def draw(
     args: argparse.Namespace,
     spec: ComparisonSpec,
-    chosen: Sequence[Chosen],
+    history: MeterHistory,
+    known: Sequence[PortfolioRow],
     results: Sequence[DayResult],
-    example: Sequence[DayRecord],
+    summaries: Sequence[ModeSummary],
+    examples: Mapping[str, DayRecord],
 ) -> list[Path]:
-    """The figures of the run."""
-    return []
+    """The figures of the run: three a building, all modes, and the portfolio."""
+    from ems.plots.cost import cumulative_cost
+    from ems.plots.day import planned_day
+    from ems.plots.modes import mode_overview
+    from ems.plots.page import Origin, save
+    from ems.plots.portfolio import portfolio
+    from ems.plots.savings import savings_by_day
+
+    tariff, origin = spec.tariff.name, Origin.of(history)
+    figures = {}
+    for building, example in examples.items():
+        own = [result for result in results if result.building == building]
+        figures |= {
+            f"{building}_planned_day": planned_day(example, tariff=tariff, origin=origin),
+            f"{building}_savings_by_day": savings_by_day(own, tariff=tariff, origin=origin),
+            f"{building}_cumulative_cost": cumulative_cost(own, tariff=tariff, origin=origin),
+        }
+    figures["mode_overview"] = mode_overview(summaries, tariff=tariff, origin=origin)
+    figures["portfolio"] = portfolio(known, origin=origin)
+    folder: Path = args.results / "visualizations"
+    return [save(figure, folder / f"{name}.png") for name, figure in figures.items()]
 
 
 def show(out: Console, summaries: Sequence[ModeSummary]) -> None:
