@@ -77,7 +77,7 @@ DAY_METRICS = (
 """What is tracked of each day; all figures of every day are in the results database."""
 
 PACKAGES = ("ems", "pulp", "highspy", "mlflow", "duckdb", "numpy", "pandas")
-_NOISY = ("mlflow", "alembic", "urllib3.connectionpool")
+_NOISY = ("mlflow", "urllib3.connectionpool")
 
 
 def sqlite_uri(path: Path) -> str:

@@ -17,7 +17,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from mlflow import MlflowClient
 from mlflow.entities import Run
@@ -373,10 +373,12 @@ def test_a_server_of_something_else_is_refused() -> None:
         assert "error code 404" in refused(other.url)
 
 
-def test_levels_of_other_loggers_are_left_as_they_were(uri: str) -> None:
-    before = logging.getLogger("mlflow").level
+def test_levels_of_other_loggers_are_left_as_they_were(
+    uri: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, logger="mlflow")
     check_store(uri)
-    assert logging.getLogger("mlflow").level == before
+    assert logging.getLogger("mlflow").level == logging.DEBUG
 
 
 CLEAN = """
@@ -417,6 +419,7 @@ nested = st.recursive(
 
 
 @given(st.dictionaries(st.text(min_size=1), nested))
+@example({".": 1, "..": {"/": 2}, "k" * 300: 3, "": 4})
 def test_any_parameters_have_names_and_values_that_mlflow_takes(values: dict[str, object]) -> None:
     for name, value in flat(values).items():
         _validate_param(name, value[:10])
@@ -429,8 +432,17 @@ def test_versions_and_the_commit_are_known() -> None:
     assert re.fullmatch(r"[0-9a-f]{40}(-dirty)?", found.get("git_commit", "0" * 40))
 
 
-def test_a_folder_outside_any_checkout_has_no_commit(tmp_path: Path) -> None:
+def test_a_package_that_lies_in_the_checkout_of_something_else_has_no_commit(
+    tmp_path: Path,
+) -> None:
     assert tracking._git_commit(tmp_path) is None
+    (tmp_path / "__init__.py").write_text("")
+    who = ["-c", "user.name=n", "-c", "user.email=e"]
+    for command in (["init", "-q"], [*who, "commit", "-q", "--allow-empty", "-m", "m"]):
+        subprocess.run(["git", "-C", str(tmp_path), *command], check=True)
+    assert tracking._git_commit(tmp_path) is None
+    subprocess.run(["git", "-C", str(tmp_path), "add", "__init__.py"], check=True)
+    assert re.fullmatch(r"[0-9a-f]{40}-dirty", str(tracking._git_commit(tmp_path)))
 
 
 def kpis(value: float) -> DayKpis:
