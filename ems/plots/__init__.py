@@ -1,1 +1,21 @@
-"""Figures: the only room that imports matplotlib and seaborn."""
+"""Figures of what was planned and what it was worth; the only importer of matplotlib, seaborn.
+
+Every function returns a ``matplotlib.figure.Figure`` that pyplot does not know; ``save`` writes it.
+"""
+
+from ems.plots.cost import cumulative_cost
+from ems.plots.day import planned_day
+from ems.plots.modes import mode_overview
+from ems.plots.page import Origin, save
+from ems.plots.buildings import portfolio
+from ems.plots.savings import savings_by_day
+
+__all__ = [
+    "Origin",
+    "cumulative_cost",
+    "mode_overview",
+    "planned_day",
+    "portfolio",
+    "save",
+    "savings_by_day",
+]
