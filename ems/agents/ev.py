@@ -152,10 +152,11 @@ class EVAgent(Agent):
     def after(self, plan: Plan, n_steps: int) -> Self:
         """The charge reached, the rest of the trips and deadlines, and the same end to reach."""
         soc_kwh = float(np.round(plan.series["soc_kwh"][n_steps - 1], 9))
+        most_kwh = float(self.max_soc_kwh[n_steps - 1])
         later = slice(n_steps, None)
         return replace(
             self,
-            initial_soc_kwh=min(max(soc_kwh, 0.0), self.capacity_kwh),
+            initial_soc_kwh=min(max(soc_kwh, 0.0), most_kwh),
             final_soc_kwh=self.least_final_kwh,
             trip_kwh=self.trip_kwh[later],
             plugged_in=self.plugged_in[later],

@@ -303,9 +303,12 @@ class PartialUsageDevice(FlexibleDeviceAgent):
     def after(self, plan: Plan, n_steps: int) -> Self:
         """What is drawn so far, what of the band is left, and whether it must stay on.
 
-        What is drawn is taken back into the band, which a solver may leave by its tolerance.
+        What is drawn is taken back to where planning on is possible: a solver leaves the band by
+        its tolerance.
         """
         last, later = n_steps - 1, slice(n_steps, None)
+        least_kwh = self.min_cumulative_kwh[last] - SLACK_KWH
+        most_kwh = self.max_cumulative_kwh[last] + SLACK_KWH
         on, ran = self.on, 0
         if self.switched:
             states = plan.series["on"][:n_steps] > 0.5
@@ -320,10 +323,7 @@ class PartialUsageDevice(FlexibleDeviceAgent):
             metered_kw=self.metered_kw[later],
             min_cumulative_kwh=self.min_cumulative_kwh[later],
             max_cumulative_kwh=self.max_cumulative_kwh[later],
-            drawn_kwh=min(
-                max(float(plan.series["drawn_kwh"][last]), float(self.min_cumulative_kwh[last])),
-                float(self.max_cumulative_kwh[last]),
-            ),
+            drawn_kwh=float(np.clip(plan.series["drawn_kwh"][last], least_kwh, most_kwh)),
             must_run_steps=ran,
             on=on,
         )
