@@ -163,12 +163,19 @@ class Building:
 
     @cached_property
     def _heat_kw(self) -> dict[str, Floats]:
-        """For each heat pump its metered power [kW]."""
-        return {
-            feed.name: self.history.energy_kwh[feed.name] / self.history.step_h
-            for feed in self.history.feeds_of("partial_usage")
-            if self._on_bus(feed)
-        }
+        """For each heat pump its metered power [kW], zero on days that its meter does not cover.
+
+        On such a day its load is part of the base load.
+        """
+        feeds = [feed.name for feed in self.history.feeds_of("partial_usage") if self._on_bus(feed)]
+        return {name: self._whole_days(self.history.energy_kwh[name]) for name in feeds}
+
+    def _whole_days(self, energy_kwh: Floats) -> Floats:
+        power_kw = np.zeros(len(energy_kwh))
+        for span in self._spans.values():
+            if np.isfinite(energy_kwh[span]).all():
+                power_kw[span] = energy_kwh[span] / self.history.step_h
+        return power_kw
 
     @cached_property
     def _ev_use(self) -> EVUse | None:
@@ -254,7 +261,7 @@ class Building:
         heat_pumps = [
             self._heat_pump(name, power_kw, whole, spans)
             for name, power_kw in self._heat_kw.items()
-            if np.isfinite(power_kw[whole]).all() and np.any(power_kw[whole] > 0)
+            if np.any(power_kw[whole] > 0)
         ]
         return [*machines, *heat_pumps]
 
@@ -308,7 +315,7 @@ class Building:
             metered_kw=metered_kw,
             min_cumulative_kwh=least,
             max_cumulative_kwh=most,
-            max_power_kw=float(np.nanmax(power_kw)),
+            max_power_kw=float(np.max(power_kw)),
         )
 
     def _ev(self, whole: slice, ahead: int, soc_kwh: float | None) -> EVAgent | None:
