@@ -101,7 +101,7 @@ def parser() -> Parser:
     )
     _add_assets(p.add_argument_group("assets"))
     how = p.add_argument_group("how to solve")
-    how.add_argument("--lookahead_h", type=float, default=12.0, help="hours beyond the day (12)")
+    how.add_argument("--lookahead_h", type=float, default=24.0, help="hours beyond the day (24)")
     how.add_argument("--workers", type=positive_int, default=1, help="processes (default: 1)")
     how.add_argument("--solver", default="HiGHS", help="a solver PuLP knows (default: HiGHS)")
     how.add_argument("--mip_gap", type=float, default=1e-4, help="relative gap (default: 1e-4)")

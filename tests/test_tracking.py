@@ -460,3 +460,19 @@ def test_the_figures_of_days_and_modes() -> None:
     assert totals["cost_eur"] == 6.0
     assert totals["savings_eur_vs_rule_based"] == 4.0
     assert totals["savings_pct_vs_rule_based"] is None
+
+
+def test_the_example_of_the_documentation_runs(
+    uri: str, client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (ROOT / "docs" / "tracking.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    figure = tmp_path / "results" / "visualizations" / "day.png"
+    figure.parent.mkdir(parents=True)
+    figure.write_bytes(b"a picture")
+    assert "sqlite:///mlflow_runs/mlflow.db" in example
+    names = {"battery": Store(capacity_kwh=15.0, initial_soc_kwh=8.0), "Path": Path}
+    exec(example.replace("sqlite:///mlflow_runs/mlflow.db", uri), names)
+    child = runs(client, "mine")["home centralized"]
+    assert child.data.metrics == {"day/cost_eur": 0.8, "total/cost_eur": 2.0}

@@ -48,7 +48,7 @@ class ComparisonSpec:
     assets: Assets = field(default_factory=Assets)
     modes: tuple[Mode, ...] = PLANNED
     solver: Solver = field(default_factory=Solver)
-    lookahead_h: float = 12.0
+    lookahead_h: float = 24.0
     phase_h: float = 6.0
     block_days: int = 28
 

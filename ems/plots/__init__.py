@@ -3,11 +3,11 @@
 Every function returns a ``matplotlib.figure.Figure`` that pyplot does not know; ``save`` writes it.
 """
 
+from ems.plots.buildings import portfolio
 from ems.plots.cost import cumulative_cost
 from ems.plots.day import planned_day
 from ems.plots.modes import mode_overview
 from ems.plots.page import Origin, save
-from ems.plots.buildings import portfolio
 from ems.plots.savings import savings_by_day
 
 __all__ = [

@@ -34,6 +34,7 @@ _QUANTITIES = (
 )
 _ROUND = ((1.7, (1.0, 2.0, 5.0)), (3.4, (1.0, 3.0)))
 """Up to so many decades on the axis → the round numbers that have a tick."""
+_DAYS_TO_PCT = 132.0
 _REASON_LETTERS, _REASON_LINES = 64, 2
 
 
@@ -108,10 +109,10 @@ def _days(ax: Any, rows: Sequence[PortfolioRow], places: Any) -> None:
         count = f"{row.plannable_days:,} of {row.days:,}"
         ax.text(102.0, place - 0.22, count, size=SMALL_PT, va="center")
         ax.text(0.0, place - 0.06, _reasons(row), size=SMALL_PT - 1, color=DARK_GREY, va="top")
-    ax.set_xlim(0.0, 132.0)
+    ax.set_xlim(0.0, _DAYS_TO_PCT)
     ax.set_xticks([0, 25, 50, 75, 100])
     ax.spines["bottom"].set_bounds(0, 100)
-    ax.set_xlabel("plannable days [%]")
+    ax.set_xlabel("plannable days [%]", x=50.0 / _DAYS_TO_PCT)
     ax.set_title(
         "plannable: load and PV known in every step\n"
         "below each bar: what is wrong, on how many days",

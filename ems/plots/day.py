@@ -10,6 +10,7 @@ import matplotlib.dates as mdates
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from ems.agents import Agent
 from ems.horizon import Horizon
@@ -40,6 +41,7 @@ from ems.schedule import Schedule
 
 _VISIBLE_KW = 1e-6
 _MOST_TICKS = 14
+_ENTRY_IN = 0.19
 _DASHES: tuple[tuple[Any, ...], ...] = (
     ((0, (5, 2)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (2, 3))),
     ("solid", (0, (8, 1)), (0, (8, 1, 1, 1)), (0, (8, 1, 1, 1, 1, 1))),
@@ -83,8 +85,9 @@ def planned_day(record: DayRecord, *, tariff: str, origin: Origin) -> Figure:
 def _draw(schedule: Schedule, title: str, note: str, origin: Origin) -> Figure:
     stores = [agent for agent in schedule.agents if "soc_kwh" in schedule.plans[agent.name].series]
     ratios = [3.4, 1.5, 1.3] if stores else [3.4, 1.3]
-    n_layers = 1 + len(schedule.agents)
-    figure = new_page(max(1.1 * sum(ratios), 0.3 * n_layers), title, note, origin)
+    n_entries = 3 + sum(len(layers) for layers in _layers(schedule))
+    scale_in = max(1.1, _ENTRY_IN * n_entries / ratios[0])
+    figure = new_page(scale_in * sum(ratios), title, note, origin)
     axes = figure.subplots(len(ratios), sharex=True, height_ratios=ratios)
     _power(axes[0], schedule)
     if stores:
@@ -107,22 +110,22 @@ def _power(ax: Any, schedule: Schedule) -> None:
     ax.axhline(0.0, color=BLACK, linewidth=1.0)
     ax.set_ylabel("mean power [kW]\n← draws | feeds →")
     ax.yaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
-    # Legends in the order of the eye: the top of each stack first.
-    for handles, place, anchor, name in (
-        (above[::-1], "upper left", 1.0, "feeds the bus"),
-        (below, "lower left", 0.0, "draws from the bus"),
-    ):
-        if handles:
-            legend = ax.legend(
-                handles=handles,
-                loc=place,
-                bbox_to_anchor=(1.01, anchor),
-                borderaxespad=0.0,
-                title=name,
-                alignment="left",
-                title_fontproperties={"weight": "bold"},
-            )
-            ax.add_artist(legend)
+    _power_legend(ax, above[::-1], below)
+
+
+def _power_legend(ax: Any, above: list[Any], below: list[Any]) -> None:
+    """Both stacks in one legend, from the top of the panel to its bottom."""
+    heads = {"feeds the bus": above, "draws from the bus": below}
+    handles = [
+        handle
+        for head, layers in heads.items()
+        if layers
+        for handle in (Line2D([], [], linestyle="none", label=head), *layers)
+    ]
+    beside(ax, handles=handles)
+    for text in ax.get_legend().get_texts():
+        if text.get_text() in heads:
+            text.set_weight("bold")
 
 
 def _stack(ax: Any, edges: Floats, layers: list[_Layer], sign: float) -> list[Any]:
