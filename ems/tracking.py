@@ -126,7 +126,7 @@ def pipeline_run(
         uri, client, experiment_id, name, dict(tags or {}), mode_tags or {}, flat(everything)
     )
     try:
-        run.document("parameters.json", everything)
+        run.describe(everything)
         yield run
         run.flush()
     except BaseException as error:
@@ -171,7 +171,7 @@ class PipelineRun:
         self._client, self._tags, self._mode_tags = client, tags, mode_tags
         self._parameters = parameters
         self._children: dict[tuple[str, str], _Child] = {}
-        self.run_id = self._create(name, tags, parameters)
+        self.run_id = self._create(name, tags)
 
     @property
     def page(self) -> str:
@@ -221,12 +221,12 @@ class PipelineRun:
         with _calling(self.uri, f"keep {path.name}"):
             self._client.log_artifact(self.run_id, str(path))
 
-    def document(self, name: str, content: Mapping[str, object]) -> None:
-        """Keep a JSON document with the run."""
-        with _calling(self.uri, f"keep {name}"):
-            self._client.log_text(
-                self.run_id, json.dumps(content, indent=2, ensure_ascii=False), name
-            )
+    def describe(self, parameters: Mapping[str, object]) -> None:
+        """Log the parameters, and keep them nested and uncut as ``parameters.json``."""
+        self._log_parameters(self.run_id, self._parameters)
+        text = json.dumps(parameters, indent=2, ensure_ascii=False)
+        with _calling(self.uri, "keep parameters.json"):
+            self._client.log_text(self.run_id, text, "parameters.json")
 
     def flush(self) -> None:
         """Send what waits."""
@@ -250,18 +250,22 @@ class PipelineRun:
                 "mlflow.parentRunId": self.run_id,
             }
             own = {"building": building, "mode": mode}
-            run_id = self._create(f"{building} {mode}", tags, {**self._parameters, **own})
-            self._children[key] = _Child(run_id=run_id)
+            child = _Child(run_id=self._create(f"{building} {mode}", tags))
+            self._children[key] = child
+            self._log_parameters(child.run_id, {**self._parameters, **own})
         return self._children[key]
 
-    def _create(self, name: str, tags: Mapping[str, str], parameters: Mapping[str, str]) -> str:
+    def _create(self, name: str, tags: Mapping[str, str]) -> str:
         with _calling(self.uri, f"start the run {name}"):
             cut = {key: value[:LONGEST_TAG] for key, value in tags.items()}
             run = self._client.create_run(self.experiment_id, tags=cut, run_name=name)
-            run_id: str = run.info.run_id
-            params = [Param(key, _short(value)) for key, value in parameters.items()]
-            self._client.log_batch(run_id, params=params)
+        run_id: str = run.info.run_id
         return run_id
+
+    def _log_parameters(self, run_id: str, parameters: Mapping[str, str]) -> None:
+        params = [Param(key, _short(value)) for key, value in parameters.items()]
+        with _calling(self.uri, "log parameters"):
+            self._client.log_batch(run_id, params=params)
 
     def _send(self, child: _Child) -> None:
         batch = child.waiting[:METRICS_PER_CALL]

@@ -283,6 +283,17 @@ def test_the_first_error_leads_when_the_store_fails_as_well(uri: str) -> None:
     assert bad.value.__notes__[0].startswith("and the run could not be marked")
 
 
+def test_a_run_that_fails_at_its_very_start_is_no_run_for_ever(
+    uri: str, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise MlflowException("no room")
+
+    monkeypatch.setattr(MlflowClient, "log_text", refuse)
+    assert "cannot keep parameters.json: no room" in refused(uri)
+    assert runs(client, "e")["p"].info.status == "FAILED"
+
+
 @pytest.mark.parametrize(
     "text",
     [
