@@ -157,7 +157,7 @@ def _curtailed(ax: Any, edges: Floats, schedule: Schedule, feeds: list[_Layer]) 
     if not np.any(curtailed_kw > _VISIBLE_KW):
         return []
     base_kw = np.sum([layer.power_kw for layer in feeds] or [np.zeros(len(edges) - 1)], axis=0)
-    outline = {"facecolor": "none", "edgecolor": DARK_GREY, "linestyle": "dotted"}
+    outline = {"facecolor": "none", "edgecolor": DARK_GREY, "linewidth": 1.0, "linestyle": "dotted"}
     layer = ax.stairs(
         base_kw + curtailed_kw, edges, baseline=base_kw, fill=True, label="curtailed", **outline
     )

@@ -128,7 +128,7 @@ def euros(amount_eur: float) -> str:
     >>> euros(-1.5), euros(-0.001)
     ('−1.50 €', '0.00 €')
     """
-    return f"{round(amount_eur, 2) + 0.0:.2f} €".replace("-", "−")
+    return f"{round(amount_eur, 2) + 0.0:,.2f} €".replace("-", "−")
 
 
 def beside(ax: Any, **more: Any) -> None:

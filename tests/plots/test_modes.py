@@ -1,0 +1,43 @@
+"""The overview of modes read back from the figure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from ems.errors import InvalidSpec
+from ems.pipelines.comparison import BASELINES, summarise
+from ems.plots import mode_overview
+from plots.made import TWIN, all_text, results, summaries
+
+
+def test_every_dot_stands_at_its_number() -> None:
+    made = summaries(["home_a", "home_b"])
+    figure = mode_overview(made, tariff="dynamic", origin=TWIN)
+    for row, building in enumerate(["home_a", "home_b"]):
+        cost, saved, own = figure.axes[3 * row : 3 * row + 3]
+        dots = [{d.get_gid(): d.get_xdata()[0] for d in ax.lines} for ax in (cost, saved, own)]
+        for summary in (s for s in made if s.building == building):
+            assert dots[0][summary.mode] == summary.kpis.cost_eur
+            assert dots[2][summary.mode] == 100.0 * summary.kpis.self_sufficiency
+            for baseline, saving in summary.against.items():
+                assert dots[1][f"{summary.mode}/{baseline}"] == saving.savings_eur
+
+
+def test_filled_is_against_as_metered_and_open_against_rule_based() -> None:
+    saved = mode_overview(summaries(["home"]), tariff="dynamic", origin=TWIN).axes[1]
+    faces = {d.get_gid(): d.get_markerfacecolor() for d in saved.lines}
+    assert faces[f"centralized/{BASELINES[0]}"] != "none"
+    assert faces[f"centralized/{BASELINES[1]}"] == "none"
+
+
+def test_a_building_without_generation_says_so() -> None:
+    made = [replace(r, kpis=replace(r.kpis, generation_kwh=0.0)) for r in results(2)]
+    figure = mode_overview(summarise(made), tariff="dynamic", origin=TWIN)
+    assert "no generation" in all_text(figure)
+
+
+def test_nothing_to_show_is_refused() -> None:
+    with pytest.raises(InvalidSpec, match="no summaries"):
+        mode_overview([], tariff="dynamic", origin=TWIN)
