@@ -237,7 +237,10 @@ def _verdict(problem: Any, result: Any) -> tuple[bool, bool, str]:
 
 
 def as_pulp(matrix: Matrix) -> tuple[Any, list[Any]]:
-    """The same model as PuLP objects: the ``LpProblem`` and its variables in column order."""
+    """The same model as PuLP objects: the ``LpProblem`` and its variables in column order.
+
+    A row with two different ends becomes two constraints, the second named ``…_low``.
+    """
     problem = pulp.LpProblem("ems")
     variables = [
         problem.add_variable(name, _finite(low), _finite(up), "Integer" if whole else "Continuous")
@@ -258,8 +261,13 @@ def as_pulp(matrix: Matrix) -> tuple[Any, list[Any]]:
         entries = range(ends[row], ends[row + 1])
         terms = _expression([(variables[cols[k]], coefs[k]) for k in entries])
         low, up = float(matrix.row_low[row]), float(matrix.row_up[row])
-        relation = terms == up if low == up else terms <= up if np.isfinite(up) else terms >= low
-        problem.addConstraint(relation, name)
+        if low == up:
+            problem.addConstraint(terms == up, name)
+            continue
+        if np.isfinite(up):
+            problem.addConstraint(terms <= up, name)
+        if np.isfinite(low):
+            problem.addConstraint(terms >= low, f"{name}_low" if np.isfinite(up) else name)
     return problem, variables
 
 
