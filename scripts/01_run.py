@@ -323,7 +323,7 @@ def compare(
     out: Console,
 ) -> Outcome:
     """Plan every block, keeping what is finished whatever happens."""
-    from ems.pipelines.comparison import blocks_of, summarise
+    from ems.pipelines.comparison import PLANNED, blocks_of, summarise
     from ems.pipelines.parallel import run_blocks
     from ems.tracking import day_metrics, pipeline_run, total_metrics
 
@@ -336,7 +336,8 @@ def compare(
         experiment=EXPERIMENT,
         name=f"{args.building} {args.mode}",
         parameters=parameters,
-        tags={"synthetic": str(synthetic).lower(), "foresight": "perfect: upper bound"},
+        tags={"synthetic": str(synthetic).lower()},
+        mode_tags={mode: {"foresight": "perfect: upper bound"} for mode in PLANNED},
     )
     results: list[DayResult] = []
     examples: dict[str, DayRecord] = {}
@@ -445,11 +446,11 @@ def draw(
     examples: Mapping[str, DayRecord],
 ) -> list[Path]:
     """The figures of the run: three a building, all modes, and the portfolio."""
+    from ems.plots.buildings import portfolio
     from ems.plots.cost import cumulative_cost
     from ems.plots.day import planned_day
     from ems.plots.modes import mode_overview
     from ems.plots.page import Origin, save
-    from ems.plots.portfolio import portfolio
     from ems.plots.savings import savings_by_day
 
     tariff, origin = spec.tariff.name, Origin.of(history)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -55,8 +56,9 @@ class Parser(argparse.ArgumentParser):
 def run(main: Callable[[], None]) -> NoReturn:
     """Call ``main`` and leave: 0, 2 after one line for what a person can mend, 130 on Ctrl-C.
 
-    Anything else is a bug and keeps its traceback.
+    A request to end (SIGTERM) is taken as Ctrl-C. Anything else is a bug and keeps its traceback.
     """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         main()
         sys.stdout.flush()
