@@ -322,7 +322,8 @@ class Building:
         use, spec = self._ev_use, self.assets.ev
         if use is None or spec is None:
             return None
-        known_kwh = float(use.soc_kwh[max(whole.start - 1, 0)]) if soc_kwh is None else soc_kwh
+        metered_kwh = float(use.soc_kwh[max(whole.start - 1, 0)])
+        known_kwh = metered_kwh if soc_kwh is None else max(soc_kwh, 0.0)
         least_kwh = np.where(use.deadline[whole], spec.capacity_kwh, 0.0)
         if not ahead:  # the window ends: the car is then as full as its people had it
             least_kwh[-1] = max(least_kwh[-1], min(use.soc_kwh[whole.stop - 1], spec.capacity_kwh))

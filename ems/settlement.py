@@ -12,8 +12,8 @@ import numpy as np
 
 from ems.schedule import Schedule
 
-LEAST_BILL_EUR_PER_DAY = 0.10
-"""Below this size of the baseline bill a percentage of it says nothing."""
+LEAST_BOUGHT_EUR_PER_DAY = 0.10
+"""Below this the baseline bought so little that a percentage of it says nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,12 +21,14 @@ class DayKpis:
     """The figures of one day or, added up by ``total``, of several.
 
     ``cost_eur = bill_eur + demand_charge_eur + wear_eur``; discomfort is no money.
+    ``bought_eur``: the part of the bill that was paid for imported energy [€].
     ``stored_change_kwh``: change of what stores can still deliver to the bus [kWh].
     ``mean_import_eur_per_kwh``, ``mean_export_eur_per_kwh``: plain means of the prices [€/kWh].
     """
 
     days: float
     bill_eur: float
+    bought_eur: float
     demand_charge_eur: float
     wear_eur: float
     discomfort_eur: float
@@ -99,6 +101,7 @@ def settle(schedule: Schedule, n_committed: int | None = None, gap_eur: float = 
     return DayKpis(
         days=n * horizon.step_h / 24.0,
         bill_eur=costs.get("bill", 0.0),
+        bought_eur=float(horizon.bill_eur(import_kw, np.zeros(n)).sum()),
         demand_charge_eur=costs.get("demand_charge", 0.0),
         wear_eur=costs.get("wear", 0.0),
         discomfort_eur=costs.get("discomfort", 0.0),
@@ -146,7 +149,8 @@ class Savings:
 
     ``savings_eur = (cost − stored)(baseline) − (cost − stored)(ours)``, with the stores of both put
     back as they were (``DayKpis.stored_eur``); ``stored_eur`` is that adjustment alone.
-    ``savings_pct`` is None where the baseline bill is below 0.10 €/day in size.
+    ``savings_pct`` is a percentage of what the baseline paid for imported energy and peak, not of
+    its bill, which sales can bring near zero; None where that is below 0.10 €/day.
     """
 
     savings_eur: float
@@ -158,6 +162,7 @@ def savings(ours: DayKpis, baseline: DayKpis) -> Savings:
     """Compare the same days, the same devices and the same energy service."""
     stored_eur = ours.stored_eur - baseline.stored_eur
     saved_eur = baseline.cost_eur - ours.cost_eur + stored_eur
-    tiny = abs(baseline.bill_eur) < LEAST_BILL_EUR_PER_DAY * baseline.days
-    pct = None if tiny else 100.0 * saved_eur / abs(baseline.bill_eur)
+    paid_eur = baseline.bought_eur + baseline.demand_charge_eur
+    tiny = paid_eur < LEAST_BOUGHT_EUR_PER_DAY * baseline.days
+    pct = None if tiny else 100.0 * saved_eur / paid_eur
     return Savings(savings_eur=saved_eur, stored_eur=stored_eur, savings_pct=pct)

@@ -139,7 +139,10 @@ def _add_assets(group: Any) -> None:
     group.add_argument("--max_import_kw", type=positive, default=float("inf"), help="limit (none)")
     group.add_argument("--max_export_kw", type=positive, default=float("inf"), help="limit (none)")
     group.add_argument(
-        "--demand_charge_eur_per_kw", type=float, default=0.0, help="on each day's peak (0)"
+        "--demand_charge_eur_per_kw",
+        type=float,
+        default=0.0,
+        help="on the peak of each block of 28 days (0)",
     )
     group.add_argument("--curtailable_pv", choices=ON_OFF, default="off", help="(off)")
     group.add_argument(

@@ -149,15 +149,22 @@ def blocks_of(window: Window, block_days: int) -> tuple[Block, ...]:
 def run_block(
     building: Building, spec: ComparisonSpec, block: Block, mode: Mode
 ) -> Iterator[DayRecord]:
-    """Plan, carry out and settle the days of ``block`` under ``mode``, one record a day."""
+    """Plan, carry out and settle the days of ``block`` under ``mode``, one record a day.
+
+    Handed from day to day are the charge of the stores and the highest import so far: a demand
+    charge is paid once for the peak of the block.
+    """
     if mode == "perfect_foresight":
         yield from _run_whole(building, spec, block)
         return
     soc_kwh: dict[str, float] = {}
+    grid = spec.assets.grid
     for day in block.days:
         ahead_h = 0.0 if day == block.days[-1] else spec.lookahead_h
         problem = building.problem([day], lookahead_h=ahead_h, soc_kwh=soc_kwh)
+        problem = replace(problem, grid=grid)
         done = _plan(problem, spec, mode).window(0, problem.n_committed)
+        grid = grid.after(done.plans[grid.name], problem.n_committed)
         soc_kwh = {
             name: float(plan.series["soc_kwh"][-1])
             for name, plan in done.plans.items()
