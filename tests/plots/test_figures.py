@@ -35,7 +35,7 @@ from plots.made import (
 )
 
 BUILDINGS = [f"DE_KN_residential{i}" for i in range(1, 8)]
-MACHINES = [f"machine_of_the_workshop_{i}" for i in range(1, 13)]
+MACHINES = [f"machine_of_the_workshop_{i}" for i in range(1, 21)]
 
 
 def _day(of: object = None, **kwargs: object) -> Callable[[Origin], Figure]:
@@ -64,7 +64,7 @@ FIGURES = {
     "only base load": _day(pv=False, batteries=0, cars=0, devices=()),
     "two batteries, three cars": _day(batteries=2, cars=3),
     "curtailed PV": _day(curtailed=True),
-    "twelve machines": _day(devices=MACHINES),
+    "twenty machines": _day(devices=MACHINES),
     "the baseline": _day(mode="as_metered"),
     "overview of one": lambda o: mode_overview(summaries(BUILDINGS[:1]), tariff="tou", origin=o),
     "overview of seven": lambda o: mode_overview(summaries(BUILDINGS), tariff="tou", origin=o),
@@ -131,10 +131,18 @@ def test_every_axis_with_numbers_has_a_unit(draw: Callable[[Origin], Figure]) ->
 
 
 def test_drawing_leaves_no_figure_open_and_no_setting_changed(tmp_path: Path) -> None:
-    before = dict(mpl.rcParams)
-    save(FIGURES["a day"](TWIN), tmp_path / "day.png")
+    with mpl.rc_context({"font.size": 33.0, "hatch.linewidth": 7.0, "axes.grid": True}):
+        before = dict(mpl.rcParams)
+        save(FIGURES["a day"](TWIN), tmp_path / "day.png")
+        assert dict(mpl.rcParams) == before
     assert plt.get_fignums() == []
-    assert dict(mpl.rcParams) == before
+
+
+def test_a_notebook_with_settings_of_its_own_gets_the_same_file(tmp_path: Path) -> None:
+    files = [save(FIGURES["a day"](TWIN), tmp_path / "a.png")]
+    with mpl.rc_context({"font.size": 33.0, "font.family": "serif", "savefig.dpi": 20}):
+        files.append(save(FIGURES["a day"](TWIN), tmp_path / "b.png"))
+    assert files[0].read_bytes() == files[1].read_bytes()
 
 
 @pytest.mark.parametrize("name", ["a day", "savings of 1 day", "portfolio"])
