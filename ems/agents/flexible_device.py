@@ -135,6 +135,11 @@ class DiscretePhaseDevice(FlexibleDeviceAgent):
             series={"power_kw": power_kw, "started": started},
         )
 
+    @property
+    def busy_steps(self) -> int:
+        """How many steps the run that has begun still takes."""
+        return int(np.max(np.flatnonzero(self.committed_kw), initial=-1)) + 1
+
     def _committed(self, n_steps: int) -> Floats:
         power_kw = np.zeros(n_steps)
         known = min(n_steps, len(self.committed_kw))
@@ -143,7 +148,7 @@ class DiscretePhaseDevice(FlexibleDeviceAgent):
 
     def _starts(self, cycle: Cycle, n_steps: int) -> NDArray[np.int64]:
         last = min(cycle.latest, n_steps - len(cycle.profile_kw))
-        first = max(cycle.earliest, int(np.max(np.flatnonzero(self.committed_kw), initial=-1)) + 1)
+        first = max(cycle.earliest, self.busy_steps)
         if last < first:
             raise InvalidSpec(
                 f"{self.name}: cycle {cycle.number} of {len(cycle.profile_kw)} steps may start "
@@ -190,7 +195,7 @@ class DiscretePhaseDevice(FlexibleDeviceAgent):
     def audit(self, plan: Plan, horizon: Horizon) -> Iterator[str]:
         """Every cycle runs once, whole, inside its window, and never two at once."""
         n = horizon.n_steps
-        power_kw, ended = self._committed(n), 0
+        power_kw, ended = self._committed(n), self.busy_steps
         for cycle in self.cycles:
             begun = _starts_of(cycle, plan)
             if begun.size != 1:
