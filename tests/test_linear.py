@@ -95,7 +95,7 @@ def test_what_does_not_fit_is_refused() -> None:
     x = Linear.of_columns(0, 3)
     with pytest.raises(ValueError, match="size 2 to one of size 3"):
         x + Linear.of_columns(0, 2)
-    with pytest.raises(ValueError, match="broadcast|shape"):
+    with pytest.raises(ValueError, match=r"broadcast|shape"):
         x + np.zeros(2)
     with pytest.raises(ValueError, match="cannot add shape"):
         x[:1] + np.zeros(2)

@@ -61,7 +61,7 @@ def test_an_optimum_by_hand() -> None:
 
 
 def test_the_relaxation_by_hand() -> None:
-    """a = c = 1, b = 2/3: −5 − 3 − 8/3 + 1 = −9.6667."""
+    """With a = c = 1 and b = 2/3: −5 − 3 − 8/3 + 1 = −9.6667."""
     outcome = solve(knapsack(integer=np.zeros(3, dtype=bool)), Solver())
     assert outcome.objective_eur == pytest.approx(-29 / 3)
     assert outcome.bound_eur == outcome.objective_eur
@@ -107,7 +107,7 @@ def test_a_time_limit_is_an_error_and_never_an_incumbent() -> None:
 
 
 def test_unknown_solver_names_the_known() -> None:
-    with pytest.raises(InvalidSpec, match="'Gurobbi' is not installed; available here: .*HiGHS"):
+    with pytest.raises(InvalidSpec, match=r"'Gurobbi' is not installed; available here: .*HiGHS"):
         solve(knapsack(), Solver(name="Gurobbi"))
 
 
