@@ -223,7 +223,9 @@ def cases(draw: st.DrawFn, *, most_steps: int = 24) -> Case:
     n_steps = hours if step_h == 1.0 and most_steps >= 24 else draw(st.integers(4, most_steps))
     return make_case(
         draw(st.integers(0, 2**32 - 1)),
-        devices=tuple(draw(st.lists(st.sampled_from(DEVICES), unique=True, max_size=5))),
+        devices=tuple(
+            draw(st.lists(st.sampled_from(DEVICES), unique=True, min_size=1, max_size=5))
+        ),
         prices=draw(st.sampled_from(["usual", "negative", "export_above", "flat", "free"])),
         n_steps=n_steps,
         step_h=step_h,
