@@ -1,0 +1,59 @@
+"""What every habit model answers and obeys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Protocol
+
+from ems.learning.calendar import DayType
+from ems.learning.pmf import Floats
+from ems.learning.usage import DayUse
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Habit:
+    """What a model expects of one day.
+
+    ``hours``: probability of each local hour for a start, shape ``(24,)``, sum 1;
+    ``use_probability``: that the device is used at all; ``mean_starts``: starts on a used day.
+    """
+
+    day: date
+    day_type: DayType
+    hours: Floats
+    use_probability: float
+    mean_starts: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PmfUpdate:
+    """One step of learning at what hours a device starts.
+
+    ``n``: updates of this PMF before this one; ``alpha``: the step's rate; ``js_to_prior`` and
+    ``js_step``: Jensen–Shannon *distances* [√nat] of the new PMF to the prior and to the one
+    before; ``entropy_bits`` and ``hours``: of the new PMF; ``own_starts``: what it learned from.
+    """
+
+    device: str
+    day: date
+    day_type: DayType
+    n: int
+    alpha: float
+    js_to_prior: float
+    js_step: float
+    entropy_bits: float
+    own_starts: float
+    hours: Floats
+
+
+class HabitModel(Protocol):
+    """One device's habits, learned day by day."""
+
+    def predict(self, day: date) -> Habit:
+        """What is expected of ``day`` from the days seen so far."""
+        ...
+
+    def update(self, day: DayUse) -> PmfUpdate | None:
+        """Learn one day; None when it had no own start, so that no hour was learned."""
+        ...
