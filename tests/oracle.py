@@ -45,6 +45,7 @@ class Model:
         self.bus: list[Terms] = [{} for _ in range(n_steps)]
         self.fixed_kw = fixed_kw.astype(float).copy()
         self.offset_eur = 0.0
+        self.slack_kwh = 0.0
         self.most_kw = float(np.abs(fixed_kw).max(initial=0.0))
 
     def column(self, low: float, up: float, cost: float = 0.0, *, whole: bool = False) -> int:
@@ -63,6 +64,9 @@ class Model:
 
     def row(self, terms: Terms, low: float, up: float) -> None:
         self.rows.append((terms, low, up))
+
+    def kwh_row(self, terms: Terms, low: float, up: float) -> None:
+        self.row(terms, low - self.slack_kwh, up + self.slack_kwh)
 
     def minimum(self) -> float | None:
         """The least cost [€], None where no plan exists."""
@@ -89,9 +93,15 @@ def cheapest_eur(
     agents: Sequence[Agent],
     grid: GridAgent,
     announced_kw: Floats | float = 0.0,
+    slack_kwh: float = 0.0,
 ) -> float | None:
-    """The least Σ cost of any plan of ``agents`` behind ``grid`` [€], None where none exists."""
+    """The least Σ cost of any plan of ``agents`` behind ``grid`` [€], None where none exists.
+
+    ``slack_kwh``: by how much the energy bounds may be missed, for agents that stand in a state
+    which another solver reached within its own tolerance.
+    """
     model = Model(horizon.n_steps, np.zeros(horizon.n_steps) + announced_kw)
+    model.slack_kwh = slack_kwh
     for agent in agents:
         match agent:
             case BaseLoadAgent():
@@ -166,9 +176,9 @@ def _battery(model: Model, battery: BatteryAgent, step_h: float) -> None:
     )
     for t in range(n):
         held = _held(charge, discharge, t, step_h, eta)
-        model.row(held, battery.min_soc_kwh - start, battery.capacity_kwh - start)
+        model.kwh_row(held, battery.min_soc_kwh - start, battery.capacity_kwh - start)
     at_end = _held(charge, discharge, n - 1, step_h, eta)
-    model.row(at_end, final - start, np.inf)
+    model.kwh_row(at_end, final - start, np.inf)
     for column, kwh in at_end.items():
         model.cost[column] -= battery.terminal_value_eur_per_kwh * kwh
     model.offset_eur -= battery.terminal_value_eur_per_kwh * (start - final)
@@ -187,15 +197,15 @@ def _ev(model: Model, ev: EVAgent, step_h: float) -> None:
     for t in range(n):
         left = start - float(ev.trip_kwh[: t + 1].sum())
         held = _held(charge, discharge, t, step_h, ev.efficiency)
-        model.row(held, float(ev.min_soc_kwh[t]) - left, float(ev.max_soc_kwh[t]) - left)
+        model.kwh_row(held, float(ev.min_soc_kwh[t]) - left, float(ev.max_soc_kwh[t]) - left)
         if ev.trip_kwh[t] > 0:
             before = _held(charge, discharge, t - 1, step_h, ev.efficiency)
-            model.row(before, -left, np.inf)
+            model.kwh_row(before, -left, np.inf)
     if ev.max_discharge_kw > 0:
         driven = float(ev.trip_kwh.sum())
         final = max(0.0, start - driven) if ev.final_soc_kwh is None else ev.final_soc_kwh
         held = _held(charge, discharge, n - 1, step_h, ev.efficiency)
-        model.row(held, final - start + driven, np.inf)
+        model.kwh_row(held, final - start + driven, np.inf)
 
 
 def _machine(model: Model, machine: DiscretePhaseDevice) -> None:
@@ -233,7 +243,7 @@ def _heat_pump(model: Model, device: PartialUsageDevice, step_h: float) -> None:
         model.bus[t][power[t]] = 1.0
         model.row({power[t]: 1.0, on[t]: -device.max_power_kw}, -np.inf, 0.0)
         model.row({power[t]: 1.0, on[t]: -device.min_power_kw}, 0.0, np.inf)
-        model.row(
+        model.kwh_row(
             dict.fromkeys(power[: t + 1], step_h),
             float(device.min_cumulative_kwh[t]) - device.drawn_kwh,
             float(device.max_cumulative_kwh[t]) - device.drawn_kwh,
