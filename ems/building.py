@@ -33,6 +33,7 @@ from ems.agents import (
 )
 from ems.agents import Cycle as DeviceCycle
 from ems.assets import Assets
+from ems.comfort import Comfort, ShiftComfort
 from ems.detection import detect_cycles
 from ems.errors import DataError
 from ems.ev_use import EVUse, assumed_use, metered_use
@@ -113,7 +114,7 @@ class Building:
         """The steps of every day that the meters cover from midnight to midnight."""
         names, firsts, counts = np.unique(self._day, return_index=True, return_counts=True)
         zone, step_h = self.history.timezone, self.history.step_h
-        edges = pd.DatetimeIndex([*names, names[-1] + 1]).tz_localize(zone)
+        edges = pd.DatetimeIndex([*names, names[-1] + np.timedelta64(1, "D")]).tz_localize(zone)
         midnights = np.asarray(edges.tz_convert("UTC").tz_localize(None), dtype="datetime64[s]")
         whole = np.rint(np.diff(midnights) / np.timedelta64(3600, "s") / step_h)
         return {
@@ -153,6 +154,11 @@ class Building:
             for feed in self.history.feeds_of("discrete_phase")
             if self._on_bus(feed)
         }
+
+    @property
+    def appliance_names(self) -> tuple[str, ...]:
+        """The appliances on the bus that run in cycles."""
+        return tuple(self._cycles)
 
     @cached_property
     def _cycle_starts(self) -> dict[str, NDArray[np.int64]]:
@@ -195,11 +201,13 @@ class Building:
         *,
         lookahead_h: float = 0.0,
         soc_kwh: Mapping[str, float] | None = None,
+        comfort: Comfort | None = None,
     ) -> Problem:
         """The agents of consecutive ``days``, with a horizon ``lookahead_h`` hours beyond them.
 
         ``soc_kwh``: charge of each store before the first midnight [kWh] by agent name; what is not
-        named starts at its specification. Raises ``DataError`` for a day that cannot be planned.
+        named starts at its specification. ``comfort``: what moving an appliance costs (default: by
+        the assets). Raises ``DataError`` for a day that cannot be planned.
         """
         for day in days:
             if day not in self._plannable:
@@ -209,7 +217,8 @@ class Building:
         ahead = self._lookahead_steps(days[-1], lookahead_h)
         whole = slice(spans[0].start, spans[-1].stop + ahead)
         horizon, charge = self._horizon(whole), dict(soc_kwh or {})
-        appliances = self._appliances(whole, spans) if self.assets.appliances else []
+        priced = comfort or ShiftComfort(eur_per_h=self.assets.shift_discomfort_eur_per_h)
+        appliances = self._appliances(whole, spans, priced) if self.assets.appliances else []
         ev = self._ev(whole, ahead, charge.get("ev"))
         base_kw = horizon.power_kw(self._load_kwh[whole])
         for device in appliances:
@@ -252,9 +261,9 @@ class Building:
             timezone=self.history.timezone,
         )
 
-    def _appliances(self, whole: slice, spans: Sequence[slice]) -> list[Agent]:
+    def _appliances(self, whole: slice, spans: Sequence[slice], comfort: Comfort) -> list[Agent]:
         machines = [
-            self._machine(name, cycles, whole)
+            self._machine(name, cycles, whole, comfort)
             for name in self._cycles
             if (cycles := self._cycles_within(name, whole.start, spans))
         ]
@@ -289,12 +298,15 @@ class Building:
         return tuple(cycles)
 
     def _machine(
-        self, name: str, cycles: tuple[DeviceCycle, ...], whole: slice
+        self, name: str, cycles: tuple[DeviceCycle, ...], whole: slice, comfort: Comfort
     ) -> DiscretePhaseDevice:
         metered = np.array([cycle.metered_start for cycle in cycles])
-        steps = np.arange(whole.stop - whole.start)
-        shift_h = np.abs(steps[None, :] - metered[:, None]) * self.history.step_h
-        table = self.assets.shift_discomfort_eur_per_h * shift_h
+        if not comfort.movable:
+            cycles = tuple(
+                replace(cycle, earliest=cycle.metered_start, latest=cycle.metered_start)
+                for cycle in cycles
+            )
+        table = comfort.discomfort_eur(name, metered, self._hour[whole], self.history.step_h)
         return DiscretePhaseDevice(name=name, cycles=cycles, discomfort_eur=table)
 
     def _heat_pump(

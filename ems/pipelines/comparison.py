@@ -11,7 +11,7 @@ results are perfect-foresight upper bounds of what a controller can earn.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from itertools import pairwise
@@ -20,6 +20,7 @@ from typing import get_args
 from ems.assets import Assets
 from ems.baseline import as_metered, rule_based
 from ems.building import Building, Problem
+from ems.comfort import Comfort
 from ems.errors import DataError, InvalidSpec
 from ems.history import MeterHistory
 from ems.optimizer import GlobalOptimizer
@@ -147,10 +148,15 @@ def blocks_of(window: Window, block_days: int) -> tuple[Block, ...]:
 
 
 def run_block(
-    building: Building, spec: ComparisonSpec, block: Block, mode: Mode
+    building: Building,
+    spec: ComparisonSpec,
+    block: Block,
+    mode: Mode,
+    comfort_of: Callable[[date], Comfort] | None = None,
 ) -> Iterator[DayRecord]:
     """Plan, carry out and settle the days of ``block`` under ``mode``, one record a day.
 
+    ``comfort_of`` is asked before each day what moving an appliance costs; default by the assets.
     Handed from day to day are the charge of the stores and the highest import so far: a demand
     charge is paid once for the peak of the block.
     """
@@ -161,7 +167,8 @@ def run_block(
     grid = spec.assets.grid
     for day in block.days:
         ahead_h = 0.0 if day == block.days[-1] else spec.lookahead_h
-        problem = building.problem([day], lookahead_h=ahead_h, soc_kwh=soc_kwh)
+        comfort = None if comfort_of is None else comfort_of(day)
+        problem = building.problem([day], lookahead_h=ahead_h, soc_kwh=soc_kwh, comfort=comfort)
         problem = replace(problem, grid=grid)
         done = _plan(problem, spec, mode).window(0, problem.n_committed)
         grid = grid.after(done.plans[grid.name], problem.n_committed)

@@ -1,0 +1,278 @@
+"""Pipeline B: learn when people use their appliances, and plan with it, day after day.
+
+Each day is predicted by ``ProbabilityModelAgent``, planned with the habit as discomfort
+``w · (1 − p(hour of the start) / max p)`` [€], settled at the meter, and learned. Controllers
+differ only in the weight w and in whether they may move appliances at all:
+
+- ``cost-only``: w = 0;
+- ``habit-only``: appliances stay where the people had them, everything else is planned;
+- ``w = …``: the weights between.
+
+Each controller has models of its own. From a day on which it moved a device it learns that the
+device was used, and how often, but not at what hour: that hour was ours, not the people's.
+
+As in Pipeline A every plan knows the true load, sun and number of starts of its day: all results
+are perfect-foresight upper bounds. The habit itself is predicted before the day is seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+
+import numpy as np
+
+from ems.building import Building
+from ems.comfort import HabitComfort
+from ems.errors import DataError, InvalidSpec
+from ems.history import Floats
+from ems.learning.habit import PmfUpdate
+from ems.learning.priors import Prior, learned, uniform
+from ems.learning.probability_model import LearningRate, ProbabilityModelAgent
+from ems.learning.usage import UseHistory, use_histories
+from ems.pipelines.comparison import (
+    BASELINES,
+    Block,
+    ComparisonSpec,
+    DayRecord,
+    ModeSummary,
+    blocks_of,
+    choose_window,
+    run_block,
+    summarise,
+)
+from ems.schedule import Mode
+
+COST_ONLY, HABIT_ONLY = "cost-only", "habit-only"
+LEAST_TRAINING_DAYS = 14
+
+
+@dataclass(frozen=True, kw_only=True)
+class Controller:
+    """One way to weigh comfort against cost."""
+
+    name: str
+    weight_eur: float
+    movable: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntegratedSpec:
+    """What is learned and weighed.
+
+    ``base``: tariff, assets, mode and solver; just one planned mode. ``weights_eur``: the weights
+    of the frontier [€ a start]; 0 is ``cost-only``. ``prior``: ``uniform`` or ``learned``.
+    """
+
+    base: ComparisonSpec
+    weights_eur: tuple[float, ...] = (0.0, 0.02, 0.05, 0.1, 0.2, 0.5)
+    prior: str = "uniform"
+    rate: LearningRate = field(default_factory=LearningRate)
+
+    def __post_init__(self) -> None:
+        if len(self.base.modes) != 1:
+            raise InvalidSpec(
+                f"modes are {', '.join(self.base.modes)}: Pipeline B plans one mode at a time"
+            )
+        if not self.weights_eur or not all(0 <= w < np.inf for w in self.weights_eur):
+            raise InvalidSpec(
+                f"preference_eur is {self.weights_eur}, allowed are finite numbers >= 0"
+            )
+        if len(set(self.weights_eur)) < len(self.weights_eur):
+            raise InvalidSpec(f"preference_eur is {self.weights_eur}: name each weight once")
+        if self.prior not in ("uniform", "learned"):
+            raise InvalidSpec(f"prior is {self.prior!r}, allowed are uniform and learned")
+
+    @property
+    def controllers(self) -> tuple[Controller, ...]:
+        """Cost-only, the weights in rising order, and habit-only."""
+        weights = sorted({0.0, *self.weights_eur})
+        ours = [
+            Controller(name=COST_ONLY if w == 0 else f"w = {w:g} €", weight_eur=w) for w in weights
+        ]
+        return (*ours, Controller(name=HABIT_ONLY, weight_eur=0.0, movable=False))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HabitDay:
+    """One day under one controller: the record, how usual its starts were, and what was learned.
+
+    ``probabilities``: learned probability of the hour of each start;
+    ``usual``: the same relative to the most usual hour, in [0, 1].
+    """
+
+    controller: str
+    record: DayRecord
+    probabilities: tuple[float, ...]
+    usual: tuple[float, ...]
+    updates: tuple[PmfUpdate, ...]
+
+
+def trained_models(
+    histories: Mapping[str, UseHistory], devices: Sequence[str], spec: IntegratedSpec, start: date
+) -> dict[str, ProbabilityModelAgent]:
+    """A model for each device, trained on its known days before ``start``.
+
+    Raises ``DataError`` when a device has fewer than ``LEAST_TRAINING_DAYS`` known days or was
+    never used on them.
+    """
+    models = {}
+    for device in devices:
+        before = histories[device].before(start)
+        if len(before) < LEAST_TRAINING_DAYS:
+            raise DataError(
+                f"{histories[device].who}: {len(before)} known days before {start}, "
+                f"{LEAST_TRAINING_DAYS} are needed to train; start later"
+            )
+        prior: Prior = learned(device) if spec.prior == "learned" else uniform()
+        models[device] = ProbabilityModelAgent(device=device, prior=prior, rate=spec.rate)
+        models[device].train(before)
+    return models
+
+
+class Integrated:
+    """Pipeline B on one window of one building."""
+
+    def __init__(
+        self, building: Building, spec: IntegratedSpec, start: date | None, n_days: int | None
+    ) -> None:
+        self.building, self.spec = building, spec
+        self.histories = use_histories(building.history)
+        self.devices = building.appliance_names
+        if not self.devices:
+            raise DataError(
+                f"{building.history.building}: no appliance whose starts could be learned"
+            )
+        self.window = choose_window(building, start or self._first_trainable(), n_days)
+        self.blocks = blocks_of(self.window, spec.base.block_days)
+
+    def _first_trainable(self) -> date:
+        """The first plannable day with enough known days of every device before it."""
+        enough = [
+            self.histories[device].days[LEAST_TRAINING_DAYS - 1].item()
+            for device in self.devices
+            if len(self.histories[device]) >= LEAST_TRAINING_DAYS
+        ]
+        later = [d for d in self.building.plannable_days if len(enough) and d > max(enough)]
+        if len(enough) < len(self.devices) or not later:
+            raise DataError(
+                f"{self.building.history.building}: no plannable day has {LEAST_TRAINING_DAYS} "
+                f"known days of {', '.join(self.devices)} before it"
+            )
+        return later[0]
+
+    def baselines(self) -> Iterator[DayRecord]:
+        """Both baselines over the window."""
+        for mode in BASELINES:
+            for block in self.blocks:
+                yield from run_block(self.building, self.spec.base, block, mode)
+
+    def run(self, controller: Controller) -> Iterator[HabitDay]:
+        """Predict, plan, settle and learn day by day."""
+        models = trained_models(self.histories, self.devices, self.spec, self.window.days[0])
+        for block in self.blocks:
+            yield from self._run_block(controller, block, models)
+
+    def _run_block(
+        self, controller: Controller, block: Block, models: Mapping[str, ProbabilityModelAgent]
+    ) -> Iterator[HabitDay]:
+        hours: dict[str, Floats] = {}
+
+        def comfort_of(day: date) -> HabitComfort:
+            hours.update({name: model.predict(day).hours for name, model in models.items()})
+            return HabitComfort(
+                weight_eur=controller.weight_eur, hours=dict(hours), movable=controller.movable
+            )
+
+        mode: Mode = self.spec.base.modes[0]
+        for record in run_block(self.building, self.spec.base, block, mode, comfort_of):
+            starts = _start_hours(record)
+            chances = [(hours[name][h], float(np.max(hours[name]))) for name, h in starts]
+            yield HabitDay(
+                controller=controller.name,
+                record=record,
+                probabilities=tuple(float(p) for p, _ in chances),
+                usual=tuple(float(p) / most for p, most in chances),
+                updates=self._learn(models, record),
+            )
+
+    def _learn(
+        self, models: Mapping[str, ProbabilityModelAgent], record: DayRecord
+    ) -> tuple[PmfUpdate, ...]:
+        updates = []
+        for name, model in models.items():
+            if self.histories[name].knows(record.day):
+                use = self.histories[name].on(record.day)
+                update = model.update(replace(use, shifted=_was_shifted(record, name)))
+                updates += [] if update is None else [update]
+        return tuple(updates)
+
+
+def _start_hours(record: DayRecord) -> list[tuple[str, int]]:
+    """Device and local hour of every start that was carried out."""
+    hour = np.floor(record.schedule.horizon.local_hour).astype(int)
+    return [
+        (name, int(hour[step]))
+        for name, plan in record.schedule.plans.items()
+        if "started" in plan.series
+        for step in np.flatnonzero(plan.series["started"] > 0.5)
+    ]
+
+
+def _was_shifted(record: DayRecord, name: str) -> bool:
+    """Whether the plan started the device at another time than its people did."""
+    schedule = record.schedule
+    agents = [agent for agent in schedule.agents if agent.name == name]
+    moved = [agent.shifts_h(schedule.plans[name], schedule.horizon) for agent in agents]
+    return any(hours != 0 for shifts in moved for hours in shifts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrontierPoint:
+    """A controller over the whole window: what it cost and how usual its starts were.
+
+    ``mean_start_probability``: learned probability of the hours of its starts; ``unusual``: mean of
+    1 − p/max p over its starts, the discomfort before it is weighed, in [0, 1]; both None without
+    starts.
+    """
+
+    controller: Controller
+    summary: ModeSummary
+    mean_start_probability: float | None
+    unusual: float | None
+
+
+def frontier_point(
+    controller: Controller, days: Sequence[HabitDay], baselines: Sequence[DayRecord]
+) -> FrontierPoint:
+    """Sum up a controller's days against both baselines."""
+    summaries = summarise([*(day.record for day in days), *baselines])
+    mode = days[0].record.mode
+    probabilities = [p for day in days for p in day.probabilities]
+    usual = [u for day in days for u in day.usual]
+    return FrontierPoint(
+        controller=controller,
+        summary=next(summary for summary in summaries if summary.mode == mode),
+        mean_start_probability=float(np.mean(probabilities)) if probabilities else None,
+        unusual=1.0 - float(np.mean(usual)) if usual else None,
+    )
+
+
+def knee(points: Sequence[FrontierPoint]) -> FrontierPoint | None:
+    """The point of the frontier farthest from the line between its ends.
+
+    Cost and unusualness are each scaled to [0, 1] over the frontier (Satopää et al. 2011,
+    doi:10.1109/ICDCSW.2011.20); None when there is nothing between the ends, or no trade-off.
+    """
+    ours = [p for p in points if p.controller.movable and p.unusual is not None]
+    if len(ours) < 3:
+        return None
+    cost = np.array([p.summary.kpis.cost_eur for p in ours])
+    unusual = np.array([p.unusual for p in ours], dtype=np.float64)
+    if np.ptp(cost) < 1e-6 or np.ptp(unusual) < 1e-6:
+        return None
+    x = (unusual - unusual.min()) / np.ptp(unusual)
+    y = (cost - cost.min()) / np.ptp(cost)
+    below_line = 1.0 - x - y
+    return ours[int(np.argmax(below_line))]
