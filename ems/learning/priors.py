@@ -47,6 +47,11 @@ class Prior:
             raise InvalidSpec(
                 f"prior {self.name}: hours has shape {self.hours.shape}, expected ({n}, {N_HOURS})"
             )
+        if not np.all(self.hours > 0.0):
+            raise InvalidSpec(
+                f"prior {self.name}: an hour has probability 0, so a start there would cost "
+                "infinitely many bits; spread a small share over all hours"
+            )
         if self.use_probability.shape != (n,) or np.any(np.abs(self.use_probability - 0.5) > 0.5):
             raise InvalidSpec(
                 f"prior {self.name}: use_probability = {self.use_probability}, expected {n} values "
@@ -109,7 +114,8 @@ def prior_named(name: PriorName, target: UseHistory, histories: Sequence[UseHist
 
 def _frequencies(history: UseHistory) -> tuple[Floats, Floats, Floats]:
     """Smoothed hours (2, 24), use probability (2,) and mean starts (2,) of one building."""
-    of_type = history.day_types[None, :] == np.arange(len(DAY_TYPES))[:, None]
+    kinds = np.arange(len(DAY_TYPES))
+    of_type = (history.day_types[None, :] == kinds[:, None]).astype(np.float64)
     own = np.where(history.shifted[:, None], 0.0, history.starts)
     hours = normalise(of_type @ own + PSEUDO_STARTS / N_HOURS)
     used = of_type @ (history.n_starts > 0.0)

@@ -1,0 +1,411 @@
+"""Is a habit model any good? Scored one day ahead, before it sees the day (prequential).
+
+A model that moves has not yet learned: JS to the prior, or between steps, only shows that it moved
+or stopped. What counts is what it said of the next day, per start whose hour people chose:
+
+- log loss −log₂ p(hour) [bit]: 4.585 for the uniform distribution, less is better;
+- Brier score Σ_h (p(h) − 1{h = hour})²;
+- ranked probability score on the circle [h], E d(X, y) − ½·E d(X, X′), d the distance around the
+  clock: the absolute error of a forecast that is sure (Grimit et al. 2006, doi:10.1256/qj.05.235).
+
+and "used today", per day: log loss [bit], Brier, a reliability table. Intervals are bootstraps over
+days, seeded; models are compared by differences on the same days.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal
+
+import numpy as np
+
+from ems.errors import DataError, InvalidSpec
+from ems.learning.calendar import DAY_TYPES, Days, Ints
+from ems.learning.habit import HabitModel, PmfUpdate
+from ems.learning.pmf import N_HOURS, Floats, hour_distance_h, js_distance
+from ems.learning.usage import Bools, UseHistory
+
+MIN_TRAIN_DAYS = 28
+"""Known days that are learned before the first prediction is scored: four of each weekday."""
+
+N_DRAWS = 2000
+BLOCK_DAYS = 7
+"""Days drawn together by the bootstrap, so that neighbouring days may be alike."""
+
+SHIFTED_TEST_HOURS = 7
+
+Score = Literal["log_loss_bits", "brier", "crps_h"]
+UseScore = Literal["use_log_loss_bits", "use_brier"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Forecasts:
+    """What a model said of each scored day, and what came.
+
+    ``hours``: predicted PMFs, shape ``(n, 24)``; ``use_probability``, ``mean_starts``: shape
+    ``(n,)``; ``starts``: own starts by hour, ``(n, 24)``, zero on shifted days; ``used``: ``(n,)``.
+    ``updates``: the steps the model reported, those of the training days included.
+    """
+
+    who: str
+    days: Days
+    day_types: Ints
+    hours: Floats
+    use_probability: Floats
+    mean_starts: Floats
+    starts: Floats
+    used: Bools
+    updates: tuple[PmfUpdate, ...]
+
+    @property
+    def own_starts(self) -> Floats:
+        """Starts that count in the scores of the hour, shape ``(n,)``."""
+        return np.asarray(self.starts.sum(axis=1))
+
+    @property
+    def log_loss_bits(self) -> Floats:
+        """Σ over the day's starts of −log₂ p(hour) [bit], shape ``(n,)``."""
+        return log_loss_bits(self.hours, self.starts)
+
+    @property
+    def brier(self) -> Floats:
+        """Σ over the day's starts of Σ_h (p(h) − 1{h = hour})², shape ``(n,)``."""
+        at_start = np.sum(self.starts * (1.0 - 2.0 * self.hours), axis=1)
+        return np.asarray(at_start + self.own_starts * np.sum(self.hours**2, axis=1))
+
+    @property
+    def crps_h(self) -> Floats:
+        """Σ over the day's starts of E d(X, y) − ½·E d(X, X′) [h], shape ``(n,)``."""
+        to_each = self.hours @ hour_distance_h()
+        within = 0.5 * np.sum(to_each * self.hours, axis=1)
+        return np.asarray(np.sum(self.starts * (to_each - within[:, None]), axis=1))
+
+    @property
+    def use_log_loss_bits(self) -> Floats:
+        """−log₂ of the probability given to "used" or "not used" [bit], shape ``(n,)``."""
+        given = np.where(self.used, self.use_probability, 1.0 - self.use_probability)
+        with np.errstate(divide="ignore"):
+            return np.asarray(-np.log2(given))
+
+    @property
+    def use_brier(self) -> Floats:
+        """(probability of use − 1{used})², shape ``(n,)``."""
+        return np.asarray((self.use_probability - self.used) ** 2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A mean with its bootstrap interval; ``weight``: the starts (or days) behind it."""
+
+    mean: float
+    low: float
+    high: float
+    weight: float
+
+    def __str__(self) -> str:
+        return f"{self.mean:.3f} ({self.low:.3f} … {self.high:.3f})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReliabilityBin:
+    """Days on which "used today" was given a probability in [``low``, ``high``)."""
+
+    low: float
+    high: float
+    n_days: int
+    mean_predicted: float
+    observed_share: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearningScore:
+    """How far a PMF moved and how quietly: JS to prior − 0.5 · mean JS of the step.
+
+    Both are Jensen–Shannon distances. ``js_to_prior``: of the last PMFs, the day types weighted by
+    their updates. It rewards movement, not foresight: compare it with the log loss.
+    """
+
+    n_updates: int
+    js_to_prior: float
+    mean_js_step: float
+
+    @property
+    def score(self) -> float:
+        """JS to prior − 0.5 · mean JS of the step."""
+        return self.js_to_prior - 0.5 * self.mean_js_step
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelScores:
+    """One model's scores on one device; ``gain_bits``: by reference model, the bits a start
+    that this model saves against it (above 0: better), on the same days.
+    """
+
+    model: str
+    n_days: int
+    n_starts: float
+    log_loss_bits: Estimate
+    brier: Estimate
+    crps_h: Estimate
+    use_log_loss_bits: Estimate
+    use_brier: Estimate
+    gain_bits: Mapping[str, Estimate]
+
+
+# --- predictions before updates -----------------------------------------------------------------
+
+
+def prequential(
+    model: HabitModel, history: UseHistory, *, n_train: int = MIN_TRAIN_DAYS
+) -> Forecasts:
+    """Let the model predict each day before it learns it; the first ``n_train`` days only train.
+
+    Raises ``DataError`` when nothing is left to score or no scored day has an own start.
+    """
+    first = check_enough(history, n_train)
+    updates = [model.update(history[at]) for at in range(first)]
+    habits = []
+    for at in range(first, len(history)):
+        habits.append(model.predict(history.days[at].item()))
+        updates.append(model.update(history[at]))
+    scored = history.take(slice(first, None))
+    return Forecasts(
+        who=history.who,
+        days=scored.days,
+        day_types=scored.day_types,
+        hours=np.array([habit.hours for habit in habits]),
+        use_probability=np.array([habit.use_probability for habit in habits]),
+        mean_starts=np.array([habit.mean_starts for habit in habits]),
+        starts=np.where(scored.shifted[:, None], 0.0, scored.starts),
+        used=scored.n_starts > 0.0,
+        updates=tuple(update for update in updates if update is not None),
+    )
+
+
+def check_enough(history: UseHistory, n_train: int) -> int:
+    """``n_train`` if there are days and starts to score behind it, otherwise an error says why."""
+    if n_train < 0:
+        raise InvalidSpec(f"{history.who}: n_train = {n_train} days, expected 0 or more")
+    if len(history) <= n_train:
+        raise DataError(
+            f"{history.who}: {len(history)} known days ({history.n_unknown} unknown), "
+            f"needed are {n_train} to train and at least one to score; take a longer window"
+        )
+    if not np.any(history.own_starts[n_train:] > 0.0):
+        raise DataError(
+            f"{history.who}: not a single own start on the {len(history) - n_train} days from "
+            f"{history.days[n_train]} to {history.days[-1]}; choose another window or device"
+        )
+    return n_train
+
+
+def check_blind(
+    make: Callable[[UseHistory], HabitModel],
+    history: UseHistory,
+    *,
+    n_train: int = MIN_TRAIN_DAYS,
+    n_checks: int = 8,
+) -> None:
+    """Prove that no prediction depends on the day it predicts, or on a later one.
+
+    ``make`` builds the model and may look at the history it is given. For some days the history is
+    replaced from that day on by another one (starts seven hours later, used and unused exchanged);
+    every prediction up to and including that day must stay the same. Raises ``DataError`` if not.
+    """
+    check_enough(history, n_train)
+    honest = prequential(make(history), history, n_train=n_train)
+    for at in np.unique(np.linspace(n_train, len(history) - 1, n_checks).astype(int)):
+        other = _other_future(history, int(at))
+        model = make(other)
+        for day in other.take(slice(0, int(at))):
+            model.update(day)
+        again, before = model.predict(history.days[at].item()), int(at) - n_train
+        same = np.array_equal(again.hours, honest.hours[before])
+        if not same or again.use_probability != honest.use_probability[before]:
+            raise DataError(
+                f"{history.who}: the prediction for {history.days[at]} changes with what happens "
+                "from that day on: the model has seen the day it predicts; build it from earlier "
+                "days only"
+            )
+
+
+def _other_future(history: UseHistory, at: int) -> UseHistory:
+    later = np.arange(len(history)) >= at
+    moved = np.roll(history.starts, SHIFTED_TEST_HOURS, axis=1)
+    made_up = np.where(history.n_starts[:, None] > 0.0, 0.0, np.eye(N_HOURS)[SHIFTED_TEST_HOURS])
+    flipped = np.where(np.arange(len(history))[:, None] % 2 == at % 2, moved, made_up)
+    starts = np.where(later[:, None], flipped, history.starts)
+    return UseHistory(
+        building=history.building,
+        device=history.device,
+        category=history.category,
+        days=history.days,
+        day_types=history.day_types,
+        starts=starts,
+        n_starts=np.where(later, starts.sum(axis=1), history.n_starts),
+        shifted=history.shifted,
+        n_unknown=history.n_unknown,
+    )
+
+
+# --- scores with intervals ------------------------------------------------------------------------
+
+
+def log_loss_bits(hours: Floats, starts: Floats) -> Floats:
+    """Σ_h starts(h) · −log₂ p(h) [bit]; infinite for a start at an hour given probability 0."""
+    with np.errstate(divide="ignore"):
+        bits = -np.log2(hours)
+    return np.asarray(np.sum(starts * np.where(starts > 0.0, bits, 0.0), axis=-1))
+
+
+def mean_with_interval(
+    values: Floats,
+    weights: Floats,
+    *,
+    seed: int,
+    level: float = 0.95,
+    n_draws: int = N_DRAWS,
+    block_days: int = BLOCK_DAYS,
+) -> Estimate:
+    """Σ values / Σ weights over days, with a circular block bootstrap over the days of weight > 0.
+
+    Blocks of ``block_days`` consecutive days, shorter where a record has less than eight of them.
+    Percentile interval of ``level``. Raises ``DataError`` when no day has weight or one is infinite.
+    """
+    kept = weights > 0.0
+    n = int(kept.sum())
+    if n == 0:
+        raise DataError("score: no day has a weight above 0; there is nothing to average")
+    block = max(1, min(block_days, n // 8))
+    rng = np.random.default_rng(seed)
+    firsts = rng.integers(0, n, size=(n_draws, -(-n // block)))
+    of_values, of_weights = values[kept], weights[kept]
+    if not np.isfinite(of_values).all():
+        raise DataError(
+            f"score: infinite on {int((~np.isfinite(of_values)).sum())} days, because probability 0 "
+            "was given to what happened; give the model a uniform_share above 0"
+        )
+    drawn = _block_sums(of_values, block)[firsts].sum(axis=1)
+    low, high = np.quantile(
+        drawn / _block_sums(of_weights, block)[firsts].sum(axis=1),
+        [0.5 * (1.0 - level), 0.5 * (1.0 + level)],
+    )
+    total = float(of_weights.sum())
+    return Estimate(
+        mean=float(of_values.sum()) / total, low=float(low), high=float(high), weight=total
+    )
+
+
+def _block_sums(values: Floats, block: int) -> Floats:
+    """Sums of ``block`` consecutive values from each position on, around the end."""
+    return np.asarray(sum(np.roll(values, -k) for k in range(block)))
+
+
+def score(forecasts: Forecasts, name: Score, *, seed: int) -> Estimate:
+    """The mean of a score of the hour over all own starts."""
+    return mean_with_interval(getattr(forecasts, name), forecasts.own_starts, seed=seed)
+
+
+def use_score(forecasts: Forecasts, name: UseScore, *, seed: int) -> Estimate:
+    """The mean of a score of "used today" over all days."""
+    return mean_with_interval(getattr(forecasts, name), np.ones(len(forecasts.days)), seed=seed)
+
+
+def gain(ours: Forecasts, reference: Forecasts, name: Score, *, seed: int) -> Estimate:
+    """What ``ours`` saves against ``reference`` per start on the same days; above 0 is better."""
+    if not np.array_equal(ours.days, reference.days) or ours.who != reference.who:
+        raise InvalidSpec(
+            f"{ours.who}: {len(ours.days)} days cannot be compared with {len(reference.days)} days "
+            f"of {reference.who}; score both models on the same history"
+        )
+    saved = getattr(reference, name) - getattr(ours, name)
+    return mean_with_interval(saved, ours.own_starts, seed=seed)
+
+
+def contest(
+    models: Mapping[str, HabitModel],
+    history: UseHistory,
+    *,
+    references: Sequence[str] = ("uniform", "all_history"),
+    n_train: int = MIN_TRAIN_DAYS,
+    seed: int = 0,
+) -> dict[str, ModelScores]:
+    """Every model on the same days by the same code; ``references`` are names of models."""
+    missing = [name for name in references if name not in models]
+    if missing:
+        raise InvalidSpec(f"contest: references {missing} are no models; there are {list(models)}")
+    said = {name: prequential(model, history, n_train=n_train) for name, model in models.items()}
+    return {
+        name: ModelScores(
+            model=name,
+            n_days=len(ours.days),
+            n_starts=float(ours.own_starts.sum()),
+            log_loss_bits=score(ours, "log_loss_bits", seed=seed),
+            brier=score(ours, "brier", seed=seed),
+            crps_h=score(ours, "crps_h", seed=seed),
+            use_log_loss_bits=use_score(ours, "use_log_loss_bits", seed=seed),
+            use_brier=use_score(ours, "use_brier", seed=seed),
+            gain_bits={
+                other: gain(ours, said[other], "log_loss_bits", seed=seed) for other in references
+            },
+        )
+        for name, ours in said.items()
+    }
+
+
+def reliability(forecasts: Forecasts, n_bins: int = 10) -> tuple[ReliabilityBin, ...]:
+    """How often the device was used where use had been given a probability; empty bins left out."""
+    edges = np.linspace(0.0, 1.0, n_bins + 1)
+    which = np.minimum((forecasts.use_probability * n_bins).astype(int), n_bins - 1)
+    return tuple(
+        ReliabilityBin(
+            low=float(edges[k]),
+            high=float(edges[k + 1]),
+            n_days=int(inside.sum()),
+            mean_predicted=float(forecasts.use_probability[inside].mean()),
+            observed_share=float(forecasts.used[inside].mean()),
+        )
+        for k in range(n_bins)
+        if (inside := which == k).any()
+    )
+
+
+def learning_score(updates: Sequence[PmfUpdate]) -> LearningScore:
+    """The learning score of a model's reported steps; raises ``DataError`` without any."""
+    if not updates:
+        raise DataError("learning score: no update was reported; the model has learned nothing")
+    of_type = [[u for u in updates if u.day_type == name] for name in DAY_TYPES]
+    far = sum(steps[-1].js_to_prior * len(steps) for steps in of_type if steps)
+    return LearningScore(
+        n_updates=len(updates),
+        js_to_prior=far / len(updates),
+        mean_js_step=float(np.mean([u.js_step for u in updates])),
+    )
+
+
+# --- where the truth is known --------------------------------------------------------------------
+
+
+def distance_to_truth(forecasts: Forecasts, truth: Floats) -> Floats:
+    """JS distance of each prediction to the true PMF of its day type; ``truth``: ``(2, 24)``."""
+    return js_distance(forecasts.hours, truth[forecasts.day_types])
+
+
+def days_to_half(
+    forecasts: Forecasts, change: date, before: Floats, after: Floats, day_type: int = 0
+) -> float:
+    """Calendar days from a changed habit until half of the change is in the predictions.
+
+    The share learned is the prediction's projection on the change,
+    (p − before)·(after − before) / ‖after − before‖², on the days of ``day_type``;
+    ``before``, ``after``: PMFs, shape ``(24,)``. Infinite if half is never reached.
+    """
+    direction = after - before
+    if not np.any(direction):
+        raise InvalidSpec("days_to_half: before and after are the same PMF; plant a change")
+    share = (forecasts.hours - before) @ direction / (direction @ direction)
+    since = (forecasts.days - np.datetime64(change, "D")).astype(np.int64)
+    reached = (since >= 0) & (forecasts.day_types == day_type) & (share >= 0.5)
+    return float(since[reached][0]) if reached.any() else np.inf
