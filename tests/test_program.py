@@ -333,6 +333,24 @@ def test_what_is_announced_is_paid_for() -> None:
     assert alone.solve(Solver()).objective_eur == pytest.approx(1.2)
 
 
+class Repeated(BaseLoadAgent):
+    """Writes the same variable into one row twice."""
+
+    def contribute(self, block: Block) -> Share:
+        half_kw = block.variables("half_kw")
+        block.require("whole", half_kw + half_kw == self.load_kw, "kW")
+        return Share(net_load_kw=half_kw + half_kw, series={})
+
+
+def test_entries_of_one_place_are_added() -> None:
+    """(1 · 0.3 + 2 · 0.1 + 3 · 0.2) €, from halves."""
+    twice = program(USUAL, Repeated(name="twice", load_kw=np.array([1.0, 2.0, 3.0])), GridAgent())
+    matrix = twice.matrix()
+    places = np.stack([matrix.rows, matrix.cols])
+    assert np.unique(places, axis=1).shape == places.shape
+    assert twice.solve(Solver()).objective_eur == pytest.approx(1.1)
+
+
 def test_a_program_can_be_written_twice() -> None:
     case = make_case(4, devices=("battery", "machine"), prices="export_above", n_steps=8)
     written = program(case.horizon, *case.agents, case.grid)

@@ -11,6 +11,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from oracle import cost_eur
 from strategies import make_case
 
+from ems.agents import BaseLoadAgent, Cycle, DiscretePhaseDevice, GridAgent
+from ems.baseline import as_metered
 from ems.errors import SolveError
 from ems.optimizer import GlobalOptimizer
 from ems.program import Plan
@@ -87,6 +89,23 @@ def test_the_audit_finds_two_wrongs_that_cancel(done: Schedule) -> None:
     assert "battery: net_load_kw[5]" in str(caught.value)
     assert "grid: net_load_kw[5]" in str(caught.value)
     assert "balance" not in str(caught.value)
+
+
+def test_a_window_by_hand() -> None:
+    """Loads of 1, 3, 2 and 5 kW, and 1 kW of machine in the last step, at 1 €/kW of peak.
+
+    The first half pays for 3 kW, the second for the 3 kW above; the machine started in step 3
+    bothers by 0.30 €, and in no other step.
+    """
+    horizon = CASE.horizon.window(0, 4)
+    load = BaseLoadAgent(name="load", load_kw=np.array([1.0, 3.0, 2.0, 5.0]))
+    run = Cycle(number=1, profile_kw=(1.0,), metered_start=3, earliest=0, latest=3)
+    table = np.array([[0.0, 0.1, 0.2, 0.3]])
+    machine = DiscretePhaseDevice(name="machine", cycles=(run,), discomfort_eur=table)
+    whole = as_metered([load, machine], GridAgent(demand_charge_eur_per_kw=1.0), horizon)
+    first, second = whole.window(0, 2).costs_eur(), whole.window(2, 4).costs_eur()
+    assert (first["demand_charge"], first["discomfort"]) == (3.0, 0.0)
+    assert (second["demand_charge"], second["discomfort"]) == (3.0, 0.3)
 
 
 def test_a_window_stands_where_it_begins(done: Schedule) -> None:

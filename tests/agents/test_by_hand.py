@@ -231,6 +231,18 @@ def test_strategy_mask_half_and_95_percent() -> None:
     assert done.plans["ev"].series["soc_kwh"][6] == pytest.approx(59.0, abs=1e-5)
 
 
+def test_strategy_opens_the_cheapest_quarter() -> None:
+    """24 different prices: the six lowest, 0.10 to 0.15, of which four come before 6."""
+    low = [0.10, 0.30, 0.11, 0.12, 0.31, 0.13]
+    prices = horizon([*low, 0.50, 0.14, 0.15, *(0.32 + 0.01 * np.arange(15)).tolist()])
+    due = np.zeros(24)
+    due[6] = 60.0
+    ev = car(24, min_soc_kwh=due, initial_soc_kwh=50.0)
+    strategy = three_phase(ev, prices, np.zeros(24))
+    assert_allclose(strategy.max_charge_kw[:7], [11, 0, 11, 11, 0, 11, 11])
+    assert_allclose(strategy.max_charge_kw[7:], 0.0)  # 0.14 is above the cheapest tenth
+
+
 def test_strategy_after_the_deadline() -> None:
     """0.22 is above the cheapest tenth (0.206): only the PV surplus may be charged."""
     _, ev = strategy_day(40.0)
@@ -319,6 +331,15 @@ def test_a_run_handed_over_goes_on() -> None:
     assert plan(prices.window(1, 5), later).objective_eur == pytest.approx(0.20, abs=CENT)
 
 
+def test_windows_move_with_the_hand_over() -> None:
+    late = machine(Cycle(number=1, profile_kw=(1.0,), metered_start=5, earliest=4, latest=6))
+    prices = horizon([0.10] * 3 + [0.30, 0.20, 0.25, 0.30, 0.10])
+    (waiting,) = late.after(plan(prices, late).plans["machine"], 3).cycles
+    assert (waiting.metered_start, waiting.earliest, waiting.latest) == (2, 1, 3)
+    (waiting,) = late.after(plan(prices, late).plans["machine"], 4).cycles
+    assert (waiting.metered_start, waiting.earliest, waiting.latest) == (1, 0, 2)
+
+
 @given(st.data())
 def test_a_machine_alone_is_an_argmin(data: st.DataObject) -> None:
     prices = data.draw(st.lists(st.integers(-20, 50), min_size=3, max_size=12))
@@ -376,6 +397,19 @@ def test_heat_pump_keeps_running_what_it_owes() -> None:
         ),
     )
     assert done.objective_eur == pytest.approx(0.5 * 0.40 + 1.5 * 0.10, abs=CENT)
+
+
+def test_heat_pump_hands_over_what_it_has_really_drawn() -> None:
+    """The slack of 1e-6 kWh is used once, not once a phase; a solver's tolerance is taken back."""
+    device = heat_pump([0.0, 1.0, 3.0], [2.0, 2.0, 3.0])
+    for drawn_kwh, expected_kwh in [
+        (2 + 1e-6, 2 + 1e-6),
+        (2 + 2e-6, 2 + 1e-6),
+        (1 - 2e-6, 1 - 1e-6),
+    ]:
+        series = {"power_kw": np.zeros(3), "drawn_kwh": np.array([0.5, drawn_kwh, 3.0])}
+        done = Plan(agent="heat_pump", net_load_kw=np.zeros(3), series=series)
+        assert device.after(done, 2).drawn_kwh == pytest.approx(expected_kwh, abs=1e-12)
 
 
 @pytest.mark.parametrize(

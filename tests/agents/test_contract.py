@@ -276,6 +276,14 @@ def test_an_audit_catches_wrong_switching() -> None:
         assert list(device.audit(replanned(plan, on=moved), HORIZON)), step
 
 
+def test_an_audit_catches_sun_that_is_missing() -> None:
+    """Half of the sun, told consistently, is curtailment that nobody allowed."""
+    less_kw = SUN.available_kw / 2
+    plan = Plan(agent="pv", net_load_kw=-less_kw, series={"generation_kw": less_kw})
+    assert list(SUN.audit(plan, HORIZON))
+    assert list(replace(SUN, curtailable=True).audit(plan, HORIZON)) == []
+
+
 def test_an_audit_catches_charging_and_discharging_at_once() -> None:
     battery = BatteryAgent(initial_soc_kwh=8.0)
     eta = np.sqrt(battery.round_trip_efficiency)
