@@ -37,7 +37,9 @@ USE_DAYS = 2.0
 """What the prior probability of use is worth, in days."""
 
 HALF_LIFE_DAYS = 90.0
-KERNEL_WIDTH_H = 1.0
+
+KERNEL_WIDTH_H = 0.75
+"""Chosen on real meters; between 0.5 and 1 h it costs at most 0.02 bit a start."""
 
 
 class FixedModel:

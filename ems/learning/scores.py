@@ -272,7 +272,8 @@ def mean_with_interval(
     """Σ values / Σ weights over days, with a circular block bootstrap over the days of weight > 0.
 
     Blocks of ``block_days`` consecutive days, shorter where a record has less than eight of them.
-    Percentile interval of ``level``. Raises ``DataError`` when no day has weight or one is infinite.
+    Percentile interval of ``level``. Raises ``DataError`` when no day has weight, or a value is
+    infinite.
     """
     kept = weights > 0.0
     n = int(kept.sum())
@@ -283,9 +284,10 @@ def mean_with_interval(
     firsts = rng.integers(0, n, size=(n_draws, -(-n // block)))
     of_values, of_weights = values[kept], weights[kept]
     if not np.isfinite(of_values).all():
+        n_infinite = int((~np.isfinite(of_values)).sum())
         raise DataError(
-            f"score: infinite on {int((~np.isfinite(of_values)).sum())} days, because probability 0 "
-            "was given to what happened; give the model a uniform_share above 0"
+            f"score: infinite on {n_infinite} days, because what happened had been given "
+            "probability 0; give the model a uniform_share above 0"
         )
     drawn = _block_sums(of_values, block)[firsts].sum(axis=1)
     low, high = np.quantile(

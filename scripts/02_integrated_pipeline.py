@@ -1,0 +1,234 @@
+"""Learn when people use their appliances, plan with it, and show what comfort costs."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from common import Parser, console, near, open_database, progress_bar, run
+from planning import (
+    EPILOG,
+    MODE_NAMES,
+    ON_OFF,
+    Chosen,
+    add_assets,
+    add_how,
+    add_what,
+    add_where,
+    describe,
+    open_building,
+    percent_text,
+    results_db,
+    run_parameters,
+    saving_text,
+    specification,
+    stored_run,
+)
+
+from ems.errors import InvalidSpec
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ems.pipelines.integrated import FrontierPoint, HabitDay, Integrated, IntegratedSpec
+
+EXPERIMENT = "integrated"
+COLUMNS = (
+    "cost €",
+    "saved vs metered €",
+    "vs rule €",
+    "discomfort €",
+    "start probability",
+    "unusual",
+    "mean shift h",
+    "starts",
+)
+
+
+def parser() -> Parser:
+    """The command line of this script."""
+    p = Parser(__doc__ or "", EPILOG)
+    add_what(
+        p, building="DE_KN_residential4", mode="centralized", n_days=10, modes=tuple(MODE_NAMES)
+    )
+    habit = p.add_argument_group("habits")
+    habit.add_argument(
+        "--preference_eur",
+        type=_weights,
+        default=(0.0, 0.02, 0.05, 0.1, 0.2, 0.5),
+        metavar="W,W,…",
+        help="weights of the frontier, € for a start in an hour that never happens "
+        "(0,0.02,0.05,0.1,0.2,0.5)",
+    )
+    habit.add_argument("--prior", choices=("uniform", "learned"), default="uniform")
+    habit.add_argument("--lr_tau", type=float, default=20.0, help="weight of the prior, days (20)")
+    habit.add_argument("--lr_min", type=float, default=0.005, help="least rate (0.005)")
+    habit.add_argument("--lr_max", type=float, default=0.15, help="greatest rate (0.15)")
+    add_assets(p)
+    add_how(p)
+    add_where(p)
+    return p
+
+
+def _weights(text: str) -> tuple[float, ...]:
+    try:
+        weights = tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"'{text}' must be numbers with commas between") from error
+    if not weights or not all(0 <= weight < float("inf") for weight in weights):
+        raise argparse.ArgumentTypeError(f"'{text}': every weight must be a finite number >= 0")
+    return weights
+
+
+def main() -> None:
+    """Train, predict, plan, settle and learn under every controller; show, store and track it."""
+    from ems.learning.probability_model import LearningRate
+    from ems.pipelines.integrated import Integrated, IntegratedSpec
+
+    args = parser().parse_args()
+    out = console()
+    if not ON_OFF[args.appliances]:
+        raise InvalidSpec("appliances is off, but Pipeline B plans appliances; leave it on")
+    rate = LearningRate(lr_tau=args.lr_tau, lr_min=args.lr_min, lr_max=args.lr_max)
+    spec = IntegratedSpec(
+        base=specification(args), weights_eur=args.preference_eur, prior=args.prior, rate=rate
+    )
+    with open_database(args.db, out) as con:
+        building = open_building(con, args.building, spec.base)
+    pipeline = Integrated(building, spec, args.start, args.n_days)
+    describe(out, spec.base, [Chosen(building=building, window=pipeline.window)])
+    out.print(
+        f"habits    {', '.join(pipeline.devices)}: trained on the days before "
+        f"{pipeline.window.days[0]}, prior {spec.prior}"
+    )
+    points, files, run_id = integrate(args, spec, pipeline, out)
+    show(out, points)
+    for file in files:
+        out.print(f"figure    {near(file)}")
+    out.print(f"results   {near(results_db(args))}")
+    out.print(f"mlflow    run {run_id}; open it: python scripts/launch_mlflow.py")
+
+
+def integrate(
+    args: argparse.Namespace, spec: IntegratedSpec, pipeline: Integrated, out: Console
+) -> tuple[list[FrontierPoint], list[Path], str]:
+    """Run every controller, keeping what is finished; returns the frontier and the figures."""
+    from ems.pipelines.integrated import frontier_point
+    from ems.tracking import day_metrics, pipeline_run, total_metrics
+
+    chosen = [Chosen(building=pipeline.building, window=pipeline.window)]
+    name, synthetic = pipeline.window.building, chosen[0].synthetic
+    parameters = {**run_parameters(args, spec.base, chosen), "habits": _habits(spec)}
+    tracked = pipeline_run(
+        args.tracking_uri,
+        experiment=EXPERIMENT,
+        name=f"{name} {args.mode}",
+        parameters=parameters,
+        tags={"synthetic": str(synthetic).lower(), "foresight": "perfect: upper bound"},
+    )
+    points: list[FrontierPoint] = []
+    n_days = len(pipeline.window.days)
+    with (
+        tracked as run_,
+        stored_run(args, EXPERIMENT, parameters, synthetic, run_.run_id) as keep,
+        progress_bar(out, "days") as bar,
+    ):
+        task = bar.add_task("learning and planning", total=n_days * (2 + len(spec.controllers)))
+        baselines = list(pipeline.baselines())
+        keep(baselines)
+        bar.update(task, advance=len(baselines))
+        for controller in spec.controllers:
+            days: list[HabitDay] = []
+            for day in pipeline.run(controller):
+                days.append(day)
+                bar.update(task, advance=1)
+            points.append(frontier_point(controller, days, baselines))
+            label = f"{args.mode} {controller.name}"
+            keep([replace(day.record, mode=label) for day in days])
+            kpis = day_metrics([day.record.kpis for day in days])
+            run_.days(name, label, kpis, range(len(days)))
+            run_.summary(name, label, {**total_metrics(points[-1].summary), **_habit(points[-1])})
+        files = draw(args, spec, pipeline, points) if ON_OFF[args.figures] else []
+        for file in files:
+            run_.artifact(file)
+    return points, files, run_.run_id
+
+
+def _habits(spec: IntegratedSpec) -> Mapping[str, object]:
+    return {"preference_eur": list(spec.weights_eur), "prior": spec.prior, "rate": spec.rate}
+
+
+def _habit(point: FrontierPoint) -> dict[str, float | None]:
+    return {
+        "mean_start_probability": point.mean_start_probability,
+        "unusual": point.unusual,
+        "weight_eur": point.controller.weight_eur,
+    }
+
+
+def draw(
+    args: argparse.Namespace,
+    spec: IntegratedSpec,
+    pipeline: Integrated,
+    points: Sequence[FrontierPoint],
+) -> list[Path]:
+    """The cost-comfort frontier."""
+    from ems.plots.frontier import cost_comfort_frontier
+    from ems.plots.page import Origin, days_in_words, save
+
+    building = pipeline.window.building
+    title = f"{building} · what comfort costs · {days_in_words(pipeline.window.days)}"
+    figure = cost_comfort_frontier(
+        points,
+        title=title,
+        tariff=spec.base.tariff.name,
+        origin=Origin.of(pipeline.building.history),
+    )
+    return [save(figure, args.results / "visualizations" / f"{building}_frontier.png")]
+
+
+def show(out: Console, points: Sequence[FrontierPoint]) -> None:
+    """A row for each controller, and the knee of the frontier."""
+    from rich.table import Table
+
+    from ems.pipelines.integrated import knee
+
+    summary = points[0].summary
+    title = f"{summary.building}, {round(summary.kpis.days)} days, {summary.mode}"
+    table = Table(title=f"{title} (perfect foresight: upper bound)", title_justify="left")
+    table.add_column("controller", no_wrap=True)
+    for head in COLUMNS:
+        table.add_column(head, justify="right", no_wrap=True)
+    for point in points:
+        table.add_row(point.controller.name, *_cells(point))
+    out.print(table)
+    best = knee(points)
+    if best is None:
+        out.print("knee      none: cost and comfort do not trade off in this window")
+    else:
+        out.print(f"knee      {best.controller.name}: beyond it comfort costs the most money")
+    out.print(
+        "start probability: mean learned probability of the hours of the starts; unusual: mean of "
+        "1 − p/max p.\nWhat a plan has moved trains no hours: they are the people's own."
+    )
+
+
+def _cells(point: FrontierPoint) -> list[str]:
+    kpis, against = point.summary.kpis, point.summary.against
+    p = point.mean_start_probability
+    return [
+        f"{kpis.cost_eur:.2f}",
+        *(saving_text(against.get(base)) for base in ("as_metered", "rule_based")),
+        f"{kpis.discomfort_eur:.2f}",
+        "–" if p is None else f"{p:.3f}",
+        percent_text(point.unusual),
+        f"{kpis.mean_shift_h:.1f}",
+        f"{kpis.starts:.0f}",
+    ]
+
+
+if __name__ == "__main__":
+    run(main)
