@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -28,12 +29,11 @@ def cost_comfort_frontier(
     ax = figure.subplots()
     ours = sorted((u, p.summary.kpis.cost_eur) for p, u in drawn if p.controller.movable)
     ax.plot([u for u, _ in ours], [c for _, c in ours], color=BLUE, marker="o", gid="frontier")
-    for number, ((unusual, cost_eur), names) in enumerate(_labels(points).items()):
-        above = number % 2 == 0
+    for (unusual, cost_eur), names in _labels(points).items():
         ax.annotate(
             ", ".join(names),
             (unusual, cost_eur),
-            xytext=(6, 8 if above else -14),
+            xytext=(7, 7),
             textcoords="offset points",
             size=SMALL_PT,
             color=DARK_GREY,
@@ -45,7 +45,12 @@ def cost_comfort_frontier(
     best = knee(points)
     if best is not None and best.unusual is not None:
         place = [best.unusual], [best.summary.kpis.cost_eur]
-        ring = {"markersize": 13, "fillstyle": "none", "markeredgewidth": 1.6, "color": VERMILLION}
+        ring: dict[str, Any] = {
+            "markersize": 13,
+            "fillstyle": "none",
+            "markeredgewidth": 1.6,
+            "color": VERMILLION,
+        }
         ax.plot(*place, "o", gid="knee", label=f"knee: {best.controller.name}", **ring)
         ax.legend(loc="upper right")
     ax.margins(x=0.12, y=0.15)
