@@ -395,19 +395,25 @@ def distance_to_truth(forecasts: Forecasts, truth: Floats) -> Floats:
     return js_distance(forecasts.hours, truth[forecasts.day_types])
 
 
-def days_to_half(
-    forecasts: Forecasts, change: date, before: Floats, after: Floats, day_type: int = 0
-) -> float:
-    """Calendar days from a changed habit until half of the change is in the predictions.
+def days_to_half(forecasts: Forecasts, change: date, after: Floats, day_type: int = 0) -> float:
+    """Calendar days from a changed habit until half of the way to it is in the predictions.
 
-    The share learned is the prediction's projection on the change,
-    (p − before)·(after − before) / ‖after − before‖², on the days of ``day_type``;
-    ``before``, ``after``: PMFs, shape ``(24,)``. Infinite if half is never reached.
+    With p₀ the last prediction before the change, the way gone is the projection
+    (p − p₀)·(after − p₀) / ‖after − p₀‖² of the predictions of ``day_type``; ``after``: the new PMF,
+    shape ``(24,)``. Infinite if half is never reached. Raises ``DataError`` when no scored day of
+    the type lies before the change.
     """
-    direction = after - before
-    if not np.any(direction):
-        raise InvalidSpec("days_to_half: before and after are the same PMF; plant a change")
-    share = (forecasts.hours - before) @ direction / (direction @ direction)
+    of_type = forecasts.day_types == day_type
     since = (forecasts.days - np.datetime64(change, "D")).astype(np.int64)
-    reached = (since >= 0) & (forecasts.day_types == day_type) & (share >= 0.5)
+    if not np.any(of_type & (since < 0)):
+        raise DataError(
+            f"{forecasts.who}: no scored {DAY_TYPES[day_type]} before the change on {change}; "
+            "plant it later"
+        )
+    start = forecasts.hours[of_type & (since < 0)][-1]
+    way = after - start
+    if not np.any(way):
+        raise InvalidSpec("days_to_half: the prediction before the change is the new PMF already")
+    gone = (forecasts.hours - start) @ way / (way @ way)
+    reached = of_type & (since >= 0) & (gone >= 0.5)
     return float(since[reached][0]) if reached.any() else np.inf
