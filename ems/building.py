@@ -32,7 +32,7 @@ from ems.agents import (
     three_phase,
 )
 from ems.agents import Cycle as DeviceCycle
-from ems.assets import Assets
+from ems.assets import Assets, EVSpec
 from ems.comfort import Comfort, ShiftComfort
 from ems.detection import detect_cycles
 from ems.errors import DataError
@@ -336,9 +336,11 @@ class Building:
             return None
         metered_kwh = float(use.soc_kwh[max(whole.start - 1, 0)])
         known_kwh = metered_kwh if soc_kwh is None else max(soc_kwh, 0.0)
+        known_kwh = min(known_kwh, spec.capacity_kwh)
         least_kwh = np.where(use.deadline[whole], spec.capacity_kwh, 0.0)
-        if not ahead:  # the window ends: the car is then as full as its people had it
-            least_kwh[-1] = max(least_kwh[-1], min(use.soc_kwh[whole.stop - 1], spec.capacity_kwh))
+        if not ahead:  # the window ends: the car is then as full as its people had it, if it can be
+            reachable_kwh = self._reachable_kwh(use, spec, whole, known_kwh)
+            least_kwh[-1] = max(least_kwh[-1], min(use.soc_kwh[whole.stop - 1], reachable_kwh))
         return EVAgent(
             name="ev",
             trip_kwh=use.trip_kwh[whole],
@@ -349,10 +351,17 @@ class Building:
             max_charge_kw=use.max_charge_kw,
             max_discharge_kw=spec.max_discharge_kw,
             efficiency=spec.efficiency,
-            initial_soc_kwh=min(known_kwh, spec.capacity_kwh),
+            initial_soc_kwh=known_kwh,
             wear_eur_per_kwh=spec.wear_eur_per_kwh,
             metered_kw=None if use.metered_kw is None else use.metered_kw[whole],
         )
+
+    def _reachable_kwh(self, use: EVUse, spec: EVSpec, whole: slice, soc_kwh: float) -> float:
+        """What the car holds at the end of ``whole`` if it charges whenever it can [kWh]."""
+        most_kwh = spec.efficiency * use.max_charge_kw * self.history.step_h
+        for trip_kwh, plugged in zip(use.trip_kwh[whole], use.plugged_in[whole], strict=True):
+            soc_kwh = min(spec.capacity_kwh, soc_kwh - trip_kwh + most_kwh * plugged)
+        return max(0.0, float(soc_kwh))
 
     def _with_strategy(self, ev: EVAgent, horizon: Horizon, surplus_kw: Floats) -> EVAgent:
         if self.assets.ev is None or self.assets.ev.strategy == "free":
