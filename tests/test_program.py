@@ -339,7 +339,7 @@ class Repeated(BaseLoadAgent):
     def contribute(self, block: Block) -> Share:
         half_kw = block.variables("half_kw")
         block.require("whole", half_kw + half_kw == self.load_kw, "kW")
-        return Share(net_load_kw=half_kw + half_kw, series={})
+        return Share(net_load_kw=2.0 * half_kw, series={})
 
 
 def test_entries_of_one_place_are_added() -> None:
