@@ -22,6 +22,7 @@ from ems.building import Building, Problem
 from ems.errors import Infeasible
 from ems.horizon import Horizon
 from ems.optimizer import GlobalOptimizer
+from ems.pipelines.comparison import ComparisonSpec, blocks_of, choose_window, run_block
 from ems.program import Program, Solution
 from ems.schedule import Schedule
 from ems.solver import Solver
@@ -121,18 +122,28 @@ def test_the_oracle_by_hand() -> None:
 
 
 @pytest.fixture(scope="module")
-def real_days(
-    shared_data: Path, tmp_path_factory: pytest.TempPathFactory
-) -> list[tuple[str, Problem]]:
-    """Random plannable days of all seven buildings, under every tariff, with and without V2G."""
+def real_store(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("real") / "ems_data.duckdb"
     readings = shared_data / "opsd_household" / "household_data_60min_singleindex.csv.gz"
     prices = shared_data / "prices" / "de_day_ahead_2015_2020_utc.csv.gz"
     build_database(read_opsd(readings, prices), target)
+    return target
+
+
+@pytest.fixture(scope="module")
+def real_building(real_store: Path) -> Building:
+    """The building with a metered car, charged under the three-phase strategy."""
+    with get_con(real_store) as con:
+        history = read_history(con, "DE_KN_residential4")
+    return Building(history, load_tariff("dynamic"), Assets(ev=EVSpec(strategy="three_phase")))
+
+
+@pytest.fixture(scope="module")
+def real_days(real_store: Path) -> list[tuple[str, Problem]]:
+    """Random plannable days of all seven buildings, two tariffs, with and without V2G."""
     rng, days = np.random.default_rng(20160601), []
-    with get_con(target) as con:
-        names = list_buildings(con)
-        for name in names:
+    with get_con(real_store) as con:
+        for name in list_buildings(con):
             history = read_history(con, name)
             for tariff in ("dynamic", "spot"):
                 ev = EVSpec(max_discharge_kw=float(rng.choice([0.0, 7.0])))
@@ -192,3 +203,13 @@ def test_real_days_phase_by_phase(real_days: list[tuple[str, Problem]]) -> None:
                 agrees(found, cheapest_eur(rest, agents, grid, slack_kwh=2e-6))
             except AssertionError as error:
                 raise AssertionError(f"{label} {rest.local[0]}") from error
+
+
+@pytest.mark.real_data
+def test_real_chains_under_the_three_phase_strategy(real_building: Building) -> None:
+    """Days handed on with a car at 95 % can always be planned, to the end of the chain."""
+    spec = ComparisonSpec(tariff=real_building.tariff, assets=real_building.assets)
+    window = choose_window(real_building, date(2015, 10, 11), 26)
+    for block in blocks_of(window, 28):
+        records = list(run_block(real_building, spec, block, "centralized_phases"))
+        assert [record.day for record in records] == list(block.days)
