@@ -399,9 +399,9 @@ def days_to_half(forecasts: Forecasts, change: date, after: Floats, day_type: in
     """Calendar days from a changed habit until half of the way to it is in the predictions.
 
     With p₀ the last prediction before the change, the way gone is the projection
-    (p − p₀)·(after − p₀) / ‖after − p₀‖² of the predictions of ``day_type``; ``after``: the new PMF,
-    shape ``(24,)``. Infinite if half is never reached. Raises ``DataError`` when no scored day of
-    the type lies before the change.
+    (p − p₀)·(after − p₀) / ‖after − p₀‖² of the predictions of ``day_type``; ``after``: the new
+    PMF, shape ``(24,)``. Infinite if half is never reached. Raises ``DataError`` when no scored day
+    of the type lies before the change.
     """
     of_type = forecasts.day_types == day_type
     since = (forecasts.days - np.datetime64(change, "D")).astype(np.int64)
