@@ -204,9 +204,20 @@ class PipelineRun:
         while len(child.waiting) >= METRICS_PER_CALL:
             self._send(child)
 
-    def summary(self, building: str, mode: str, totals: Mapping[str, float | None]) -> None:
-        """Log what a mode came to over all its days and end its run."""
+    def summary(
+        self,
+        building: str,
+        mode: str,
+        totals: Mapping[str, float | None],
+        parameters: Mapping[str, object] | None = None,
+    ) -> None:
+        """Log what a mode came to over all its days and end its run.
+
+        ``parameters``: what sets this run apart from the others below the pipeline's.
+        """
         child, now_ms = self._child(building, mode), _now_ms()
+        if parameters:
+            self._log_parameters(child.run_id, flat(parameters))
         child.waiting += [
             Metric(f"total/{name}", float(value), now_ms, 0)
             for name, value in totals.items()

@@ -129,11 +129,14 @@ def compare(
     results: list[DayResult] = []
     examples: dict[str, DayRecord] = {}
     n_records = sum(len(block.days) for block in blocks) * len(spec.all_modes)
-    with tracked as run_, stored_run(args, EXPERIMENT, parameters, synthetic, run_.run_id) as keep:
+    with (
+        tracked as run_,
+        stored_run(args, EXPERIMENT, parameters, synthetic, run_.run_id) as stored,
+    ):
         with progress_bar(out, "days planned") as bar:
             task = bar.add_task("planning", total=n_records)
             for records in run_blocks(buildings, spec, blocks, args.workers):
-                keep(records)
+                stored.days(records)
                 number = {day: i for i, day in enumerate(days_of(chosen, records[0].building))}
                 for mode in spec.all_modes:
                     days = [record for record in records if record.mode == mode]

@@ -133,12 +133,12 @@ def integrate(
     n_days = len(pipeline.window.days)
     with (
         tracked as run_,
-        stored_run(args, EXPERIMENT, parameters, synthetic, run_.run_id) as keep,
+        stored_run(args, EXPERIMENT, parameters, synthetic, run_.run_id) as stored,
         progress_bar(out, "days") as bar,
     ):
         task = bar.add_task("learning and planning", total=n_days * (2 + len(spec.controllers)))
         baselines = list(pipeline.baselines())
-        keep(baselines)
+        stored.days(baselines)
         bar.update(task, advance=len(baselines))
         for controller in spec.controllers:
             days: list[HabitDay] = []
@@ -147,7 +147,8 @@ def integrate(
                 bar.update(task, advance=1)
             points.append(frontier_point(controller, days, baselines))
             label = f"{args.mode} {controller.name}"
-            keep([replace(day.record, mode=label) for day in days])
+            stored.days([replace(day.record, mode=label) for day in days])
+            stored.updates(name, label, [u for day in days for u in day.updates])
             kpis = day_metrics([day.record.kpis for day in days])
             run_.days(name, label, kpis, range(len(days)))
             run_.summary(name, label, {**total_metrics(points[-1].summary), **_habit(points[-1])})

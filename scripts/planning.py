@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ems.building import Building
+    from ems.learning.habit import PmfUpdate
     from ems.pipelines.comparison import ComparisonSpec, DayRecord, Window
     from ems.settlement import Savings
+    from ems.store.results import RunRow, Status
 
 MODE_NAMES = {
     "decentralized": "decentralized",
@@ -63,7 +65,7 @@ def add_what(p: Parser, *, building: str, mode: str, n_days: int, modes: Sequenc
     )
     what.add_argument("--start", type=day, help="first day, YYYY-MM-DD (default: the first)")
     what.add_argument(
-        "--n_days", type=_n_days, default=n_days, help=f"days, or all to the end ({n_days})"
+        "--n_days", type=n_days_or_all, default=n_days, help=f"days, or all to the end ({n_days})"
     )
     what.add_argument(
         "--tariff", default="dynamic", help="dynamic, flat, tou, spot, or a TOML file"
@@ -130,7 +132,8 @@ def add_assets(p: Parser) -> None:
     )
 
 
-def _n_days(text: str) -> int | None:
+def n_days_or_all(text: str) -> int | None:
+    """An argument that is a number of days, or all of them."""
     return None if text == "all" else positive_int(text)
 
 
@@ -275,6 +278,28 @@ def _assets(spec: ComparisonSpec, chosen: Sequence[Chosen]) -> str:
     return "; ".join(parts) or "none"
 
 
+@dataclass(frozen=True, kw_only=True)
+class StoredRun:
+    """A run in the results database; what is handed over is kept at once."""
+
+    file: Path
+    row: RunRow
+
+    def days(self, records: Sequence[DayRecord]) -> None:
+        """Keep the results and plans of some days."""
+        from ems.store.frames import day_frame, step_frame
+        from ems.store.results import append_days
+
+        append_days(self.file, self.row, day_frame(records), step_frame(records))
+
+    def updates(self, building: str, model: str, updates: Sequence[PmfUpdate]) -> None:
+        """Keep how the usage PMFs of a model moved."""
+        from ems.store.frames import pmf_frame
+        from ems.store.results import append_pmf_updates
+
+        append_pmf_updates(self.file, self.row, pmf_frame(building, model, updates))
+
+
 @contextmanager
 def stored_run(
     args: argparse.Namespace,
@@ -282,12 +307,11 @@ def stored_run(
     parameters: Mapping[str, object],
     synthetic: bool,
     run_id: str,
-) -> Iterator[Callable[[list[DayRecord]], None]]:
-    """A run in the results database; yields what to call with each finished block."""
+) -> Iterator[StoredRun]:
+    """A run in the results database, marked FINISHED, KILLED or FAILED at its end."""
     from ems.store.frames import day_frame, step_frame
-    from ems.store.results import RunRow, append_days, save_run, set_status
+    from ems.store.results import RunRow, save_run, set_status
 
-    file = results_db(args)
     row = RunRow(
         run_id=run_id,
         pipeline=pipeline,
@@ -298,13 +322,15 @@ def stored_run(
         synthetic=synthetic,
         mlflow_run_id=run_id,
     )
-    save_run(file, row, day_frame([]), step_frame([]))
+    stored = StoredRun(file=results_db(args), row=row)
+    save_run(stored.file, row, day_frame([]), step_frame([]))
     try:
-        yield lambda records: append_days(file, row, day_frame(records), step_frame(records))
+        yield stored
     except BaseException as error:
-        set_status(file, run_id, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+        status: Status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
+        set_status(stored.file, run_id, status)
         raise
-    set_status(file, run_id, "FINISHED")
+    set_status(stored.file, run_id, "FINISHED")
 
 
 def results_db(args: argparse.Namespace) -> Path:

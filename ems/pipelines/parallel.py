@@ -7,10 +7,10 @@ figure. Each building is written to a temporary file once and mapped into every 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import joblib
 
@@ -18,6 +18,8 @@ from ems.building import Building
 from ems.errors import InvalidSpec
 from ems.pipelines.comparison import Block, ComparisonSpec, DayRecord, run_block
 from ems.schedule import Mode
+
+Result = TypeVar("Result")
 
 
 def run_blocks(
@@ -44,12 +46,22 @@ def run_blocks(
         files = {name: str(Path(folder) / name) for name in named}
         for name, path in files.items():
             joblib.dump(named[name], path)
-        parallel = joblib.Parallel(n_jobs=workers, return_as="generator", pre_dispatch="2*n_jobs")
-        jobs = (joblib.delayed(_work)(files[b.building], spec, b, modes) for b in blocks)
-        try:
-            yield from parallel(jobs)
-        finally:
-            _end_workers()
+        jobs = ((files[block.building], spec, block, modes) for block in blocks)
+        yield from in_parallel(_work, jobs, workers)
+
+
+def in_parallel(
+    work: Callable[..., Result], jobs: Iterable[tuple[Any, ...]], workers: int
+) -> Iterator[Result]:
+    """``work(*job)`` for each job, in order; the processes end with the iterator."""
+    if workers == 1:
+        yield from (work(*job) for job in jobs)
+        return
+    parallel = joblib.Parallel(n_jobs=workers, return_as="generator", pre_dispatch="2*n_jobs")
+    try:
+        yield from parallel(joblib.delayed(work)(*job) for job in jobs)
+    finally:
+        _end_workers()
 
 
 def _records(

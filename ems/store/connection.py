@@ -14,7 +14,7 @@ from ems.errors import DataError
 SCHEMA_VERSION = "1"
 """Version of ``schema/data.sql``; a database of another version must be built again."""
 
-RESULTS_SCHEMA_VERSION = "1"
+RESULTS_SCHEMA_VERSION = "2"
 """Version of ``schema/results.sql``."""
 
 REBUILD = "build it with: python scripts/build_duckdb.py"

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ems.learning.habit import PmfUpdate
 from ems.pipelines.comparison import DayRecord, DayResult
 from ems.settlement import DayKpis
-from ems.store.results import DAY_COLUMNS, STEP_COLUMNS
+from ems.store.results import DAY_COLUMNS, PMF_COLUMNS, STEP_COLUMNS
 
 DERIVED = ("cost_eur", "self_consumption", "self_sufficiency", "mean_shift_h", "stored_eur")
 KPIS = (*(field.name for field in fields(DayKpis)), *DERIVED)
@@ -71,6 +72,28 @@ def step_frame(records: Sequence[DayRecord]) -> pd.DataFrame:
             "value": np.concatenate(values),
         }
     )
+
+
+def pmf_frame(building: str, model: str, updates: Sequence[PmfUpdate]) -> pd.DataFrame:
+    """``PMF_COLUMNS``: one row an update, ``hours`` a list of 24 probabilities."""
+    rows = [
+        {
+            "building": building,
+            "feed": update.device,
+            "model": model,
+            "day": np.datetime64(update.day, "s"),
+            "day_type": update.day_type,
+            "n": update.n,
+            "alpha": update.alpha,
+            "js_to_prior": update.js_to_prior,
+            "js_step": update.js_step,
+            "entropy_bits": update.entropy_bits,
+            "own_starts": update.own_starts,
+            "hours": update.hours.tolist(),
+        }
+        for update in updates
+    ]
+    return pd.DataFrame(rows, columns=list(PMF_COLUMNS))
 
 
 def _repeated(column: Sequence[str], row: NDArray[np.int64]) -> pd.Categorical[str]:

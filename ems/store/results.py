@@ -23,7 +23,20 @@ Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 
 DAY_COLUMNS = ("building", "day", "mode", "kpi", "value")
 STEP_COLUMNS = ("building", "day", "mode", "agent", "quantity", "ts_utc", "value")
-PMF_COLUMNS = ("building", "feed", "day", "day_type", "hour", "probability", "observations")
+PMF_COLUMNS = (
+    "building",
+    "feed",
+    "model",
+    "day",
+    "day_type",
+    "n",
+    "alpha",
+    "js_to_prior",
+    "js_step",
+    "entropy_bits",
+    "own_starts",
+    "hours",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,11 +88,21 @@ def append_days(path: str | Path, run: RunRow, days: pd.DataFrame, steps: pd.Dat
             _insert(con, table, run.run_id, columns, frame)
 
 
-def save_pmf_updates(path: str | Path, run: RunRow, updates: pd.DataFrame) -> None:
-    """Save how the learned usage PMFs moved, columns ``PMF_COLUMNS``; replaces the run's own."""
+def append_pmf_updates(path: str | Path, run: RunRow, updates: pd.DataFrame) -> None:
+    """Save how learned usage PMFs moved, columns ``PMF_COLUMNS``, one row an update.
+
+    The same devices and models of the run are replaced.
+    """
     with results_transaction(path) as con:
         _put_run(con, run)
-        con.execute("DELETE FROM pmf_update WHERE run_id = ?", [run.run_id])
+        _require_columns("pmf_update", PMF_COLUMNS, updates)
+        con.register("incoming", updates)
+        con.execute(
+            "DELETE FROM pmf_update WHERE run_id = ? AND (building, feed, model) IN "
+            "(SELECT DISTINCT building, feed, model FROM incoming)",
+            [run.run_id],
+        )
+        con.unregister("incoming")
         _insert(con, "pmf_update", run.run_id, PMF_COLUMNS, updates)
 
 

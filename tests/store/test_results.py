@@ -12,10 +12,10 @@ from ems.store.connection import results_reader
 from ems.store.results import (
     RunRow,
     append_days,
+    append_pmf_updates,
     read_days,
     read_runs,
     read_steps,
-    save_pmf_updates,
     save_run,
     set_status,
 )
@@ -117,20 +117,32 @@ def test_an_unknown_run_has_no_status(tmp_path: Path) -> None:
         set_status(tmp_path / "ems_results.duckdb", "r9", "FAILED")
 
 
-def test_pmf_updates_are_replaced_as_a_whole(tmp_path: Path) -> None:
+def test_pmf_updates_of_a_device_and_model_are_replaced_and_others_stay(tmp_path: Path) -> None:
     path = tmp_path / "ems_results.duckdb"
-    updates = pd.DataFrame(
-        {
+
+    def updates(feed: str, alpha: float) -> pd.DataFrame:
+        row = {
             "building": RUN.building,
-            "feed": "dishwasher",
+            "feed": feed,
+            "model": "rate",
             "day": pd.Timestamp("2016-06-01"),
-            "day_type": "weekday",
-            "hour": range(24),
-            "probability": 1 / 24,
-            "observations": 3.0,
+            "day_type": "working_day",
+            "n": 3,
+            "alpha": alpha,
+            "js_to_prior": 0.1,
+            "js_step": 0.01,
+            "entropy_bits": 4.5,
+            "own_starts": 1.0,
+            "hours": [1 / 24] * 24,
         }
-    )
-    for _ in range(2):
-        save_pmf_updates(path, RUN, updates)
+        return pd.DataFrame([row])
+
+    append_pmf_updates(path, RUN, updates("dishwasher", 0.1))
+    append_pmf_updates(path, RUN, updates("washing_machine", 0.2))
+    append_pmf_updates(path, RUN, updates("dishwasher", 0.3))
     with results_reader(path) as con:
-        assert con.execute("SELECT count(*), max(hour) FROM pmf_update").fetchall() == [(24, 23)]
+        rows = con.execute(
+            "SELECT feed, alpha, len(hours), list_sum(hours) FROM pmf_update ORDER BY feed"
+        ).fetchall()
+    assert [row[:3] for row in rows] == [("dishwasher", 0.3, 24), ("washing_machine", 0.2, 24)]
+    assert rows[0][3] == pytest.approx(1.0)

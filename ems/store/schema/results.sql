@@ -40,9 +40,14 @@ CREATE TABLE pmf_update (
     run_id       VARCHAR NOT NULL,
     building     VARCHAR NOT NULL,
     feed         VARCHAR NOT NULL,
+    model        VARCHAR NOT NULL,
     day          DATE NOT NULL,
     day_type     VARCHAR NOT NULL,
-    hour         INTEGER NOT NULL,
-    probability  DOUBLE NOT NULL,
-    observations DOUBLE NOT NULL
+    n            INTEGER NOT NULL,
+    alpha        DOUBLE NOT NULL,
+    js_to_prior  DOUBLE NOT NULL,
+    js_step      DOUBLE NOT NULL,
+    entropy_bits DOUBLE NOT NULL,
+    own_starts   DOUBLE NOT NULL,
+    hours        DOUBLE[24] NOT NULL
 );

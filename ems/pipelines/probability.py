@@ -1,0 +1,199 @@
+"""Pipeline C: how fast should habits be followed, and is the learned habit any good?
+
+For every device of a building: a grid of learning rates, each scored one day ahead by log loss
+(bits a start) and by the learning score (JS to prior − 0.5 · mean JS of the step), and the best
+cell by log loss beside its rivals on the same days. The best of many cells is chosen on the days it
+is scored on, so its own figure flatters it a little; the rivals were not chosen. No plan is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from ems.errors import DataError, InvalidSpec
+from ems.history import Category
+from ems.learning.habit import PmfUpdate
+from ems.learning.priors import PriorName, prior_named
+from ems.learning.probability_model import LearningRate, ProbabilityModelAgent
+from ems.learning.rivals import standard_models
+from ems.learning.scores import (
+    MIN_TRAIN_DAYS,
+    Estimate,
+    Forecasts,
+    LearningScore,
+    ModelScores,
+    contest,
+    learning_score,
+    prequential,
+)
+from ems.learning.search import GridResult, grid_search
+from ems.learning.usage import LEARNABLE, UseHistory
+from ems.pipelines.parallel import in_parallel
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSpec:
+    """What is searched.
+
+    ``rates``: the cells of the grid. ``priors``: what is believed before the first day; all are
+    searched. ``n_train``: known days that only train. ``seed``: of the bootstrap intervals.
+    """
+
+    rates: tuple[LearningRate, ...]
+    priors: tuple[PriorName, ...] = ("uniform",)
+    n_train: int = MIN_TRAIN_DAYS
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.rates:
+            raise InvalidSpec("grid: no learning rates, give at least one of lr_tau and lr_max")
+        if not self.priors or len(set(self.priors)) < len(self.priors):
+            raise InvalidSpec(f"priors are {self.priors}: name at least one, each once")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DeviceSearch:
+    """One device from one prior: the whole grid, and its best cell beside the rivals.
+
+    ``cell``: the best cell by log loss, ``log_loss`` with its interval [bit per start];
+    ``by_learning_score``: the cell the learning score would choose, and ``lost_bits`` what it costs
+    per start to follow it. ``rivals``: every model on the same days. ``forecasts`` and ``updates``
+    are those of the best cell.
+    """
+
+    history: UseHistory
+    prior: PriorName
+    grid: GridResult
+    cell: int
+    log_loss: Estimate
+    by_learning_score: int
+    lost_bits: Estimate
+    score: LearningScore
+    rivals: Mapping[str, ModelScores]
+    forecasts: Forecasts
+
+    @property
+    def rate(self) -> LearningRate:
+        """The learning rate of the best cell by log loss."""
+        return self.grid.rates[self.cell]
+
+    @property
+    def updates(self) -> tuple[PmfUpdate, ...]:
+        """Every step of the best cell."""
+        return self.forecasts.updates
+
+    @property
+    def gain_bits(self) -> Estimate:
+        """Bits a start that the best cell saves against the uniform distribution."""
+        return self.rivals[f"rate:{self.prior}"].gain_bits["uniform"]
+
+    @property
+    def verdict(self) -> str:
+        """Whether learning beats knowing nothing, as far as the interval says."""
+        if self.gain_bits.low > 0:
+            return "learning beats uniform"
+        return "uniform beats learning" if self.gain_bits.high < 0 else "no difference is proven"
+
+    @property
+    def disagreement(self) -> str:
+        """Where the learning score would choose another cell, and why that is not better."""
+        if self.by_learning_score == self.cell:
+            return "both scores choose the same cell"
+        ours, other = self.rate, self.grid.rates[self.by_learning_score]
+        return (
+            f"the learning score prefers lr_tau {other.lr_tau:g}, lr_max {other.lr_max:g}: it pays "
+            f"for distance from the prior, whether or not people follow; that costs "
+            f"{self.lost_bits} bits a start against lr_tau {ours.lr_tau:g}, lr_max {ours.lr_max:g}"
+        )
+
+
+def devices_of(
+    histories: Mapping[str, UseHistory],
+    *,
+    target: str | None = None,
+    categories: Sequence[Category] = LEARNABLE,
+) -> list[UseHistory]:
+    """The devices asked for, of the given categories.
+
+    Raises ``DataError`` for a device that the building lacks, listing those it has.
+    """
+    has = ", ".join(histories) or "none"
+    if target is not None and target not in histories:
+        raise DataError(f"no device {target!r} with a habit; the building has: {has}")
+    names = list(histories) if target is None else [target]
+    chosen = [histories[name] for name in names if histories[name].category in categories]
+    if not chosen:
+        raise DataError(
+            f"no device of the categories {', '.join(categories)}; the building has: {has}"
+        )
+    return chosen
+
+
+def within(history: UseHistory, start: date | None, n_days: int | None) -> UseHistory:
+    """The known days of a window of ``n_days`` local days; None: from the first, to the end."""
+    if not len(history):
+        raise DataError(f"{history.who}: no known day; choose another device")
+    first = start or history.days[0].item()
+    last = history.days[-1].item() if n_days is None else first + timedelta(days=n_days - 1)
+    days = history.days.astype(object)
+    inside = (days >= first) & (days <= last)
+    if not inside.any():
+        raise InvalidSpec(
+            f"{history.who}: no known day from {first} to {last}; known are "
+            f"{history.days[0]} to {history.days[-1]}"
+        )
+    return history.take(inside)
+
+
+def search_device(
+    history: UseHistory, others: Sequence[UseHistory], spec: SearchSpec
+) -> Iterator[DeviceSearch]:
+    """Search one device from every prior of ``spec``.
+
+    ``others``: the same device in other buildings, for the ``transfer`` prior. Raises ``DataError``
+    for too few days (how many there are and are needed) or a window without a single use.
+    """
+    for name in spec.priors:
+        prior = prior_named(name, history, others)
+        grid = grid_search([history], [prior], spec.rates, n_train=spec.n_train)
+        cell, other = grid.best_by_log_loss(0), grid.best_by_learning_score(0)
+        rate = grid.rates[cell]
+        agent = ProbabilityModelAgent(device=history.device, prior=prior, rate=rate)
+        forecasts = prequential(agent, history, n_train=spec.n_train)
+        models = standard_models(history.device, [prior], rate)
+        yield DeviceSearch(
+            history=history,
+            prior=name,
+            grid=grid,
+            cell=cell,
+            log_loss=grid.log_loss_interval(cell, 0, seed=spec.seed),
+            by_learning_score=other,
+            lost_bits=grid.gain_bits(cell, other, 0, seed=spec.seed),
+            score=learning_score(forecasts.updates),
+            rivals=contest(models, history, n_train=spec.n_train, seed=spec.seed),
+            forecasts=forecasts,
+        )
+
+
+def search_devices(
+    devices: Sequence[UseHistory],
+    everywhere: Sequence[UseHistory],
+    spec: SearchSpec,
+    workers: int = 1,
+) -> Iterator[list[DeviceSearch]]:
+    """Search many devices, in their order, on ``workers`` processes; the same result on any."""
+    if workers < 1:
+        raise InvalidSpec(f"workers is {workers}, allowed is >= 1")
+    jobs = [
+        (device, [other for other in everywhere if other.device == device.device], spec)
+        for device in devices
+    ]
+    yield from in_parallel(_search, jobs, workers)
+
+
+def _search(
+    device: UseHistory, others: Sequence[UseHistory], spec: SearchSpec
+) -> list[DeviceSearch]:
+    return list(search_device(device, others, spec))
