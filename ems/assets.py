@@ -38,6 +38,11 @@ class EVSpec:
         for name in ("must_be_full_by_hour", "arrival_hour"):
             if not 0 <= getattr(self, name) <= 23:
                 raise InvalidSpec(f"ev: {name} is {getattr(self, name)}, allowed is 0 to 23")
+        if self.arrival_hour == self.must_be_full_by_hour:
+            raise InvalidSpec(
+                f"ev: arrival_hour and must_be_full_by_hour are both {self.arrival_hour}, "
+                "they must differ"
+            )
         if not 0 < self.efficiency <= 1:
             raise InvalidSpec(f"ev: efficiency is {self.efficiency}, allowed is 0 < x <= 1")
         if not 0 <= self.trip_kwh <= self.capacity_kwh:

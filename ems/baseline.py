@@ -7,6 +7,7 @@ Neither knows the future.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -41,10 +42,11 @@ def _settled(
     plans: dict[str, Plan],
 ) -> Schedule:
     net_load_kw = np.sum([np.zeros(horizon.n_steps), *(p.net_load_kw for p in plans.values())], 0)
-    return Schedule(
+    schedule = Schedule(
         mode=mode,
         horizon=horizon,
         agents=(*agents, grid),
         plans={**plans, grid.name: grid.settle(net_load_kw)},
         objective_eur=np.nan,
     )
+    return replace(schedule, objective_eur=sum(schedule.costs_eur().values()))

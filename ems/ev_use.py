@@ -68,14 +68,16 @@ def _deadline_step(session: Session, hour: Floats, full_by_hour: int) -> int:
 def assumed_use(hour: Floats, spec: EVSpec) -> EVUse:
     """The same trip every day, plugged in from ``arrival_hour`` until ``must_be_full_by_hour``."""
     leaves, arrives = spec.must_be_full_by_hour, spec.arrival_hour
-    if leaves <= arrives:
+    if leaves < arrives:
         plugged = (hour < leaves) | (hour >= arrives)
     else:
         plugged = (hour >= arrives) & (hour < leaves)
+    before = np.concatenate((plugged[:1], plugged[:-1]))
+    behind = np.concatenate((plugged[1:], plugged[-1:]))
     return EVUse(
-        trip_kwh=np.where(hour == arrives, spec.trip_kwh, 0.0),
+        trip_kwh=np.where(plugged & ~before, spec.trip_kwh, 0.0),
         plugged_in=plugged,
-        deadline=np.append(hour[1:] == leaves, False),
+        deadline=plugged & ~behind,
         metered_kw=None,
         soc_kwh=np.full(len(hour), spec.capacity_kwh),
         max_charge_kw=spec.max_charge_kw,

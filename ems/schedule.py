@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ems.agents.base import TOLERANCE, Agent
-from ems.errors import SolveError
+from ems.errors import InvalidSpec, SolveError
 from ems.horizon import Horizon
 from ems.linear import Floats
 from ems.program import Plan
@@ -30,7 +30,8 @@ class Schedule:
     """What every agent does over ``horizon``, from the state in which ``agents`` stand.
 
     ``objective_eur``: bill, wear and discomfort [€]; ``bound_eur``: no plan of this program costs
-    less [€], −∞ where nothing was proven. ``build_s``, ``solver_s``: time spent [s].
+    less [€], −∞ where nothing was proven. ``build_s``, ``solver_s``: time spent [s]. ``whole``: False
+    for a window of a schedule, which reports but cannot be audited.
     """
 
     mode: Mode
@@ -41,6 +42,7 @@ class Schedule:
     bound_eur: float = -np.inf
     build_s: float = 0.0
     solver_s: float = 0.0
+    whole: bool = True
 
     @property
     def gap_eur(self) -> float:
@@ -66,7 +68,16 @@ class Schedule:
         return total
 
     def audit(self) -> None:
-        """Check the plans from their numbers alone; raises ``SolveError`` listing what fails."""
+        """Check the plans from their numbers alone.
+
+        Raises ``SolveError`` listing what fails, ``InvalidSpec`` for a window, whose deadlines and
+        final charges lie outside it.
+        """
+        if not self.whole:
+            raise InvalidSpec(
+                f"the {self.mode} plan from {self.horizon.local[0]:%Y-%m-%d %H:%M} is a window of "
+                "a longer one; audit the whole plan"
+            )
         failures = list(self._failures())
         if failures:
             raise SolveError(
@@ -95,6 +106,7 @@ class Schedule:
             objective_eur=np.nan,
             build_s=self.build_s,
             solver_s=self.solver_s,
+            whole=False,
         )
 
     def frame(self) -> pd.DataFrame:
