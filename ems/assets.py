@@ -43,6 +43,11 @@ class EVSpec:
                 f"ev: arrival_hour and must_be_full_by_hour are both {self.arrival_hour}, "
                 "they must differ"
             )
+        for name in ("max_charge_kw", "max_discharge_kw", "wear_eur_per_kwh"):
+            if not 0 <= getattr(self, name) < np.inf:
+                raise InvalidSpec(f"ev: {name} is {getattr(self, name)}, allowed is >= 0")
+        if not 0 < self.capacity_kwh < np.inf:
+            raise InvalidSpec(f"ev: capacity_kwh is {self.capacity_kwh}, allowed is > 0")
         if not 0 < self.efficiency <= 1:
             raise InvalidSpec(f"ev: efficiency is {self.efficiency}, allowed is 0 < x <= 1")
         if not 0 <= self.trip_kwh <= self.capacity_kwh:

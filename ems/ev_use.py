@@ -17,9 +17,10 @@ class EVUse:
     """A car's arrivals, deadlines and its people's own course on a building's whole grid.
 
     ``trip_kwh``: energy missing on arrival, at the battery [kWh]; ``plugged_in``: whether it can
-    charge; ``deadline``: the steps at whose end it must be full; ``metered_kw``: how it was charged
-    [kW], None for an assumed car; ``soc_kwh``: charge at the end of each step when nobody plans
-    [kWh]. All have shape ``(n,)``. ``max_charge_kw``: the charger [kW].
+    charge; ``deadline``: the steps at whose end it must be as full as its people had it;
+    ``metered_kw``: how it was charged [kW], None for an assumed car; ``soc_kwh``: charge at the end
+    of each step when nobody plans [kWh]. All have shape ``(n,)``. ``max_charge_kw``: the charger
+    [kW].
     """
 
     trip_kwh: Floats
@@ -35,7 +36,8 @@ def metered_use(energy_kwh: Floats, step_h: float, hour: Floats, spec: EVSpec) -
 
     Each charging session is an arrival with just the energy it charged missing. The car is assumed
     to stay plugged in until it must be full: the first ``must_be_full_by_hour`` after its arrival,
-    or the end of the metered session where that is later. ``hour``: local hour of each step.
+    or the end of the metered session where that is later. Where a later session is under way at
+    that hour, it must be as full as it then was. ``hour``: local hour of each step.
     """
     n = len(energy_kwh)
     known_kwh = np.nan_to_num(energy_kwh)
@@ -54,7 +56,7 @@ def metered_use(energy_kwh: Floats, step_h: float, hour: Floats, spec: EVSpec) -
         deadline=deadline,
         metered_kw=metered_kwh / step_h,
         soc_kwh=spec.capacity_kwh + np.cumsum(spec.efficiency * metered_kwh - trip_kwh),
-        max_charge_kw=charger_kw(energy_kwh, step_h),
+        max_charge_kw=max(charger_kw(energy_kwh, step_h), float(np.max(metered_kwh)) / step_h),
     )
 
 

@@ -30,8 +30,8 @@ class Schedule:
     """What every agent does over ``horizon``, from the state in which ``agents`` stand.
 
     ``objective_eur``: bill, wear and discomfort [€]; ``bound_eur``: no plan of this program costs
-    less [€], −∞ where nothing was proven. ``build_s``, ``solver_s``: time spent [s]. ``whole``: False
-    for a window of a schedule, which reports but cannot be audited.
+    less [€], −∞ where nothing was proven. ``build_s``, ``solver_s``: time spent [s]. ``whole``:
+    False for a window of a schedule, which reports but cannot be audited.
     """
 
     mode: Mode
