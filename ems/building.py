@@ -337,7 +337,8 @@ class Building:
         metered_kwh = float(use.soc_kwh[max(whole.start - 1, 0)])
         known_kwh = metered_kwh if soc_kwh is None else max(soc_kwh, 0.0)
         known_kwh = min(known_kwh, spec.capacity_kwh)
-        least_kwh = np.where(use.deadline[whole], spec.capacity_kwh, 0.0)
+        as_people_kwh = np.minimum(use.soc_kwh[whole], spec.capacity_kwh)
+        least_kwh = np.where(use.deadline[whole], as_people_kwh, 0.0)
         if not ahead:  # the window ends: the car is then as full as its people had it, if it can be
             reachable_kwh = self._reachable_kwh(use, spec, whole, known_kwh)
             least_kwh[-1] = max(least_kwh[-1], min(use.soc_kwh[whole.stop - 1], reachable_kwh))
