@@ -28,6 +28,7 @@ _NEEDS: Mapping[Kind, frozenset[str]] = {
     "spot": frozenset(),
 }
 _MAY = frozenset({"name", "kind", "description", "feed_in_ct_per_kwh"})
+_LOW = ("from_hour", "to_hour", "import_ct_per_kwh")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +97,7 @@ def load_tariff(name: str) -> Tariff:
     """A built-in tariff by its name, or one from a TOML file by its path.
 
     Raises ``InvalidSpec`` for an unknown name, an unreadable file, a missing or unknown key, a
-    figure without a source, or one that is not a finite number.
+    figure without a source, one that is not a finite number, or a VAT outside [0, 1].
     """
     path = BUILT_IN / f"{name}.toml" if name in built_in_tariffs() else Path(name)
     try:
@@ -106,6 +107,8 @@ def load_tariff(name: str) -> Tariff:
             f"tariff {name!r}: not built in ({', '.join(built_in_tariffs())}) and no readable TOML "
             "file of that name"
         ) from error
+    except UnicodeDecodeError as error:
+        raise InvalidSpec(f"tariff {name!r}: {path} is not a text file in UTF-8") from error
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -115,7 +118,7 @@ def load_tariff(name: str) -> Tariff:
 
 def _tariff(table: Mapping[str, Any], path: Path) -> Tariff:
     kind: Any = table.get("kind")
-    if kind not in _NEEDS:
+    if kind not in tuple(_NEEDS):  # a tuple, since what a file holds need not be hashable
         raise InvalidSpec(f"tariff {path}: kind is {kind!r}, allowed are {', '.join(_NEEDS)}")
     needs = _NEEDS[kind]
     for key in sorted(needs - set(table)):
@@ -127,11 +130,11 @@ def _tariff(table: Mapping[str, Any], path: Path) -> Tariff:
     figures = [_figure(path, key, table[key]) for key in single if key in table]
     fees = _table(path, table, "fees_ct_per_kwh")
     figures += [_figure(path, f"fees.{key}_ct_per_kwh", fees[key]) for key in fees]
-    low = _table(path, table, "low")
     low_hours = (0.0, 0.0)
-    if low:
+    if kind == "tou":
+        low = _table(path, table, "low")
         figures.append(_figure(path, "low.import_ct_per_kwh", low.get("import_ct_per_kwh")))
-        low_hours = (_hour(path, low, "from_hour"), _hour(path, low, "to_hour"))
+        low_hours = _low_hours(path, low)
     if kind in ("flat", "tou") and "feed_in_ct_per_kwh" not in table:
         raise InvalidSpec(f"tariff {path}: feed_in_ct_per_kwh is missing, a {kind} tariff needs it")
     return Tariff(
@@ -162,12 +165,27 @@ def _figure(path: Path, key: str, entry: Any) -> Figure:
         raise InvalidSpec(f"tariff {path}: {key}.value is {value!r}, it must be a finite number")
     if not str(entry["source"]).strip():
         raise InvalidSpec(f'tariff {path}: {key}.source is empty, name it or write "assumed"')
+    if key == "vat" and not 0 <= value <= 1:
+        raise InvalidSpec(f"tariff {path}: vat.value is {value!r}, allowed is a share from 0 to 1")
     name, unit = key.removesuffix("_ct_per_kwh"), "ct/kWh" if key != "vat" else "1"
     return Figure(name=name, value=float(value), unit=unit, source=str(entry["source"]))
 
 
+def _low_hours(path: Path, low: Mapping[str, Any]) -> tuple[float, float]:
+    unknown = sorted(set(low) - set(_LOW))
+    if unknown:
+        raise InvalidSpec(f"tariff {path}: low.{unknown[0]} is unknown, low has {', '.join(_LOW)}")
+    begin, end = _hour(path, low, "from_hour"), _hour(path, low, "to_hour")
+    if begin == end:
+        raise InvalidSpec(
+            f"tariff {path}: low.from_hour and low.to_hour are both {begin:g}, they must differ"
+        )
+    return begin, end
+
+
 def _hour(path: Path, table: Mapping[str, Any], key: str) -> float:
-    value = table.get(key)
-    if not isinstance(value, int | float) or not 0 <= value <= 24:
+    value: Any = table.get(key)
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 0 <= value <= 24:
         raise InvalidSpec(f"tariff {path}: low.{key} is {value!r}, allowed is an hour from 0 to 24")
     return float(value)
