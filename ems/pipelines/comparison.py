@@ -116,6 +116,8 @@ def choose_window(building: Building, start: date | None, n_days: int | None) ->
     meters' range or a start day that cannot be planned, naming the next day that can.
     """
     name, known, plannable = building.history.building, building.days, building.plannable_days
+    if not known:
+        raise DataError(f"{name}: the meters cover no day from midnight to midnight")
     if not plannable:
         raise DataError(f"{name}: no day can be planned; the first: {building.why_not(known[0])}")
     first = plannable[0] if start is None else start
