@@ -7,8 +7,8 @@ One PMF P for each day type. A day with own starts moves it towards that day's s
 
 with n the updates of this PMF so far and r the mean Jensen–Shannon *distance* of its last five
 steps (0 before the first): a habit that moves is followed faster. Of the two quantities called JS
-it is the distance: steps of real devices are 0.003–0.05 long, so the bracket lives between 1 and
-1.5; with the divergence, their square, it would never leave 1.00–1.03.
+it is the distance: the mean step of a real device is 0.004–0.06 long, so the bracket lives between
+1.2 and 1.5; with the divergence, their square, it would hardly leave 1.
 
 Use is learned by the same rule without the bracket: the probability that the device is used from
 every known day of the type, the number of starts from every used one.

@@ -23,7 +23,7 @@ def test_the_learned_prior_has_its_windows(device: str, hours: set[int]) -> None
     pmf = learned(device).hours[0]
     inside = np.array([hour in hours for hour in range(24)])
     assert set(np.flatnonzero(pmf > UNIFORM)) == hours
-    assert pmf[~inside].sum() == pytest.approx(0.2 * (24 - len(hours)) / 24)
+    assert pmf[~inside].sum() == pytest.approx(0.5 * (24 - len(hours)) / 24)
     assert np.ptp(pmf[inside]) == pytest.approx(0.0)
 
 
