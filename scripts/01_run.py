@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -133,9 +134,10 @@ def compare(
         tracked as run_,
         stored_run(args, EXPERIMENT, parameters, synthetic, run_.run_id) as stored,
     ):
-        with progress_bar(out, "days planned") as bar:
+        done = run_blocks(buildings, spec, blocks, args.workers)
+        with closing(done), progress_bar(out, "days planned") as bar:
             task = bar.add_task("planning", total=n_records)
-            for records in run_blocks(buildings, spec, blocks, args.workers):
+            for records in done:
                 stored.days(records)
                 number = {day: i for i, day in enumerate(days_of(chosen, records[0].building))}
                 for mode in spec.all_modes:

@@ -6,8 +6,12 @@ figure. Each building is written to a temporary file once and mapped into every 
 
 from __future__ import annotations
 
+import signal
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import threading
+import warnings
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,7 +32,7 @@ def run_blocks(
     blocks: Sequence[Block],
     workers: int = 1,
     modes: tuple[Mode, ...] | None = None,
-) -> Iterator[list[DayRecord]]:
+) -> Generator[list[DayRecord], None, None]:
     """The records of each block, in the order of ``blocks``; ``modes`` default to all of ``spec``.
 
     With one worker everything runs in this process. When the consumer stops, or on Ctrl-C, the
@@ -58,10 +62,33 @@ def in_parallel(
         yield from (work(*job) for job in jobs)
         return
     parallel = joblib.Parallel(n_jobs=workers, return_as="generator", pre_dispatch="2*n_jobs")
+    with _starting_workers():
+        results = parallel(joblib.delayed(work)(*job) for job in jobs)
     try:
-        yield from parallel(joblib.delayed(work)(*job) for job in jobs)
+        for result in results:  # noqa: UP028 - that would close it outside the filter below
+            yield result
     finally:
+        with warnings.catch_warnings():
+            # that work was cancelled is what ending early means
+            warnings.filterwarnings("ignore", category=UserWarning, module="joblib")
+            results.close()
         _end_workers()
+
+
+@contextmanager
+def _starting_workers() -> Iterator[None]:
+    """Processes started inside leave Ctrl-C to this one, which ends them without their tracebacks.
+
+    Only the main thread may say so; started from another they answer Ctrl-C themselves.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    usual = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
 
 
 def _records(
