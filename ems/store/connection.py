@@ -83,6 +83,10 @@ def results_transaction(path: str | Path) -> Iterator[duckdb.DuckDBPyConnection]
         con.execute("COMMIT")
     except (duckdb.IOException, duckdb.FatalException) as error:
         raise DataError(f"{path}: writing results failed ({_first_line(error)})") from error
+    except RuntimeError as error:
+        if str(error) != "Query interrupted":  # how DuckDB passes on Ctrl-C
+            raise
+        raise KeyboardInterrupt from error
     finally:
         con.close()
 
