@@ -12,6 +12,7 @@ results are perfect-foresight upper bounds of what a controller can earn.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from itertools import pairwise
@@ -21,7 +22,7 @@ from ems.assets import Assets
 from ems.baseline import as_metered, rule_based
 from ems.building import Building, Problem
 from ems.comfort import Comfort
-from ems.errors import DataError, InvalidSpec
+from ems.errors import DataError, Infeasible, InvalidSpec, SolveError
 from ems.history import MeterHistory
 from ems.optimizer import GlobalOptimizer
 from ems.schedule import Mode, Schedule
@@ -172,7 +173,8 @@ def run_block(
         comfort = None if comfort_of is None else comfort_of(day)
         problem = building.problem([day], lookahead_h=ahead_h, soc_kwh=soc_kwh, comfort=comfort)
         problem = replace(problem, grid=grid)
-        done = _plan(problem, spec, mode).window(0, problem.n_committed)
+        with _named(block, day, mode):
+            done = _plan(problem, spec, mode).window(0, problem.n_committed)
         grid = grid.after(done.plans[grid.name], problem.n_committed)
         soc_kwh = {
             name: float(plan.series["soc_kwh"][-1])
@@ -186,13 +188,26 @@ def _run_whole(building: Building, spec: ComparisonSpec, block: Block) -> Iterat
     """All days of the block in one program, as if everything were known on its first morning."""
     problem = building.problem(block.days)
     optimizer = GlobalOptimizer(problem.agents, problem.grid, spec.solver)
-    plan = optimizer.optimize_centralized(problem.horizon)
+    with _named(block, block.days[0], "perfect_foresight"):
+        plan = optimizer.optimize_centralized(problem.horizon)
     whole = replace(plan, mode="perfect_foresight")
     for day, (first, end) in zip(block.days, pairwise(problem.midnights), strict=True):
         share = (end - first) / problem.n_committed
         done = whole.window(first, end)
         timed = replace(done, build_s=whole.build_s * share, solver_s=whole.solver_s * share)
         yield _record(block, day, timed)
+
+
+@contextmanager
+def _named(block: Block, day: date, mode: Mode) -> Iterator[None]:
+    """Say of which building, day and mode an error of the solver speaks."""
+    where = f"{block.building} {day} {mode}"
+    try:
+        yield
+    except Infeasible as error:
+        raise Infeasible(f"{where}: {error}", error.shortfalls) from error
+    except SolveError as error:
+        raise SolveError(f"{where}: {error}") from error
 
 
 def _record(block: Block, day: date, done: Schedule) -> DayRecord:
