@@ -77,6 +77,10 @@ class Assets:
     shift_discomfort_eur_per_h: float = 0.02
 
     def __post_init__(self) -> None:
-        for name in ("heat_shift_h", "shift_discomfort_eur_per_h"):
-            if not 0 <= getattr(self, name) < np.inf:
-                raise InvalidSpec(f"assets: {name} is {getattr(self, name)}, allowed is >= 0")
+        if not 0 <= self.heat_shift_h <= 24:
+            raise InvalidSpec(f"assets: heat_shift_h is {self.heat_shift_h}, allowed is 0 to 24")
+        if not 0 <= self.shift_discomfort_eur_per_h < np.inf:
+            raise InvalidSpec(
+                "assets: shift_discomfort_eur_per_h is "
+                f"{self.shift_discomfort_eur_per_h}, allowed is >= 0"
+            )

@@ -334,7 +334,7 @@ class Building:
         use, spec = self._ev_use, self.assets.ev
         if use is None or spec is None:
             return None
-        metered_kwh = float(use.soc_kwh[max(whole.start - 1, 0)])
+        metered_kwh = float(use.soc_kwh[whole.start - 1]) if whole.start else spec.capacity_kwh
         known_kwh = metered_kwh if soc_kwh is None else max(soc_kwh, 0.0)
         known_kwh = min(known_kwh, spec.capacity_kwh)
         as_people_kwh = np.minimum(use.soc_kwh[whole], spec.capacity_kwh)

@@ -84,9 +84,10 @@ class Solver:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for field in ("mip_gap", "mip_gap_eur"):
-            if not 0 <= getattr(self, field) < np.inf:
-                raise InvalidSpec(f"solver: {field} is {getattr(self, field)}, allowed is >= 0")
+        if not 0 <= self.mip_gap < 1:
+            raise InvalidSpec(f"solver: mip_gap is {self.mip_gap}, allowed is 0 <= mip_gap < 1")
+        if not 0 <= self.mip_gap_eur < np.inf:
+            raise InvalidSpec(f"solver: mip_gap_eur is {self.mip_gap_eur}, allowed is >= 0")
         if self.time_limit_s is not None and not 0 < self.time_limit_s < np.inf:
             raise InvalidSpec(f"solver: time_limit_s is {self.time_limit_s}, allowed is > 0")
         if not 0 <= self.seed < 2**31:
@@ -103,6 +104,17 @@ class Outcome:
     solver_s: float
     feasible: bool
     optimal: bool
+
+
+def require_available(solver: Solver) -> None:
+    """Raise ``InvalidSpec`` for a solver that PuLP does not know or cannot find here."""
+    if solver.name == "HiGHS":
+        return
+    known = pulp.listSolvers(onlyAvailable=True)
+    if solver.name not in known:
+        raise InvalidSpec(
+            f"solver: {solver.name!r} is not installed; available here: {', '.join(known)}"
+        )
 
 
 def solve(matrix: Matrix, solver: Solver) -> Outcome:
@@ -194,11 +206,7 @@ def highs_model(matrix: Matrix) -> highspy.HighsLp:
 
 
 def _solve_with_pulp(matrix: Matrix, solver: Solver) -> Outcome:
-    known = pulp.listSolvers(onlyAvailable=True)
-    if solver.name not in known:
-        raise InvalidSpec(
-            f"solver: {solver.name!r} is not installed; available here: {', '.join(known)}"
-        )
+    require_available(solver)
     problem, variables = as_pulp(matrix)
     options = {"msg": False, "gapRel": solver.mip_gap, "timeLimit": solver.time_limit_s}
     engine = pulp.getSolver(solver.name, **options)

@@ -32,6 +32,7 @@ from planning import (
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
     from ems.history import MeterHistory
     from ems.pipelines.comparison import ComparisonSpec, DayRecord, DayResult, ModeSummary
@@ -41,20 +42,16 @@ EXPERIMENT = "comparison"
 TITLES = {
     "as_metered": "as metered",
     "rule_based": "rule-based",
-    "perfect_foresight": "perfect foresight",
+    "perfect_foresight": "all days at once",
 }
-COLUMNS = (
-    "cost €",
-    "saved vs metered €",
-    "vs rule €",
-    "import kWh",
-    "export kWh",
-    "self-cons.",
-    "self-suff.",
-    "peak kW",
-    "cycles",
-    "discomfort €",
+GROUPS = (
+    ("cost €", "vs metered €", "vs rule €"),
+    ("import kWh", "export kWh", "self-cons.", "self-suff."),
+    ("peak kW", "cycles", "discomfort €"),
 )
+ONE_TABLE_WIDTH = 124
+"""Narrower terminals get a table for each group of figures, so that none is cut."""
+
 SAME_EUR = 0.005
 """A perfect-foresight row this close to the best mode says nothing new."""
 
@@ -204,27 +201,41 @@ def draw(
 
 
 def show(out: Console, summaries: Sequence[ModeSummary]) -> None:
-    """One table a building: a row for each mode, savings against both baselines."""
-    from rich.table import Table
-
+    """A row for each mode of each building, savings against both baselines."""
     for building in dict.fromkeys(summary.building for summary in summaries):
         rows = [summary for summary in summaries if summary.building == building]
-        days = round(rows[0].kpis.days)
-        table = Table(
-            title=f"{building}, {days} days (perfect foresight: upper bound)", title_justify="left"
-        )
-        table.add_column("mode", no_wrap=True)
-        for head in COLUMNS:
-            table.add_column(head, justify="right", no_wrap=True)
-        for summary in rows:
-            if summary.mode != "perfect_foresight" or _differs(summary, rows):
-                table.add_row(TITLES.get(summary.mode, summary.mode), *_cells(summary))
-        out.print(table)
+        shown = [
+            summary
+            for summary in rows
+            if summary.mode != "perfect_foresight" or _differs(summary, rows)
+        ]
+        title = f"{building}, {len_days(rows)} days (perfect foresight: upper bound)"
+        every = tuple(head for group in GROUPS for head in group)
+        for heads in (every,) if out.width >= ONE_TABLE_WIDTH else GROUPS:
+            out.print(_table(title, heads, shown))
     out.print(
-        "cost = bill + wear. Savings put the stores back as they were: a surplus is sold at the "
+        "cost = bill + wear. Savings (vs metered, vs rule) put the stores back as they were: a surplus is sold at the "
         "mean export price,\na deficit bought at the mean import price. Percent of what the "
-        "baseline paid for import."
+        "baseline paid for import. all days at once: one plan for each block of days."
     )
+
+
+def len_days(rows: Sequence[ModeSummary]) -> int:
+    """How many days the rows are made of."""
+    return round(rows[0].kpis.days)
+
+
+def _table(title: str, heads: Sequence[str], rows: Sequence[ModeSummary]) -> Table:
+    from rich.table import Table
+
+    table = Table(title=title or None, title_justify="left")
+    table.add_column("mode", no_wrap=True)
+    for head in heads:
+        table.add_column(head, justify="right", no_wrap=True)
+    for summary in rows:
+        cells = _cells(summary)
+        table.add_row(TITLES.get(summary.mode, summary.mode), *(cells[head] for head in heads))
+    return table
 
 
 def _differs(whole: ModeSummary, rows: Sequence[ModeSummary]) -> bool:
@@ -233,19 +244,20 @@ def _differs(whole: ModeSummary, rows: Sequence[ModeSummary]) -> bool:
     return abs(min(worth) - whole.kpis.cost_eur - whole.kpis.discomfort_eur) >= SAME_EUR
 
 
-def _cells(summary: ModeSummary) -> list[str]:
+def _cells(summary: ModeSummary) -> dict[str, str]:
     kpis = summary.kpis
-    return [
-        f"{kpis.cost_eur:.2f}",
-        *(saving_text(summary.against.get(base)) for base in ("as_metered", "rule_based")),
-        f"{kpis.import_kwh:.0f}",
-        f"{kpis.export_kwh:.0f}",
-        percent_text(kpis.self_consumption),
-        percent_text(kpis.self_sufficiency),
-        f"{kpis.peak_import_kw:.1f}",
-        f"{kpis.full_cycles:.1f}",
-        f"{kpis.discomfort_eur:.2f}",
-    ]
+    return {
+        "cost €": f"{kpis.cost_eur:.2f}",
+        "vs metered €": saving_text(summary.against.get("as_metered")),
+        "vs rule €": saving_text(summary.against.get("rule_based")),
+        "import kWh": f"{kpis.import_kwh:.0f}",
+        "export kWh": f"{kpis.export_kwh:.0f}",
+        "self-cons.": percent_text(kpis.self_consumption),
+        "self-suff.": percent_text(kpis.self_sufficiency),
+        "peak kW": f"{kpis.peak_import_kw:.1f}",
+        "cycles": f"{kpis.full_cycles:.1f}",
+        "discomfort €": f"{kpis.discomfort_eur:.2f}",
+    }
 
 
 if __name__ == "__main__":

@@ -158,6 +158,17 @@ def positive(text: str) -> float:
     return value
 
 
+def not_negative(text: str) -> float:
+    """An argument that may be nothing: a finite number of at least 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"'{text}' must be a number of at least 0")
+    return value
+
+
 def day(text: str) -> date:
     """An argument that names a local day as YYYY-MM-DD."""
     try:

@@ -16,6 +16,7 @@ from common import (
     DEFAULT_TRACKING,
     Parser,
     day,
+    not_negative,
     path,
     positive,
     positive_int,
@@ -109,14 +110,16 @@ def add_assets(p: Parser) -> None:
     group.add_argument(
         "--ev_strategy", choices=("free", "three_phase"), default="free", help="(free)"
     )
-    group.add_argument("--v2g_kw", type=float, default=0.0, help="vehicle to grid power (0)")
+    group.add_argument("--v2g_kw", type=not_negative, default=0.0, help="vehicle to grid power (0)")
     group.add_argument("--appliances", choices=ON_OFF, default="on", help="move them (on)")
     group.add_argument("--heat_shift_h", type=float, default=2.0, help="heat band (2)")
     group.add_argument(
         "--shift_discomfort_eur_per_h", type=float, default=0.02, help="per start (0.02)"
     )
     group.add_argument("--max_import_kw", type=positive, default=float("inf"), help="limit (none)")
-    group.add_argument("--max_export_kw", type=positive, default=float("inf"), help="limit (none)")
+    group.add_argument(
+        "--max_export_kw", type=not_negative, default=float("inf"), help="limit (none); 0 forbids"
+    )
     group.add_argument(
         "--demand_charge_eur_per_kw",
         type=float,
@@ -142,9 +145,13 @@ def specification(args: argparse.Namespace) -> ComparisonSpec:
     from ems.agents import BatteryAgent, GridAgent
     from ems.assets import Assets, EVSpec
     from ems.pipelines.comparison import PLANNED, ComparisonSpec
-    from ems.solver import Solver
+    from ems.solver import Solver, require_available
     from ems.tariff import load_tariff
 
+    solver = Solver(
+        name=args.solver, mip_gap=args.mip_gap, time_limit_s=args.time_limit, seed=args.seed
+    )
+    require_available(solver)
     start_kwh = args.battery_start_kwh
     battery = BatteryAgent(
         capacity_kwh=args.battery_kwh,
@@ -176,12 +183,7 @@ def specification(args: argparse.Namespace) -> ComparisonSpec:
             shift_discomfort_eur_per_h=args.shift_discomfort_eur_per_h,
         ),
         modes=PLANNED if args.mode == "all" else (MODE_NAMES[args.mode],),  # type: ignore[arg-type]
-        solver=Solver(
-            name=args.solver,
-            mip_gap=args.mip_gap,
-            time_limit_s=args.time_limit,
-            seed=args.seed,
-        ),
+        solver=solver,
         lookahead_h=args.lookahead_h,
     )
 
@@ -268,7 +270,12 @@ def _assets(spec: ComparisonSpec, chosen: Sequence[Chosen]) -> str:
     if assets.ev is not None:
         assumed = [c for c in chosen if not c.building.history.feeds_of("ev")]
         metered = f"full by {assets.ev.must_be_full_by_hour}:00"
-        use = f", {assets.ev.trip_kwh:g} kWh a day assumed where none is metered" if assumed else ""
+        use = (
+            f", assumed to drive {assets.ev.trip_kwh:g} kWh a day where none is metered: a load on "
+            "top of the meter in every row, as metered too"
+            if assumed
+            else ""
+        )
         parts.append(f"EV {metered}{use}")
     if assets.appliances:
         parts.append(

@@ -6,6 +6,7 @@ figure. Each building is written to a temporary file once and mapped into every 
 
 from __future__ import annotations
 
+import os
 import signal
 import tempfile
 import threading
@@ -52,6 +53,13 @@ def run_blocks(
             joblib.dump(named[name], path)
         jobs = ((files[block.building], spec, block, modes) for block in blocks)
         yield from in_parallel(_work, jobs, workers)
+
+
+def require_workers(workers: int) -> None:
+    """Raise ``InvalidSpec`` for a number of processes this machine cannot serve."""
+    most = 4 * (os.cpu_count() or 1)
+    if not 1 <= workers <= most:
+        raise InvalidSpec(f"workers is {workers}, allowed is 1 to {most} on this machine")
 
 
 def in_parallel(

@@ -30,7 +30,7 @@ from ems.learning.scores import (
 )
 from ems.learning.search import GridResult, grid_search
 from ems.learning.usage import LEARNABLE, UseHistory
-from ems.pipelines.parallel import in_parallel
+from ems.pipelines.parallel import in_parallel, require_workers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,8 +184,7 @@ def search_devices(
     workers: int = 1,
 ) -> Iterator[list[DeviceSearch]]:
     """Search many devices, in their order, on ``workers`` processes; the same result on any."""
-    if workers < 1:
-        raise InvalidSpec(f"workers is {workers}, allowed is >= 1")
+    require_workers(workers)
     jobs = [
         (device, [other for other in everywhere if other.device == device.device], spec)
         for device in devices
