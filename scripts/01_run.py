@@ -214,9 +214,9 @@ def show(out: Console, summaries: Sequence[ModeSummary]) -> None:
         for heads in (every,) if out.width >= ONE_TABLE_WIDTH else GROUPS:
             out.print(_table(title, heads, shown))
     out.print(
-        "cost = bill + wear. Savings (vs metered, vs rule) put the stores back as they were: a surplus is sold at the "
-        "mean export price,\na deficit bought at the mean import price. Percent of what the "
-        "baseline paid for import. all days at once: one plan for each block of days."
+        "cost = bill + wear. Savings (vs metered, vs rule) put the stores back as they were: a\n"
+        "surplus is sold at the mean export price, a deficit bought at the mean import price.\n"
+        "Percent: of what the baseline paid for import. all days at once: one plan a block."
     )
 
 
