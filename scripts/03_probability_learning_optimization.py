@@ -37,6 +37,8 @@ EPILOG = (
     "Each day is predicted before it is learned. log loss: bits a start, 4.585 for the uniform "
     "distribution, less is better. JS is the Jensen-Shannon distance in nats. See docs/learning.md."
 )
+ALL_FIGURES_UP_TO = 4
+"""Devices up to which each gets all its figures."""
 CATEGORIES = ("discrete_phase", "partial_usage", "ev")
 
 
@@ -228,8 +230,24 @@ def track(run_: PipelineRun, result: DeviceSearch) -> None:
 def draw(
     args: argparse.Namespace, found: Sequence[DeviceSearch], history: MeterHistory
 ) -> list[Path]:
-    """The figures of each device."""
-    return []
+    """Four figures for each device and prior; of many devices the two that say most."""
+    from ems.plots.habits import pmf_evolution, prior_and_learned
+    from ems.plots.learning import grid_map, learning_curves
+    from ems.plots.page import Origin, save
+
+    figures = [grid_map, prior_and_learned]
+    if len({result.history.who for result in found}) <= ALL_FIGURES_UP_TO:
+        figures += [learning_curves, pmf_evolution]
+    folder, origin = args.results / "visualizations", Origin.of(history)
+    return [
+        save(
+            figure(result, origin=origin),
+            folder / f"{result.history.building}_{result.history.device}_{result.prior}"
+            f"_{figure.__name__}.png",
+        )
+        for result in found
+        for figure in figures
+    ]
 
 
 def show(out: Console, found: Sequence[DeviceSearch]) -> None:

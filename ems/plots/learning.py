@@ -1,0 +1,232 @@
+"""How well a habit is learned: the grid of learning rates, and the log loss over the days."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib.dates as mdates
+import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
+
+from ems.errors import InvalidSpec
+from ems.learning.pmf import N_HOURS, Floats
+from ems.learning.priors import prior_named
+from ems.learning.rivals import standard_models
+from ems.learning.scores import Forecasts, prequential
+from ems.learning.usage import UseHistory
+from ems.pipelines.probability import DeviceSearch
+from ems.plots.page import Origin, new_page
+from ems.plots.style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    ORANGE,
+    SKY,
+    SMALL_PT,
+    VERMILLION,
+    beside,
+    styled,
+    words,
+)
+
+UNIFORM_BITS = float(np.log2(N_HOURS))
+"""Log loss of the uniform distribution, log₂ 24 ≈ 4.585 bits a start."""
+
+_NUMBERS_UP_TO = 8
+"""Up to so many columns a number fits into every cell."""
+_ROW_IN, _TALLEST_IN = 0.42, 6.0
+_MORE = LinearSegmentedColormap.from_list("more", ["#F7FBFF", SKY])
+_LESS = _MORE.reversed("less")
+"""Light enough for black numbers and both frames."""
+_SETTLED = 0.1
+"""The axis of bits fits the running means behind this share of the starts; before it they jump."""
+
+
+def heading(search: DeviceSearch, what: str) -> tuple[str, str]:
+    """Title and note of a figure of one device from one prior."""
+    history, rate = search.history, search.rate
+    title = f"{history.building} · {words(history.device)} · {what}"
+    note = (
+        f"prior {search.prior} · best of {len(search.grid.rates)} cells by log loss: "
+        f"lr_tau {rate.lr_tau:g} days, lr_max {rate.lr_max:g} · {len(search.updates)} updates, "
+        f"{len(search.forecasts.days)} scored days"
+    )
+    return title, note
+
+
+def date_axis(ax: Any) -> None:
+    """Few dates below ``ax``, as months where the days are many."""
+    begin, end = ax.get_xlim()
+    ax.xaxis.set_major_locator(mdates.AutoDateLocator(minticks=4, maxticks=9))
+    ax.xaxis.set_major_formatter(mdates.DateFormatter("%b %Y" if end - begin > 150 else "%d %b"))
+    ax.set_xlabel("local day")
+
+
+# --- the grid of learning rates -------------------------------------------------------------------
+
+
+@styled
+def grid_map(search: DeviceSearch, *, origin: Origin) -> Figure:
+    """Log loss [bit per start] and learning score [√nat] of every cell, the best of each framed.
+
+    Darker is better in both. The numbers stand in the cells as long as they fit. Raises
+    ``InvalidSpec`` when two different cells share lr_tau and lr_max.
+    """
+    places = _places(search)
+    taus, maxima = (sorted({place[k] for place in places}) for k in range(2))
+    title, note = heading(search, "how fast to follow the habit")
+    body_in = min(_ROW_IN * len(taus), _TALLEST_IN) + 1.0
+    disagreement = search.disagreement[0].upper() + search.disagreement[1:]
+    figure = new_page(body_in, title, f"{note}. {disagreement}.", origin)
+    axes = figure.subplots(1, 2, sharey=True)
+    panels = (
+        (f"log loss [{_bits_of(search)}]", search.grid.log_loss_bits, _LESS),
+        ("learning score [√nat]", search.grid.learning_score, _MORE),
+    )
+    for ax, (label, values, colours) in zip(axes, panels, strict=True):
+        table = np.full((len(taus), len(maxima)), np.nan)
+        for (tau, most), value in zip(places, values[:, 0], strict=True):
+            table[taus.index(tau), maxima.index(most)] = value
+        _heat(figure, ax, table, label, colours)
+        _ticks(ax.xaxis, maxima)
+        ax.set_xlabel("lr_max [greatest share of one day]")
+    chosen = (
+        ("least log loss", search.cell, VERMILLION, "solid"),
+        ("greatest learning score", search.by_learning_score, BLACK, (0, (2.5, 1.5))),
+    )
+    for own, ax in enumerate(axes):
+        for name, cell, colour, dashes in chosen:
+            tau, most = places[cell]
+            frame = _frame(ax, maxima.index(most), taus.index(tau), colour, dashes, name)
+            if name == chosen[own][0]:
+                above = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "borderaxespad": 0.2}
+                ax.legend(handles=[frame], **above)
+    _ticks(axes[0].yaxis, taus)
+    axes[0].set_ylabel("lr_tau [days]")
+    return figure
+
+
+def _bits_of(search: DeviceSearch) -> str:
+    """The unit of the log loss: a device that starts itself has one profile a day."""
+    return "bit per day" if search.history.category == "partial_usage" else "bit per start"
+
+
+def _places(search: DeviceSearch) -> list[tuple[float, float]]:
+    rates = search.grid.rates
+    places = [(rate.lr_tau, rate.lr_max) for rate in rates]
+    if len(set(places)) < len(set(rates)):
+        raise InvalidSpec(
+            f"{search.history.who}: {len(set(rates))} different cells at {len(set(places))} pairs "
+            "of lr_tau and lr_max; draw those of one lr_min and uniform_share"
+        )
+    return places
+
+
+def _heat(figure: Figure, ax: Any, table: Floats, label: str, colours: Any) -> None:
+    image = ax.imshow(table, cmap=colours, aspect="auto", origin="lower")
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    bar = figure.colorbar(image, ax=ax, aspect=30, pad=0.02, ticks=MaxNLocator(5))
+    bar.set_label(label)
+    bar.outline.set_visible(False)
+    if table.shape[1] > _NUMBERS_UP_TO or _ROW_IN * table.shape[0] > _TALLEST_IN:
+        return
+    for (row, column), value in np.ndenumerate(table):
+        if np.isfinite(value):
+            ax.text(column, row, f"{value:.3f}", size=SMALL_PT, ha="center", va="center")
+
+
+def _frame(ax: Any, column: int, row: int, colour: str, dashes: Any, name: str) -> Rectangle:
+    frame = Rectangle(
+        (column - 0.46, row - 0.46),
+        0.92,
+        0.92,
+        fill=False,
+        edgecolor=colour,
+        linestyle=dashes,
+        linewidth=2.0,
+        label=name,
+        gid=name,
+    )
+    ax.add_patch(frame)
+    return frame
+
+
+def _ticks(axis: Any, values: list[float]) -> None:
+    """A tick for each value, or for as many of them as read well."""
+    every = -(-len(values) // 14)
+    axis.set_ticks(range(0, len(values), every), [f"{value:g}" for value in values[::every]])
+
+
+# --- scores over the days -------------------------------------------------------------------------
+
+
+@styled
+def learning_curves(
+    search: DeviceSearch, *, origin: Origin, others: Sequence[UseHistory] = ()
+) -> Figure:
+    """Mean log loss so far over the scored days, and the bits saved so far against uniform.
+
+    The best cell beside the uniform distribution, all-history frequencies and the best rival.
+    Above: Σ bits / Σ starts up to each day [bit per start]; below: what each model has saved since
+    the first scored day [bit]; where its slope is up, it knows more than nothing. ``others``: the
+    same device in other buildings, needed for the ``transfer`` prior only.
+    """
+    title, note = heading(search, "log loss one day ahead")
+    figure = new_page(5.4, title, note, origin)
+    mean, saved = figure.subplots(2, sharex=True, height_ratios=[1.2, 1.0])
+    curves = _curves(search, others)
+    shown = []
+    for look, (name, forecasts) in zip(_LOOKS, curves.items(), strict=False):
+        bits, starts = forecasts.log_loss_bits.cumsum(), forecasts.own_starts.cumsum()
+        begun = starts > 0.0
+        days, so_far = forecasts.days[begun], bits[begun] / starts[begun]
+        label = f"{name}: {so_far[-1]:.3f}"
+        mean.plot(days, so_far, label=label, gid=name, **look)
+        saved.plot(days, UNIFORM_BITS * starts[begun] - bits[begun], gid=name, **look)
+        shown.append(so_far[starts[begun] >= _SETTLED * starts[-1]])
+    none = {"color": BLACK, "linewidth": 1.2, "linestyle": (0, (1, 1.2))}
+    mean.axhline(UNIFORM_BITS, label=f"uniform: {UNIFORM_BITS:.3f}", gid="uniform", **none)
+    saved.axhline(0.0, gid="uniform", **none)
+    _reach(mean, [*shown, np.array([UNIFORM_BITS])])
+    mean.set_ylabel(f"mean log loss so far\n[{_bits_of(search)}]")
+    saved.set_ylabel("saved so far\nagainst uniform [bit]")
+    beside(mean, title="mean of all scored days")
+    saved.margins(x=0.01)
+    date_axis(saved)
+    mean.tick_params(axis="x", length=0)
+    return figure
+
+
+_LOOKS: tuple[dict[str, Any], ...] = (
+    {"color": BLUE, "linewidth": 2.2, "zorder": 3},
+    {"color": ORANGE, "linewidth": 1.6, "linestyle": (0, (5, 2))},
+    {"color": GREEN, "linewidth": 1.6, "linestyle": (0, (3, 1.5, 1, 1.5))},
+)
+
+
+def _curves(search: DeviceSearch, others: Sequence[UseHistory]) -> dict[str, Forecasts]:
+    """The best cell, all-history frequencies and the best other rival on the same days."""
+    history, own = search.history, f"rate:{search.prior}"
+    models = standard_models(history.device, [prior_named(search.prior, history, others)])
+    rivals = {
+        n: s.log_loss_bits.mean for n, s in search.rivals.items() if n not in (own, "uniform")
+    }
+    n_train = len(history) - len(search.forecasts.days)
+    curves = {"best cell": search.forecasts}
+    best = min(rivals, key=lambda n: rivals[n])
+    for name in dict.fromkeys(("all_history", best)):
+        label = words(name) + (" (best rival)" if name == best else "")
+        curves[label] = prequential(models[name], history, n_train=n_train)
+    return curves
+
+
+def _reach(ax: Any, shown: list[Floats]) -> None:
+    """An axis that shows these values, with a little room."""
+    values = np.concatenate(shown)
+    room = 0.06 * float(np.ptp(values)) + 0.01
+    ax.set_ylim(float(values.min()) - room, float(values.max()) + room)
