@@ -1,0 +1,81 @@
+"""Records as long tables: every figure and every step, once."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from datetime import date
+
+import numpy as np
+import pandas as pd
+import pytest
+from small_building import at, local_index, made
+
+from ems.assets import Assets
+from ems.pipelines.comparison import ComparisonSpec, DayRecord, run_comparison
+from ems.settlement import DayKpis
+from ems.store.frames import KPIS, day_frame, kpi_values, step_frame
+from ems.store.results import DAY_COLUMNS, STEP_COLUMNS
+from ems.tariff import load_tariff
+
+
+@pytest.fixture(scope="module")
+def records() -> list[DayRecord]:
+    index = local_index(date(2016, 3, 26), 2)
+    dishwasher = at(index, ("2016-03-26 19:00", 2, 1.0))
+    spec = ComparisonSpec(
+        tariff=load_tariff("flat"), assets=Assets(ev=None), modes=("centralized",)
+    )
+    return list(run_comparison(made(index, {"dishwasher": dishwasher}), spec, n_days=None))
+
+
+@pytest.mark.smoke
+def test_a_row_for_every_figure_that_is_defined(records: list[DayRecord]) -> None:
+    frame = day_frame([record.result for record in records])
+    assert tuple(frame.columns) == DAY_COLUMNS
+    assert len(records) == 2 * 4
+    undefined = {"self_consumption", "self_sufficiency"}  # there is no sun
+    assert set(frame["kpi"]) == set(KPIS) - undefined
+    assert len(frame) == len(records) * (len(KPIS) - 2)
+    assert not frame.duplicated(["building", "day", "mode", "kpi"]).any()
+    for record in records:
+        mine = frame[(frame["day"] == pd.Timestamp(record.day)) & (frame["mode"] == record.mode)]
+        found = dict(zip(mine["kpi"], mine["value"], strict=True))
+        assert found["cost_eur"] == record.kpis.cost_eur
+        assert {name: found[name] for name in found} == {
+            name: value for name, value in kpi_values(record.kpis).items() if np.isfinite(value)
+        }
+
+
+def test_every_figure_of_a_day_is_there() -> None:
+    assert {field.name for field in fields(DayKpis)} <= set(KPIS)
+    derived = {name for name, item in vars(DayKpis).items() if isinstance(item, property)}
+    assert derived <= set(KPIS)
+
+
+def test_a_row_for_every_step_of_every_series(records: list[DayRecord]) -> None:
+    frame = step_frame(records)
+    assert tuple(frame.columns) == STEP_COLUMNS
+    assert not frame.duplicated(["building", "day", "mode", "agent", "quantity", "ts_utc"]).any()
+    n_rows = sum(
+        len(plan.net_load_kw) * (1 + len(plan.series))
+        for record in records
+        for plan in record.schedule.plans.values()
+    )
+    assert len(frame) == n_rows
+    for record in records:
+        for name, plan in record.schedule.plans.items():
+            for quantity, values in {"net_load_kw": plan.net_load_kw, **plan.series}.items():
+                mine = frame[
+                    (frame["day"] == pd.Timestamp(record.day))
+                    & (frame["mode"] == record.mode)
+                    & (frame["agent"] == name)
+                    & (frame["quantity"] == quantity)
+                ]
+                assert np.array_equal(mine["value"], values)
+                assert np.array_equal(mine["ts_utc"], record.schedule.horizon.ts_utc)
+
+
+def test_nothing_is_a_table_too() -> None:
+    assert tuple(day_frame([]).columns) == DAY_COLUMNS
+    assert tuple(step_frame([]).columns) == STEP_COLUMNS
+    assert len(day_frame([])) == len(step_frame([])) == 0
