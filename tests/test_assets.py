@@ -38,5 +38,5 @@ def test_a_car_must_be_away_for_a_while() -> None:
 @pytest.mark.parametrize("field", ["heat_shift_h", "shift_discomfort_eur_per_h"])
 @pytest.mark.parametrize("value", [-0.1, NAN, float("inf")])
 def test_freedom_and_comfort_are_not_negative(field: str, value: float) -> None:
-    with pytest.raises(InvalidSpec, match=f"assets: {field} is {value}, allowed is >= 0"):
+    with pytest.raises(InvalidSpec, match=f"assets: {field} is {value}, allowed is "):
         Assets(**{field: value})  # type: ignore[arg-type]
