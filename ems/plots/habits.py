@@ -134,10 +134,10 @@ def prior_and_learned(
         label = f"{100 * LEVEL:.0f} % credible interval"
         ax.vlines(_EDGES[:-1] + 0.5, *low_high, color=DARK_GREY, linewidth=1.2, label=label)
         learned = pmf_after(search.updates, prior, kind, day)
-        ax.stairs(prior.hours[kind], _EDGES, baseline=None, label=f"prior: {prior.name}", **_DOTTED)
         ax.stairs(
             learned, _EDGES, baseline=None, label="learned (best cell)", color=BLUE, linewidth=2.0
         )
+        ax.stairs(prior.hours[kind], _EDGES, baseline=None, label=f"prior: {prior.name}", **_DOTTED)
         _hours_below(ax, every_h=3)
     axes[0].set_ylabel(_PROBABILITY)
     axes[0].set_ylim(bottom=0.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from typing import Any
 
 import matplotlib.dates as mdates
@@ -19,6 +19,7 @@ from ems.learning.rivals import standard_models
 from ems.learning.scores import Forecasts, prequential
 from ems.learning.usage import UseHistory
 from ems.pipelines.probability import DeviceSearch
+from ems.plots.days import EACH_DAY_UP_TO
 from ems.plots.page import Origin, new_page
 from ems.plots.style import (
     BLACK,
@@ -38,7 +39,7 @@ UNIFORM_BITS = float(np.log2(N_HOURS))
 
 _NUMBERS_UP_TO = 8
 """Up to so many columns a number fits into every cell."""
-_ROW_IN, _TALLEST_IN = 0.42, 6.0
+_ROW_IN, _LOWEST_IN, _TALLEST_IN = 0.42, 1.7, 6.0
 _MORE = LinearSegmentedColormap.from_list("more", ["#F7FBFF", SKY])
 _LESS = _MORE.reversed("less")
 """Light enough for black numbers and both frames."""
@@ -51,18 +52,25 @@ def heading(search: DeviceSearch, what: str) -> tuple[str, str]:
     history, rate = search.history, search.rate
     title = f"{history.building} · {words(history.device)} · {what}"
     note = (
-        f"prior {search.prior} · best of {len(search.grid.rates)} cells by log loss: "
-        f"lr_tau {rate.lr_tau:g} days, lr_max {rate.lr_max:g} · {len(search.updates)} updates, "
-        f"{len(search.forecasts.days)} scored days"
+        f"prior {search.prior} · best of {_count(search.grid.rates, 'cell')} by log loss: "
+        f"lr_tau {rate.lr_tau:g} days, lr_max {rate.lr_max:g} · "
+        f"{_count(search.updates, 'update')}, {_count(search.forecasts.days, 'scored day')}"
     )
     return title, note
 
 
+def _count(things: Sized, name: str) -> str:
+    return f"{len(things)} {name}{'' if len(things) == 1 else 's'}"
+
+
 def date_axis(ax: Any) -> None:
-    """Few dates below ``ax``, as months where the days are many."""
+    """Dates below ``ax``: every day while they fit, else few, as months where they are many."""
     begin, end = ax.get_xlim()
-    ax.xaxis.set_major_locator(mdates.AutoDateLocator(minticks=4, maxticks=9))
-    ax.xaxis.set_major_formatter(mdates.DateFormatter("%b %Y" if end - begin > 150 else "%d %b"))
+    by_month = end - begin > 150
+    # multiples count days from the first of each month: the 29th would stand upon the 1st
+    few = mdates.AutoDateLocator(minticks=4, maxticks=9, interval_multiples=by_month)
+    ax.xaxis.set_major_locator(mdates.DayLocator() if end - begin <= EACH_DAY_UP_TO else few)
+    ax.xaxis.set_major_formatter(mdates.DateFormatter("%b %Y" if by_month else "%d %b"))
     ax.set_xlabel("local day")
 
 
@@ -79,7 +87,7 @@ def grid_map(search: DeviceSearch, *, origin: Origin) -> Figure:
     places = _places(search)
     taus, maxima = (sorted({place[k] for place in places}) for k in range(2))
     title, note = heading(search, "how fast to follow the habit")
-    body_in = min(_ROW_IN * len(taus), _TALLEST_IN) + 1.0
+    body_in = float(np.clip(_ROW_IN * len(taus), _LOWEST_IN, _TALLEST_IN)) + 1.0
     disagreement = search.disagreement[0].upper() + search.disagreement[1:]
     figure = new_page(body_in, title, f"{note}. {disagreement}.", origin)
     axes = figure.subplots(1, 2, sharey=True)
@@ -151,6 +159,7 @@ def _frame(ax: Any, column: int, row: int, colour: str, dashes: Any, name: str) 
         linewidth=2.0,
         label=name,
         gid=name,
+        clip_on=False,
     )
     ax.add_patch(frame)
     return frame
@@ -158,8 +167,8 @@ def _frame(ax: Any, column: int, row: int, colour: str, dashes: Any, name: str) 
 
 def _ticks(axis: Any, values: list[float]) -> None:
     """A tick for each value, or for as many of them as read well."""
-    every = -(-len(values) // 14)
-    axis.set_ticks(range(0, len(values), every), [f"{value:g}" for value in values[::every]])
+    every = -(-len(values) // 8)
+    axis.set_ticks(range(0, len(values), every), [f"{value:.3g}" for value in values[::every]])
 
 
 # --- scores over the days -------------------------------------------------------------------------
@@ -186,8 +195,9 @@ def learning_curves(
         begun = starts > 0.0
         days, so_far = forecasts.days[begun], bits[begun] / starts[begun]
         label = f"{name}: {so_far[-1]:.3f}"
-        mean.plot(days, so_far, label=label, gid=name, **look)
-        saved.plot(days, UNIFORM_BITS * starts[begun] - bits[begun], gid=name, **look)
+        marked = look | {"marker": "o" if len(days) <= EACH_DAY_UP_TO else None, "gid": name}
+        mean.plot(days, so_far, label=label, **marked)
+        saved.plot(days, UNIFORM_BITS * starts[begun] - bits[begun], **marked)
         shown.append(so_far[starts[begun] >= _SETTLED * starts[-1]])
     none = {"color": BLACK, "linewidth": 1.2, "linestyle": (0, (1, 1.2))}
     mean.axhline(UNIFORM_BITS, label=f"uniform: {UNIFORM_BITS:.3f}", gid="uniform", **none)
@@ -196,7 +206,8 @@ def learning_curves(
     mean.set_ylabel(f"mean log loss so far\n[{_bits_of(search)}]")
     saved.set_ylabel("saved so far\nagainst uniform [bit]")
     beside(mean, title="mean of all scored days")
-    saved.margins(x=0.01)
+    days = mdates.date2num(search.forecasts.days)
+    saved.set_xlim(days[0] - 0.5, days[-1] + 0.5)
     date_axis(saved)
     mean.tick_params(axis="x", length=0)
     return figure
