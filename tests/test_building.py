@@ -289,10 +289,12 @@ def test_heat_stays_in_its_band_and_its_day() -> None:
     heat = at(index, ("2016-06-01 22:00", 4, 2.0))
     assets = Assets(battery=None, ev=None, heat_shift_h=3.0)
     building = Building(made(index, {"heat_pump": heat}), FLAT, assets)
-    pump = next(a for a in building.problem([FIRST]).agents if a.name == "heat_pump")
+    problem = building.problem([FIRST], lookahead_h=24.0)
+    pump = next(agent for agent in problem.agents if agent.name == "heat_pump")
     least, most = pump.min_cumulative_kwh, pump.max_cumulative_kwh  # type: ignore[attr-defined]
-    assert least.tolist() == [0.0] * 23 + [4.0]
-    assert most.tolist() == [0.0] * 19 + [2.0, 4.0, 4.0, 4.0, 4.0]
+    assert least[:24].tolist() == [0.0] * 23 + [4.0]
+    assert most[:24].tolist() == [0.0] * 19 + [2.0, 4.0, 4.0, 4.0, 4.0]
+    assert least[24:].tolist() == most[24:].tolist() == [6.0] + [8.0] * 23  # as metered
 
 
 def test_a_heat_pump_whose_meter_fails_for_a_day_is_part_of_the_base_load_that_day() -> None:

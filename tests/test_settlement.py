@@ -37,17 +37,17 @@ BATTERY = BatteryAgent(
 
 
 def made_schedule() -> Schedule:
-    """2 kW of load; 6 kW of sun in the second step, of which 2 kW charge; 1 kW back in the last."""
+    """2 kW of load; 7 kW of sun in the second step, of which 2 kW charge; 1 kW back in the last."""
     agents = (
         BaseLoadAgent(name="base_load", load_kw=np.full(4, 2.0)),
-        PVAgent(name="pv", available_kw=np.array([0.0, 6.0, 0.0, 0.0])),
+        PVAgent(name="pv", available_kw=np.array([0.0, 7.0, 0.0, 0.0])),
         BATTERY,
     )
     charge_kw, discharge_kw = np.array([0.0, 2, 0, 0]), np.array([0.0, 0, 0, 1])
     soc_kwh = BATTERY.store.soc_after(FOUR, charge_kw, discharge_kw, 5.0)
     plans: dict[str, Plan] = {a.name: a.unplanned(FOUR) for a in agents[:2]}
     plans["battery"] = BATTERY.store.plan(charge_kw, discharge_kw, soc_kwh)
-    plans["grid"] = GRID.settle(np.array([2.0, -2.0, 2.0, 1.0]))
+    plans["grid"] = GRID.settle(np.array([2.0, -3.0, 2.0, 1.0]))
     return Schedule(
         mode="centralized", horizon=FOUR, agents=(*agents, GRID), plans=plans, objective_eur=np.nan
     )
@@ -58,14 +58,14 @@ def test_every_figure_of_a_day_by_hand() -> None:
     kpis = settle(made_schedule())
     bought = 0.5 * (2 * 0.20 + 2 * 0.40 + 1 * 0.50)
     assert kpis.bought_eur == pytest.approx(bought)
-    assert kpis.bill_eur == pytest.approx(bought - 0.5 * 2 * 0.10)
+    assert kpis.bill_eur == pytest.approx(bought - 0.5 * 3 * 0.10)
     assert kpis.demand_charge_eur == pytest.approx(2.0 * (2.0 - 1.0))
     assert kpis.wear_eur == pytest.approx(0.02 * 1.5)
-    assert kpis.cost_eur == pytest.approx(0.75 + 2.0 + 0.03)
+    assert kpis.cost_eur == pytest.approx(0.70 + 2.0 + 0.03)
     assert kpis.discomfort_eur == 0.0
-    assert (kpis.import_kwh, kpis.export_kwh) == (2.5, 1.0)
-    assert (kpis.generation_kwh, kpis.demand_kwh, kpis.own_use_kwh) == (3.0, 4.0, 2.0)
-    assert kpis.self_consumption == pytest.approx(2 / 3)
+    assert (kpis.import_kwh, kpis.export_kwh) == (2.5, 1.5)
+    assert (kpis.generation_kwh, kpis.demand_kwh, kpis.own_use_kwh) == (3.5, 4.0, 2.0)
+    assert kpis.self_consumption == pytest.approx(2 / 3.5)
     assert kpis.self_sufficiency == pytest.approx(0.5)
     assert kpis.peak_import_kw == 2.0
     assert kpis.throughput_kwh == 1.5
@@ -85,7 +85,7 @@ def test_a_surplus_is_sold_and_a_deficit_bought() -> None:
 
 def test_only_committed_steps_are_settled() -> None:
     kpis = settle(made_schedule(), n_committed=2)
-    assert (kpis.import_kwh, kpis.export_kwh, kpis.days) == (1.0, 1.0, pytest.approx(1 / 24))
+    assert (kpis.import_kwh, kpis.export_kwh, kpis.days) == (1.0, 1.5, pytest.approx(1 / 24))
     assert kpis.stored_change_kwh == pytest.approx(0.9 * 0.9)
     assert kpis.mean_import_eur_per_kwh == pytest.approx(0.25)
 
@@ -191,5 +191,5 @@ def test_days_add_up() -> None:
     assert both.import_kwh == a.import_kwh + b.import_kwh
     assert both.stored_change_kwh == -1.5
     assert both.mean_import_eur_per_kwh == pytest.approx((24 * 0.2 + 23 * 0.4) / 47)
-    assert both.self_consumption == pytest.approx(2 / 3)
+    assert both.self_consumption == pytest.approx(2 / 3.5)
     assert total([a]) == a
