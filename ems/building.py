@@ -32,6 +32,7 @@ from ems.agents import (
     three_phase,
 )
 from ems.agents import Cycle as DeviceCycle
+from ems.agents.ev import SURE_SHARE
 from ems.assets import Assets, EVSpec
 from ems.comfort import Comfort, ShiftComfort
 from ems.detection import detect_cycles
@@ -358,10 +359,21 @@ class Building:
         )
 
     def _reachable_kwh(self, use: EVUse, spec: EVSpec, whole: slice, soc_kwh: float) -> float:
-        """What the car holds at the end of ``whole`` if it charges whenever it can [kWh]."""
+        """What the car holds at the end of ``whole`` if it charges whenever it can [kWh].
+
+        Under the three-phase strategy only what that promises by a deadline is counted on after it.
+        """
         most_kwh = spec.efficiency * use.max_charge_kw * self.history.step_h
-        for trip_kwh, plugged in zip(use.trip_kwh[whole], use.plugged_in[whole], strict=True):
-            soc_kwh = min(spec.capacity_kwh, soc_kwh - trip_kwh + most_kwh * plugged)
+        due = use.deadline[whole] & (spec.strategy == "three_phase")
+        as_people_kwh = np.minimum(use.soc_kwh[whole], spec.capacity_kwh)
+        charge_kwh = np.where(use.plugged_in[whole], most_kwh, 0.0)
+        arrives_kwh = soc_kwh
+        for t, trip_kwh in enumerate(use.trip_kwh[whole]):
+            soc_kwh = min(spec.capacity_kwh, soc_kwh - trip_kwh + charge_kwh[t])
+            arrives_kwh -= trip_kwh
+            if due[t]:
+                need_kwh = max(0.0, as_people_kwh[t] - arrives_kwh)
+                arrives_kwh = soc_kwh = min(soc_kwh, arrives_kwh + SURE_SHARE * need_kwh)
         return max(0.0, float(soc_kwh))
 
     def _with_strategy(self, ev: EVAgent, horizon: Horizon, surplus_kw: Floats) -> EVAgent:

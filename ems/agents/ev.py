@@ -26,6 +26,9 @@ from ems.horizon import Horizon
 from ems.linear import Floats, Linear
 from ems.program import Block, Plan, Share
 
+SURE_SHARE = 0.95
+"""Share of its need that the three-phase strategy promises by a deadline."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class EVAgent(Agent):
@@ -232,7 +235,7 @@ def three_phase(ev: EVAgent, horizon: Horizon, surplus_kw: Floats, phase_h: floa
         arrives_kwh = sure_kwh - float(ev.trip_kwh[begin : deadline + 1].sum())
         need_kwh = max(0.0, float(ev.min_soc_kwh[deadline]) - arrives_kwh)
         step_kwh = ev.efficiency * horizon.energy_kwh(limit_kw)
-        too_slow_kwh = max(0.0, 0.95 * need_kwh - float(step_kwh[late].sum()))
+        too_slow_kwh = max(0.0, SURE_SHARE * need_kwh - float(step_kwh[late].sum()))
         cheap = price[early] <= np.quantile(price, 0.25)
         ranked = np.argsort(price[early], kind="stable")
         supplied_kwh = np.cumsum(step_kwh[early][ranked])
@@ -241,7 +244,7 @@ def three_phase(ev: EVAgent, horizon: Horizon, surplus_kw: Floats, phase_h: floa
         before_kwh = possible_kwh - np.cumsum(ev.trip_kwh[early])
         allowed_kwh = before_kwh + max(0.5 * need_kwh, too_slow_kwh)
         most_kwh[early] = np.clip(allowed_kwh, 0.0, most_kwh[early])
-        least_kwh[deadline] = min(arrives_kwh + 0.95 * need_kwh, ev.min_soc_kwh[deadline])
+        least_kwh[deadline] = min(arrives_kwh + SURE_SHARE * need_kwh, ev.min_soc_kwh[deadline])
         sure_kwh, possible_kwh = float(least_kwh[deadline]), float(most_kwh[deadline])
         begin = int(deadline) + 1
     after = slice(begin, None)

@@ -260,6 +260,18 @@ def test_a_second_session_at_the_deadline_has_a_plan() -> None:
     assert drawn == pytest.approx(dict.fromkeys(spec.all_modes, 35.0), abs=1e-3)
 
 
+@pytest.mark.parametrize("mode", ["centralized", "perfect_foresight"])
+def test_three_phases_end_as_full_as_their_promise_lets_them(mode: Mode) -> None:
+    """A car that comes home before the window's end after a night that gave 95 % of the need."""
+    spec = replace(SPEC, assets=Assets(ev=EVSpec(strategy="three_phase")))
+    days = tuple(date(2016, 12, 4) + timedelta(days=i) for i in range(28))
+    chain = Block(building="DE_KN_residential4", days=days)
+    records = list(run_block(building(spec), spec, chain, mode))
+    assert len(records) == 28
+    soc_kwh = records[-1].schedule.plans["ev"].series["soc_kwh"]
+    assert 35.0 < soc_kwh[-1] < 60.0
+
+
 def test_comfort_is_asked_for_each_day() -> None:
     index = local_index(FIRST, 2)
     loads = {"dishwasher": at(index, ("2016-06-01 19:00", 2, 1.0), ("2016-06-02 19:00", 2, 1.0))}
