@@ -19,7 +19,7 @@ from ems.learning.pmf import UNIFORM
 from ems.learning.priors import PriorName, learned
 from ems.learning.probability_model import LearningRate
 from ems.learning.rivals import standard_models
-from ems.learning.scores import prequential
+from ems.learning.scores import Estimate, prequential
 from ems.learning.search import rate_grid
 from ems.learning.usage import UseHistory
 from ems.pipelines.probability import DeviceSearch, SearchSpec, search_device
@@ -30,6 +30,7 @@ from plots.made import LONG_NAME, REAL, TWIN, all_text, clashes, stairs_of
 SOME = ((5.0, 20.0, 50.0), (0.05, 0.2))
 EVERY = (grid_map, learning_curves, pmf_evolution, prior_and_learned)
 N_TRAIN = 28
+UNBEATEN = {"mean": 0.0, "low": 0.0, "high": 0.0, "weight": 1.0}
 
 
 def found(
@@ -135,10 +136,20 @@ def test_darker_is_better_in_both() -> None:
         assert brightness[0] > brightness[-1]
 
 
-def test_a_grid_of_many_columns_has_colours_but_no_numbers() -> None:
-    figure = grid_map(CASES["a wide grid"](), origin=TWIN)
-    assert not figure.axes[0].texts
-    assert figure.axes[0].images[0].get_array().shape == (25, 30)
+@pytest.mark.parametrize("shape", [(25, 2), (2, 9)])
+def test_a_grid_of_many_cells_has_colours_but_no_numbers(shape: tuple[int, int]) -> None:
+    grid = range(1, shape[0] + 1), np.linspace(0.05, 0.5, shape[1])
+    ax = grid_map(found(drawn(60, 1), grid), origin=TWIN).axes[0]
+    assert not ax.texts
+    assert ax.images[0].get_array().shape == shape
+
+
+def test_the_label_of_the_colours_is_no_longer_than_their_bar() -> None:
+    figure = grid_map(CASES["one cell, four days"](), origin=TWIN)
+    assert clashes(figure) == []
+    for bar in figure.axes[2:]:
+        label = bar.yaxis.label.get_window_extent()
+        assert label.height < bar.get_window_extent().height
 
 
 def test_an_incomplete_grid_leaves_its_holes_empty() -> None:
@@ -198,10 +209,11 @@ def test_the_days_are_those_that_are_scored_and_a_single_start_is_seen() -> None
     assert [line.get_marker() for line in mean.lines[:-1]] == ["o"] * 3
 
 
-def test_all_history_stands_there_even_when_it_is_the_best_rival() -> None:
+def test_the_best_rival_is_another_learner_even_when_uniform_is_better() -> None:
     search = usual()
-    rivals = {name: search.rivals[name] for name in ("uniform", "all_history", "rate:learned")}
-    figure = learning_curves(replace(search, rivals=rivals), origin=TWIN)
+    better = replace(search.rivals["uniform"], log_loss_bits=Estimate(**UNBEATEN))
+    rivals = {name: search.rivals[name] for name in ("all_history", "rate:learned")}
+    figure = learning_curves(replace(search, rivals=rivals | {"uniform": better}), origin=TWIN)
     names = [line.get_gid() for line in figure.axes[0].lines]
     assert names == ["best cell", "all history (best rival)", "uniform"]
 
@@ -281,13 +293,14 @@ def test_prior_learned_and_own_starts_are_what_they_say() -> None:
         assert f"{starts.sum():.0f} own starts" in ax.get_title(loc="left")
 
 
-def test_the_intervals_hold_the_posterior_mean_and_narrow_with_the_days() -> None:
+@pytest.mark.parametrize("kind", range(2))
+def test_the_intervals_hold_the_posterior_mean_and_narrow_with_the_days(kind: int) -> None:
     width = []
     for n_days in (60, 400):
         search = found(drawn(n_days, 1), prior="uniform")
-        ax = prior_and_learned(search, origin=TWIN).axes[0]
+        ax = prior_and_learned(search, origin=TWIN).axes[kind]
         low, high = np.array([line[:, 1] for line in ax.collections[0].get_segments()]).T
-        starts = search.history.starts[search.history.day_types == 0].sum(axis=0)
+        starts = search.history.starts[search.history.day_types == kind].sum(axis=0)
         mean = (12.0 * UNIFORM + starts) / (12.0 + starts.sum())
         assert np.all((low < mean) & (mean < high))
         width.append(high - low)
