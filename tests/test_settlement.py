@@ -66,7 +66,8 @@ def test_every_figure_of_a_day_by_hand() -> None:
     assert (kpis.import_kwh, kpis.export_kwh) == (2.5, 1.5)
     assert (kpis.generation_kwh, kpis.demand_kwh, kpis.own_use_kwh) == (3.5, 4.0, 2.0)
     assert kpis.self_consumption == pytest.approx(2 / 3.5)
-    assert kpis.self_sufficiency == pytest.approx(0.5)
+    assert kpis.self_sufficiency == pytest.approx(1 - 2.5 / 4)
+    assert np.isnan(kpis.gap_eur)
     assert kpis.peak_import_kw == 2.0
     assert kpis.throughput_kwh == 1.5
     assert kpis.full_cycles == pytest.approx(1.5 / 20)
@@ -92,11 +93,12 @@ def test_only_committed_steps_are_settled() -> None:
 
 def test_shares_are_not_defined_without_sun_or_demand() -> None:
     kpis = settle(made_schedule())
-    dark = replace(kpis, generation_kwh=0.0, own_use_kwh=0.0)
+    dark = replace(kpis, generation_kwh=0.0)
     assert dark.self_consumption is None
     assert dark.self_sufficiency is None
     assert replace(kpis, demand_kwh=0.0).self_sufficiency is None
-    assert replace(kpis, demand_kwh=1.0).self_sufficiency == 1.0  # sold from the store
+    assert replace(kpis, import_kwh=5.0).self_sufficiency == 0.0  # some of it was stored
+    assert replace(kpis, export_kwh=9.0).own_use_kwh == 0.0  # some of it came from the store
     assert kpis.mean_shift_h == 0.0
 
 
@@ -193,3 +195,13 @@ def test_days_add_up() -> None:
     assert both.mean_import_eur_per_kwh == pytest.approx((24 * 0.2 + 23 * 0.4) / 47)
     assert both.self_consumption == pytest.approx(2 / 3.5)
     assert total([a]) == a
+
+
+def test_each_account_is_closed_by_itself() -> None:
+    """A surplus of one block does not make up for the deficit of the next."""
+    a, b = kpis_of(stored_change_kwh=2.0), kpis_of(stored_change_kwh=-2.0)
+    assert total([a, b]).stored_eur == 0.0
+    closed = total([a.closed(), b.closed()])
+    assert closed.stored_change_kwh == 0.0
+    assert closed.stored_eur == pytest.approx(2 * 0.075 - 2 * 0.35)
+    assert a.closed().closed() == a.closed()

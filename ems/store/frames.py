@@ -14,7 +14,14 @@ from ems.pipelines.comparison import DayRecord, DayResult
 from ems.settlement import DayKpis
 from ems.store.results import DAY_COLUMNS, PMF_COLUMNS, STEP_COLUMNS
 
-DERIVED = ("cost_eur", "self_consumption", "self_sufficiency", "mean_shift_h", "stored_eur")
+DERIVED = (
+    "cost_eur",
+    "own_use_kwh",
+    "self_consumption",
+    "self_sufficiency",
+    "mean_shift_h",
+    "stored_eur",
+)
 KPIS = (*(field.name for field in fields(DayKpis)), *DERIVED)
 
 
