@@ -1,7 +1,8 @@
 """What happens without us: the people's own timing, and the usual control rule.
 
 Both run the same devices, serve the same energy and pass the same meter as the planned modes.
-Neither knows the future.
+Neither knows the future. Curtailable PV keeps the export limit; an import limit, or an export limit
+without curtailment, they may break: nobody plans for it.
 """
 
 from __future__ import annotations
@@ -42,6 +43,11 @@ def _settled(
     plans: dict[str, Plan],
 ) -> Schedule:
     net_load_kw = np.sum([np.zeros(horizon.n_steps), *(p.net_load_kw for p in plans.values())], 0)
+    for agent in agents:  # an inverter that may curtail keeps the export limit by itself
+        over_kw = np.maximum(-net_load_kw - grid.max_export_kw, 0.0)
+        cut = agent.curtailed(plans[agent.name], over_kw)
+        net_load_kw = net_load_kw + cut.net_load_kw - plans[agent.name].net_load_kw
+        plans = {**plans, agent.name: cut}
     schedule = Schedule(
         mode=mode,
         horizon=horizon,

@@ -32,11 +32,10 @@ from ems.agents import (
     three_phase,
 )
 from ems.agents import Cycle as DeviceCycle
-from ems.agents.ev import SURE_SHARE
-from ems.assets import Assets, EVSpec
+from ems.assets import Assets
 from ems.comfort import Comfort, ShiftComfort
 from ems.detection import detect_cycles
-from ems.errors import DataError
+from ems.errors import DataError, InvalidSpec
 from ems.ev_use import EVUse, assumed_use, metered_use
 from ems.history import Feed, Floats, MeterHistory
 from ems.horizon import Horizon
@@ -64,6 +63,12 @@ class Building:
 
     def __init__(self, history: MeterHistory, tariff: Tariff, assets: Assets) -> None:
         self.history, self.tariff, self.assets = history, tariff, assets
+        shift = assets.heat_shift_h / history.step_h
+        if abs(shift - round(shift)) > 1e-9:
+            raise InvalidSpec(
+                f"assets: heat_shift_h is {assets.heat_shift_h}, it must be a multiple of the step "
+                f"of {history.step_h:g} h"
+            )
         self._local = pd.DatetimeIndex(history.ts_utc, tz="UTC").tz_convert(history.timezone)
         wall = np.asarray(self._local.tz_localize(None), dtype="datetime64[s]")
         self._day = wall.astype("datetime64[D]")
@@ -123,6 +128,19 @@ class Building:
             for day, first, count, full in zip(names, firsts, counts, whole, strict=True)
             if count == full
         }
+
+    def metered_bill_eur(self, days: Sequence[date]) -> float | None:
+        """What the meter itself would bill for ``days``, import and export counted apart [€].
+
+        None for a building whose exports are not metered. A settlement nets them within a step.
+        """
+        of_role = {f.role: f.name for f in self.history.feeds if f.role in ("import", "export")}
+        if set(of_role) != {"import", "export"}:
+            return None
+        bought_kwh = self.history.energy_kwh[of_role["import"]]
+        sold_kwh = self.history.energy_kwh[of_role["export"]]
+        bill_eur = bought_kwh * self._import_eur - sold_kwh * self._export_eur
+        return float(sum(bill_eur[self._spans[day]].sum() for day in days))
 
     # --- what stands on the bus --------------------------------------------------------------
 
@@ -220,7 +238,7 @@ class Building:
         horizon, charge = self._horizon(whole), dict(soc_kwh or {})
         priced = comfort or ShiftComfort(eur_per_h=self.assets.shift_discomfort_eur_per_h)
         appliances = self._appliances(whole, spans, priced) if self.assets.appliances else []
-        ev = self._ev(whole, ahead, charge.get("ev"))
+        ev = self._ev(whole, charge.get("ev"))
         base_kw = horizon.power_kw(self._load_kwh[whole])
         for device in appliances:
             base_kw = base_kw - device.unplanned(horizon).net_load_kw
@@ -234,9 +252,11 @@ class Building:
             )
         agents += appliances
         if ev is not None:
-            agents.append(self._with_strategy(ev, horizon, pv_kw - base_kw))
+            ev = self._with_strategy(ev, horizon, pv_kw - base_kw)
+            agents.append(ev if ahead else self._closed(ev, whole))
         if self.assets.battery is not None:
-            agents.append(_charged(self.assets.battery, charge.get("battery")))
+            battery = self.assets.battery
+            agents.append(_charged(battery, charge.get(battery.name)))
         return Problem(
             days=tuple(days),
             horizon=horizon,
@@ -331,7 +351,7 @@ class Building:
             max_power_kw=float(np.max(power_kw)),
         )
 
-    def _ev(self, whole: slice, ahead: int, soc_kwh: float | None) -> EVAgent | None:
+    def _ev(self, whole: slice, soc_kwh: float | None) -> EVAgent | None:
         use, spec = self._ev_use, self.assets.ev
         if use is None or spec is None:
             return None
@@ -340,9 +360,6 @@ class Building:
         known_kwh = min(known_kwh, spec.capacity_kwh)
         as_people_kwh = np.minimum(use.soc_kwh[whole], spec.capacity_kwh)
         least_kwh = np.where(use.deadline[whole], as_people_kwh, 0.0)
-        if not ahead:  # the window ends: the car is then as full as its people had it, if it can be
-            reachable_kwh = self._reachable_kwh(use, spec, whole, known_kwh)
-            least_kwh[-1] = max(least_kwh[-1], min(use.soc_kwh[whole.stop - 1], reachable_kwh))
         return EVAgent(
             name="ev",
             trip_kwh=use.trip_kwh[whole],
@@ -358,23 +375,19 @@ class Building:
             metered_kw=None if use.metered_kw is None else use.metered_kw[whole],
         )
 
-    def _reachable_kwh(self, use: EVUse, spec: EVSpec, whole: slice, soc_kwh: float) -> float:
-        """What the car holds at the end of ``whole`` if it charges whenever it can [kWh].
-
-        Under the three-phase strategy only what that promises by a deadline is counted on after it.
-        """
-        most_kwh = spec.efficiency * use.max_charge_kw * self.history.step_h
-        due = use.deadline[whole] & (spec.strategy == "three_phase")
-        as_people_kwh = np.minimum(use.soc_kwh[whole], spec.capacity_kwh)
-        charge_kwh = np.where(use.plugged_in[whole], most_kwh, 0.0)
-        arrives_kwh = soc_kwh
-        for t, trip_kwh in enumerate(use.trip_kwh[whole]):
-            soc_kwh = min(spec.capacity_kwh, soc_kwh - trip_kwh + charge_kwh[t])
-            arrives_kwh -= trip_kwh
-            if due[t]:
-                need_kwh = max(0.0, as_people_kwh[t] - arrives_kwh)
-                arrives_kwh = soc_kwh = min(soc_kwh, arrives_kwh + SURE_SHARE * need_kwh)
-        return max(0.0, float(soc_kwh))
+    def _closed(self, ev: EVAgent, whole: slice) -> EVAgent:
+        """At the window's end the car is as full as its people had it, if its rules let it be."""
+        use = self._ev_use
+        if use is None:
+            return ev
+        soc_kwh, limit_kw = ev.initial_soc_kwh, ev.charge_limit_kw
+        for t, most_kwh in enumerate(ev.max_soc_kwh):
+            soc_kwh += ev.efficiency * limit_kw[t] * self.history.step_h - float(ev.trip_kwh[t])
+            soc_kwh = min(soc_kwh, float(most_kwh))
+        least_kwh = np.array(ev.min_soc_kwh)
+        wanted_kwh = min(float(use.soc_kwh[whole.stop - 1]), max(0.0, soc_kwh))
+        least_kwh[-1] = max(least_kwh[-1], wanted_kwh)
+        return replace(ev, min_soc_kwh=least_kwh)
 
     def _with_strategy(self, ev: EVAgent, horizon: Horizon, surplus_kw: Floats) -> EVAgent:
         if self.assets.ev is None or self.assets.ev.strategy == "free":

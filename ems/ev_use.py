@@ -36,18 +36,21 @@ def metered_use(energy_kwh: Floats, step_h: float, hour: Floats, spec: EVSpec) -
 
     Each charging session is an arrival with just the energy it charged missing. The car is assumed
     to stay plugged in until it must be full: the first ``must_be_full_by_hour`` after its arrival,
-    or the end of the metered session where that is later. Where a later session is under way at
-    that hour, it must be as full as it then was. ``hour``: local hour of each step.
+    or the end of the metered session where that is later. A car that comes back to charge before
+    that has driven: it must have been full when it left, at the latest just before it is back.
+    ``hour``: local hour of each step.
     """
     n = len(energy_kwh)
     known_kwh = np.nan_to_num(energy_kwh)
     trip_kwh, metered_kwh = np.zeros(n), np.zeros(n)
     plugged, deadline = np.zeros(n, bool), np.zeros(n, bool)
-    for session in detect_sessions(energy_kwh, step_h):
+    sessions = detect_sessions(energy_kwh, step_h)
+    following = [session.start for session in sessions[1:]]
+    for session, next_start in zip(sessions, [*following, n], strict=False):
         span = slice(session.start, session.end)
         metered_kwh[span] = known_kwh[span]
         trip_kwh[session.start] = spec.efficiency * known_kwh[span].sum()
-        last = _deadline_step(session, hour, spec.must_be_full_by_hour)
+        last = min(_deadline_step(session, hour, spec.must_be_full_by_hour), next_start - 1)
         plugged[session.start : last + 1] = True
         deadline[last] = True
     return EVUse(

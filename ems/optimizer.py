@@ -56,11 +56,12 @@ class GlobalOptimizer:
     def optimize_decentralized(self, horizon: Horizon) -> Schedule:
         """Each agent alone, in the order given, knowing the tariff and what is announced so far.
 
-        What is fixed is announced first. The meter settles the sum.
+        What is fixed is announced first, curtailable generation decides last. The meter settles the
+        sum.
         """
         plans: dict[str, Plan] = {}
         announced_kw, build_s, solver_s = np.zeros(horizon.n_steps), 0.0, 0.0
-        for agent in sorted(self.agents, key=lambda agent: not agent.fixed):
+        for agent in sorted(self.agents, key=_turn):
             if agent.fixed:
                 plans[agent.name] = agent.unplanned(horizon)
             else:
@@ -118,6 +119,13 @@ class GlobalOptimizer:
             solver_s=solver_s,
         )
         return replace(schedule, objective_eur=sum(schedule.costs_eur().values()))
+
+
+def _turn(agent: Agent) -> int:
+    """What is fixed is announced first; what can only throw energy away decides last."""
+    if agent.fixed:
+        return 0
+    return 2 if agent.kind == "generation" else 1
 
 
 def _phase_starts(horizon: Horizon, phase_h: float) -> list[int]:

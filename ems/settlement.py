@@ -6,7 +6,7 @@ See ``docs/metrics.md`` for every definition.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -22,7 +22,9 @@ class DayKpis:
 
     ``cost_eur = bill_eur + demand_charge_eur + wear_eur``; discomfort is no money.
     ``bought_eur``: the part of the bill that was paid for imported energy [€].
-    ``stored_change_kwh``: change of what stores can still deliver to the bus [kWh].
+    ``stored_change_kwh``: change of what stores can still deliver to the bus [kWh]; ``closed_eur``:
+    what that was worth in accounts that are closed [€], see ``closed``.
+    ``gap_eur``: how far the objective may be from the optimum [€], NaN where nothing was proven.
     ``mean_import_eur_per_kwh``, ``mean_export_eur_per_kwh``: plain means of the prices [€/kWh].
     """
 
@@ -36,7 +38,6 @@ class DayKpis:
     export_kwh: float
     generation_kwh: float
     demand_kwh: float
-    own_use_kwh: float
     curtailed_kwh: float
     throughput_kwh: float
     full_cycles: float
@@ -49,6 +50,7 @@ class DayKpis:
     build_s: float
     solver_s: float
     gap_eur: float
+    closed_eur: float = 0.0
 
     @property
     def cost_eur(self) -> float:
@@ -63,7 +65,16 @@ class DayKpis:
         """
         surplus = self.stored_change_kwh > 0
         price = self.mean_export_eur_per_kwh if surplus else self.mean_import_eur_per_kwh
-        return price * self.stored_change_kwh
+        return self.closed_eur + price * self.stored_change_kwh
+
+    def closed(self) -> DayKpis:
+        """The same figures with the stores put back: the next account starts anew."""
+        return replace(self, closed_eur=self.stored_eur, stored_change_kwh=0.0)
+
+    @property
+    def own_use_kwh(self) -> float:
+        """Generation that was not exported, losses of stores included [kWh]."""
+        return max(0.0, self.generation_kwh - self.export_kwh)
 
     @property
     def self_consumption(self) -> float | None:
@@ -72,10 +83,10 @@ class DayKpis:
 
     @property
     def self_sufficiency(self) -> float | None:
-        """Own use / demand, in [0, 1]; None without generation or demand."""
+        """1 − import / demand, at least 0; None without generation or demand."""
         if self.generation_kwh <= 1e-9 or self.demand_kwh <= 1e-9:
             return None
-        return min(1.0, self.own_use_kwh / self.demand_kwh)
+        return max(0.0, 1.0 - self.import_kwh / self.demand_kwh)
 
     @property
     def mean_shift_h(self) -> float:
@@ -83,7 +94,7 @@ class DayKpis:
         return self.shift_h / self.starts if self.starts else 0.0
 
 
-def settle(schedule: Schedule, n_committed: int | None = None, gap_eur: float = 0.0) -> DayKpis:
+def settle(schedule: Schedule, n_committed: int | None = None, gap_eur: float = np.nan) -> DayKpis:
     """What the first ``n_committed`` steps of ``schedule`` cost and did at the meter."""
     n = schedule.horizon.n_steps if n_committed is None else n_committed
     done = schedule.window(0, n)
@@ -109,7 +120,6 @@ def settle(schedule: Schedule, n_committed: int | None = None, gap_eur: float = 
         export_kwh=float(horizon.energy_kwh(export_kw).sum()),
         generation_kwh=float(horizon.energy_kwh(generation_kw).sum()),
         demand_kwh=float(horizon.energy_kwh(done.net_load_kw("load")).sum()),
-        own_use_kwh=float(horizon.energy_kwh(np.maximum(generation_kw - export_kw, 0.0)).sum()),
         curtailed_kwh=horizon.energy_kwh(sum(float(np.sum(kw)) for kw in curtailed)),
         throughput_kwh=horizon.energy_kwh(sum(float(np.sum(kw)) for kw in through_kw)),
         full_cycles=sum(agent.full_cycles(plan, horizon) for agent, plan in plans),
@@ -135,7 +145,7 @@ def total(days: Sequence[DayKpis]) -> DayKpis:
     for field in fields(DayKpis):
         column = [getattr(day, field.name) for day in days]
         if field.name in _LARGEST:
-            values[field.name] = max(column)
+            values[field.name] = float(np.max(column))
         elif field.name in _MEANS:
             values[field.name] = float(np.average(column, weights=[day.days for day in days]))
         else:

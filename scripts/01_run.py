@@ -87,6 +87,7 @@ def main() -> None:
     describe(out, spec, chosen)
     outcome = compare(args, spec, chosen, known, out)
     show(out, outcome.summaries)
+    tell_limits(out, args, spec, chosen)
     for file in outcome.figures:
         out.print(f"figure    {near(file)}")
     out.print(f"results   {near(results_db(args))}")
@@ -218,6 +219,29 @@ def show(out: Console, summaries: Sequence[ModeSummary]) -> None:
         "surplus is sold at the mean export price, a deficit bought at the mean import price.\n"
         "Percent: of what the baseline paid for import. all days at once: one plan a block."
     )
+
+
+def tell_limits(
+    out: Console, args: argparse.Namespace, spec: ComparisonSpec, chosen: Sequence[Chosen]
+) -> None:
+    """What the table cannot show: the meter's own bill, limits, parts of a demand charge."""
+    from ems.pipelines.comparison import blocks_of
+
+    for item in chosen:
+        bill_eur = item.building.metered_bill_eur(item.window.days)
+        if bill_eur is not None:
+            out.print(
+                f"meter     {item.window.building}: {bill_eur:.2f} € by the meter, which counts "
+                "import and export apart;\n          every row nets them within the step, so the "
+                "two are not to be compared"
+            )
+        if args.demand_charge_eur_per_kw > 0:
+            n_blocks = len(blocks_of(item.window, spec.block_days))
+            out.print(f"demand    the charge is paid once in each of {n_blocks} blocks of days")
+    if min(args.max_import_kw, args.max_export_kw) < float("inf"):
+        out.print(
+            "limits    nobody plans the baselines: they may break the limits that the plans keep"
+        )
 
 
 def len_days(rows: Sequence[ModeSummary]) -> int:

@@ -58,6 +58,10 @@ class Agent(ABC):
         """What it does under the usual control rule, seeing the net load [kW] of all others."""
         return self.unplanned(horizon)
 
+    def curtailed(self, plan: Plan, surplus_kw: Floats) -> Plan:
+        """The plan with up to ``surplus_kw`` [kW] less fed in, if this agent may throw it away."""
+        return plan
+
     def costs_eur(self, plan: Plan, horizon: Horizon) -> Mapping[str, float]:
         """What ``plan`` costs [€] beside the energy itself, recomputed from its numbers."""
         return {}

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
+import numpy as np
+
 from ems.agents.base import Agent, Kind, as_steps, breaks, differs, frozen_series
 from ems.horizon import Horizon
 from ems.linear import Floats
@@ -53,6 +55,15 @@ class PVAgent(Agent):
         return Plan(
             agent=self.name, net_load_kw=-available_kw, series={"generation_kw": available_kw}
         )
+
+    def curtailed(self, plan: Plan, surplus_kw: Floats) -> Plan:
+        """Less generation where it is curtailable."""
+        if not self.curtailable:
+            return plan
+        cut_kw = np.minimum(surplus_kw, -plan.net_load_kw)
+        generation_kw = -plan.net_load_kw - cut_kw
+        series = {"generation_kw": generation_kw, "curtailed_kw": self.available_kw - generation_kw}
+        return Plan(agent=self.name, net_load_kw=-generation_kw, series=series)
 
     def audit(self, plan: Plan, horizon: Horizon) -> Iterator[str]:
         """Generation stays within what is available, and equals it unless curtailable."""

@@ -15,6 +15,9 @@ from ems.horizon import Horizon
 from ems.linear import Floats, Linear
 from ems.program import Block, Plan
 
+LEAST_LOSS_EUR = 1e-6
+"""A loss a kWh below this is within the solver's tolerance and proves nothing [€/kWh]."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Store:
@@ -36,8 +39,8 @@ class Store:
         round_trip = self.charge_efficiency * self.discharge_efficiency
         wear = self.wear_eur_per_kwh * (1 + round_trip)
         if round_trip == 1.0:
-            return np.full(len(worth_eur_per_kwh), wear <= 0.0)
-        return worth_eur_per_kwh * (1 - round_trip) + wear <= 0.0
+            return np.full(len(worth_eur_per_kwh), wear <= LEAST_LOSS_EUR)
+        return worth_eur_per_kwh * (1 - round_trip) + wear <= LEAST_LOSS_EUR
 
     def exclude(self, block: Block, charge_kw: Linear, discharge_kw: Linear) -> None:
         """Charging and discharging exclude each other (rule ``one_direction``)."""

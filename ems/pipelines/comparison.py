@@ -18,6 +18,8 @@ from datetime import date, timedelta
 from itertools import pairwise
 from typing import get_args
 
+import numpy as np
+
 from ems.assets import Assets
 from ems.baseline import as_metered, rule_based
 from ems.building import Building, Problem
@@ -81,12 +83,17 @@ class Block:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DayResult:
-    """What one day of one building cost and did under one mode."""
+    """What one day of one building cost and did under one mode.
+
+    ``block``: the first day of the block whose energy account it belongs to; None: all days of the
+    building are one account.
+    """
 
     building: str
     day: date
     mode: Mode
     kpis: DayKpis
+    block: date | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -98,7 +105,13 @@ class DayRecord(DayResult):
     @property
     def result(self) -> DayResult:
         """The result alone, small enough to keep for every day."""
-        return DayResult(building=self.building, day=self.day, mode=self.mode, kpis=self.kpis)
+        return DayResult(
+            building=self.building,
+            day=self.day,
+            mode=self.mode,
+            kpis=self.kpis,
+            block=self.block,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,14 +187,15 @@ def run_block(
         problem = building.problem([day], lookahead_h=ahead_h, soc_kwh=soc_kwh, comfort=comfort)
         problem = replace(problem, grid=grid)
         with _named(block, day, mode):
-            done = _plan(problem, spec, mode).window(0, problem.n_committed)
+            plan = _plan(problem, spec, mode)
+        done = plan.window(0, problem.n_committed)
         grid = grid.after(done.plans[grid.name], problem.n_committed)
         soc_kwh = {
             name: float(plan.series["soc_kwh"][-1])
             for name, plan in done.plans.items()
             if "soc_kwh" in plan.series
         }
-        yield _record(block, day, done)
+        yield _record(block, day, done, _proven_gap_eur(plan))
 
 
 def _run_whole(building: Building, spec: ComparisonSpec, block: Block) -> Iterator[DayRecord]:
@@ -195,7 +209,7 @@ def _run_whole(building: Building, spec: ComparisonSpec, block: Block) -> Iterat
         share = (end - first) / problem.n_committed
         done = whole.window(first, end)
         timed = replace(done, build_s=whole.build_s * share, solver_s=whole.solver_s * share)
-        yield _record(block, day, timed)
+        yield _record(block, day, timed, _proven_gap_eur(whole))
 
 
 @contextmanager
@@ -210,10 +224,20 @@ def _named(block: Block, day: date, mode: Mode) -> Iterator[None]:
         raise SolveError(f"{where}: {error}") from error
 
 
-def _record(block: Block, day: date, done: Schedule) -> DayRecord:
+def _record(block: Block, day: date, done: Schedule, gap_eur: float) -> DayRecord:
     return DayRecord(
-        building=block.building, day=day, mode=done.mode, schedule=done, kpis=settle(done)
+        building=block.building,
+        day=day,
+        mode=done.mode,
+        schedule=done,
+        kpis=settle(done, gap_eur=gap_eur),
+        block=block.days[0],
     )
+
+
+def _proven_gap_eur(plan: Schedule) -> float:
+    """The gap of the plan [€], NaN where nothing was proven."""
+    return plan.gap_eur if np.isfinite(plan.gap_eur) else np.nan
 
 
 def run_comparison(
@@ -257,12 +281,20 @@ class ModeSummary:
     against: Mapping[Mode, Savings]
 
 
+def account(results: Sequence[DayResult]) -> DayKpis:
+    """Several days of one building and mode as one, each block an energy account of its own."""
+    blocks: dict[date | None, list[DayKpis]] = {}
+    for result in results:
+        blocks.setdefault(result.block, []).append(result.kpis)
+    return total([total(days).closed() for days in blocks.values()])
+
+
 def summarise(results: Sequence[DayResult]) -> tuple[ModeSummary, ...]:
     """A row for each building and mode, in the order of ``MODES``."""
-    kpis: dict[tuple[str, Mode], list[DayKpis]] = {}
+    rows: dict[tuple[str, Mode], list[DayResult]] = {}
     for result in results:
-        kpis.setdefault((result.building, result.mode), []).append(result.kpis)
-    totals = {key: total(days) for key, days in kpis.items()}
+        rows.setdefault((result.building, result.mode), []).append(result)
+    totals = {key: account(days) for key, days in rows.items()}
     order = sorted(totals, key=lambda key: (key[0], MODES.index(key[1])))
     return tuple(
         ModeSummary(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from itertools import accumulate
+from itertools import accumulate, groupby
 from typing import Any
 
 import matplotlib.dates as mdates
@@ -27,12 +27,14 @@ _NAME_DAYS_UP_TO = 150
 class Days:
     """The days of one building that every mode has.
 
-    ``kpis``: for each mode, in the order of ``MODES``, one entry a day of ``days``.
+    ``kpis``: for each mode, in the order of ``MODES``, one entry a day of ``days``; ``blocks``: the
+    energy account of each day.
     """
 
     building: str
     days: tuple[date, ...]
     kpis: Mapping[Mode, tuple[DayKpis, ...]]
+    blocks: tuple[date | None, ...]
 
     @classmethod
     def of(cls, results: Sequence[DayResult]) -> Days:
@@ -57,11 +59,20 @@ class Days:
         if not common:
             raise InvalidSpec(f"{buildings[0]}: no day has results of every mode; finish the run")
         kpis = {m: tuple(table[m][day] for day in common) for m in MODES if m in table}
-        return cls(building=buildings[0], days=tuple(common), kpis=kpis)
+        block = {result.day: result.block for result in results}
+        blocks = tuple(block[day] for day in common)
+        return cls(building=buildings[0], days=tuple(common), kpis=kpis, blocks=blocks)
 
     def so_far(self, mode: Mode) -> list[DayKpis]:
-        """The KPIs of ``mode`` from the first day to the end of each day."""
-        return list(accumulate(self.kpis[mode], lambda sum_, day: total([sum_, day])))
+        """The KPIs of ``mode`` from the first day to the end of each day, all accounts closed."""
+        found: list[DayKpis] = []
+        for _, days in groupby(
+            zip(self.blocks, self.kpis[mode], strict=True), lambda pair: pair[0]
+        ):
+            before = found[-1:]
+            block = accumulate((kpis for _, kpis in days), lambda sum_, day: total([sum_, day]))
+            found += [total([*before, so_far.closed()]) for so_far in block]
+        return found
 
     def saved_so_far_eur(self, mode: Mode, baseline: Mode) -> list[float]:
         """What ``mode`` saved against ``baseline`` to the end of each day [€]; see ``savings``."""
