@@ -69,9 +69,7 @@ def made(
         Feed(name="grid_export", role="export", category="grid"),
         *([] if pv_kwh is None else [Feed(name="pv", role="pv", category="pv")]),
         *(
-            Feed(
-                name=name, role="load", category=CATEGORIES[name], behind_import=name not in apart
-            )
+            Feed(name=name, role="load", category=CATEGORIES[name], behind_import=name not in apart)
             for name in loads
         ),
     ]
