@@ -101,14 +101,16 @@ def load_tariff(name: str) -> Tariff:
     """
     path = BUILT_IN / f"{name}.toml" if name in built_in_tariffs() else Path(name)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # Windows editors put a mark before it
     except OSError as error:
         raise InvalidSpec(
             f"tariff {name!r}: not built in ({', '.join(built_in_tariffs())}) and no readable TOML "
             "file of that name"
         ) from error
     except UnicodeDecodeError as error:
-        raise InvalidSpec(f"tariff {name!r}: {path} is not a text file in UTF-8") from error
+        raise InvalidSpec(
+            f"tariff {name!r}: {path} is not a text file in UTF-8; save it in that encoding"
+        ) from error
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -176,9 +178,10 @@ def _low_hours(path: Path, low: Mapping[str, Any]) -> tuple[float, float]:
     if unknown:
         raise InvalidSpec(f"tariff {path}: low.{unknown[0]} is unknown, low has {', '.join(_LOW)}")
     begin, end = _hour(path, low, "from_hour"), _hour(path, low, "to_hour")
-    if begin == end:
+    if begin == end or begin - end == 24:
         raise InvalidSpec(
-            f"tariff {path}: low.from_hour and low.to_hour are both {begin:g}, they must differ"
+            f"tariff {path}: low.from_hour {begin:g} and low.to_hour {end:g} are the same hour, "
+            "they must differ"
         )
     return begin, end
 

@@ -72,6 +72,8 @@ All figures of every day are in the results database, and their totals in MLflow
 
 PACKAGES = ("ems", "pulp", "highspy", "mlflow", "duckdb", "numpy", "pandas")
 _NOISY = ("mlflow", "urllib3.connectionpool")
+_ADVICE = "(raised as a result of Query-invoked autoflush"
+"""What SQLAlchemy tells programmers in the line before the cause."""
 
 
 def sqlite_uri(path: Path) -> str:
@@ -438,7 +440,8 @@ def _calling(uri: str, what: str) -> Iterator[None]:
             yield
     except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
         lines = str(error).replace(uri, _shown(uri)).splitlines()
-        reason = (lines[0] if lines else type(error).__name__)[:300]
+        causes = (line for line in lines if not line.startswith(_ADVICE))
+        reason = next(causes, type(error).__name__)[:300]
         raise TrackingError(
             f"experiment store {_shown(uri)}: cannot {what}: {reason}; check the store or give "
             "another --tracking_uri"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -33,8 +34,9 @@ def build_database(dataset: Dataset, target: Path) -> BuildReport:
     """Write a new database and put it in the place of ``target`` in one step.
 
     A crash leaves the old database as it was. Raises :class:`DataError` when the place cannot
-    be written or another build is under way.
+    be written, holds anything but a measurements database, or another build is under way.
     """
+    _require_replaceable(target)
     beside = target.with_name(f".{target.name}.tmp")
     con = _open_beside(beside)
     try:
@@ -47,6 +49,30 @@ def build_database(dataset: Dataset, target: Path) -> BuildReport:
         con.close()
         _remove(beside)
     return _report(target, n_readings)
+
+
+def _require_replaceable(target: Path) -> None:
+    """Raise unless nothing is lost by putting a new database in the place of ``target``."""
+    if not target.name or target.is_dir():
+        raise DataError(
+            f"'{target}': cannot be written, it is no file; name one, such as my.duckdb"
+        )
+    if not target.exists() or not target.stat().st_size:
+        return
+    try:
+        with closing(duckdb.connect(str(target), read_only=True)) as con:
+            tables = {row[0] for row in con.execute("SHOW TABLES").fetchall()}
+    except duckdb.Error as error:
+        if is_locked(error):
+            raise DataError(
+                f"{target}: is in use by another process; wait for it to end"
+            ) from error
+        tables = set()
+    if "reading" not in tables:
+        raise DataError(
+            f"{target}: exists and is no measurements database of ems that can be read; delete it "
+            "yourself or give another --db"
+        )
 
 
 def _report(target: Path, n_readings: int) -> BuildReport:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
@@ -10,6 +12,9 @@ from pathlib import Path
 import duckdb
 
 from ems.errors import DataError
+
+LOCK_PATIENCE_S = 5.0
+"""How long another process's short transaction on the results is waited for [s]."""
 
 SCHEMA_VERSION = "1"
 """Version of ``schema/data.sql``; a database of another version must be built again."""
@@ -107,15 +112,32 @@ def results_reader(path: str | Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 def _open_results(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
     """A connection, or a one-line reason why there is none."""
+    until = time.monotonic() + LOCK_PATIENCE_S
+    while True:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return duckdb.connect(str(path), read_only=read_only)
+        except (duckdb.Error, OSError) as error:
+            locked = is_locked(error)
+            if locked and time.monotonic() < until:
+                time.sleep(0.1)
+                continue
+            if locked:
+                reason = "is locked by another process; wait for it or close it"
+            else:
+                reason = (
+                    f"cannot be opened ({_first_line(error)}); check permissions or move it away"
+                )
+            raise DataError(f"{path}: the results database {reason}") from error
+
+
+@contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Turn what DuckDB finds damaged or missing while ``what`` is read into one clear line."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return duckdb.connect(str(path), read_only=read_only)
-    except (duckdb.Error, OSError) as error:
-        if is_locked(error):
-            reason = "is locked by another process; wait for it or close it"
-        else:
-            reason = f"cannot be opened ({_first_line(error)}); check permissions or move it away"
-        raise DataError(f"{path}: the results database {reason}") from error
+        yield
+    except duckdb.Error as error:
+        raise DataError(f"{what}: cannot be read ({_first_line(error)}); {REBUILD}") from error
 
 
 def _create_results(con: duckdb.DuckDBPyConnection, path: Path) -> None:
@@ -141,7 +163,7 @@ def _require_results_schema(con: duckdb.DuckDBPyConnection, path: Path) -> None:
 
 def is_locked(error: Exception) -> bool:
     """Whether an error of DuckDB says that another process holds the file."""
-    return "lock" in str(error).lower()
+    return bool(re.search(r"\block\b", str(error), re.IGNORECASE))
 
 
 def _first_line(error: Exception) -> str:

@@ -11,18 +11,20 @@ import pandas as pd
 
 from ems.errors import DataError
 from ems.history import Category, Feed, Floats, Instants, LoadRule, MeterHistory
-from ems.store.connection import read_meta
+from ems.store.connection import read_meta, reading
 
 SPOT_ZONES = "DE-AT-LU/DE-LU"
 """The German bidding zone: with Austria until 2018-09-30, without since."""
 
 
+@reading("measurements")
 def list_buildings(con: duckdb.DuckDBPyConnection) -> tuple[str, ...]:
     """The names of all buildings in alphabetical order."""
     rows = con.execute("SELECT building FROM building ORDER BY building").fetchall()
     return tuple(row[0] for row in rows)
 
 
+@reading("measurements")
 def read_history(
     con: duckdb.DuckDBPyConnection, building: str, zone: str = SPOT_ZONES
 ) -> MeterHistory:
@@ -208,6 +210,7 @@ class PortfolioRow:
     problems: tuple[Problem, ...]
 
 
+@reading("measurements")
 def portfolio(con: duckdb.DuckDBPyConnection) -> tuple[PortfolioRow, ...]:
     """One row a building, in alphabetical order."""
     return tuple(_portfolio_row(con, building) for building in list_buildings(con))

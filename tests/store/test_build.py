@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pytest
@@ -184,3 +185,29 @@ def test_the_totals_of_the_real_portfolio(shared_data: Path, tmp_path: Path) -> 
         assert kwh == pytest.approx(measured.iloc[-1] - measured.iloc[0], abs=0.01)
     assert totals["residential3", "pv"] == pytest.approx(13_673.661, abs=0.01)
     assert totals["residential1", "load"] == pytest.approx(11_235.188, abs=0.01)
+
+
+@pytest.mark.parametrize("content", [b"# my notes\n", b"\x00" * 4096])
+def test_a_file_that_is_no_measurements_database_is_never_replaced(
+    tmp_path: Path, content: bytes
+) -> None:
+    notes = tmp_path / "notes.md"
+    notes.write_bytes(content)
+    with pytest.raises(DataError, match=r"notes\.md: exists and is no measurements database"):
+        build_database(dataset(building(HOME)), notes)
+    assert notes.read_bytes() == content
+    assert list(tmp_path.iterdir()) == [notes]
+
+
+def test_a_results_database_is_never_replaced(tmp_path: Path) -> None:
+    results = tmp_path / "ems_results.duckdb"
+    with duckdb.connect(str(results)) as con:
+        con.execute("CREATE TABLE run (run_id VARCHAR)")
+    with pytest.raises(DataError, match="no measurements database"):
+        build_database(dataset(building(HOME)), results)
+
+
+@pytest.mark.parametrize("name", ["", "."])
+def test_a_target_needs_a_name(name: str) -> None:
+    with pytest.raises(DataError, match="it is no file"):
+        build_database(dataset(building(HOME)), Path(name))

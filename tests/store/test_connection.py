@@ -11,7 +11,8 @@ from small_store import building, dataset, household
 
 from ems.errors import DataError
 from ems.store.build import build_database
-from ems.store.connection import get_con, results_reader, results_transaction
+from ems.store.connection import get_con, is_locked, results_reader, results_transaction
+from ems.store.read import read_history
 
 HOLD = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); input()"
 
@@ -133,3 +134,15 @@ def test_results_that_do_not_exist_yet(tmp_path: Path) -> None:
         results_reader(tmp_path / "none.duckdb"),
     ):
         pass
+
+
+def test_a_database_without_one_of_its_tables_takes_one_line(tmp_path: Path) -> None:
+    with duckdb.connect(str(tmp_path / "broken.duckdb")) as con:
+        con.execute("CREATE TABLE building (building VARCHAR)")
+        with pytest.raises(DataError, match=r"measurements: cannot be read .*build_duckdb"):
+            read_history(con, "DE_KN_residential1")
+
+
+def test_a_checksum_error_is_not_taken_for_a_lock() -> None:
+    assert is_locked(RuntimeError("Could not set lock on file"))
+    assert not is_locked(RuntimeError("Corrupt database file: computed checksum of block 3"))
