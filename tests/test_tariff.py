@@ -100,6 +100,10 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
     assert [price(tariff, 0.0, hour) for hour in (0.5, 1.0, 4.75, 5.0)] == [0.3, 0.1, 0.1, 0.3]
 
 
+def test_a_file_of_an_editor_that_marks_utf_8(tmp_path: Path) -> None:
+    assert price(load_tariff(written(tmp_path, FLAT.encode("utf-8-sig"))), 0.0) == 0.3
+
+
 def test_dynamic_without_feed_in_sells_at_spot(tmp_path: Path) -> None:
     text = DYNAMIC + f"[fees_ct_per_kwh]\ngrid = {VALUE}\n"
     tariff = load_tariff(written(tmp_path, text))
@@ -111,7 +115,9 @@ def test_dynamic_without_feed_in_sells_at_spot(tmp_path: Path) -> None:
     ("text", "says"),
     [
         ("kind = ", "is not valid TOML"),
-        (b"\xff\xfe", "is not a text file in UTF-8"),
+        (b"\xff\xfe", "is not a text file in UTF-8; save it in that encoding"),
+        (FLAT.replace("assumed", "Zähler").encode("latin-1"), "save it in that encoding"),
+        (FLAT.encode("utf-16"), "save it in that encoding"),
         ("", "kind is None, allowed are dynamic, flat, tou, spot"),
         ('kind = "cheap"', "kind is 'cheap', allowed are"),
         ('kind = ["flat"]', r"kind is \['flat'\], allowed are"),
@@ -133,7 +139,11 @@ def test_dynamic_without_feed_in_sells_at_spot(tmp_path: Path) -> None:
         (FLAT.replace("flat", "tou") + "[low]", "low.import_ct_per_kwh is None, write"),
         (FLAT.replace("flat", "tou") + LOW.replace("1", "25"), "low.from_hour is 25, allowed is"),
         (FLAT.replace("flat", "tou") + LOW.replace("5", "true"), "low.to_hour is True, allowed"),
-        (FLAT.replace("flat", "tou") + LOW.replace("5", "1"), "both 1, they must differ"),
+        (FLAT.replace("flat", "tou") + LOW.replace("5", "1"), "the same hour, they must differ"),
+        (
+            FLAT.replace("flat", "tou") + LOW.replace("1", "24").replace("5", "0"),
+            "low.from_hour 24 and low.to_hour 0 are the same hour",
+        ),
         (FLAT.replace("flat", "tou") + LOW + "hours = 3", "low.hours is unknown, low has from_h"),
     ],
 )

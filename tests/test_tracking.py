@@ -341,6 +341,24 @@ def test_a_store_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     assert "unable to open" in refused(sqlite_uri(tmp_path / "dir.db"))
 
 
+def test_the_cause_is_shown_and_not_the_advice_to_programmers(
+    uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As SQLAlchemy words it when the folder of the store may not be written."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise MlflowException(
+            "(raised as a result of Query-invoked autoflush; consider using a session.no_autoflush "
+            "block if this flush is occurring prematurely)\n(sqlite3.OperationalError) attempt to "
+            "write a readonly database\n[SQL: INSERT INTO runs …]"
+        )
+
+    monkeypatch.setattr(MlflowClient, "create_run", refuse)
+    shown = refused(uri)
+    assert "cannot start the run p: (sqlite3.OperationalError) attempt to write a read" in shown
+    assert "autoflush" not in shown
+
+
 def test_a_store_that_another_program_holds_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
