@@ -199,7 +199,9 @@ class _LocalGrid:
         days, day, counts = np.unique(
             wall.astype("datetime64[D]"), return_inverse=True, return_counts=True
         )
-        edges = pd.DatetimeIndex([*days, days[-1] + 1]).tz_localize(history.timezone)
+        edges = pd.DatetimeIndex([*days, days[-1] + np.timedelta64(1, "D")]).tz_localize(
+            history.timezone
+        )
         length = np.diff(np.asarray(edges.tz_convert("UTC").tz_localize(None)))
         steps = np.rint(length / np.timedelta64(3600, "s") / history.step_h)
         return cls(

@@ -13,10 +13,20 @@ import numpy as np
 import pandas as pd
 
 from ems.errors import DataError
-from ems.store.connection import SCHEMA_VERSION, get_con, is_locked, read_meta, schema_sql
+from ems.store.connection import (
+    SCHEMA_VERSION,
+    get_con,
+    is_locked,
+    read_meta,
+    schema_sql,
+    table_names,
+)
 from ems.store.ingest.dataset import BuildingData, Dataset
 from ems.store.quality import QUALITIES, Finding, Judgement, judge
 from ems.store.read import PortfolioRow, portfolio
+
+_OUR_TABLES = frozenset({"meta", "building", "reading"})
+"""By these a measurements database is known, whatever its schema version."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +46,7 @@ def build_database(dataset: Dataset, target: Path) -> BuildReport:
     A crash leaves the old database as it was. Raises :class:`DataError` when the place cannot
     be written, holds anything but a measurements database, or another build is under way.
     """
-    _require_replaceable(target)
+    require_replaceable(target)
     beside = target.with_name(f".{target.name}.tmp")
     con = _open_beside(beside)
     try:
@@ -51,24 +61,27 @@ def build_database(dataset: Dataset, target: Path) -> BuildReport:
     return _report(target, n_readings)
 
 
-def _require_replaceable(target: Path) -> None:
-    """Raise unless nothing is lost by putting a new database in the place of ``target``."""
-    if not target.name or target.is_dir():
+def require_replaceable(target: Path) -> None:
+    """Raise ``DataError`` unless a new database may be put in the place of ``target``.
+
+    It may where nothing is, or an empty file, or a measurements database of any schema.
+    """
+    if target.is_dir():
         raise DataError(
             f"'{target}': cannot be written, it is no file; name one, such as my.duckdb"
         )
-    if not target.exists() or not target.stat().st_size:
-        return
     try:
+        if not target.exists() or not target.stat().st_size:
+            return
         with closing(duckdb.connect(str(target), read_only=True)) as con:
-            tables = {row[0] for row in con.execute("SHOW TABLES").fetchall()}
-    except duckdb.Error as error:
+            tables = table_names(con)
+    except (duckdb.Error, OSError) as error:
         if is_locked(error):
             raise DataError(
                 f"{target}: is in use by another process; wait for it to end"
             ) from error
-        tables = set()
-    if "reading" not in tables:
+        tables = frozenset()
+    if not tables >= _OUR_TABLES:
         raise DataError(
             f"{target}: exists and is no measurements database of ems that can be read; delete it "
             "yourself or give another --db"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,8 +13,10 @@ import duckdb
 
 from ems.errors import DataError
 
-LOCK_PATIENCE_S = 5.0
-"""How long another process's short transaction on the results is waited for [s]."""
+LOCK_PATIENCE_S = 10.0
+LOCK_PAUSE_S = 0.05
+"""How long the short transactions of other processes on the results are waited for [s], and the
+pause before each new attempt [s]."""
 
 SCHEMA_VERSION = "1"
 """Version of ``schema/data.sql``; a database of another version must be built again."""
@@ -22,7 +24,17 @@ SCHEMA_VERSION = "1"
 RESULTS_SCHEMA_VERSION = "2"
 """Version of ``schema/results.sql``."""
 
-REBUILD = "build it with: python scripts/build_duckdb.py"
+RESULTS_TABLES = frozenset({"meta", "run", "day_result", "plan_step", "pmf_update"})
+"""The tables of ``schema/results.sql``."""
+
+_ABOUT_THE_FILE = (
+    duckdb.IOException,
+    duckdb.FatalException,
+    duckdb.InternalException,
+    duckdb.SerializationException,
+    duckdb.TransactionException,
+)
+"""What DuckDB raises where the file fails; a checksum that is wrong is a bare ``duckdb.Error``."""
 
 
 def schema_sql(name: str) -> str:
@@ -33,15 +45,16 @@ def schema_sql(name: str) -> str:
 def get_con(path: str | Path) -> duckdb.DuckDBPyConnection:
     """Open the measurements database read-only.
 
-    Raises :class:`DataError` when it is missing, damaged, half-written or of another schema.
+    Raises :class:`DataError` when it is missing, damaged, half-written, of another schema, held
+    by another process or not to be read by this user.
     """
     path = Path(path)
-    if not path.is_file():
-        raise DataError(f"{path}: there is no database here; {REBUILD}")
     try:
+        if not path.is_file():
+            raise DataError(f"{path}: there is no database here; {_rebuild(path)}")
         con = duckdb.connect(str(path), read_only=True)
-    except duckdb.Error as error:
-        raise DataError(f"{path}: cannot be opened ({_first_line(error)}); {REBUILD}") from error
+    except (duckdb.Error, OSError) as error:
+        raise DataError(f"{path}: {_why_closed(error, path)}") from error
     try:
         _require_schema(con, path)
     except DataError:
@@ -56,15 +69,44 @@ def _require_schema(con: duckdb.DuckDBPyConnection, path: Path) -> None:
         meta = read_meta(con)
     except duckdb.Error as error:
         raise DataError(
-            f"{path}: not a database of ems ({_first_line(error)}); {REBUILD}"
+            f"{path}: not a database of ems ({_first_line(error)}); move it away, then "
+            f"{_rebuild(path)}"
         ) from error
     version = meta.get("schema_version", "none")
     if version != SCHEMA_VERSION:
         raise DataError(
-            f"{path}: schema version is {version}, expected {SCHEMA_VERSION}; {REBUILD}"
+            f"{path}: schema version is {version}, expected {SCHEMA_VERSION}; {_rebuild(path)}"
         )
     if "data_hash" not in meta:
-        raise DataError(f"{path}: was only half written (meta has no data_hash); {REBUILD}")
+        raise DataError(f"{path}: was only half written (no data_hash); {_rebuild(path)}")
+
+
+def _why_closed(error: Exception, path: Path) -> str:
+    """What keeps the measurements from being opened, and what to do about it."""
+    if is_locked(error):
+        return "is being written by another process; wait for it to end or close it"
+    if _is_forbidden(error):
+        return f"may not be read ({_first_line(error)}); check its permissions"
+    return f"cannot be opened ({_first_line(error)}); move it away, then {_rebuild(path)}"
+
+
+def _rebuild(path: object) -> str:
+    """The command that builds this database, as it can be pasted into a shell."""
+    return f"build it with: python scripts/build_duckdb.py --db {shlex.quote(str(path))}"
+
+
+@contextmanager
+def reading(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Turn what DuckDB finds damaged or missing in the measurements into a ``DataError``."""
+    path = "measurements"
+    try:
+        sql = "SELECT path FROM duckdb_databases() WHERE NOT internal"
+        path = str(con.execute(sql).fetchall()[0][0])
+        yield
+    except duckdb.Error as error:
+        raise DataError(
+            f"{path}: cannot be read ({_first_line(error)}); {_rebuild(path)}"
+        ) from error
 
 
 def read_meta(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
@@ -86,8 +128,10 @@ def results_transaction(path: str | Path) -> Iterator[duckdb.DuckDBPyConnection]
         _create_results(con, path)
         yield con
         con.execute("COMMIT")
-    except (duckdb.IOException, duckdb.FatalException) as error:
-        raise DataError(f"{path}: writing results failed ({_first_line(error)})") from error
+    except duckdb.Error as error:
+        if not _is_about_the_file(error):
+            raise
+        raise DataError(f"{path}: {_why_no_results(error)}") from error
     except RuntimeError as error:
         if str(error) != "Query interrupted":  # how DuckDB passes on Ctrl-C
             raise
@@ -106,6 +150,10 @@ def results_reader(path: str | Path) -> Iterator[duckdb.DuckDBPyConnection]:
     try:
         _require_results_schema(con, path)
         yield con
+    except duckdb.Error as error:
+        if not _is_about_the_file(error):
+            raise
+        raise DataError(f"{path}: {_why_no_results(error)}") from error
     finally:
         con.close()
 
@@ -118,31 +166,26 @@ def _open_results(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
             path.parent.mkdir(parents=True, exist_ok=True)
             return duckdb.connect(str(path), read_only=read_only)
         except (duckdb.Error, OSError) as error:
-            locked = is_locked(error)
-            if locked and time.monotonic() < until:
-                time.sleep(0.1)
-                continue
-            if locked:
-                reason = "is locked by another process; wait for it or close it"
-            else:
-                reason = (
-                    f"cannot be opened ({_first_line(error)}); check permissions or move it away"
-                )
-            raise DataError(f"{path}: the results database {reason}") from error
+            if not is_locked(error) or time.monotonic() >= until:
+                raise DataError(f"{path}: {_why_no_results(error)}") from error
+        time.sleep(LOCK_PAUSE_S)
 
 
-@contextmanager
-def reading(what: str) -> Iterator[None]:
-    """Turn what DuckDB finds damaged or missing while ``what`` is read into one clear line."""
-    try:
-        yield
-    except duckdb.Error as error:
-        raise DataError(f"{what}: cannot be read ({_first_line(error)}); {REBUILD}") from error
+def _why_no_results(error: Exception) -> str:
+    """What keeps the results from being read or written, and what to do about it."""
+    said = _first_line(error)
+    if is_locked(error):
+        reason = "is locked by another process; wait for it or close it"
+    elif "corrupt" in said.lower() or "not a valid" in said:
+        reason = f"is damaged ({said}); move it away, a new one is made"
+    else:
+        reason = f"cannot be opened or written ({said}); check permissions or move it away"
+    return f"the results database {reason}"
 
 
 def _create_results(con: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Make the tables of a new results database; refuse one of another schema."""
-    if not con.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'meta'").fetchall():
+    """Make the tables of a new results database; refuse one of another kind or schema."""
+    if not table_names(con):
         con.execute(schema_sql("results.sql"))
         con.execute("INSERT INTO meta VALUES ('schema_version', ?)", [RESULTS_SCHEMA_VERSION])
     _require_results_schema(con, path)
@@ -150,20 +193,45 @@ def _create_results(con: duckdb.DuckDBPyConnection, path: Path) -> None:
 
 def _require_results_schema(con: duckdb.DuckDBPyConnection, path: Path) -> None:
     """Raise unless ``meta`` says this is a results database of the current schema."""
+    foreign = DataError(
+        f"{path}: not a results database of ems; move it away or give other --results"
+    )
+    names = table_names(con)
+    if not {"meta", "run"} <= names:
+        raise foreign
     try:
         version = read_meta(con).get("schema_version", "none")
-    except duckdb.Error as error:
-        raise DataError(f"{path}: not a results database of ems; move it away") from error
+    except duckdb.BinderException as error:  # a table meta of another kind
+        raise foreign from error
     if version != RESULTS_SCHEMA_VERSION:
         raise DataError(
             f"{path}: results schema version is {version}, expected {RESULTS_SCHEMA_VERSION}; "
             "move the file away, a new one is made"
         )
+    if names < RESULTS_TABLES:
+        raise foreign
+
+
+def table_names(con: duckdb.DuckDBPyConnection) -> frozenset[str]:
+    """The tables of an open database."""
+    return frozenset(name for (name,) in con.execute("SHOW TABLES").fetchall())
 
 
 def is_locked(error: Exception) -> bool:
     """Whether an error of DuckDB says that another process holds the file."""
-    return bool(re.search(r"\block\b", str(error), re.IGNORECASE))
+    text = str(error).lower()
+    return "could not set lock" in text or "used by another process" in text
+
+
+def _is_about_the_file(error: duckdb.Error) -> bool:
+    """Whether the file failed, and not a statement of ours."""
+    return type(error) is duckdb.Error or isinstance(error, _ABOUT_THE_FILE)
+
+
+def _is_forbidden(error: Exception) -> bool:
+    """Whether the permissions of a file or folder are in the way."""
+    text = str(error).lower()
+    return "permission denied" in text or "read-only file system" in text
 
 
 def _first_line(error: Exception) -> str:

@@ -204,7 +204,7 @@ def _copies(energy_kwh: Floats, step_h: float, min_h: float) -> Mask:
     moving = np.abs(np.diff(energy_kwh, prepend=np.nan)) > RESOLUTION_KWH
     lively = moving & (energy_kwh / step_h > COPY_MIN_KW)
     repeats = [_repeats(energy_kwh, lively, days * day) for days in COPY_LAGS_DAYS]
-    share = float(np.median([np.count_nonzero(r) for r in repeats])) / max(1, lively.sum())
+    share = float(np.median([np.count_nonzero(r) for r in repeats])) / max(1, int(lively.sum()))
     by_chance = np.log(COPY_BY_CHANCE / (len(repeats) * len(energy_kwh)))
     min_steps = max(min_h / step_h, by_chance / np.log(max(share, 1e-9)))
     copied = np.zeros(len(energy_kwh), dtype=bool)

@@ -17,22 +17,26 @@ SPOT_ZONES = "DE-AT-LU/DE-LU"
 """The German bidding zone: with Austria until 2018-09-30, without since."""
 
 
-@reading("measurements")
 def list_buildings(con: duckdb.DuckDBPyConnection) -> tuple[str, ...]:
     """The names of all buildings in alphabetical order."""
-    rows = con.execute("SELECT building FROM building ORDER BY building").fetchall()
+    with reading(con):
+        rows = con.execute("SELECT building FROM building ORDER BY building").fetchall()
     return tuple(row[0] for row in rows)
 
 
-@reading("measurements")
 def read_history(
     con: duckdb.DuckDBPyConnection, building: str, zone: str = SPOT_ZONES
 ) -> MeterHistory:
     """All meters of one building with prices and weather on its grid.
 
     ``zone``: a bidding zone, or several that follow each other in time, separated by ``/``.
-    Raises :class:`DataError` for an unknown building or a zone without prices.
+    Raises :class:`DataError` for an unknown building, a zone without prices or a damaged database.
     """
+    with reading(con):
+        return _history(con, building, zone)
+
+
+def _history(con: duckdb.DuckDBPyConnection, building: str, zone: str) -> MeterHistory:
     kind, timezone, step_h, first, n_steps, load_rule = _building_row(con, building)
     step = np.timedelta64(round(step_h * 3600), "s")
     ts_utc = np.datetime64(first, "s") + np.arange(n_steps) * step
@@ -210,10 +214,10 @@ class PortfolioRow:
     problems: tuple[Problem, ...]
 
 
-@reading("measurements")
 def portfolio(con: duckdb.DuckDBPyConnection) -> tuple[PortfolioRow, ...]:
-    """One row a building, in alphabetical order."""
-    return tuple(_portfolio_row(con, building) for building in list_buildings(con))
+    """One row a building, in alphabetical order; :class:`DataError` for a damaged database."""
+    with reading(con):
+        return tuple(_portfolio_row(con, building) for building in list_buildings(con))
 
 
 def _portfolio_row(con: duckdb.DuckDBPyConnection, building: str) -> PortfolioRow:

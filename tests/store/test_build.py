@@ -207,6 +207,45 @@ def test_a_results_database_is_never_replaced(tmp_path: Path) -> None:
         build_database(dataset(building(HOME)), results)
 
 
+def test_a_database_of_someone_else_is_never_replaced(tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs.duckdb"
+    with duckdb.connect(str(theirs)) as con:
+        con.execute("CREATE TABLE reading (book VARCHAR)")
+    before = theirs.read_bytes()
+    with pytest.raises(DataError, match="no measurements database"):
+        build_database(dataset(building(HOME)), theirs)
+    assert theirs.read_bytes() == before
+
+
+def test_a_measurements_database_of_an_old_schema_or_with_damaged_data_is_replaced(
+    tmp_path: Path,
+) -> None:
+    target = tmp_path / "ems_data.duckdb"
+    build_database(dataset(building(HOME)), target)
+    with duckdb.connect(str(target)) as con:
+        con.execute("UPDATE meta SET value = '0' WHERE key = 'schema_version'")
+        con.execute("DROP TABLE finding")
+    build_database(dataset(building(HOME)), target)
+    get_con(target).close()
+
+
+def test_a_database_that_is_being_written_is_not_replaced(tmp_path: Path) -> None:
+    target = tmp_path / "ems_data.duckdb"
+    build_database(dataset(building(HOME)), target)
+    hold = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", hold, str(target)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(DataError, match="in use by another process"):
+            build_database(dataset(building(HOME)), target)
+        other.communicate("\n")
+
+
 @pytest.mark.parametrize("name", ["", "."])
 def test_a_target_needs_a_name(name: str) -> None:
     with pytest.raises(DataError, match="it is no file"):

@@ -8,7 +8,9 @@ from ems.twin.generate import Twin
 from ems.twin.sky import make_sky, pv_kwh
 from ems.twin.specs import PvSpec
 
-YEAR = np.arange(np.datetime64("2016-01-01", "s"), np.datetime64("2017-01-01", "s"), 900)
+YEAR = np.arange(
+    np.datetime64("2016-01-01", "s"), np.datetime64("2017-01-01", "s"), np.timedelta64(900, "s")
+)
 
 
 def centroid_h(values: np.ndarray, ts_utc: np.ndarray) -> float:
