@@ -34,6 +34,10 @@ PRICE_SERVICE = "energy-charts"
 WEATHER_SERVICE = "open-meteo"
 NONE = "none"
 
+NO_IMPORT_METER = "no import meter: its load is unknown"
+LARGE = 1e9
+"""What no building has in kWh or kW; shown as a power of ten, so that the table keeps its width."""
+
 EPILOG = (
     "Sources, layouts and licences: docs/sources.md. The old database stays in place until the "
     "new one is complete."
@@ -102,11 +106,12 @@ def main() -> None:
     args = p.parse_args()
     check(p, args)
     out = console()
+
+    from ems.store.build import build_database, require_replaceable
+
+    require_replaceable(args.db)  # before minutes of downloads
     dataset = read_source(args, out)
     out.print(f"building {args.db} …")
-
-    from ems.store.build import build_database
-
     report = build_database(dataset, args.db)
     show(out, report, dataset)
 
@@ -264,11 +269,11 @@ def portfolio_table(report: BuildReport) -> Table:
             row.kind,
             str(row.days),
             str(row.plannable_days),
-            f"{row.known_load_kwh:,.0f}",
-            f"{row.metered_import_kwh:,.0f}",
-            f"{row.metered_export_kwh:,.0f}" if row.metered_export_kwh > 0 else "–",
-            f"{row.metered_pv_kwh:,.0f}" if row.metered_pv_kwh > 0 else "–",
-            f"{row.pv_peak_kw:.1f}" if row.metered_pv_kwh > 0 else "–",
+            _short(row.known_load_kwh),
+            _short(row.metered_import_kwh),
+            _short(row.metered_export_kwh) if row.metered_export_kwh > 0 else "–",
+            _short(row.metered_pv_kwh) if row.metered_pv_kwh > 0 else "–",
+            _short(row.pv_peak_kw, 1) if row.metered_pv_kwh > 0 else "–",
         )
     return table
 
@@ -313,10 +318,16 @@ def _devices(category: Category, names: tuple[str, ...]) -> str:
 def _problems(row: PortfolioRow) -> str:
     """A line for each rule: which feeds, on how many days."""
     rules = sorted({problem.rule for problem in row.problems})
-    return "\n".join(
+    lines = [
         f"{rule}: " + ", ".join(f"{p.feed} ({p.days})" for p in row.problems if p.rule == rule)
         for rule in rules
-    )
+    ]
+    return "\n".join([*([] if row.has_import_meter else [NO_IMPORT_METER]), *lines])
+
+
+def _short(value: float, decimals: int = 0) -> str:
+    """An energy or power that fits its column, however large."""
+    return f"{value:,.{decimals}f}" if abs(value) < LARGE else f"{value:.3g}"
 
 
 if __name__ == "__main__":

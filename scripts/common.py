@@ -7,6 +7,8 @@ tree is imported at the top.
 from __future__ import annotations
 
 import argparse
+import errno
+import io
 import math
 import os
 import signal
@@ -57,7 +59,11 @@ def run(main: Callable[[], None]) -> NoReturn:
     """Call ``main`` and leave: 0, 2 after one line for what a person can mend, 130 on Ctrl-C.
 
     A request to end (SIGTERM) is taken as Ctrl-C. Anything else is a bug and keeps its traceback.
+    A character that the terminal's encoding lacks is printed as a question mark.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         main()
@@ -69,9 +75,22 @@ def run(main: Callable[[], None]) -> NoReturn:
         _say("interrupted; what was finished is kept")
         sys.exit(EXIT_INTERRUPTED)
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _print_no_more()
         sys.exit(0)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _print_no_more()  # what still waits to be printed may be what found no room
+        _say(
+            f"{error.strerror or 'no room'}: {error.filename or 'output'}; make room and try again"
+        )
+        sys.exit(EXIT_BAD_INPUT)
     sys.exit(0)
+
+
+def _print_no_more() -> None:
+    """Let what is still to be printed vanish, so that leaving cannot fail as well."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _say(message: str) -> None:
@@ -144,6 +163,8 @@ def existing_file(text: str) -> Path:
 
 def path(text: str) -> Path:
     """An argument that names a file or folder that may not exist yet."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError(f"'{text}' names no file or folder")
     return Path(text).expanduser()
 
 

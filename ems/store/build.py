@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ems.errors import DataError
+from ems.store.catalogue import require_name
 from ems.store.connection import (
     SCHEMA_VERSION,
     get_con,
@@ -44,9 +45,14 @@ def build_database(dataset: Dataset, target: Path) -> BuildReport:
     """Write a new database and put it in the place of ``target`` in one step.
 
     A crash leaves the old database as it was. Raises :class:`DataError` when the place cannot
-    be written, holds anything but a measurements database, or another build is under way.
+    be written, holds anything but a measurements database, or another build is under way, and
+    for a building or feed whose name is not allowed.
     """
     require_replaceable(target)
+    for data in dataset.buildings:
+        require_name("building", data.building)
+        for feed in data.feeds:
+            require_name(f"{data.building}: feed", feed.name)
     beside = target.with_name(f".{target.name}.tmp")
     con = _open_beside(beside)
     try:

@@ -8,6 +8,10 @@ from ems.errors import DataError
 from ems.history import Category, Feed, Role
 
 _COLUMN = re.compile(r"^(?P<building>[A-Z]{2}_[A-Z]+_[a-z]+\d+)_(?P<feed>[a-z]\w*)$")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}")
+_EVERY = "all"
+"""What the command line calls every building or device; no one of them may be called so."""
+
 _KIND = re.compile(r"_(?P<kind>[a-z]+)\d+$")
 
 _CATEGORY: dict[str, Category] = {
@@ -34,6 +38,19 @@ def split_column(column: str) -> tuple[str, str]:
             f"column {column!r} names no building and feed; expected e.g. DE_KN_residential1_pv"
         )
     return match["building"], match["feed"]
+
+
+def require_name(what: str, name: str) -> None:
+    """Raise ``DataError`` for a name that could not be a file's or an option's.
+
+    >>> require_name("building", "my_home")
+    """
+    if not _NAME.fullmatch(name) or name.lower() == _EVERY:
+        shown = repr(name) if len(name) <= 90 else f"{name[:90]!r}… ({len(name)} characters)"
+        raise DataError(
+            f"{what} {shown}: allowed are 1 to 80 of the characters A-Z a-z 0-9 _ - . with no - or "
+            f". first, and not '{_EVERY}'; choose another name"
+        )
 
 
 def kind_of(building: str) -> str:

@@ -197,7 +197,8 @@ class PortfolioRow:
 
     ``days``: local days the record touches; ``plannable_days``: complete local days on which
     load and generation are known in every step. ``metered_*``: what the meters counted, whatever
-    its quality [kWh]; ``known_load_kwh`` and ``pv_peak_kw``: only what can be believed.
+    its quality [kWh]; ``known_load_kwh`` and ``pv_peak_kw``: only what can be believed. Without
+    an import meter the load is not known.
     """
 
     building: str
@@ -211,6 +212,7 @@ class PortfolioRow:
     metered_pv_kwh: float
     pv_peak_kw: float
     devices: Mapping[Category, tuple[str, ...]]
+    has_import_meter: bool
     problems: tuple[Problem, ...]
 
 
@@ -240,6 +242,7 @@ def _portfolio_row(con: duckdb.DuckDBPyConnection, building: str) -> PortfolioRo
         metered_pv_kwh=by_role.get("pv", 0.0),
         pv_peak_kw=float(np.nanmax(history.pv_kwh, initial=0.0)) / history.step_h,
         devices=devices,
+        has_import_meter=any(feed.role == "import" for feed in history.feeds),
         problems=_problems(con, building),
     )
 

@@ -182,6 +182,7 @@ def portfolio_row(
         metered_pv_kwh=pv_kwh,
         pv_peak_kw=5.0,
         devices={"fixed": ("freezer",)},
+        has_import_meter=True,
         problems=(
             Problem(feed="freezer", rule="out of service", days=999, steps=9999),
             *(

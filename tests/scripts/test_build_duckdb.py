@@ -76,6 +76,14 @@ def refusal(*args: object, code: str = "") -> str:
     return line
 
 
+def old_database(db: Path) -> bytes:
+    """A measurements database of some older schema, and its bytes."""
+    with duckdb.connect(str(db)) as con:
+        for table in ("meta", "building", "reading"):
+            con.execute(f"CREATE TABLE {table} (key VARCHAR, value VARCHAR)")
+    return db.read_bytes()
+
+
 def tables(db: Path) -> dict[str, int]:
     with duckdb.connect(str(db), read_only=True) as con:
         return {
@@ -202,6 +210,30 @@ def test_my_own_meter_with_the_service_for_prices(server: OutsideServer, tmp_pat
     assert tables(tmp_path / "data.duckdb")["price"] == 73 + 24
 
 
+def test_a_building_without_an_import_meter_says_so(tmp_path: Path) -> None:
+    rows = [row[:2] + row[3:] for row in opsd_rows()]
+    done = build("--source", opsd_file(tmp_path, rows), "--db", tmp_path / "data.duckdb")
+    assert done.returncode == 0, done.stderr
+    assert "no import meter: its load is unknown" in done.stdout
+    whole = build("--source", opsd_file(tmp_path), "--db", tmp_path / "data.duckdb")
+    assert "no import meter" not in whole.stdout
+
+
+def test_a_reading_beyond_all_measure_keeps_the_table_narrow(tmp_path: Path) -> None:
+    rows = changed_rows(HOURS + 1, 2, "1e300")
+    done = build("--source", opsd_file(tmp_path, rows), "--db", tmp_path / "data.duckdb")
+    assert done.returncode == 0, done.stderr
+    assert "1e+300" in row_of("DE_KN_residential9", done.stdout)
+    assert max(map(len, done.stdout.splitlines())) <= 200
+
+
+def test_an_encoding_without_our_characters_is_no_error(tmp_path: Path) -> None:
+    code = "sys.stdout.reconfigure(encoding='ascii', errors='strict')"
+    done = build("--source", opsd_file(tmp_path), "--db", tmp_path / "data.duckdb", code=code)
+    assert done.returncode == 0, done.stderr
+    assert "data.duckdb ?" in done.stdout
+
+
 # --- what is refused -------------------------------------------------------------------------
 
 
@@ -227,11 +259,11 @@ def test_a_file_that_does_not_fit_leaves_the_old_database(
     tmp_path: Path, rows: list[list[str]], message: str
 ) -> None:
     db = tmp_path / "data.duckdb"
-    db.write_bytes(b"the old one")
+    old = old_database(db)
     line = refusal("--source", opsd_file(tmp_path, rows), "--db", db)
     assert line.startswith("error: ")
     assert message in line
-    assert db.read_bytes() == b"the old one"
+    assert db.read_bytes() == old
     assert sorted(p.name for p in tmp_path.iterdir()) == ["data.duckdb", "household.csv"]
 
 
@@ -262,11 +294,11 @@ def test_null_prices_from_the_service(server: OutsideServer, tmp_path: Path) -> 
 
 
 def test_an_official_file_with_another_hash(server: OutsideServer, tmp_path: Path) -> None:
-    (tmp_path / "data.duckdb").write_bytes(b"the old one")
+    old = old_database(tmp_path / "data.duckdb")
     line = refusal("--source", "opsd", *from_server(server, tmp_path))
     assert "expected 15956440b27465686eae2abf5895cbc3dab80f934a891bcb2f4f944428e97d60" in line
     assert "--source PATH" in line
-    assert (tmp_path / "data.duckdb").read_bytes() == b"the old one"
+    assert (tmp_path / "data.duckdb").read_bytes() == old
 
 
 def test_a_target_that_cannot_be_written(tmp_path: Path) -> None:
@@ -284,6 +316,8 @@ def test_a_target_that_cannot_be_written(tmp_path: Path) -> None:
         (["--prices", "x.csv"], "--prices: the twin brings its own"),
         (["--seed", "-1"], "argument --seed"),
         (["--step_minutes", "30"], "argument --step_minutes"),
+        (["--db", ""], "argument --db: '' names no file or folder"),
+        (["--db", "."], "'.': cannot be written, it is no file"),
         (["--sauce", "twin"], "unrecognized arguments: --sauce twin"),
         (["--source", "nowhere.csv", "--db", "unused.duckdb"], "nowhere.csv"),
     ],
@@ -292,8 +326,45 @@ def test_command_lines_that_make_no_sense(args: list[str], message: str) -> None
     assert message in refusal(*args)
 
 
+@pytest.mark.parametrize("victim", ["household.csv", "prices.csv", "weather.csv", "meter.toml"])
+def test_what_goes_in_is_never_what_comes_out(tmp_path: Path, victim: str) -> None:
+    opsd_file(tmp_path)
+    for name in ("prices.csv", "weather.csv", "meter.toml"):
+        (tmp_path / name).write_text("mine\n")
+    before = (tmp_path / victim).read_bytes()
+    source = (
+        ("meter", "--config", tmp_path / "meter.toml")
+        if victim == "meter.toml"
+        else (tmp_path / "household.csv", "--weather", tmp_path / "weather.csv")
+    )
+    line = refusal(
+        *("--source", *source, "--prices", tmp_path / "prices.csv", "--db", tmp_path / victim)
+    )
+    assert f"{victim}: exists and is no measurements database" in line
+    assert (tmp_path / victim).read_bytes() == before
+
+
+def test_a_building_whose_name_is_a_path(tmp_path: Path) -> None:
+    for name in ("meter.toml", "meter.csv"):
+        text = (EXAMPLE.parent / name).read_text(encoding="utf-8")
+        (tmp_path / name).write_text(text.replace('"my_home"', '"../my_home"'), encoding="utf-8")
+    line = refusal(
+        *("--source", "meter", "--config", tmp_path / "meter.toml"),
+        *("--db", tmp_path / "data.duckdb"),
+    )
+    assert "building '../my_home': allowed are" in line
+    assert not (tmp_path / "data.duckdb").exists()
+
+
+def test_a_semicolon_for_a_comma(tmp_path: Path) -> None:
+    path = opsd_file(tmp_path)
+    path.write_text(path.read_text().replace(",", ";"))
+    line = refusal("--source", path, "--db", tmp_path / "data.duckdb")
+    assert "column utc_timestamp is missing: the header is separated by ';'" in line
+
+
 def test_ctrl_c_leaves_the_old_database(server: OutsideServer, tmp_path: Path) -> None:
-    (tmp_path / "data.duckdb").write_bytes(b"the old one")
+    old = old_database(tmp_path / "data.duckdb")
     server.routes["/household.csv"] = Answer(b"x", delay_s=5.0)
     with subprocess.Popen(
         [sys.executable, str(SCRIPT), "--source", "opsd", *from_server(server, tmp_path)],
@@ -308,7 +379,7 @@ def test_ctrl_c_leaves_the_old_database(server: OutsideServer, tmp_path: Path) -
         _, errors = process.communicate(timeout=20)
     assert process.returncode == 130
     assert errors == "error: interrupted; what was finished is kept\n"
-    assert (tmp_path / "data.duckdb").read_bytes() == b"the old one"
+    assert (tmp_path / "data.duckdb").read_bytes() == old
 
 
 @pytest.mark.real_data

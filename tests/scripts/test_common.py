@@ -45,6 +45,49 @@ def test_a_bug_keeps_its_traceback() -> None:
         common.run(raising(ZeroDivisionError()))
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")
+def test_output_that_finds_no_room_is_one_line() -> None:
+    code = (
+        f"import sys; sys.path.insert(0, {str(SCRIPTS)!r}); import common; "
+        "common.run(lambda: print('one'))"
+    )
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            check=False,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert done.returncode == 2
+    assert done.stderr == "error: No space left on device: output; make room and try again\n"
+
+
+def test_another_failure_of_the_system_keeps_its_traceback() -> None:
+    with pytest.raises(IsADirectoryError):
+        common.run(raising(IsADirectoryError(21, "Is a directory")))
+
+
+def test_characters_that_the_encoding_lacks_are_question_marks() -> None:
+    code = (
+        f"import sys; sys.path.insert(0, {str(SCRIPTS)!r}); import common; "
+        "common.run(lambda: common.console().print('12 € …'))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        check=False,
+        capture_output=True,
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"12 ? ?\n", b"")
+
+
+def test_a_path_without_a_name_is_refused() -> None:
+    for text in ("", " "):
+        with pytest.raises(argparse.ArgumentTypeError, match="names no file or folder"):
+            common.path(text)
+
+
 def test_a_reader_that_has_seen_enough_is_no_error() -> None:
     """The second line waits in the buffer until the reader is gone."""
     code = (

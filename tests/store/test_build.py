@@ -229,6 +229,17 @@ def test_a_measurements_database_of_an_old_schema_or_with_damaged_data_is_replac
     get_con(target).close()
 
 
+@pytest.mark.parametrize("made", [{"building": "all"}, {"feed": "../pv"}])
+def test_names_that_cannot_be_names_of_files_are_refused(
+    tmp_path: Path, made: Mapping[str, str]
+) -> None:
+    data = building({made.get("feed", "grid_import"): household(3)})
+    data = replace(data, building=made.get("building", data.building))
+    with pytest.raises(DataError, match=r"(building 'all'|feed '\.\./pv'): allowed are"):
+        build_database(dataset(data), tmp_path / "ems_data.duckdb")
+    assert names(tmp_path) == []
+
+
 def test_a_database_that_is_being_written_is_not_replaced(tmp_path: Path) -> None:
     target = tmp_path / "ems_data.duckdb"
     build_database(dataset(building(HOME)), target)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from ems.errors import DataError
-from ems.store.catalogue import feed_of, kind_of, split_column, timezone_of
+from ems.store.catalogue import feed_of, kind_of, require_name, split_column, timezone_of
 
 
 def test_columns_split_after_the_number_of_the_building() -> None:
@@ -21,6 +21,24 @@ def test_kind_and_zone_follow_from_the_name() -> None:
     assert kind_of("DE_KN_industrial2") == "industrial"
     assert kind_of("home") == "unknown"
     assert timezone_of("DE_KN_public1") == "Europe/Berlin"
+
+
+@pytest.mark.parametrize("name", ["my_home", "DE_KN_residential1", "9", "_a", "a.b-c", "h" * 80])
+def test_names_that_are_allowed(name: str) -> None:
+    require_name("building", name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "../a", ".a", "-a", "a b", "a/b", "a\\b", "a\n", "Büro", "h" * 81, "all", "ALL", "a\0"],
+)
+def test_names_that_are_no_names_of_files(name: str) -> None:
+    with pytest.raises(
+        DataError, match="building .*: allowed are 1 to 80 of the characters"
+    ) as bad:
+        require_name("building", name)
+    assert "\n" not in str(bad.value)
+    assert len(str(bad.value)) < 260
 
 
 @pytest.mark.parametrize("name", ["pv", "pv_roof", "pv_facade"])

@@ -162,10 +162,12 @@ def read_config(config: Path) -> MeterConfig:
     not known, or a value that is not allowed.
     """
     try:
-        text = config.read_text(encoding="utf-8")
+        text = config.read_text(encoding="utf-8-sig")
         table = _Table(tomllib.loads(text), config.name)
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"meter: cannot read {config}: {error}; check --config") from error
+        raise DataError(
+            f"meter: cannot read {config}: {error}; check --config, a text file in UTF-8"
+        ) from error
     except tomllib.TOMLDecodeError as error:
         raise DataError(f"meter: {config.name} is no valid TOML: {error}") from error
     files = tuple(_file(entry, config.parent) for entry in table.tables("file"))

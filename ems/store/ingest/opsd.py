@@ -132,9 +132,9 @@ def read_weather(path: Path) -> pd.DataFrame:
         names = [name for name in frame.columns if name not in {_TIME, "site"}]
         series = {name: _numbers(frame, name, path) for name in names}
         site = SITE
-    for name in ("temperature_c", "ghi_w_per_m2"):
-        if name not in series:
-            raise DataError(f"{path}: column {name} is missing; found {sorted(series)}")
+    missing = [name for name in ("temperature_c", "ghi_w_per_m2") if name not in series]
+    if missing:
+        raise _missing(missing, frame, path)
     return pd.DataFrame({"site": site, "ts_utc": labels, **series})
 
 
@@ -238,8 +238,8 @@ class _MeterReader:
         if len(falls):
             before, after = rows[falls[0]], rows[falls[0] + 1]
             raise DataError(
-                f"{self.path}: {column} runs backwards from {readings[before]:.3f} to "
-                f"{readings[after]:.3f} kWh at {self.labels[after]}Z; readings must never decrease"
+                f"{self.path}: {column} runs backwards from {readings[before]:.10g} to "
+                f"{readings[after]:.10g} kWh at {self.labels[after]}Z; readings must never decrease"
             )
 
     def _filled(self, column: str) -> NDArray[np.bool_]:
@@ -283,10 +283,22 @@ def _read_table(path: Path) -> pd.DataFrame:
     except (pd.errors.ParserError, csv.Error) as error:
         raise DataError(f"{path}: not a CSV ({str(error).splitlines()[0]})") from error
     if _TIME not in frame.columns:
-        raise DataError(f"{path}: column {_TIME} is missing; found {list(frame.columns)[:5]}")
+        raise _missing([_TIME], frame, path)
     if len(frame) < 2:
         raise DataError(f"{path}: {len(frame)} rows; at least 2 are needed")
     return frame
+
+
+def _missing(columns: list[str], frame: pd.DataFrame, path: Path) -> DataError:
+    """What to say about columns that are not there; the usual reason is the separator."""
+    header = [str(name) for name in frame.columns]
+    if len(header) == 1 and ";" in header[0]:
+        return DataError(
+            f"{path}: column {columns[0]} is missing: the header is separated by ';'; the "
+            "separator must be a comma and the decimal sign a point"
+        )
+    found = ", ".join(name[:40] for name in header[:5]) + (", …" if len(header) > 5 else "")
+    return DataError(f"{path}: column {', '.join(columns)} is missing; found {found}")
 
 
 def _instants(frame: pd.DataFrame, path: Path) -> Instants:
@@ -327,7 +339,7 @@ def _step(labels: Instants, path: Path) -> np.timedelta64:
 def _numbers(frame: pd.DataFrame, column: str, path: Path) -> Floats:
     """One column as floats, empty cells as NaN."""
     if column not in frame.columns:
-        raise DataError(f"{path}: column {column} is missing; found {list(frame.columns)[:5]}")
+        raise _missing([column], frame, path)
     numbers = pd.to_numeric(frame[column], errors="coerce")
     text = np.flatnonzero(numbers.isna() & frame[column].notna())
     if len(text):

@@ -117,6 +117,18 @@ def test_the_2017_version_across_both_clock_changes(tmp_path: Path) -> None:
 
 BAD_FILES = {
     "no time": (["a,b", "1,2", "3,4"], "column utc_timestamp is missing"),
+    "semicolons": (
+        [line.replace(",", ";") for line in LINES],
+        "column utc_timestamp is missing: the header is separated by ';'; the separator must",
+    ),
+    "many columns": (
+        [",".join(["x" * 50] * 9), ",".join(["1"] * 9), ",".join(["1"] * 9)],
+        f"is missing; found {'x' * 40}, ",
+    ),
+    "huge and backwards": (
+        opsd_lines({IMPORT: [0.0, 1e300, 1.5]}),
+        "runs backwards from 1e+300 to 1.5 kWh",
+    ),
     "no marker": ([line.rsplit(",", 1)[0] for line in LINES], "column interpolated is missing"),
     "no meters": (["utc_timestamp,interpolated", *[f"{START}Z,"] * 2], "appears twice"),
     "one row": (LINES[:2], "1 rows; at least 2"),
@@ -125,7 +137,7 @@ BAD_FILES = {
     "no date": ([*LINES, "yesterday,,3,"], "'yesterday' in data row 6"),
     "between": ([*LINES, LINES[-1].replace("04:00", "04:17")], "17 minutes apart"),
     "odd step": (opsd_lines({IMPORT: [0.0, 1.0, 2.0]}, step_min=30), "30 minutes apart"),
-    "backwards": (opsd_lines({IMPORT: [0.0, 2.0, 1.0]}), "runs backwards from 2.000 to 1.000 kWh"),
+    "backwards": (opsd_lines({IMPORT: [0.0, 2.0, 1.0]}), "runs backwards from 2 to 1 kWh"),
     "backwards over a gap": (opsd_lines({IMPORT: [0.0, 2.0, None, 1.0]}), "runs backwards"),
     "infinite": (opsd_lines({IMPORT: [0.0, "inf", "inf"]}), "is infinite at 2016-03-01T01:00:00Z"),
     "text": (opsd_lines({IMPORT: [0.0, "one", 2.0]}), "'one' in data row 2"),
