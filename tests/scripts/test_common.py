@@ -51,14 +51,9 @@ def test_output_that_finds_no_room_is_one_line() -> None:
         f"import sys; sys.path.insert(0, {str(SCRIPTS)!r}); import common; "
         "common.run(lambda: print('one'))"
     )
-    with open("/dev/full", "w") as full:
-        done = subprocess.run(
-            [sys.executable, "-c", code],
-            check=False,
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    start = [sys.executable, "-c", code]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(start, check=False, stdout=full, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 2
     assert done.stderr == "error: No space left on device: output; make room and try again\n"
 

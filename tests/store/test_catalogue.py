@@ -33,9 +33,7 @@ def test_names_that_are_allowed(name: str) -> None:
     ["", "../a", ".a", "-a", "a b", "a/b", "a\\b", "a\n", "Büro", "h" * 81, "all", "ALL", "a\0"],
 )
 def test_names_that_are_no_names_of_files(name: str) -> None:
-    with pytest.raises(
-        DataError, match="building .*: allowed are 1 to 80 of the characters"
-    ) as bad:
+    with pytest.raises(DataError, match=r"building .*: allowed are 1 to 80 of") as bad:
         require_name("building", name)
     assert "\n" not in str(bad.value)
     assert len(str(bad.value)) < 260
