@@ -69,8 +69,7 @@ def _require_schema(con: duckdb.DuckDBPyConnection, path: Path) -> None:
         meta = read_meta(con)
     except duckdb.Error as error:
         raise DataError(
-            f"{path}: not a database of ems ({_first_line(error)}); move it away, then "
-            f"{_rebuild(path)}"
+            f"{path}: not a database of ems ({_first_line(error)}); move it away; {_rebuild(path)}"
         ) from error
     version = meta.get("schema_version", "none")
     if version != SCHEMA_VERSION:
@@ -87,7 +86,7 @@ def _why_closed(error: Exception, path: Path) -> str:
         return "is being written by another process; wait for it to end or close it"
     if _is_forbidden(error):
         return f"may not be read ({_first_line(error)}); check its permissions"
-    return f"cannot be opened ({_first_line(error)}); move it away, then {_rebuild(path)}"
+    return f"cannot be opened ({_first_line(error)}); move it away; {_rebuild(path)}"
 
 
 def _rebuild(path: object) -> str:
