@@ -253,10 +253,10 @@ def test_a_start_that_cannot_be_planned_names_the_next(place: Place, shared_data
 def test_a_database_that_is_none(place: Place) -> None:
     file = place.folder / "broken.duckdb"
     file.write_bytes(b"this is no database" * 500)
-    one_line(place.call("--db", str(file)), "broken.duckdb: cannot be opened .*; build it with")
+    one_line(place.call("--db", str(file)), "broken.duckdb: cannot be opened .*build it with")
     cut = place.folder / "cut.duckdb"
     cut.write_bytes(twin_database().read_bytes()[:100_000])
-    one_line(place.call("--db", str(cut)), "cut.duckdb: .*; build it with")
+    one_line(place.call("--db", str(cut)), "cut.duckdb: .*build it with")
 
 
 def test_a_database_of_an_older_schema(place: Place) -> None:
@@ -264,7 +264,7 @@ def test_a_database_of_an_older_schema(place: Place) -> None:
     old.write_bytes(twin_database().read_bytes())
     with duckdb.connect(str(old)) as con:
         con.execute("UPDATE meta SET value = '0' WHERE key = 'schema_version'")
-    one_line(place.call("--db", str(old)), "schema version is 0, expected 1; build it with")
+    one_line(place.call("--db", str(old)), "schema version is 0, expected 1.*build it with")
 
 
 @pytest.mark.parametrize("below", ["afile", "/proc/nothing"])
