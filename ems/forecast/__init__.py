@@ -1,0 +1,1 @@
+"""Forecasts with their uncertainty: series in, series out, no program."""
