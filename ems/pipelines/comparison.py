@@ -22,11 +22,12 @@ import numpy as np
 
 from ems.assets import Assets
 from ems.baseline import as_metered, rule_based
-from ems.building import Building, Problem
+from ems.building import Building
 from ems.comfort import Comfort
 from ems.errors import DataError, Infeasible, InvalidSpec, SolveError
 from ems.history import MeterHistory
 from ems.optimizer import GlobalOptimizer
+from ems.problem import Problem
 from ems.schedule import Mode, Schedule
 from ems.settlement import DayKpis, Savings, savings, settle, total
 from ems.solver import Solver
