@@ -24,6 +24,7 @@ class DayKpis:
     ``bought_eur``: the part of the bill that was paid for imported energy [€].
     ``stored_change_kwh``: change of what stores can still deliver to the bus [kWh]; ``closed_eur``:
     what that was worth in accounts that are closed [€], see ``closed``.
+    ``missed_kwh``: energy that was not there when it had to be: a car at its deadline [kWh].
     ``gap_eur``: how far the objective may be from the optimum [€], NaN where nothing was proven.
     ``mean_import_eur_per_kwh``, ``mean_export_eur_per_kwh``: plain means of the prices [€/kWh].
     """
@@ -51,6 +52,7 @@ class DayKpis:
     solver_s: float
     gap_eur: float
     closed_eur: float = 0.0
+    missed_kwh: float = 0.0
 
     @property
     def cost_eur(self) -> float:
@@ -132,6 +134,7 @@ def settle(schedule: Schedule, n_committed: int | None = None, gap_eur: float = 
         build_s=schedule.build_s,
         solver_s=schedule.solver_s,
         gap_eur=gap_eur,
+        missed_kwh=sum(agent.missed_kwh(plan) for agent, plan in plans),
     )
 
 

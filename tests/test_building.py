@@ -15,11 +15,12 @@ from small_building import at, histories, local_index, made, real_database, twin
 from ems.agents import Agent, DiscretePhaseDevice, EVAgent
 from ems.assets import Assets, EVSpec
 from ems.baseline import as_metered
-from ems.building import Building, Problem
+from ems.building import Building
 from ems.errors import DataError
 from ems.history import Floats, MeterHistory
 from ems.horizon import Horizon
 from ems.optimizer import GlobalOptimizer
+from ems.problem import Problem
 from ems.schedule import Schedule
 from ems.store.ingest.twin import to_dataset
 from ems.store.metering import with_metering

@@ -18,11 +18,12 @@ from strategies import Case, cases, make_case
 
 from ems.agents import Agent, BatteryAgent, EVAgent, GridAgent
 from ems.assets import Assets, EVSpec
-from ems.building import Building, Problem
+from ems.building import Building
 from ems.errors import Infeasible
 from ems.horizon import Horizon
 from ems.optimizer import GlobalOptimizer
 from ems.pipelines.comparison import ComparisonSpec, blocks_of, choose_window, run_block
+from ems.problem import Problem
 from ems.program import Program, Solution
 from ems.schedule import Schedule
 from ems.solver import Solver

@@ -58,6 +58,29 @@ class Agent(ABC):
         """What it does under the usual control rule, seeing the net load [kW] of all others."""
         return self.unplanned(horizon)
 
+    def carry_out(self, horizon: Horizon, told: Plan | None, believed: Agent | None) -> Plan:
+        """What it really does when told the set-points of a plan that was made on a belief.
+
+        ``told``: the plan, from the same step on and at least as long as ``horizon``, and
+        ``believed`` the agent it was made for; None where nobody believed in this agent.
+        """
+        return self.unplanned(horizon)
+
+    def standing_as(self, real: Self, horizon: Horizon) -> Self:
+        """The believed agent over ``horizon``, in the state in which the real one stands.
+
+        It promises no more than can still be reached from there.
+        """
+        return self
+
+    def without_promises(self) -> Self:
+        """The same agent without what must be reached by a time: a forecast may miss it."""
+        return self
+
+    def missed_kwh(self, plan: Plan) -> float:
+        """The energy by which ``plan`` misses what must be reached by a time [kWh]."""
+        return 0.0
+
     def curtailed(self, plan: Plan, surplus_kw: Floats) -> Plan:
         """The plan with up to ``surplus_kw`` [kW] less fed in, if this agent may throw it away."""
         return plan

@@ -99,16 +99,38 @@ class BatteryAgent(Agent):
 
     def follow_rule(self, horizon: Horizon, net_load_kw: Floats) -> Plan:
         """The usual self-consumption rule: store any surplus, cover any deficit, never trade."""
+        return self._as_far_as_possible(horizon, -net_load_kw, net_load_kw)
+
+    def carry_out(self, horizon: Horizon, told: Plan | None, believed: Agent | None) -> Plan:
+        """The set-points, as far as its charge and its limits let it."""
+        if told is None:
+            return self.unplanned(horizon)
+        wanted = told.window(0, horizon.n_steps).series
+        return self._as_far_as_possible(horizon, wanted["charge_kw"], wanted["discharge_kw"])
+
+    def _as_far_as_possible(self, horizon: Horizon, charge: Floats, discharge: Floats) -> Plan:
+        """Charge and discharge as wanted [kW] within the limits of power and charge."""
         eta, soc_kwh = self.store.charge_efficiency, self.initial_soc_kwh
         charge_kw, discharge_kw, series = (np.zeros(horizon.n_steps) for _ in range(3))
         for t in horizon.steps:
             room_kw = (self.capacity_kwh - soc_kwh) / eta / horizon.step_h
             left_kw = (soc_kwh - self.min_soc_kwh) * eta / horizon.step_h
-            charge_kw[t] = max(0.0, min(-net_load_kw[t], self.max_charge_kw, room_kw))
-            discharge_kw[t] = max(0.0, min(net_load_kw[t], self.max_discharge_kw, left_kw))
+            charge_kw[t] = max(0.0, min(charge[t], self.max_charge_kw, room_kw))
+            discharge_kw[t] = max(0.0, min(discharge[t], self.max_discharge_kw, left_kw))
             soc_kwh += horizon.energy_kwh(eta * charge_kw[t] - discharge_kw[t] / eta)
             series[t] = soc_kwh
         return self.store.plan(charge_kw, discharge_kw, series)
+
+    def standing_as(self, real: Self, horizon: Horizon) -> Self:
+        """With the real charge; at the end as much is left as was wanted, or as it can reach."""
+        most_kwh = horizon.energy_kwh(self.store.charge_efficiency * self.max_charge_kw)
+        reachable_kwh = real.initial_soc_kwh + horizon.n_steps * most_kwh
+        least_kwh = min(self.least_final_kwh, reachable_kwh, self.capacity_kwh)
+        return replace(self, initial_soc_kwh=real.initial_soc_kwh, final_soc_kwh=least_kwh)
+
+    def without_promises(self) -> Self:
+        """It may end with its reserve alone."""
+        return replace(self, final_soc_kwh=self.min_soc_kwh)
 
     def audit(self, plan: Plan, horizon: Horizon) -> Iterator[str]:
         """The store's rules, the limits of the charge, and what must be left at the end."""

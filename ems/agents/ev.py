@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ems.agents.base import (
     SLACK_KWH,
+    TOLERANCE,
     Agent,
     Kind,
     as_steps,
@@ -190,6 +191,53 @@ class EVAgent(Agent):
             charge_kw[t] = min(float(limit_kw[t]), room_kw)
             soc_kwh += horizon.energy_kwh(self.efficiency * charge_kw[t])
         return charge_kw
+
+    def carry_out(self, horizon: Horizon, told: Plan | None, believed: Agent | None) -> Plan:
+        """The set-points, as far as its charge and its charger let it.
+
+        Where the plan did not know that it is plugged in, it charges at once, as fast as it goes.
+        """
+        n = horizon.n_steps
+        limit_kw, give_kw = self.charge_limit_kw, self.discharge_limit_kw
+        wanted_kw, back_kw = limit_kw, np.zeros(n)
+        if told is not None and isinstance(believed, EVAgent):
+            known, series = believed.plugged_in[:n], told.window(0, n).series
+            wanted_kw = np.where(known, series["charge_kw"], limit_kw)
+            back_kw = np.where(known, series["discharge_kw"], 0.0)
+        charge_kw, discharge_kw, soc_kwh = np.zeros(n), np.zeros(n), self.initial_soc_kwh
+        for t in horizon.steps:
+            soc_kwh -= float(self.trip_kwh[t])
+            room_kw = (self.capacity_kwh - soc_kwh) / self.efficiency / horizon.step_h
+            left_kw = soc_kwh * self.efficiency / horizon.step_h
+            charge_kw[t] = max(0.0, min(wanted_kw[t], limit_kw[t], room_kw))
+            discharge_kw[t] = max(0.0, min(back_kw[t], give_kw[t], left_kw))
+            flow_kw = self.efficiency * charge_kw[t] - discharge_kw[t] / self.efficiency
+            soc_kwh += horizon.energy_kwh(flow_kw)
+        series_kwh = self.store.soc_after(
+            horizon, charge_kw, discharge_kw, self.initial_soc_kwh, self.trip_kwh
+        )
+        return self.store.plan(charge_kw, discharge_kw, series_kwh)
+
+    def standing_as(self, real: Self, horizon: Horizon) -> Self:
+        """With the real charge, and asked for no more than it can still reach in time."""
+        soc_kwh, least_kwh = real.initial_soc_kwh, np.array(self.min_soc_kwh)
+        most_kwh = horizon.energy_kwh(self.efficiency * self.charge_limit_kw)
+        for t in horizon.steps:
+            soc_kwh += float(most_kwh[t] - self.trip_kwh[t])
+            soc_kwh = min(soc_kwh, float(self.max_soc_kwh[t]))
+            least_kwh[t] = max(0.0, min(least_kwh[t], soc_kwh))
+        return replace(self, initial_soc_kwh=real.initial_soc_kwh, min_soc_kwh=least_kwh)
+
+    def without_promises(self) -> Self:
+        """It need not be full at any time."""
+        return replace(self, min_soc_kwh=np.zeros(len(self.trip_kwh)), final_soc_kwh=0.0)
+
+    def missed_kwh(self, plan: Plan) -> float:
+        """How much it was short of at its deadlines, at the battery [kWh]."""
+        soc_kwh = plan.series["soc_kwh"]
+        least_kwh = self.min_soc_kwh[: len(soc_kwh)]
+        short_kwh = np.maximum(least_kwh - TOLERANCE - soc_kwh, 0.0)
+        return float(short_kwh[least_kwh > 0].sum())
 
     def audit(self, plan: Plan, horizon: Horizon) -> Iterator[str]:
         """The store's rules and the bounds of the charge, deadlines among them."""

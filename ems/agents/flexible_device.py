@@ -81,7 +81,8 @@ class DiscretePhaseDevice(FlexibleDeviceAgent):
     """A machine that runs whole cycles, one at a time and in the people's own order.
 
     ``cycles``: the day's runs. ``committed_kw``: the rest of a run that has begun [kW], shape
-    ``(n_steps,)`` or shorter. ``discomfort_eur``: what a start in each step costs in comfort [€],
+    ``(n_steps,)`` or shorter. ``begun``: how many runs of the day have begun before the first step.
+    ``discomfort_eur``: what a start in each step costs in comfort [€],
     a row for each cycle, shape ``(n_cycles, n_steps)``; ``None`` for none. The series ``started``
     holds the number of the cycle that starts in a step, 0 for none.
     """
@@ -89,6 +90,7 @@ class DiscretePhaseDevice(FlexibleDeviceAgent):
     cycles: tuple[Cycle, ...]
     committed_kw: Floats = field(default_factory=lambda: np.zeros(0))
     discomfort_eur: Floats | None = None
+    begun: int = 0
 
     def __post_init__(self) -> None:
         frozen_series(self, "committed_kw", low=0.0)
@@ -174,6 +176,7 @@ class DiscretePhaseDevice(FlexibleDeviceAgent):
             cycles=tuple(self.cycles[row].later(n_steps) for row in waiting),
             committed_kw=np.trim_zeros(committed_kw, "b"),
             discomfort_eur=None if table is None else table[waiting, n_steps:],
+            begun=self.begun + len(self.cycles) - len(waiting),
         )
 
     def unplanned(self, horizon: Horizon) -> Plan:
@@ -191,6 +194,50 @@ class DiscretePhaseDevice(FlexibleDeviceAgent):
             started[at] = cycle.number
         series = {"power_kw": power_kw, "started": started}
         return Plan(agent=self.name, net_load_kw=power_kw, series=series)
+
+    def carry_out(self, horizon: Horizon, told: Plan | None, believed: Agent | None) -> Plan:
+        """Each run in the next slot of the plan; without a slot when its people start it.
+
+        The runs keep their order and end within their windows, so the last of them may not wait.
+        """
+        n = horizon.n_steps
+        slots: list[int] = []
+        if told is not None:
+            slots = np.flatnonzero(np.rint(told.series["started"][:n])).tolist()
+        power_kw, started, free = self._committed(n), np.zeros(n), self.busy_steps
+        for k, (cycle, latest) in enumerate(zip(self.cycles, self._latest_starts(), strict=True)):
+            wanted = slots[k] if k < len(slots) else max(cycle.metered_start, 0)
+            at = np.array([min(max(wanted, cycle.earliest, free), latest)])
+            power_kw = power_kw + _placed(cycle, at, n)[:, 0]
+            started[at] = cycle.number
+            free = int(at[0]) + len(cycle.profile_kw)
+        series = {"power_kw": power_kw, "started": started}
+        return Plan(agent=self.name, net_load_kw=power_kw, series=series)
+
+    def _latest_starts(self) -> list[int]:
+        """The last start of each cycle that leaves time for those behind it."""
+        latest: list[int] = []
+        for cycle in reversed(self.cycles):
+            before_next = latest[0] - len(cycle.profile_kw) if latest else cycle.latest
+            latest.insert(0, min(cycle.latest, before_next))
+        return latest
+
+    def standing_as(self, real: Self, horizon: Horizon) -> Self:
+        """Without the runs that have begun, and without those that no longer fit behind them."""
+        rows, free = [], real.busy_steps
+        for row, cycle in enumerate(self.cycles):
+            first = max(free, cycle.earliest)
+            if cycle.number > real.begun and first <= cycle.latest:
+                rows.append(row)
+                free = first + len(cycle.profile_kw)
+        table = self.discomfort_eur
+        return replace(
+            self,
+            cycles=tuple(self.cycles[row] for row in rows),
+            committed_kw=real.committed_kw,
+            discomfort_eur=None if table is None else table[rows],
+            begun=real.begun,
+        )
 
     def audit(self, plan: Plan, horizon: Horizon) -> Iterator[str]:
         """Every cycle runs once, whole, inside its window, and never two at once."""
@@ -341,6 +388,43 @@ class PartialUsageDevice(FlexibleDeviceAgent):
         if self.switched:
             series["on"] = (power_kw > 0).astype(np.float64)
         return Plan(agent=self.name, net_load_kw=power_kw, series=series)
+
+    def carry_out(self, horizon: Horizon, told: Plan | None, believed: Agent | None) -> Plan:
+        """The set-points, but never too cold or too warm: the band of what is really needed wins.
+
+        Raises ``InvalidSpec`` for a device with a least power or a least run, for which keeping
+        the band may ask for what it cannot do.
+        """
+        if self.switched:
+            raise InvalidSpec(
+                f"{self.name}: min_power_kw {self.min_power_kw:g} and min_run_steps "
+                f"{self.min_run_steps} cannot be carried out on a forecast; leave them at 0 and 1"
+            )
+        n = horizon.n_steps
+        wanted_kw = self.metered_kw if told is None else told.series["power_kw"]
+        power_kw, drawn_kwh = np.zeros(n), self.drawn_kwh
+        for t in horizon.steps:
+            least_kw = horizon.power_kw(self.min_cumulative_kwh[t] - drawn_kwh)
+            most_kw = horizon.power_kw(self.max_cumulative_kwh[t] - drawn_kwh)
+            power_kw[t] = min(max(wanted_kw[t], least_kw, 0.0), max(most_kw, 0.0))
+            power_kw[t] = min(power_kw[t], self.max_power_kw)
+            drawn_kwh += horizon.energy_kwh(power_kw[t])
+        series_kwh = self.drawn_kwh + np.cumsum(horizon.energy_kwh(power_kw))
+        series = {"power_kw": power_kw, "drawn_kwh": series_kwh}
+        return Plan(agent=self.name, net_load_kw=power_kw, series=series)
+
+    def standing_as(self, real: Self, horizon: Horizon) -> Self:
+        """With what was really drawn, inside a band that can still be reached from there."""
+        most_kwh = horizon.energy_kwh(self.max_power_kw) * np.arange(1, horizon.n_steps + 1)
+        least = np.minimum(self.min_cumulative_kwh, real.drawn_kwh + most_kwh)
+        return replace(
+            self,
+            min_cumulative_kwh=least,
+            max_cumulative_kwh=np.maximum(self.max_cumulative_kwh, real.drawn_kwh),
+            drawn_kwh=real.drawn_kwh,
+            must_run_steps=real.must_run_steps,
+            on=real.on,
+        )
 
     def audit(self, plan: Plan, horizon: Horizon) -> Iterator[str]:
         """Power within its limits, the energy inside the band, minimum runs kept."""

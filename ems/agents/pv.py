@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from ems.agents.base import Agent, Kind, as_steps, breaks, differs, frozen_series
+from ems.agents.base import TOLERANCE, Agent, Kind, as_steps, breaks, differs, frozen_series
 from ems.horizon import Horizon
 from ems.linear import Floats
 from ems.program import Block, Plan, Share
@@ -55,6 +55,15 @@ class PVAgent(Agent):
         return Plan(
             agent=self.name, net_load_kw=-available_kw, series={"generation_kw": available_kw}
         )
+
+    def carry_out(self, horizon: Horizon, told: Plan | None, believed: Agent | None) -> Plan:
+        """Everything the sun gives; where the plan curtails, no more than it let through."""
+        free = self.unplanned(horizon)
+        if told is None or "curtailed_kw" not in told.series:
+            return free
+        wanted = told.window(0, horizon.n_steps).series
+        over_kw = np.maximum(self.available_kw - wanted["generation_kw"], 0.0)
+        return self.curtailed(free, np.where(wanted["curtailed_kw"] > TOLERANCE, over_kw, 0.0))
 
     def curtailed(self, plan: Plan, surplus_kw: Floats) -> Plan:
         """Less generation where it is curtailable."""
