@@ -1,0 +1,247 @@
+"""Jobs on the workers of a Dask cluster, with the same results in the same order as on one process.
+
+The workers are other machines: they may run other versions, die, or come and go. So every job
+checks that it runs on the same software as the process that asked (``fingerprint``), a job whose
+worker died is done again from the start by another, and its result is handed on once.
+
+What many jobs share is sent to the scheduler once (``Cluster.share``) and fetched by each worker
+that needs it. It is a task and not scattered data: when the only worker that held it dies, the
+scheduler makes it again, while scattered data would be lost and with it every job that waits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import platform
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from importlib.metadata import version
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import dask
+from distributed import CancelledError, Client, Future, KilledWorker, wait
+from distributed.comm import CommClosedError
+
+from ems.errors import EmsError, InvalidSpec
+
+Result = TypeVar("Result")
+
+CONNECT_S = 10.0
+"""How long a scheduler may take to answer [s]."""
+
+NO_WORKER_S = 60.0
+"""How long a cluster may be without any worker [s]."""
+
+PACKAGES = ("numpy", "pandas", "pulp", "highspy", "dask", "distributed")
+"""What must be of one version everywhere for figures to be the same."""
+
+_SETTINGS = {"distributed.admin.large-graph-warning-threshold": "10GB"}
+"""Dask warns about shared data above 10 MB, because many users send them with every task."""
+
+
+class ClusterError(EmsError):
+    """The Dask cluster cannot be reached, has other software, or lost its workers."""
+
+
+@contextmanager
+def cluster(
+    address: str, *, connect_s: float = CONNECT_S, no_worker_s: float = NO_WORKER_S
+) -> Iterator[Cluster]:
+    """The cluster whose scheduler listens at ``address``, such as ``tcp://10.0.0.5:8786``.
+
+    Raises ``InvalidSpec`` for what is no address, ``ClusterError`` when nobody answers within
+    ``connect_s``, no worker joins within ``no_worker_s``, or the software differs. At the end, and
+    when the consumer stops early or presses Ctrl-C, all jobs that have not begun are cancelled;
+    one that a worker has begun ends there and is thrown away. The cluster itself stays.
+    """
+    _require_address(address)
+    with _quiet(), dask.config.set(_SETTINGS):
+        client = _connect(address, connect_s)
+        try:
+            found = Cluster(client, address, no_worker_s)
+            found.require_same_software()
+            yield found
+        finally:
+            client.close()
+
+
+class Cluster:
+    """A connection to a cluster; made by :func:`cluster`."""
+
+    def __init__(self, client: Client, address: str, no_worker_s: float) -> None:
+        self._client, self._address, self._no_worker_s = client, address, no_worker_s
+
+    def share(self, value: Any) -> Future:
+        """Send a value that many jobs take as an argument; it crosses the network once a worker."""
+        return self._client.submit(_same, value, pure=False)
+
+    def run(
+        self, work: Callable[..., Result], jobs: Iterable[tuple[Any, ...]]
+    ) -> Generator[Result, None, None]:
+        """``work(*job)`` for each job, in order, at most two jobs a thread of the cluster at once.
+
+        An error that ``work`` raises is raised here as it is.
+        """
+        here, waiting, left = fingerprint(), deque[Future](), iter(jobs)
+        number = 0
+        try:
+            while True:
+                room = 2 * max(1, self._n_threads()) - len(waiting)
+                for job in islice(left, max(0, room)):
+                    waiting.append(self._client.submit(_checked, here, work, *job, pure=False))
+                if not waiting:
+                    return
+                number += 1
+                yield self._result(waiting.popleft(), number)
+        finally:
+            self._cancel(waiting)
+
+    def require_same_software(self) -> None:
+        """Raise ``ClusterError`` unless scheduler and workers run what this process runs."""
+        try:
+            self._client.wait_for_workers(1, timeout=self._no_worker_s)
+        except TimeoutError as error:
+            raise ClusterError(
+                f"{self._where}: no worker joined within {self._no_worker_s:g} s; start one with "
+                f"`dask worker {self._address} --nthreads 1`"
+            ) from error
+        here = fingerprint()
+        for who, there in self._software().items():
+            _require_same(who, there, here)
+
+    @property
+    def _where(self) -> str:
+        return f"scheduler {self._address}"
+
+    def _n_threads(self) -> int:
+        threads: Mapping[str, int] = self._client.nthreads()
+        return sum(threads.values())
+
+    def _software(self) -> dict[str, Any]:
+        """The fingerprint of the scheduler and of every worker, or the error it gave instead."""
+        workers = self._client.run(fingerprint, on_error="return")
+        found = {f"worker {address}": there for address, there in workers.items()}
+        try:
+            found[self._where] = self._client.run_on_scheduler(fingerprint)
+        except ImportError as error:
+            found[self._where] = error
+        return found
+
+    def _result(self, future: Future, number: int) -> Any:
+        """The result of a job, waiting as long as there are workers."""
+        try:
+            self._wait(future)
+            return future.result()
+        except KilledWorker as error:
+            raise ClusterError(
+                f"{self._where}: job {number} ended {error.allowed_failures + 1} workers, the last "
+                f"{error.last_worker.address}; they may need more memory (`--memory-limit`)"
+            ) from error
+        except (CancelledError, CommClosedError) as error:
+            raise ClusterError(
+                f"{self._where}: lost in job {number}; start it again and run again"
+            ) from error
+
+    def _wait(self, future: Future) -> None:
+        deserted_at: float | None = None
+        while not future.done():
+            try:
+                with self._client.as_current():
+                    wait(future, timeout=1.0)
+            except TimeoutError:
+                now = time.monotonic()
+                deserted_at = None if self._n_threads() else (deserted_at or now)
+                if deserted_at is not None and now - deserted_at >= self._no_worker_s:
+                    raise ClusterError(
+                        f"{self._where}: all workers left and none came back within "
+                        f"{self._no_worker_s:g} s; start some and run again"
+                    ) from None
+
+    def _cancel(self, waiting: Iterable[Future]) -> None:
+        if self._client.status == "running":
+            self._client.cancel(list(waiting), force=True)
+
+
+@cache
+def fingerprint() -> dict[str, str]:
+    """What the results of a process depend on: Python, packages, and the sources of ``ems``."""
+    found = {"Python": ".".join(platform.python_version_tuple()[:2])}
+    found |= {name: version(name) for name in PACKAGES}
+    return {**found, "ems": _sources()}
+
+
+def _sources() -> str:
+    """A hash over every file of this package that Python runs or reads."""
+    package, seen = Path(__file__).parents[1], hashlib.sha256()
+    for file in sorted(package.rglob("*")):
+        if file.suffix in (".py", ".toml", ".sql"):
+            seen.update(file.relative_to(package).as_posix().encode())
+            seen.update(file.read_bytes())
+    return f"sources {seen.hexdigest()[:12]}"
+
+
+def _require_same(who: str, there: Any, here: Mapping[str, str]) -> None:
+    if isinstance(there, ImportError):
+        raise ClusterError(
+            f"{who} cannot import {there.name}: start it where this package is installed "
+            "(`pip install .` from the same commit)"
+        ) from there
+    if isinstance(there, BaseException):
+        raise there
+    for name, ours in here.items():
+        if there.get(name) != ours:
+            raise ClusterError(
+                f"{who} has {name} {there.get(name)}, this process has {ours}: install the same "
+                "commit and the same requirements.txt on every machine"
+            )
+
+
+def _require_address(address: str) -> None:
+    try:
+        parts = urlsplit(address)
+        good = parts.scheme in ("tcp", "tls") and parts.hostname and parts.port
+    except ValueError:  # a port that is none
+        good = False
+    if not good or parts.path:
+        raise InvalidSpec(f"scheduler is '{address}', allowed is tcp://HOST:PORT or tls://…")
+
+
+def _connect(address: str, connect_s: float) -> Client:
+    try:
+        return Client(address, timeout=connect_s, set_as_default=False)
+    except (OSError, TimeoutError) as error:
+        raise ClusterError(
+            f"scheduler {address}: no answer within {connect_s:g} s; start it with "
+            "`dask scheduler`, or check the address"
+        ) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Dask reports on stderr what is raised or mended as well."""
+    logger = logging.getLogger("distributed")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _same(value: Result) -> Result:
+    return value
+
+
+def _checked(here: Mapping[str, str], work: Callable[..., Result], *job: Any) -> Result:
+    """Run a job where the software is that of the process that asked, also on late workers."""
+    from distributed import get_worker
+
+    _require_same(f"worker {get_worker().address}", fingerprint(), here)
+    return work(*job)
