@@ -17,6 +17,7 @@ from planning import (
     Chosen,
     add_assets,
     add_how,
+    add_scheduler,
     add_what,
     add_where,
     choose,
@@ -63,6 +64,7 @@ def parser() -> Parser:
     add_what(p, building="DE_KN_residential4", mode="all", n_days=7, modes=modes)
     add_assets(p)
     add_how(p)
+    add_scheduler(p)
     add_where(p)
     return p
 
@@ -132,7 +134,7 @@ def compare(
         tracked as run_,
         stored_run(args, EXPERIMENT, parameters, synthetic, run_.run_id) as stored,
     ):
-        done = run_blocks(buildings, spec, blocks, args.workers)
+        done = run_blocks(buildings, spec, blocks, args.workers, scheduler=args.scheduler)
         with closing(done), progress_bar(out, "days planned") as bar:
             task = bar.add_task("planning", total=n_records)
             for records in done:

@@ -18,7 +18,7 @@ from common import (
     run,
     whole_number,
 )
-from planning import ON_OFF, add_where, n_days_or_all, results_db, stored_run
+from planning import ON_OFF, add_scheduler, add_where, n_days_or_all, results_db, stored_run
 
 from ems.errors import InvalidSpec
 
@@ -72,6 +72,7 @@ def parser() -> Parser:
     p.add_argument("--n_train", type=whole_number, default=28, help="days that only train (28)")
     p.add_argument("--workers", type=positive_int, default=1, help="processes (default: 1)")
     p.add_argument("--seed", type=whole_number, default=0, help="of the intervals (default: 0)")
+    add_scheduler(p)
     add_where(p)
     return p
 
@@ -187,7 +188,9 @@ def search(
     ):
         with progress_bar(out, "devices") as bar:
             task = bar.add_task("searching", total=len(devices))
-            for of_device in search_devices(devices, everywhere, spec, args.workers):
+            for of_device in search_devices(
+                devices, everywhere, spec, args.workers, args.scheduler
+            ):
                 found += of_device
                 for result in of_device:
                     track(run_, result)

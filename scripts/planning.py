@@ -84,6 +84,15 @@ def add_how(p: Parser) -> None:
     how.add_argument("--workers", type=positive_int, default=1, help="processes (default: 1)")
 
 
+def add_scheduler(p: Parser) -> None:
+    """The option of the pipelines whose work can be spread over machines."""
+    p.add_argument(
+        "--scheduler",
+        metavar="tcp://HOST:PORT",
+        help="a Dask cluster instead of --workers (docs/cloud.md)",
+    )
+
+
 def add_where(p: Parser) -> None:
     """Options that say where things are."""
     where = p.add_argument_group("where things are")

@@ -1,7 +1,8 @@
-"""Blocks of days on many processes of this machine, with the same result as on one.
+"""Blocks of days on many processes or machines, with the same result as on one.
 
 Blocks do not depend on each other, so neither their order nor the number of workers changes a
-figure. Each building is written to a temporary file once and mapped into every worker.
+figure. On this machine joblib starts processes; each building is written to a temporary file once
+and mapped into every worker. On a Dask cluster each building is sent once (see ``dask``).
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import joblib
 
@@ -23,6 +24,9 @@ from ems.building import Building
 from ems.errors import InvalidSpec
 from ems.pipelines.comparison import Block, ComparisonSpec, DayRecord, run_block
 from ems.schedule import Mode
+
+if TYPE_CHECKING:
+    from ems.pipelines.dask import Cluster
 
 Result = TypeVar("Result")
 
@@ -33,16 +37,23 @@ def run_blocks(
     blocks: Sequence[Block],
     workers: int = 1,
     modes: tuple[Mode, ...] | None = None,
+    scheduler: str | None = None,
 ) -> Generator[list[DayRecord], None, None]:
     """The records of each block, in the order of ``blocks``; ``modes`` default to all of ``spec``.
 
-    With one worker everything runs in this process. When the consumer stops, or on Ctrl-C, the
-    workers are ended with it.
+    With one worker everything runs in this process, with ``scheduler`` on the Dask cluster at that
+    address. When the consumer stops, or on Ctrl-C, the workers of this machine are ended with it,
+    and what waits on a cluster is cancelled.
     """
     if workers < 1:
         raise InvalidSpec(f"workers is {workers}, allowed is >= 1")
     modes = modes or spec.all_modes
     named = {building.history.building: building for building in buildings}
+    if scheduler is not None:
+        with _cluster(scheduler, workers) as away:
+            sent = {name: away.share(building) for name, building in named.items()}
+            yield from away.run(_records, ((sent[b.building], spec, b, modes) for b in blocks))
+        return
     if workers == 1:
         for block in blocks:
             yield _records(named[block.building], spec, block, modes)
@@ -63,9 +74,19 @@ def require_workers(workers: int) -> None:
 
 
 def in_parallel(
-    work: Callable[..., Result], jobs: Iterable[tuple[Any, ...]], workers: int
+    work: Callable[..., Result],
+    jobs: Iterable[tuple[Any, ...]],
+    workers: int,
+    scheduler: str | None = None,
 ) -> Iterator[Result]:
-    """``work(*job)`` for each job, in order; the processes end with the iterator."""
+    """``work(*job)`` for each job, in order; the processes end with the iterator.
+
+    With ``scheduler`` the jobs run on the Dask cluster at that address.
+    """
+    if scheduler is not None:
+        with _cluster(scheduler, workers) as away:
+            yield from away.run(work, jobs)
+        return
     if workers == 1:
         yield from (work(*job) for job in jobs)
         return
@@ -81,6 +102,16 @@ def in_parallel(
             warnings.filterwarnings("ignore", category=UserWarning, module="joblib")
             results.close()
         _end_workers()
+
+
+def _cluster(scheduler: str, workers: int) -> AbstractContextManager[Cluster]:
+    if workers != 1:
+        raise InvalidSpec(
+            f"workers is {workers}, but the scheduler has workers of its own: give one"
+        )
+    from ems.pipelines.dask import cluster  # only who has a cluster waits for its library
+
+    return cluster(scheduler)
 
 
 @contextmanager

@@ -182,14 +182,18 @@ def search_devices(
     everywhere: Sequence[UseHistory],
     spec: SearchSpec,
     workers: int = 1,
+    scheduler: str | None = None,
 ) -> Iterator[list[DeviceSearch]]:
-    """Search many devices, in their order, on ``workers`` processes; the same result on any."""
+    """Search many devices, in their order, on ``workers`` processes; the same result on any.
+
+    With ``scheduler`` the devices are searched on the Dask cluster at that address.
+    """
     require_workers(workers)
     jobs = [
         (device, [other for other in everywhere if other.device == device.device], spec)
         for device in devices
     ]
-    yield from in_parallel(_search, jobs, workers)
+    yield from in_parallel(_search, jobs, workers, scheduler)
 
 
 def _search(
