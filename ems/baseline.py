@@ -22,7 +22,7 @@ from ems.schedule import Mode, Schedule
 def as_metered(agents: Sequence[Agent], grid: GridAgent, horizon: Horizon) -> Schedule:
     """Everything when the people did it; the battery, which they did not have, stands idle."""
     plans = {agent.name: agent.unplanned(horizon) for agent in agents}
-    return _settled("as_metered", agents, grid, horizon, plans)
+    return settled("as_metered", agents, grid, horizon, plans)
 
 
 def rule_based(agents: Sequence[Agent], grid: GridAgent, horizon: Horizon) -> Schedule:
@@ -32,16 +32,17 @@ def rule_based(agents: Sequence[Agent], grid: GridAgent, horizon: Horizon) -> Sc
     for agent in sorted(agents, key=lambda agent: agent.kind == "storage"):
         plans[agent.name] = agent.follow_rule(horizon, net_load_kw)
         net_load_kw = net_load_kw + plans[agent.name].net_load_kw
-    return _settled("rule_based", agents, grid, horizon, plans)
+    return settled("rule_based", agents, grid, horizon, plans)
 
 
-def _settled(
+def settled(
     mode: Mode,
     agents: Sequence[Agent],
     grid: GridAgent,
     horizon: Horizon,
     plans: dict[str, Plan],
 ) -> Schedule:
+    """What passes the meter when all carry out ``plans``, whatever the grid's limits say."""
     net_load_kw = np.sum([np.zeros(horizon.n_steps), *(p.net_load_kw for p in plans.values())], 0)
     for agent in agents:  # an inverter that may curtail keeps the export limit by itself
         over_kw = np.maximum(-net_load_kw - grid.max_export_kw, 0.0)

@@ -97,6 +97,10 @@ class Building:
             if count == full
         }
 
+    def span(self, day: date) -> slice:
+        """The steps of a day on the building's whole grid."""
+        return self._spans[day]
+
     def metered_bill_eur(self, days: Sequence[date]) -> float | None:
         """What the meter itself would bill for ``days``, import and export counted apart [€].
 
@@ -139,17 +143,25 @@ class Building:
             load_kwh=self._load_kwh,
             pv_kwh=self._pv_kwh,
             spot_eur_per_mwh=self.history.price_eur_per_mwh,
-            runs=self._runs,
-            heat_kw=self._heat_kw,
+            runs=self._runs if self.assets.appliances else {},
+            heat_kw=self._heat_kw if self.assets.appliances else {},
             ev_use=self._ev_use,
         )
 
     @cached_property
+    def base_kwh(self) -> Floats:
+        """The load less everything that is planned, as the meters saw it [kWh], shape ``(n,)``."""
+        every = slice(0, len(self.history.ts_utc))
+        return self._load_kwh - self.truth.planned_kwh(every, self.history.step_h)
+
+    @cached_property
     def _runs(self) -> dict[str, tuple[Run, ...]]:
+        """A run that crosses midnight is not moved: it stays in the base load."""
         return {
             feed.name: tuple(
                 (cycle.start, np.array(cycle.energy_kwh))
                 for cycle in detect_cycles(self.history.energy_kwh[feed.name], self.history.step_h)
+                if self._day[cycle.start] == self._day[cycle.start + len(cycle.energy_kwh) - 1]
             )
             for feed in self.history.feeds_of("discrete_phase")
             if self._on_bus(feed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +68,35 @@ def _deadline_step(session: Session, hour: Floats, full_by_hour: int) -> int:
     due = np.flatnonzero(hour[session.start + 1 :] == full_by_hour)
     before_due = session.start + int(due[0]) if due.size else len(hour) - 1
     return max(before_due, session.end - 1)
+
+
+def known_use(use: EVUse, at: int, hour: Floats, spec: EVSpec) -> EVUse:
+    """What is known of a metered car at the start of step ``at``: who has not come is not expected.
+
+    A car that is plugged in is asked to be full at the next ``must_be_full_by_hour`` after its
+    arrival, and at once where that has passed.
+    """
+    trip_kwh, plugged, deadline = use.trip_kwh.copy(), use.plugged_in.copy(), use.deadline.copy()
+    soc_kwh = use.soc_kwh.copy()
+    trip_kwh[at:], plugged[at:], deadline[at:] = 0.0, False, False
+    soc_kwh[at:] = spec.capacity_kwh
+    if at and use.plugged_in[at - 1] and not use.deadline[at - 1]:
+        arrival = int(np.flatnonzero(use.trip_kwh[:at])[-1])
+        due = arrival + 1 + np.flatnonzero(hour[arrival + 1 :] == spec.must_be_full_by_hour)
+        last = max(int(due[0]) - 1 if due.size else len(hour) - 1, at)
+        plugged[at : last + 1] = True
+        deadline[last] = True
+    metered_kw = None if use.metered_kw is None else use.metered_kw.copy()
+    if metered_kw is not None:
+        metered_kw[at:] = 0.0
+    return replace(
+        use,
+        trip_kwh=trip_kwh,
+        plugged_in=plugged,
+        deadline=deadline,
+        metered_kw=metered_kw,
+        soc_kwh=soc_kwh,
+    )
 
 
 def assumed_use(hour: Floats, spec: EVSpec) -> EVUse:

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from ems.agents.base import Agent
+from ems.agents.base import TOLERANCE, Agent
 from ems.agents.grid import GridAgent
-from ems.errors import InvalidSpec
+from ems.errors import InvalidSpec, SolveError
+from ems.hedged import HedgedProgram
 from ems.horizon import Horizon
 from ems.program import Plan, Program
 from ems.schedule import Mode, Schedule
@@ -89,7 +90,7 @@ class GlobalOptimizer:
             raise InvalidSpec(
                 f"phases: n_committed is {n_committed}, allowed is 1 to {horizon.n_steps}"
             )
-        starts = [first for first in _phase_starts(horizon, phase_h) if first < last]
+        starts = [first for first in phase_starts(horizon, phase_h) if first < last]
         parts: list[Schedule] = []
         current = self
         for first, end in zip(starts, [*starts[1:], horizon.n_steps], strict=True):
@@ -99,11 +100,47 @@ class GlobalOptimizer:
             if end < horizon.n_steps:
                 *agents, grid = plan.after(end - first)
                 current = GlobalOptimizer(agents, grid, self.solver)  # type: ignore[arg-type]
-        plans = {a.name: _joined(a.name, parts) for a in (*self.agents, self.grid)}
+        plans = {a.name: joined(a.name, parts) for a in (*self.agents, self.grid)}
         build_s, solver_s = sum(p.build_s for p in parts), sum(p.solver_s for p in parts)
         schedule = self._priced("centralized_phases", horizon, plans, build_s, solver_s)
         schedule.audit()
         return schedule
+
+    def optimize_hedged(
+        self, horizon: Horizon, scenarios: Sequence[Sequence[Agent]], n_first: int
+    ) -> Schedule:
+        """One decision for the first ``n_first`` steps, a recourse for each scenario behind them.
+
+        ``scenarios``: equally likely futures; each gives the agents that replace those of the same
+        name. Returns the plan of the first scenario; all agree on the first ``n_first`` steps. Its
+        ``bound_eur`` is not proven: the optimum is that of the mean over all scenarios.
+        """
+        worlds = tuple(self._world(scenario) for scenario in scenarios)
+        program = HedgedProgram(horizon=horizon, worlds=worlds, n_first=n_first)
+        solutions = program.solve(self.solver)
+        build_s, solver_s = sum(s.build_s for s in solutions), sum(s.solver_s for s in solutions)
+        schedules = [
+            GlobalOptimizer(world[:-1], self.grid, self.solver)._priced(
+                "centralized", horizon, dict(solution.plans), build_s, solver_s
+            )
+            for world, solution in zip(worlds, solutions, strict=True)
+        ]
+        for schedule in schedules:
+            schedule.audit()
+        mean_eur = float(np.mean([schedule.objective_eur for schedule in schedules]))
+        said_eur = solutions[0].objective_eur
+        if not abs(mean_eur - said_eur) <= TOLERANCE * max(1.0, abs(mean_eur)):
+            raise SolveError(
+                f"the hedged plan fails its audit: its scenarios cost {mean_eur:.6f} € in the "
+                f"mean, the solver said {said_eur:.6f} €"
+            )
+        return schedules[0]
+
+    def _world(self, scenario: Sequence[Agent]) -> tuple[Agent, ...]:
+        """The agents of one future, the grid last."""
+        others = {agent.name: agent for agent in scenario}
+        own = [others.pop(agent.name, agent) for agent in self.agents]
+        return (*own, *others.values(), self.grid)
 
     def _priced(
         self, mode: Mode, horizon: Horizon, plans: dict[str, Plan], build_s: float, solver_s: float
@@ -128,13 +165,14 @@ def _turn(agent: Agent) -> int:
     return 2 if agent.kind == "generation" else 1
 
 
-def _phase_starts(horizon: Horizon, phase_h: float) -> list[int]:
+def phase_starts(horizon: Horizon, phase_h: float) -> list[int]:
+    """The steps in which a phase of ``phase_h`` hours of the local clock begins, 0 among them."""
     day = horizon.wall_clock.astype("datetime64[D]").astype(np.int64)
     phase = day * 10_000 + np.floor(horizon.local_hour / phase_h)
     return [0, *(np.flatnonzero(np.diff(phase)) + 1).tolist()]
 
 
-def _joined(name: str, parts: Sequence[Schedule]) -> Plan:
+def joined(name: str, parts: Sequence[Schedule]) -> Plan:
     """One plan from the phases of ``name``; a series that a phase no longer has is zero there."""
     plans = [part.plans[name] for part in parts]
     keys = dict.fromkeys(key for plan in plans for key in plan.series)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -23,7 +22,7 @@ from ems.agents import (
 )
 from ems.assets import Assets
 from ems.comfort import Comfort
-from ems.course import Course, Run
+from ems.course import Course, Run, runs_between, runs_kwh
 from ems.ev_use import EVUse
 from ems.history import Floats, Instants
 from ems.horizon import Horizon
@@ -89,14 +88,9 @@ class Site:
         """The agents of ``days`` as ``course`` has them, with the charge ``soc_kwh`` [kWh]."""
         whole, spans = stretch.whole, stretch.spans
         horizon = self._horizon(course, whole)
-        appliances: list[Agent] = []
-        base_kw = horizon.power_kw(course.load_kwh[whole])
-        if self.assets.appliances:
-            appliances = self._appliances(course, stretch, comfort)
-            base_kw = base_kw - horizon.power_kw(self._movable_kwh(course, stretch))
+        appliances = self._appliances(course, stretch, comfort)
         ev = self._ev(course, whole, soc_kwh.get("ev"))
-        if ev is not None and ev.metered_kw is not None:
-            base_kw = base_kw - ev.metered_kw
+        base_kw = horizon.power_kw(self._base_kwh(course, stretch))
         agents: list[Agent] = [BaseLoadAgent(name="base_load", load_kw=base_kw)]
         pv_kw = horizon.power_kw(course.pv_kwh[whole])
         if np.any(pv_kw > 0):
@@ -142,21 +136,24 @@ class Site:
         ]
         return [*machines, *heat_pumps]
 
-    def _movable_kwh(self, course: Course, stretch: Stretch) -> Floats:
-        """What the appliances use when nobody plans, of all that may be moved [kWh]."""
-        whole = stretch.whole
-        movable_kwh = np.zeros(whole.stop - whole.start)
-        for runs in course.runs.values():
-            for _, (start, energy_kwh) in _in_days(runs, stretch):
-                first, last = start - whole.start, start + len(energy_kwh) - whole.start
-                movable_kwh[max(first, 0) : max(last, 0)] += energy_kwh[max(-first, 0) :]
+    def _base_kwh(self, course: Course, stretch: Stretch) -> Floats:
+        """The load less all that is planned; appliances run in the look-ahead as metered [kWh]."""
+        whole, committed = stretch.whole, slice(stretch.whole.start, stretch.spans[-1].stop)
+        base_kwh = course.load_kwh[whole] - course.charged_kwh(whole, self.step_h)
         for power_kw in course.heat_kw.values():
-            movable_kwh += power_kw[whole] * self.step_h
-        return movable_kwh
+            base_kwh -= power_kw[whole] * self.step_h
+        for runs in course.runs.values():
+            base_kwh[: committed.stop - committed.start] -= runs_kwh(runs, committed)
+        return base_kwh
 
     def _cycles_within(self, runs: Sequence[Run], stretch: Stretch) -> tuple[Cycle, ...]:
         """The runs of each day that still fit into it, free to start anywhere in its rest."""
         now = stretch.whole.start
+        in_days = [
+            (span, run)
+            for span in stretch.spans
+            for run in runs_between(runs, span.start, span.stop)
+        ]
         return tuple(
             Cycle(
                 number=number,
@@ -165,7 +162,7 @@ class Site:
                 earliest=max(span.start, now) - now,
                 latest=span.stop - len(energy_kwh) - now,
             )
-            for number, (span, (start, energy_kwh)) in enumerate(_in_days(runs, stretch), 1)
+            for number, (span, (start, energy_kwh)) in enumerate(in_days, 1)
             if span.stop - len(energy_kwh) >= now
         )
 
@@ -248,23 +245,6 @@ class Site:
         if self.assets.ev is None or self.assets.ev.strategy == "free":
             return ev
         return three_phase(ev, horizon, surplus_kw)
-
-
-def _in_days(runs: Sequence[Run], stretch: Stretch) -> list[tuple[slice, Run]]:
-    """The runs that begin and end in one of the committed days, each with its day.
-
-    A run that crosses midnight is not moved: it stays in the base load.
-    """
-    found = []
-    for span in stretch.spans:
-        begin = bisect_left(runs, span.start, key=_first_step)
-        end = bisect_left(runs, span.stop, key=_first_step)
-        found += [(span, run) for run in runs[begin:end] if run[0] + len(run[1]) <= span.stop]
-    return found
-
-
-def _first_step(run: Run) -> int:
-    return run[0]
 
 
 def _charged(spec: BatteryAgent, soc_kwh: float | None) -> BatteryAgent:

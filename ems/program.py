@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -87,7 +87,7 @@ class Block:
     ``others_kw``: the least and the most that all agents before this one may draw [kW].
     """
 
-    def __init__(self, columns: _Columns, agent: str, worth: Floats, others: Linear) -> None:
+    def __init__(self, columns: Columns, agent: str, worth: Floats, others: Linear) -> None:
         self.horizon = columns.horizon
         self.worth_at_least_eur_per_kwh = worth
         self._columns, self._agent, self._others = columns, agent, others
@@ -119,7 +119,7 @@ class Block:
         self._columns.rules.append((f"{self._agent}.{rule}", unit, relation))
 
 
-class _Columns:
+class Columns:
     """The variables and rules that all blocks of one program have written so far."""
 
     def __init__(self, horizon: Horizon) -> None:
@@ -134,6 +134,7 @@ class _Columns:
     def add(
         self, name: str, low: Floats | float, up: Floats | float, size: int, *, integer: bool
     ) -> Linear:
+        """``size`` new variables between ``low`` and ``up``."""
         first = self._count
         self._low.append(np.broadcast_to(np.asarray(low, dtype=np.float64), (size,)))
         self._up.append(np.broadcast_to(np.asarray(up, dtype=np.float64), (size,)))
@@ -142,7 +143,16 @@ class _Columns:
         self._count += size
         return Linear.of_columns(first, size)
 
+    def without_rules(self) -> Columns:
+        """The same variables, so that more can be added and other rules written."""
+        other = Columns(self.horizon)
+        other.parts, other._count = list(self.parts), self._count
+        other._low, other._up = list(self._low), list(self._up)
+        other._integer = list(self._integer)
+        return other
+
     def bounds(self) -> tuple[Floats, Floats]:
+        """The least and the greatest value of every variable."""
         empty = [np.zeros(0)]
         return np.concatenate(self._low or empty), np.concatenate(self._up or empty)
 
@@ -228,8 +238,10 @@ class Program:
         build_s = time.perf_counter() - started
         outcome = solve(matrix, solver)
         if not outcome.feasible:
-            raise self._why_infeasible(columns, solver)
-        plans = {name: self._plan(name, share, outcome) for name, share in shares.items()}
+            raise why_infeasible(columns, solver)
+        plans = {
+            name: plan_of(self._agents[name], share, outcome) for name, share in shares.items()
+        }
         return Solution(
             plans=plans,
             objective_eur=outcome.objective_eur,
@@ -247,11 +259,11 @@ class Program:
         """The program as a ``pulp.LpProblem``, for instance for ``writeLP``."""
         return as_pulp(self.matrix())[0]
 
-    def _write(self) -> tuple[_Columns, dict[str, Share], Linear]:
+    def _write(self) -> tuple[Columns, dict[str, Share], Linear]:
         """Let every agent write its block, those that close the balance last."""
-        columns, shares = _Columns(self.horizon), {}
+        columns, shares = Columns(self.horizon), {}
         total, cost = self._announced, Linear.constant(0.0, 1)
-        worth = self._worth()
+        worth = bus_worth(self._agents.values(), self.horizon)
         for agent in sorted(self._agents.values(), key=lambda agent: agent.closes_balance):
             share = agent.contribute(Block(columns, agent.name, worth, total))
             shares[agent.name] = share
@@ -260,54 +272,58 @@ class Program:
         columns.rules.append(("balance", "kW", total == 0.0))
         return columns, shares, cost
 
-    def _worth(self) -> Floats:
-        floors = [agent.bus_worth_at_least(self.horizon) for agent in self._agents.values()]
-        known = [floor for floor in floors if floor is not None]
-        return np.minimum.reduce(known) if known else np.full(self.horizon.n_steps, -np.inf)
 
-    def _plan(self, name: str, share: Share, outcome: Outcome) -> Plan:
-        series = {key: _number(values, outcome.x) for key, values in share.series.items()}
-        plan = Plan(agent=name, net_load_kw=_number(share.net_load_kw, outcome.x), series=series)
-        return self._agents[name].tidy(plan)
+def bus_worth(agents: Iterable[Agent], horizon: Horizon) -> Floats:
+    """A lower bound on what a kWh on the bus is worth in each step, −∞ where none is known."""
+    floors = [agent.bus_worth_at_least(horizon) for agent in agents]
+    known = [floor for floor in floors if floor is not None]
+    return np.minimum.reduce(known) if known else np.full(horizon.n_steps, -np.inf)
 
-    def _why_infeasible(self, columns: _Columns, solver: Solver) -> Infeasible:
-        """Solve once more with every named rule elastic and list what had to give."""
-        elastic = _Columns(self.horizon)
-        elastic.parts, elastic._count = list(columns.parts), columns._count
-        elastic._low, elastic._up = list(columns._low), list(columns._up)
-        elastic._integer = list(columns._integer)
-        penalty, slacks = Linear.constant(0.0, 1), []
-        for rule, unit, relation in columns.rules:
-            size = len(relation.expr)
-            over = elastic.add(f"{rule}.over", 0.0, np.inf, size, integer=False)
-            short = elastic.add(f"{rule}.short", 0.0, np.inf, size, integer=False)
-            softened = Relation(relation.expr + short - over, relation.lower, relation.upper)
-            elastic.rules.append((rule, unit, softened))
-            weight = _ACCOUNT_WEIGHT if relation.lower == relation.upper else 1.0
-            penalty = penalty + weight * (over.sum() + short.sum())
-            slacks.append((rule, unit, over, short))
-        outcome = solve(elastic.matrix(penalty), solver)
-        if not outcome.feasible:
-            raise SolveError("the program contradicts itself: a variable's low is above its up")
-        shortfalls: dict[str, str] = {}
-        for rule, unit, over, short in slacks:
-            shortfalls |= self._broken(rule, unit, over.value(outcome.x), "over")
-            shortfalls |= self._broken(rule, unit, short.value(outcome.x), "short")
-        if not shortfalls:
-            raise SolveError("the program is unbounded: some agent's cost can fall without end")
-        text = "; ".join(f"{rule}: {shortfall}" for rule, shortfall in shortfalls.items())
-        return Infeasible(f"no plan keeps every rule: {text}", shortfalls)
 
-    def _broken(self, rule: str, unit: Unit, slack: Floats, word: str) -> dict[str, str]:
-        worst = int(np.argmax(slack)) if len(slack) else 0
-        if not len(slack) or slack[worst] <= 1e-6:
-            return {}
-        steps = int(np.sum(slack > 1e-6))
-        when = ""
-        if len(slack) == self.horizon.n_steps:
-            when = f" at {self.horizon.local[worst]:%Y-%m-%d %H:%M}"
-            when += f" and in {steps - 1} other steps" if steps > 1 else ""
-        return {rule: f"{slack[worst]:.4g} {unit} {word}{when}"}
+def plan_of(agent: Agent, share: Share, outcome: Outcome) -> Plan:
+    """What the solver found for one agent, in numbers."""
+    series = {key: _number(values, outcome.x) for key, values in share.series.items()}
+    net_load_kw = _number(share.net_load_kw, outcome.x)
+    return agent.tidy(Plan(agent=agent.name, net_load_kw=net_load_kw, series=series))
+
+
+def why_infeasible(columns: Columns, solver: Solver) -> Infeasible:
+    """Solve once more with every named rule elastic and list what had to give."""
+    horizon = columns.horizon
+    elastic = columns.without_rules()
+    penalty, slacks = Linear.constant(0.0, 1), []
+    for rule, unit, relation in columns.rules:
+        size = len(relation.expr)
+        over = elastic.add(f"{rule}.over", 0.0, np.inf, size, integer=False)
+        short = elastic.add(f"{rule}.short", 0.0, np.inf, size, integer=False)
+        softened = Relation(relation.expr + short - over, relation.lower, relation.upper)
+        elastic.rules.append((rule, unit, softened))
+        weight = _ACCOUNT_WEIGHT if relation.lower == relation.upper else 1.0
+        penalty = penalty + weight * (over.sum() + short.sum())
+        slacks.append((rule, unit, over, short))
+    outcome = solve(elastic.matrix(penalty), solver)
+    if not outcome.feasible:
+        raise SolveError("the program contradicts itself: a variable's low is above its up")
+    shortfalls: dict[str, str] = {}
+    for rule, unit, over, short in slacks:
+        shortfalls |= _broken(horizon, rule, unit, over.value(outcome.x), "over")
+        shortfalls |= _broken(horizon, rule, unit, short.value(outcome.x), "short")
+    if not shortfalls:
+        raise SolveError("the program is unbounded: some agent's cost can fall without end")
+    text = "; ".join(f"{rule}: {shortfall}" for rule, shortfall in shortfalls.items())
+    return Infeasible(f"no plan keeps every rule: {text}", shortfalls)
+
+
+def _broken(horizon: Horizon, rule: str, unit: Unit, slack: Floats, word: str) -> dict[str, str]:
+    worst = int(np.argmax(slack)) if len(slack) else 0
+    if not len(slack) or slack[worst] <= 1e-6:
+        return {}
+    steps = int(np.sum(slack > 1e-6))
+    when = ""
+    if len(slack) == horizon.n_steps:
+        when = f" at {horizon.local[worst]:%Y-%m-%d %H:%M}"
+        when += f" and in {steps - 1} other steps" if steps > 1 else ""
+    return {rule: f"{slack[worst]:.4g} {unit} {word}{when}"}
 
 
 def _number(values: Linear | Floats, x: Floats) -> Floats:

@@ -21,8 +21,16 @@ Mode = Literal[
     "decentralized",
     "centralized",
     "centralized_phases",
+    "pv_unknown",
+    "load_unknown",
+    "price_unknown",
+    "devices_unknown",
+    "centralized_perfect",
     "perfect_foresight",
 ]
+"""Who decides: the people, the usual rule, one of our modes; ``…_unknown``: our most often planned
+mode when everything but that is known, ``centralized_perfect``: when all is known, day by day,
+``perfect_foresight``: all days of a block at once."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -48,6 +56,15 @@ class Schedule:
     def gap_eur(self) -> float:
         """How far the objective may be from the optimum [€]."""
         return self.objective_eur - self.bound_eur
+
+    @property
+    def soc_kwh(self) -> dict[str, float]:
+        """The charge of each store after the last step [kWh]."""
+        return {
+            name: float(plan.series["soc_kwh"][-1])
+            for name, plan in self.plans.items()
+            if "soc_kwh" in plan.series
+        }
 
     def after(self, n_steps: int) -> tuple[Agent, ...]:
         """All agents ``n_steps`` later."""

@@ -25,6 +25,8 @@ class DayKpis:
     ``stored_change_kwh``: change of what stores can still deliver to the bus [kWh]; ``closed_eur``:
     what that was worth in accounts that are closed [€], see ``closed``.
     ``missed_kwh``: energy that was not there when it had to be: a car at its deadline [kWh].
+    ``pv_error_kwh``, ``load_error_kwh``: what plans expected otherwise than it came, summed over
+    the steps [kWh], zero where they knew.
     ``gap_eur``: how far the objective may be from the optimum [€], NaN where nothing was proven.
     ``mean_import_eur_per_kwh``, ``mean_export_eur_per_kwh``: plain means of the prices [€/kWh].
     """
@@ -53,6 +55,8 @@ class DayKpis:
     gap_eur: float
     closed_eur: float = 0.0
     missed_kwh: float = 0.0
+    pv_error_kwh: float = 0.0
+    load_error_kwh: float = 0.0
 
     @property
     def cost_eur(self) -> float:

@@ -59,6 +59,11 @@ class Tariff:
         """Whether a day without day-ahead prices cannot be priced."""
         return self.kind in ("dynamic", "spot")
 
+    @property
+    def fixed_feed_in(self) -> bool:
+        """Whether a kWh sold earns a fixed feed-in tariff, not the day-ahead price."""
+        return any(figure.name == "feed_in" for figure in self.figures)
+
     def import_eur_per_kwh(self, spot_eur_per_mwh: Floats, local_hour: Floats) -> Floats:
         """Price of a kWh bought [€/kWh]; both arguments have shape ``(n_steps,)``."""
         spot = spot_eur_per_mwh / 1000.0
@@ -74,7 +79,7 @@ class Tariff:
 
     def export_eur_per_kwh(self, spot_eur_per_mwh: Floats) -> Floats:
         """Revenue of a kWh sold [€/kWh], shape ``(n_steps,)``: the feed-in tariff, else spot."""
-        if any(figure.name == "feed_in" for figure in self.figures):
+        if self.fixed_feed_in:
             return np.full(len(spot_eur_per_mwh), self._figure("feed_in") / 100.0)
         return spot_eur_per_mwh / 1000.0
 

@@ -31,12 +31,14 @@ class Agent(ABC):
     """One device, load or source on the building's bus.
 
     Positive net load draws from the bus, negative feeds it. ``kind`` says on which side of the
-    energy account the agent stands; ``closes_balance`` marks what takes whatever is left.
+    energy account the agent stands; ``closes_balance`` marks what takes whatever is left,
+    ``here_and_now`` what is decided once before any scenario is known.
     """
 
     name: str
     kind: ClassVar[Kind]
     closes_balance: ClassVar[bool] = False
+    here_and_now: ClassVar[bool] = False
 
     @abstractmethod
     def contribute(self, block: Block) -> Share:

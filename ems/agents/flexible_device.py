@@ -91,6 +91,7 @@ class DiscretePhaseDevice(FlexibleDeviceAgent):
     committed_kw: Floats = field(default_factory=lambda: np.zeros(0))
     discomfort_eur: Floats | None = None
     begun: int = 0
+    here_and_now: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         frozen_series(self, "committed_kw", low=0.0)
@@ -403,8 +404,9 @@ class PartialUsageDevice(FlexibleDeviceAgent):
         n = horizon.n_steps
         wanted_kw = self.metered_kw if told is None else told.series["power_kw"]
         power_kw, drawn_kwh = np.zeros(n), self.drawn_kwh
+        in_time_kwh = self._in_time_kwh(horizon)
         for t in horizon.steps:
-            least_kw = horizon.power_kw(self.min_cumulative_kwh[t] - drawn_kwh)
+            least_kw = horizon.power_kw(in_time_kwh[t] - drawn_kwh)
             most_kw = horizon.power_kw(self.max_cumulative_kwh[t] - drawn_kwh)
             power_kw[t] = min(max(wanted_kw[t], least_kw, 0.0), max(most_kw, 0.0))
             power_kw[t] = min(power_kw[t], self.max_power_kw)
@@ -412,6 +414,13 @@ class PartialUsageDevice(FlexibleDeviceAgent):
         series_kwh = self.drawn_kwh + np.cumsum(horizon.energy_kwh(power_kw))
         series = {"power_kw": power_kw, "drawn_kwh": series_kwh}
         return Plan(agent=self.name, net_load_kw=power_kw, series=series)
+
+    def _in_time_kwh(self, horizon: Horizon) -> Floats:
+        """The least energy at the end of each step from which every later bound is reached."""
+        most_kwh = horizon.energy_kwh(self.max_power_kw) * np.arange(horizon.n_steps)
+        owed_kwh = (self.min_cumulative_kwh - most_kwh)[::-1]
+        in_time_kwh: Floats = np.maximum.accumulate(owed_kwh)[::-1] + most_kwh
+        return in_time_kwh
 
     def standing_as(self, real: Self, horizon: Horizon) -> Self:
         """With what was really drawn, inside a band that can still be reached from there."""

@@ -138,7 +138,9 @@ class Forecast:
 class Forecaster(Protocol):
     """A model of one series; the constructor only stores what it is told."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Its name in tables."""
 
     def fit(self, series: Series, until: int) -> Self:
         """A model that has learned from the steps before ``until`` and nothing else.

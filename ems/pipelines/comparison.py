@@ -5,8 +5,10 @@ block starts from the specified charge and ends with at least that charge, so th
 account is closed and blocks can run in parallel with the same result in any order and on any
 number of workers. Within a block the state is handed from day to day.
 
-In this pipeline every plan knows the true load and sun of its day and of its look-ahead: all
-results are perfect-foresight upper bounds of what a controller can earn.
+With ``foresight="perfect"`` every plan knows the true load and sun of its day and of its
+look-ahead: all results are upper bounds of what a controller can earn. With ``"forecast"`` every
+plan is made from what is known at its instant and carried out on what really happened (see
+``ems.pipelines.rolling``), and stands beside what perfect foresight would have made of it.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from itertools import pairwise
-from typing import get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
@@ -27,15 +29,31 @@ from ems.comfort import Comfort
 from ems.errors import DataError, Infeasible, InvalidSpec, SolveError
 from ems.history import MeterHistory
 from ems.optimizer import GlobalOptimizer
+from ems.pipelines.rolling import Dispatch, LiveDay, live_day
 from ems.problem import Problem
 from ems.schedule import Mode, Schedule
 from ems.settlement import DayKpis, Savings, savings, settle, total
 from ems.solver import Solver
 from ems.tariff import Tariff
 
+if TYPE_CHECKING:
+    from ems.foresight import Foresight
+
 BASELINES: tuple[Mode, ...] = ("as_metered", "rule_based")
 PLANNED: tuple[Mode, ...] = ("decentralized", "centralized", "centralized_phases")
-MODES: tuple[Mode, ...] = get_args(Mode)
+MODES: tuple[Mode, ...] = (*BASELINES, *PLANNED, "perfect_foresight")
+"""What every run can show."""
+SINGLE_ERRORS: tuple[Mode, ...] = (
+    "pv_unknown",
+    "load_unknown",
+    "price_unknown",
+    "devices_unknown",
+)
+"""What a run on forecasts shows besides: the cost of not knowing one thing."""
+_ORDER: tuple[Mode, ...] = get_args(Mode)
+ForesightName = Literal["perfect", "forecast"]
+Risk = Literal["neutral", "hedged"]
+FORECASTERS = ("learned", "persistence")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +65,10 @@ class ComparisonSpec:
     ``lookahead_h``: hours beyond the committed day that a plan looks at [h].
     ``phase_h``: length of a phase of ``centralized_phases`` [h].
     ``block_days``: most days planned in one chain.
+    ``foresight``: whether plans know the truth or are made from forecasts by ``forecaster``.
+    ``dispatch``: how stores carry out their set-points, to the letter or balancing errors.
+    ``risk``: ``neutral`` plans for the median, ``hedged`` the centralized modes for
+    ``n_scenarios`` futures at once, drawn with ``scenario_seed``.
     """
 
     tariff: Tariff
@@ -56,6 +78,12 @@ class ComparisonSpec:
     lookahead_h: float = 24.0
     phase_h: float = 6.0
     block_days: int = 28
+    foresight: ForesightName = "perfect"
+    forecaster: str = "learned"
+    dispatch: Dispatch = "setpoints"
+    risk: Risk = "neutral"
+    n_scenarios: int = 10
+    scenario_seed: int = 0
 
     def __post_init__(self) -> None:
         for mode in self.modes:
@@ -67,11 +95,25 @@ class ComparisonSpec:
             raise InvalidSpec(f"lookahead_h is {self.lookahead_h}, allowed is 0 to 24")
         if self.block_days < 1:
             raise InvalidSpec(f"block_days is {self.block_days}, allowed is >= 1")
+        if not 0 < self.phase_h <= 24:
+            raise InvalidSpec(f"phase_h is {self.phase_h}, allowed is 0 < phase_h <= 24")
+        if self.risk == "hedged" and self.foresight == "perfect":
+            raise InvalidSpec("risk is hedged, but with perfect foresight there is none; forecast")
+        if not 5 <= self.n_scenarios <= 20:
+            raise InvalidSpec(f"n_scenarios is {self.n_scenarios}, allowed is 5 to 20")
+        if self.forecaster not in FORECASTERS:
+            known = ", ".join(FORECASTERS)
+            raise InvalidSpec(f"forecaster is {self.forecaster!r}, allowed are {known}")
 
     @property
     def all_modes(self) -> tuple[Mode, ...]:
-        """Both baselines, the planned modes, and the optimum of the whole block."""
-        return (*BASELINES, *self.modes, "perfect_foresight")
+        """Both baselines, the planned modes, and the optimum of the whole block.
+
+        On forecasts also what each single error costs the last mode, and the perfect plan.
+        """
+        if self.foresight == "perfect":
+            return (*BASELINES, *self.modes, "perfect_foresight")
+        return (*BASELINES, *self.modes, *SINGLE_ERRORS, "centralized_perfect", "perfect_foresight")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,33 +212,80 @@ def run_block(
     block: Block,
     mode: Mode,
     comfort_of: Callable[[date], Comfort] | None = None,
+    foresight: Foresight | None = None,
 ) -> Iterator[DayRecord]:
     """Plan, carry out and settle the days of ``block`` under ``mode``, one record a day.
 
     ``comfort_of`` is asked before each day what moving an appliance costs; default by the assets.
-    Handed from day to day are the charge of the stores and the highest import so far: a demand
-    charge is paid once for the peak of the block.
+    ``foresight`` says what planned modes are made from; None for the truth. Handed from day to day
+    are the charge of the stores and the highest import so far: a demand charge is paid once for
+    the peak of the block.
     """
     if mode == "perfect_foresight":
         yield from _run_whole(building, spec, block)
         return
-    soc_kwh: dict[str, float] = {}
+    knows = mode in (*BASELINES, "centralized_perfect") or spec.foresight == "perfect"
+    if not knows and foresight is None:
+        raise InvalidSpec(f"{block.building}: foresight is missing, but plans are on forecasts")
+    soc_kwh: Mapping[str, float] = {}
     grid = spec.assets.grid
     for day in block.days:
-        ahead_h = 0.0 if day == block.days[-1] else spec.lookahead_h
-        comfort = None if comfort_of is None else comfort_of(day)
-        problem = building.problem([day], lookahead_h=ahead_h, soc_kwh=soc_kwh, comfort=comfort)
-        problem = replace(problem, grid=grid)
+        live = LiveDay(
+            day=day,
+            lookahead_h=0.0 if day == block.days[-1] else spec.lookahead_h,
+            soc_kwh=soc_kwh,
+            comfort=None if comfort_of is None else comfort_of(day),
+            grid=grid,
+        )
         with _named(block, day, mode):
-            plan = _plan(problem, spec, mode)
-        done = plan.window(0, problem.n_committed)
-        grid = grid.after(done.plans[grid.name], problem.n_committed)
-        soc_kwh = {
-            name: float(plan.series["soc_kwh"][-1])
-            for name, plan in done.plans.items()
-            if "soc_kwh" in plan.series
-        }
-        yield _record(block, day, done, _proven_gap_eur(plan))
+            if knows or foresight is None:
+                record = _known_day(building, spec, block, mode, live)
+            else:
+                record = _forecast_day(building, spec, block, mode, live, foresight)
+        grid = grid.after(record.schedule.plans[grid.name], record.schedule.horizon.n_steps)
+        soc_kwh = record.schedule.soc_kwh
+        yield record
+
+
+def _known_day(
+    building: Building, spec: ComparisonSpec, block: Block, mode: Mode, live: LiveDay
+) -> DayRecord:
+    """A day whose plan knows the truth, and is what happens."""
+    problem = building.problem(
+        [live.day], lookahead_h=live.lookahead_h, soc_kwh=live.soc_kwh, comfort=live.comfort
+    )
+    plan = _plan(replace(problem, grid=live.grid), spec, mode)
+    done = replace(plan.window(0, problem.n_committed), mode=mode)
+    return _record(block, live.day, done, _proven_gap_eur(plan))
+
+
+def _forecast_day(
+    building: Building,
+    spec: ComparisonSpec,
+    block: Block,
+    mode: Mode,
+    live: LiveDay,
+    foresight: Foresight,
+) -> DayRecord:
+    """A day that is planned from what is known and carried out on what happens."""
+    if mode in SINGLE_ERRORS:
+        foresight = foresight.knowing_all_but(mode.removesuffix("_unknown"))
+    planned_as = spec.modes[-1] if mode in SINGLE_ERRORS else mode
+    lived = live_day(
+        building,
+        foresight,
+        live,
+        planned_as,
+        spec.solver,
+        phase_h=spec.phase_h,
+        dispatch=spec.dispatch,
+        hedged=spec.risk == "hedged" and mode.startswith("centralized"),
+    )
+    record = _record(block, live.day, replace(lived.schedule, mode=mode), np.nan)
+    kpis = replace(
+        record.kpis, pv_error_kwh=lived.pv_error_kwh, load_error_kwh=lived.load_error_kwh
+    )
+    return replace(record, kpis=kpis)
 
 
 def _run_whole(building: Building, spec: ComparisonSpec, block: Block) -> Iterator[DayRecord]:
@@ -262,7 +351,7 @@ def _plan(problem: Problem, spec: ComparisonSpec, mode: Mode) -> Schedule:
             return rule_based(agents, grid, horizon)
         case "decentralized":
             return optimizer.optimize_decentralized(horizon)
-        case "centralized":
+        case "centralized" | "centralized_perfect":
             return optimizer.optimize_centralized(horizon)
         case "centralized_phases":
             return optimizer.optimize_phases_centralized(
@@ -291,12 +380,12 @@ def account(results: Sequence[DayResult]) -> DayKpis:
 
 
 def summarise(results: Sequence[DayResult]) -> tuple[ModeSummary, ...]:
-    """A row for each building and mode, in the order of ``MODES``."""
+    """A row for each building and mode, baselines first, then what is planned."""
     rows: dict[tuple[str, Mode], list[DayResult]] = {}
     for result in results:
         rows.setdefault((result.building, result.mode), []).append(result)
     totals = {key: account(days) for key, days in rows.items()}
-    order = sorted(totals, key=lambda key: (key[0], MODES.index(key[1])))
+    order = sorted(totals, key=lambda key: (key[0], _ORDER.index(key[1])))
     return tuple(
         ModeSummary(
             building=building,

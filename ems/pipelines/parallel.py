@@ -133,7 +133,16 @@ def _starting_workers() -> Iterator[None]:
 def _records(
     building: Building, spec: ComparisonSpec, block: Block, modes: tuple[Mode, ...]
 ) -> list[DayRecord]:
-    return [record for mode in modes for record in run_block(building, spec, block, mode)]
+    foresight = None
+    if spec.foresight == "forecast":
+        from ems.pipelines.forecasting import foresight_of  # only forecasts need to learn
+
+        foresight = foresight_of(building, spec, block)
+    return [
+        record
+        for mode in modes
+        for record in run_block(building, spec, block, mode, foresight=foresight)
+    ]
 
 
 def _work(

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from itertools import combinations
-from typing import get_args
 
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.colors import to_rgb
 
+from ems.pipelines.comparison import MODES
 from ems.plots.style import DEVICES, HATCHES, MODE_LINES, device_colours, euros, words
-from ems.schedule import Mode
 
 names = st.text("abcdefgh_", min_size=1, max_size=12)
 
 
 def test_every_mode_has_a_look_of_its_own() -> None:
-    assert set(MODE_LINES) == set(get_args(Mode))
+    assert set(MODE_LINES) == set(MODES)
     assert len({line.colour for line in MODE_LINES.values()}) == len(MODE_LINES)
     assert len({line.label for line in MODE_LINES.values()}) == len(MODE_LINES)
 

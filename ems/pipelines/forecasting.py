@@ -1,0 +1,50 @@
+"""The foresight of a block: perfect, or forecasts trained on all that lies before it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+import numpy as np
+
+from ems.building import Building
+from ems.forecast.series import Ints
+from ems.foresight import Believed, Foresight, Perfect, Scenarios, forecast_days, models_of
+from ems.pipelines.comparison import Block, ComparisonSpec
+
+TEMPLATE_DAYS = 60
+"""Days before a block whose forecast errors say how those of scenarios hang together."""
+
+
+def foresight_of(building: Building, spec: ComparisonSpec, block: Block) -> Foresight:
+    """What plans of ``block`` are made from.
+
+    Forecasters learn once a block, from what lies before it, and forecast from every instant at
+    which a plan is made. Raises ``DataError`` where too little lies before the block.
+    """
+    if spec.foresight == "perfect":
+        return Perfect(building=building)
+    days = list(block.days)
+    if spec.risk == "hedged":
+        days = [d for d in building.days if d < block.days[0]][-TEMPLATE_DAYS:] + days
+    longest_h = 25.0 + spec.lookahead_h
+    forecasts = forecast_days(
+        building,
+        models_of(spec.forecaster),
+        first_day=block.days[0],
+        instants=_instants(building, spec, days),
+        n_steps=round(longest_h / building.site.step_h),
+    )
+    scenarios = Scenarios(n=spec.n_scenarios, seed=spec.scenario_seed)
+    return Believed(building=building, forecasts=forecasts, scenarios=scenarios)
+
+
+def _instants(building: Building, spec: ComparisonSpec, days: Sequence[date]) -> Ints:
+    """The steps in which plans are made: every midnight, and every phase where a mode has them."""
+    spans = [building.span(day) for day in days]
+    if "centralized_phases" not in spec.modes:
+        return np.array([span.start for span in spans])
+    phase = np.floor(building.site.hour / spec.phase_h)
+    return np.concatenate(
+        [span.start + np.flatnonzero(np.diff(phase[span], prepend=-1.0)) for span in spans]
+    )
