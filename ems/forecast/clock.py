@@ -1,0 +1,79 @@
+"""Steps as local days × times of day: which step was the same local time so many days before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ems.forecast.series import Ints, Series
+from ems.history import Floats, Instants
+
+BEFORE = -1
+"""Stands for a step before the first of the series."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Clock:
+    """The steps of a series and some beyond its end, on the local calendar.
+
+    ``day``: local day of each step counted from the first, ``slot``: its time of day in steps from
+    midnight, shape ``(n,)``; ``days``: the local days; ``step``: the step of each day and slot,
+    shape ``(n_days, n_slots)``. Of a doubled hour in autumn ``step`` names the first; for the hour
+    that is skipped in spring, the one before it.
+    """
+
+    day: Ints
+    slot: Ints
+    days: Instants
+    step: Ints
+
+    @classmethod
+    def of(cls, series: Series, beyond: int = 0) -> Clock:
+        """The calendar of ``series`` and of ``beyond`` steps after its end."""
+        n, step_s = len(series) + beyond, round(series.step_h * 3600)
+        ts_utc = series.ts_utc[0] + np.arange(n) * np.timedelta64(step_s, "s")
+        local = pd.DatetimeIndex(ts_utc, tz="UTC").tz_convert(series.timezone)
+        wall = np.asarray(local.tz_localize(None), dtype="datetime64[s]")
+        date = wall.astype("datetime64[D]")
+        day = (date - date[0]).astype(np.int64)
+        slot = ((wall - date).astype(np.int64)) // step_s
+        return cls(
+            day=day,
+            slot=slot,
+            days=date[0] + np.arange(day[-1] + 1),
+            step=_table(day, slot, int(max(series.steps_a_day, slot.max() + 1))),
+        )
+
+    def ago(self, target: Ints, days: int | Ints) -> Ints:
+        """The step at the same local time ``days`` days before each ``target``, or ``BEFORE``."""
+        day = self.day[target] - days
+        found = self.step[np.maximum(day, 0), self.slot[target]]
+        return np.where(day >= 0, found, BEFORE)
+
+    def newest(self, target: Ints, known: Ints, every: int) -> Ints:
+        """How many days before each ``target`` its local time was last known.
+
+        A multiple of ``every``: the least for which the step lies before ``known``.
+        """
+        days = np.full(target.shape, every)
+        late = self.ago(target, days) >= known
+        while late.any():
+            days = np.where(late, days + every, days)
+            late = self.ago(target, days) >= known
+        return days
+
+    def by_day(self, values: Floats) -> Floats:
+        """``values`` as a table of shape ``(n_days, n_slots)``, NaN outside the series."""
+        inside = (self.step >= 0) & (self.step < len(values))
+        return np.where(inside, values[np.clip(self.step, 0, len(values) - 1)], np.nan)
+
+
+def _table(day: Ints, slot: Ints, n_slots: int) -> Ints:
+    step = np.full((int(day[-1]) + 1, n_slots), BEFORE)
+    backwards = slice(None, None, -1)
+    step[day[backwards], slot[backwards]] = np.arange(len(day))[backwards]
+    for k in range(1, n_slots):  # a skipped slot takes the step before it
+        step[:, k] = np.where(step[:, k] == BEFORE, step[:, k - 1], step[:, k])
+    return step

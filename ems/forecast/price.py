@@ -1,0 +1,122 @@
+"""Day-ahead prices: how far they are known at an instant, and what to expect beyond."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+import pandas as pd
+
+from ems.errors import DataError
+from ems.forecast.clock import Clock
+from ems.forecast.features import rows
+from ems.forecast.learned import Boosted
+from ems.forecast.load import MIN_DAYS
+from ems.forecast.series import LEVELS, Forecast, Ints, Series
+from ems.history import Floats, Instants
+
+PUBLISHED_HOUR = 13
+"""The local hour from which the prices of the next day are known."""
+
+
+def known_until(ts_utc: Instants, origins: Ints, timezone: str) -> Ints:
+    """The first step whose day-ahead price is not published at the start of each origin.
+
+    That is the end of the local day of the origin, from 13:00 local on the end of the next, and may
+    lie beyond the end of ``ts_utc``. Origins may be one step after it.
+    """
+    step = ts_utc[1] - ts_utc[0]
+    now = pd.DatetimeIndex(ts_utc[0] + origins * step, tz="UTC").tz_convert(timezone)
+    days = np.where(now.hour >= PUBLISHED_HOUR, 2, 1)
+    wall = np.asarray(now.tz_localize(None), dtype="datetime64[D]")
+    midnight = pd.DatetimeIndex(wall + days).tz_localize(timezone).tz_convert("UTC")
+    since = np.asarray(midnight.tz_localize(None), dtype="datetime64[s]") - ts_utc[0]
+    return np.asarray(since // step, dtype=np.int64)
+
+
+def require_known(series: Series, origin: int, n_steps: int) -> Floats:
+    """The published prices of ``n_steps`` from ``origin``.
+
+    Raises ``DataError`` when fewer are published by then, or one is missing.
+    """
+    end = int(known_until(series.ts_utc, np.array([origin]), series.timezone)[0])
+    if origin + n_steps > end:
+        raise DataError(
+            f"{series.who}: {n_steps} prices are asked for from {_instant(series, origin)}, but "
+            f"only {end - origin} are published by then; shorten the horizon or forecast the rest"
+        )
+    prices = series.values[origin : origin + n_steps]
+    missing = np.flatnonzero(~np.isfinite(prices))
+    if len(prices) < n_steps or len(missing):
+        first = int(missing[0]) if len(missing) else len(prices)
+        raise DataError(
+            f"{series.who}: the price of {_instant(series, origin + first)} is missing; complete "
+            "the prices or choose other days"
+        )
+    return prices
+
+
+def _instant(series: Series, step: int) -> str:
+    return f"{series.ts_utc[0] + step * np.timedelta64(round(series.step_h * 3600), 's')}Z"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PriceForecast:
+    """Published prices as they are, and boosted trees for the days after them.
+
+    A published price is exact in every quantile; one that is missing in the series is forecast.
+    """
+
+    max_lead_h: float = 48.0
+    learned: Boosted | None = None
+
+    @property
+    def name(self) -> str:
+        """The name in tables."""
+        return "learned price"
+
+    def fit(self, series: Series, until: int) -> Self:
+        """Learn from the steps before ``until``; ``DataError`` for under ``MIN_DAYS`` of them."""
+        target = np.flatnonzero(np.isfinite(series.values[:until]))
+        if len(target) < MIN_DAYS * series.steps_a_day:
+            raise DataError(
+                f"{series.who}: {len(target) / series.steps_a_day:.1f} days of known prices before "
+                f"step {until}, {self.name} needs {MIN_DAYS}; forecast from a later day"
+            )
+        clock = Clock.of(series)
+        midnight = clock.step[clock.day[target], 0]
+        before = clock.step[np.maximum(clock.day[target] - 1, 0), 0]
+        target, known = np.tile(target, 2), np.concatenate([midnight, before])
+        kept = known >= series.steps_a_day
+        target, known = target[kept], known[kept]
+        x = rows(series, clock, known, target, known)
+        week, slot = clock.day[target] // 7, clock.slot[target]
+        learned = Boosted.fit(x, series.values[target], week, slot, clock.step.shape[1])
+        return replace(self, learned=learned)
+
+    def forecast(self, series: Series, origins: Ints, n_steps: int) -> Forecast:
+        """Quantiles of the ``n_steps`` from each of the rising ``origins``."""
+        if self.learned is None:
+            raise DataError(f"{series.who}: {self.name} has learned nothing; call fit first")
+        clock = Clock.of(series, beyond=n_steps)
+        target = (origins[:, None] + np.arange(n_steps)).ravel()
+        origin = np.repeat(origins, n_steps)
+        end = np.repeat(known_until(series.ts_utc, origins, series.timezone), n_steps)
+        known = np.minimum(end, len(series))
+        ahead = target >= known
+        values = np.empty((len(target), len(LEVELS)))
+        values[~ahead] = series.values[target[~ahead], None]
+        ahead = ~np.isfinite(values[:, 0]) | ahead
+        known = np.where(ahead & (target < known), target, known)
+        x = rows(series, clock, known[ahead], target[ahead], np.minimum(known, origin)[ahead])
+        values[ahead] = self.learned.predict(x, clock.slot[target[ahead]])
+        values = np.maximum(values, series.least)
+        return Forecast(
+            who=series.who,
+            unit=series.unit,
+            model=self.name,
+            origins=origins,
+            values=values.reshape(len(origins), n_steps, -1).transpose(0, 2, 1),
+            least=series.least,
+        )

@@ -1,0 +1,111 @@
+"""Equally likely scenarios from quantiles, correlated as past forecast errors were.
+
+Schaake shuffle: Clark et al. 2004, doi:10.1175/1525-7541(2004)005<0243:TSSAMF>2.0.CO;2.
+
+In each step the n scenarios take the levels (r − ½)/n, r = 1 … n, once each, so their mean is near
+the forecast's. Which scenario takes which level follows n templates: the levels that past truths
+had in past forecasts, step by step and for all series from the same origin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from ems.errors import DataError, InvalidSpec
+from ems.forecast.series import LEVELS, Forecast, Ints
+from ems.history import Floats
+
+
+def levels_of_truth(forecast: Forecast, truth: Floats) -> Floats:
+    """The level of the truth in each forecast, shape ``(n_origins, n_steps)``, NaN where unknown.
+
+    ``truth``: the whole series. Between the quantiles and beyond them linear, so it may leave
+    [0, 1]: only its rank among other origins counts.
+    """
+    steps = forecast.origins[:, None] + np.arange(forecast.n_steps)
+    inside = steps < len(truth)
+    y = np.where(inside, truth[np.minimum(steps, len(truth) - 1)], np.nan)[:, None, :]
+    q = forecast.values
+    at = np.clip((q <= y).sum(axis=1) - 1, 0, len(LEVELS) - 2)[:, None, :]
+    low, high = np.take_along_axis(q, at, axis=1), np.take_along_axis(q, at + 1, axis=1)
+    width = np.maximum(high - low, 1e-9)
+    level = LEVELS[at] + (y - low) / width * (LEVELS[1] - LEVELS[0])
+    return np.asarray(level[:, 0, :])
+
+
+def templates(
+    levels: Mapping[str, Floats], origins: Ints, origin: int, every: int
+) -> dict[str, Floats]:
+    """The rows of ``levels`` that a plan made at ``origin`` may know, the same for all series.
+
+    ``origins``: of the rows. Kept are those wholly observed before ``origin``, a multiple of
+    ``every`` steps (a day) before it, with no unknown truth. Arrays of shape ``(n, n_steps)``.
+    """
+    n_steps = max(of_one.shape[1] for of_one in levels.values())
+    kept = (origins + n_steps <= origin) & ((origin - origins) % every == 0)
+    for of_one in levels.values():
+        kept &= np.isfinite(of_one).all(axis=1)
+    return {name: of_one[kept] for name, of_one in levels.items()}
+
+
+def draw(
+    forecasts: Mapping[str, Floats],
+    past: Mapping[str, Floats],
+    n: int,
+    rng: np.random.Generator,
+    least: Mapping[str, float] | None = None,
+) -> dict[str, Floats]:
+    """``n`` equally likely scenarios of each series, shape ``(n, n_steps)``.
+
+    ``forecasts``: quantiles at ``LEVELS`` of each series, ``(n_levels, n_steps)``; ``past``: its
+    templates, ``(n_templates, n_steps)``, row by row from the same origins; ``least``: what a
+    series is never below (default: no bound).
+    """
+    if n < 1:
+        raise InvalidSpec(f"scenarios: n is {n}, it must be at least 1")
+    if set(past) != set(forecasts):
+        raise InvalidSpec(
+            f"scenarios: templates of {sorted(past)} for forecasts of {sorted(forecasts)}; give "
+            "both for the same series"
+        )
+    counts = {len(rows) for rows in past.values()}
+    if min(counts) < n or len(counts) > 1:
+        raise DataError(
+            f"scenarios: {min(counts)} past forecasts for {n} scenarios; ask for fewer or "
+            "plan later"
+        )
+    chosen = _spread(past, n, rng)
+    bounds = least or {}
+    return {
+        name: _shuffled(quantiles, past[name][chosen], rng, bounds.get(name, -np.inf))
+        for name, quantiles in forecasts.items()
+    }
+
+
+def quantile_function(quantiles: Floats, level: float | Floats, least: float) -> Floats:
+    """Values at ``level`` of the quantiles ``(n_levels, n_steps)``, linear between and beyond."""
+    levels = np.broadcast_to(level, quantiles.shape[1:] if np.ndim(level) == 0 else np.shape(level))
+    at = np.clip(np.searchsorted(LEVELS, levels, side="right") - 1, 0, len(LEVELS) - 2)
+    low = np.take_along_axis(quantiles, at, axis=0)
+    high = np.take_along_axis(quantiles, at + 1, axis=0)
+    share = (levels - LEVELS[at]) / (LEVELS[1] - LEVELS[0])
+    values: Floats = np.maximum(low + share * (high - low), least)
+    return values
+
+
+def _spread(past: Mapping[str, Floats], n: int, rng: np.random.Generator) -> Ints:
+    """``n`` templates: one at random from each of ``n`` equal parts, sorted by their mean level."""
+    mean = np.sum([np.clip(rows, 0.0, 1.0).mean(axis=1) for rows in past.values()], axis=0)
+    parts = np.array_split(np.argsort(mean, kind="stable"), n)
+    return np.array([rng.choice(part) for part in parts])
+
+
+def _shuffled(quantiles: Floats, rows: Floats, rng: np.random.Generator, least: float) -> Floats:
+    """Each step's levels, dealt to the scenarios in the order of the templates."""
+    n = len(rows)
+    order = np.lexsort((rng.random(rows.shape), rows), axis=0)
+    rank = np.empty_like(order)
+    np.put_along_axis(rank, order, np.arange(n)[:, None], axis=0)
+    return quantile_function(quantiles, (rank + 0.5) / n, least)
