@@ -11,10 +11,12 @@ scheduler makes it again, while scattered data would be lost and with it every j
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 import platform
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -27,7 +29,9 @@ from urllib.parse import urlsplit
 
 import dask
 from distributed import CancelledError, Client, Future, KilledWorker, wait
-from distributed.comm import CommClosedError
+from distributed.comm import connect
+from distributed.utils import LoopRunner, sync
+from distributed.versions import VersionMismatchWarning
 
 from ems.errors import EmsError, InvalidSpec
 
@@ -44,6 +48,10 @@ PACKAGES = ("numpy", "pandas", "pulp", "highspy", "dask", "distributed")
 
 _SETTINGS = {"distributed.admin.large-graph-warning-threshold": "10GB"}
 """Dask warns about shared data above 10 MB, because many users send them with every task."""
+
+
+_NOISY = ("distributed", "distributed.client")
+"""The loggers to which Dask gives levels of their own."""
 
 
 class ClusterError(EmsError):
@@ -121,8 +129,17 @@ class Cluster:
         return f"scheduler {self._address}"
 
     def _n_threads(self) -> int:
-        threads: Mapping[str, int] = self._client.nthreads()
+        try:
+            threads: Mapping[str, int] = self._client.nthreads()
+        except OSError as error:  # nobody answers any more
+            raise self._lost() from error
         return sum(threads.values())
+
+    def _lost(self) -> ClusterError:
+        return ClusterError(
+            f"{self._where}: lost during the run; what was finished is kept, start it again and "
+            "run the rest"
+        )
 
     def _software(self) -> dict[str, Any]:
         """The fingerprint of the scheduler and of every worker, or the error it gave instead."""
@@ -144,10 +161,8 @@ class Cluster:
                 f"{self._where}: job {number} ended {error.allowed_failures + 1} workers, the last "
                 f"{error.last_worker.address}; they may need more memory (`--memory-limit`)"
             ) from error
-        except (CancelledError, CommClosedError) as error:
-            raise ClusterError(
-                f"{self._where}: lost in job {number}; start it again and run again"
-            ) from error
+        except CancelledError as error:
+            raise self._lost() from error
 
     def _wait(self, future: Future) -> None:
         deserted_at: float | None = None
@@ -188,13 +203,11 @@ def _sources() -> str:
 
 
 def _require_same(who: str, there: Any, here: Mapping[str, str]) -> None:
-    if isinstance(there, ImportError):
+    if isinstance(there, BaseException):
         raise ClusterError(
-            f"{who} cannot import {there.name}: start it where this package is installed "
+            f"{who} cannot run this package ({there}): start it where it is installed "
             "(`pip install .` from the same commit)"
         ) from there
-    if isinstance(there, BaseException):
-        raise there
     for name, ours in here.items():
         if there.get(name) != ours:
             raise ClusterError(
@@ -215,24 +228,48 @@ def _require_address(address: str) -> None:
 
 def _connect(address: str, connect_s: float) -> Client:
     try:
+        _require_answer(address, connect_s)
         return Client(address, timeout=connect_s, set_as_default=False)
-    except (OSError, TimeoutError) as error:
+    except OSError as error:  # TimeoutError is one as well
         raise ClusterError(
             f"scheduler {address}: no answer within {connect_s:g} s; start it with "
             "`dask scheduler`, or check the address"
         ) from error
 
 
+def _require_answer(address: str, connect_s: float) -> None:
+    """Shake hands with the scheduler.
+
+    A client would wait without end for something that listens there and is no scheduler.
+    """
+    runner = LoopRunner()
+    runner.start()
+    try:
+        sync(runner.loop, _shake_hands, address, connect_s, callback_timeout=connect_s + 1.0)
+    finally:
+        runner.stop()
+
+
+async def _shake_hands(address: str, connect_s: float) -> None:
+    comm = await asyncio.wait_for(connect(address, timeout=connect_s), connect_s)
+    comm.abort()
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Dask reports on stderr what is raised or mended as well."""
-    logger = logging.getLogger("distributed")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
+    loggers = [logging.getLogger(name) for name in _NOISY]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
     try:
-        yield
+        with warnings.catch_warnings():
+            # of packages that no figure depends on; what matters is compared
+            warnings.simplefilter("ignore", VersionMismatchWarning)
+            yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _same(value: Result) -> Result:
