@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from typing import Protocol
@@ -52,6 +53,10 @@ class HabitModel(Protocol):
 
     def predict(self, day: date) -> Habit:
         """What is expected of ``day`` from the days seen so far."""
+        ...
+
+    def train(self, runs: Iterable[DayUse]) -> tuple[PmfUpdate, ...]:
+        """Learn known days in order; every step that moved a PMF."""
         ...
 
     def update(self, day: DayUse) -> PmfUpdate | None:

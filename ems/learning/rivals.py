@@ -59,6 +59,10 @@ class FixedModel:
             mean_starts=float(self.prior.mean_starts[kind]),
         )
 
+    def train(self, runs: Iterable[DayUse]) -> tuple[PmfUpdate, ...]:
+        """Nothing is learned."""
+        return ()
+
     def update(self, day: DayUse) -> PmfUpdate | None:
         """Nothing is learned."""
         return None

@@ -165,7 +165,7 @@ def prequential(
     Raises ``DataError`` when nothing is left to score or no scored day has an own start.
     """
     first = check_enough(history, n_train)
-    updates = [model.update(history[at]) for at in range(first)]
+    updates: list[PmfUpdate | None] = [*model.train(history.take(slice(0, first)))]
     habits = []
     for at in range(first, len(history)):
         habits.append(model.predict(history.days[at].item()))
@@ -219,8 +219,7 @@ def check_blind(
     for at in np.unique(np.linspace(n_train, len(history) - 1, n_checks).astype(int)):
         other = _other_future(history, int(at))
         model = make(other)
-        for day in other.take(slice(0, int(at))):
-            model.update(day)
+        model.train(other.take(slice(0, int(at))))
         again, before = model.predict(history.days[at].item()), int(at) - n_train
         same = np.array_equal(again.hours, honest.hours[before])
         if not same or again.use_probability != honest.use_probability[before]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
 
@@ -130,6 +131,9 @@ class Diary:
         self.pages.append(("predict", day))
         return FixedModel(device="x", prior=uniform()).predict(day)
 
+    def train(self, runs: Iterable[DayUse]) -> tuple[PmfUpdate, ...]:
+        return tuple(step for day in runs if (step := self.update(day)) is not None)
+
     def update(self, day: DayUse) -> PmfUpdate | None:
         self.pages.append(("update", day.day))
         return None
@@ -162,6 +166,9 @@ class Prophet:
             use_probability=0.5,
             mean_starts=1.0,
         )
+
+    def train(self, runs: Iterable[DayUse]) -> tuple[PmfUpdate, ...]:
+        return ()
 
     def update(self, day: DayUse) -> PmfUpdate | None:
         return None
@@ -336,7 +343,8 @@ def test_half_of_a_change_under_a_constant_rate_takes_its_half_life() -> None:
     said = prequential(agent(lr_min=0.02, lr_max=0.02, uniform_share=0.0), history)
     updates = np.log(0.5) / np.log(0.98)  # 34.3
     found = days_to_half(said, change, np.eye(24)[19])
-    kinds = [day_type_index((MONDAY + 700 + k).item()) for k in range(int(found) + 1)]
+    days = history.days[700 : 700 + int(found) + 1].astype(object)
+    kinds = [day_type_index(day) for day in days]
     assert kinds.count(0) - 1 == np.ceil(updates)
 
 
