@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from ems.errors import InvalidSpec
 from ems.forecast.series import Ints, Series
 from ems.history import Floats, Instants
 
@@ -70,10 +71,29 @@ class Clock:
         return np.where(inside, values[np.clip(self.step, 0, len(values) - 1)], np.nan)
 
 
+def steps_ahead(series: Series, origins: Ints, n_steps: int) -> Ints:
+    """The steps to forecast from each origin, shape ``(n_origins, n_steps)``.
+
+    Raises ``InvalidSpec`` for origins that do not rise or have nothing before them, that lie after
+    the end of the series, and for less than one step.
+    """
+    if n_steps < 1:
+        raise InvalidSpec(f"{series.who}: n_steps is {n_steps}, forecast at least 1 step")
+    bad = (origins < 1) | (origins > len(series))
+    if bad.any():
+        raise InvalidSpec(
+            f"{series.who}: origin {origins[bad][0]} is outside the series, allowed is 1 … "
+            f"{len(series)}"
+        )
+    if not len(origins) or (np.diff(origins) <= 0).any():
+        raise InvalidSpec(f"{series.who}: origins must rise; give each once, at least one")
+    return np.asarray(origins[:, None] + np.arange(n_steps))
+
+
 def _table(day: Ints, slot: Ints, n_slots: int) -> Ints:
     step = np.full((int(day[-1]) + 1, n_slots), BEFORE)
-    backwards = slice(None, None, -1)
-    step[day[backwards], slot[backwards]] = np.arange(len(day))[backwards]
+    _, first = np.unique(day * n_slots + slot, return_index=True)
+    step[day[first], slot[first]] = first
     for k in range(1, n_slots):  # a skipped slot takes the step before it
         step[:, k] = np.where(step[:, k] == BEFORE, step[:, k - 1], step[:, k])
     return step

@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 
 from ems.errors import DataError
-from ems.forecast.clock import Clock
+from ems.forecast.clock import Clock, steps_ahead
 from ems.forecast.series import LEVELS, Forecast, Ints, Series
 from ems.history import Floats
 
@@ -63,7 +63,7 @@ class SameHourLastWeek:
         if self.learned is None:
             raise DataError(f"{series.who}: {self.name} has learned nothing; call fit first")
         clock = Clock.of(series, beyond=n_steps)
-        targets = origins[:, None] + np.arange(n_steps)
+        targets = steps_ahead(series, origins, n_steps)
         slots = clock.slot[targets]
         known = np.broadcast_to(origins[:, None], targets.shape)
         centre = _last_week(clock, series.values, targets, known)
