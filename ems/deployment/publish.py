@@ -41,6 +41,9 @@ MOST_RUNS = 50_000
 """What MLflow reads at once; a job has far fewer."""
 
 TIMEOUT_S = 60.0
+BACKOFF_S = 1.0
+"""The wait before the second retry [s]; it doubles with each of the four."""
+
 BELOW = "mlflow.parentRunId"
 """MLflow's tag of a run below another."""
 
@@ -78,6 +81,7 @@ def publish(store: Path, target: JobRun, objective: str | None = None) -> int:
 
     client = MlflowClient(sqlite_uri(store), registry_uri=sqlite_uri(store))
     top, below = _runs(client, store)
+    best = [] if objective is None else [_objective(objective, below, store)]
     workspace = _Workspace(target)
     experiment_id = workspace.experiment_id()
     workspace.log(target.run_id, params=top.data.params, tags=_own_tags(top))
@@ -86,10 +90,7 @@ def publish(store: Path, target: JobRun, objective: str | None = None) -> int:
         run_id = workspace.create(experiment_id, run, tags)
         workspace.log(run_id, params=_differing(run, top), metrics=list(_history(client, run)))
         workspace.end(run_id, run)
-    if objective is not None:
-        value = _mean(below, f"total/{objective}", store)
-        now_ms = max((run.info.end_time or run.info.start_time) for run in below)
-        workspace.log(target.run_id, metrics=[_metric(objective, value, now_ms, 0)])
+    workspace.log(target.run_id, metrics=best)
     return len(below)
 
 
@@ -127,13 +128,12 @@ def _metric(key: str, value: float, timestamp_ms: int, step: int) -> dict[str, A
     return {"key": key, "value": value, "timestamp": timestamp_ms, "step": step}
 
 
-def _mean(runs: Sequence[Run], metric: str, store: Path) -> float:
-    found = [run.data.metrics[metric] for run in runs if metric in run.data.metrics]
-    if not found:
-        raise InvalidSpec(
-            f"publish: no run in {store} has the metric {metric}; nothing to sweep by"
-        )
-    return fmean(found)
+def _objective(name: str, runs: Sequence[Run], store: Path) -> dict[str, Any]:
+    having = [run for run in runs if f"total/{name}" in run.data.metrics]
+    if not having:
+        raise InvalidSpec(f"publish: no run in {store} has the metric total/{name} to sweep by")
+    value = fmean(run.data.metrics[f"total/{name}"] for run in having)
+    return _metric(name, value, max(run.info.start_time for run in having), 0)
 
 
 def _rest_url(address: str) -> str:
@@ -152,7 +152,9 @@ class _Workspace:
         self._session = requests.Session()
         self._session.headers["Authorization"] = f"Bearer {target.token}"
         statuses = (429, 503)  # asked too often, and for a moment not there: nothing was written
-        again = Retry(total=4, backoff_factor=1.0, status_forcelist=statuses, allowed_methods=None)
+        again = Retry(
+            total=4, backoff_factor=BACKOFF_S, status_forcelist=statuses, allowed_methods=None
+        )
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, HTTPAdapter(max_retries=again))
 
