@@ -14,7 +14,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ems.errors import DataError, InvalidSpec
-from ems.forecast.series import LEVELS, Forecast, Ints
+from ems.forecast.series import LEVELS, TOLERANCE, Forecast, Ints
 from ems.history import Floats
 
 
@@ -61,7 +61,8 @@ def draw(
 
     ``forecasts``: quantiles at ``LEVELS`` of each series, ``(n_levels, n_steps)``; ``past``: its
     templates, ``(n_templates, n_steps)``, row by row from the same origins; ``least``: what a
-    series is never below (default: no bound).
+    series is never below (default: no bound). Raises ``DataError`` for fewer templates than
+    scenarios, unknown levels and quantiles that cross.
     """
     if n < 1:
         raise InvalidSpec(f"scenarios: n is {n}, it must be at least 1")
@@ -70,18 +71,43 @@ def draw(
             f"scenarios: templates of {sorted(past)} for forecasts of {sorted(forecasts)}; give "
             "both for the same series"
         )
-    counts = {len(rows) for rows in past.values()}
-    if min(counts) < n or len(counts) > 1:
-        raise DataError(
-            f"scenarios: {min(counts)} past forecasts for {n} scenarios; ask for fewer or "
-            "plan later"
-        )
+    for name, quantiles in forecasts.items():
+        _check(name, quantiles, past[name])
+    _check_counts({name: len(rows) for name, rows in past.items()}, n)
     chosen = _spread(past, n, rng)
     bounds = least or {}
     return {
         name: _shuffled(quantiles, past[name][chosen], rng, bounds.get(name, -np.inf))
         for name, quantiles in forecasts.items()
     }
+
+
+def _check(name: str, quantiles: Floats, rows: Floats) -> None:
+    if rows.shape[1] != quantiles.shape[1]:
+        raise InvalidSpec(
+            f"scenarios: {name} has templates of {rows.shape[1]} steps, its forecast has "
+            f"{quantiles.shape[1]}; give both for the same steps"
+        )
+    if not np.isfinite(rows).all():
+        raise DataError(f"scenarios: a template of {name} has an unknown level; leave it out")
+    if not np.isfinite(quantiles).all() or (np.diff(quantiles, axis=0) < -TOLERANCE).any():
+        raise DataError(
+            f"scenarios: the quantiles of {name} must be finite and must not cross; forecast again"
+        )
+
+
+def _check_counts(counts: Mapping[str, int], n: int) -> None:
+    (first, n_templates), *others = counts.items()
+    for name, count in others:
+        if count != n_templates:
+            raise InvalidSpec(
+                f"scenarios: {name} has {count} templates, {first} has {n_templates}; give the same "
+                "origins"
+            )
+    if n_templates < n:
+        raise DataError(
+            f"scenarios: {n_templates} past forecasts for {n} scenarios; ask for fewer or plan later"
+        )
 
 
 def quantile_function(quantiles: Floats, level: float | Floats, least: float) -> Floats:
