@@ -101,18 +101,22 @@ def _check_counts(counts: Mapping[str, int], n: int) -> None:
     for name, count in others:
         if count != n_templates:
             raise InvalidSpec(
-                f"scenarios: {name} has {count} templates, {first} has {n_templates}; give the same "
-                "origins"
+                f"scenarios: {name} has {count} templates, {first} has {n_templates}; give the "
+                "same origins"
             )
     if n_templates < n:
         raise DataError(
-            f"scenarios: {n_templates} past forecasts for {n} scenarios; ask for fewer or plan later"
+            f"scenarios: {n_templates} past forecasts for {n} scenarios; ask for fewer or "
+            "plan later"
         )
 
 
-def quantile_function(quantiles: Floats, level: float | Floats, least: float) -> Floats:
-    """Values at ``level`` of the quantiles ``(n_levels, n_steps)``, linear between and beyond."""
-    levels = np.broadcast_to(level, quantiles.shape[1:] if np.ndim(level) == 0 else np.shape(level))
+def quantile_function(quantiles: Floats, levels: Floats, least: float) -> Floats:
+    """The values at ``levels``, shape ``(n, n_steps)``, of quantiles ``(n_levels, n_steps)``.
+
+    Linear between the quantiles; below the first and above the last the slope beside it goes on,
+    so level 1 is as far above q_0.9 as q_0.9 is above q_0.8. Never below ``least``.
+    """
     at = np.clip(np.searchsorted(LEVELS, levels, side="right") - 1, 0, len(LEVELS) - 2)
     low = np.take_along_axis(quantiles, at, axis=0)
     high = np.take_along_axis(quantiles, at + 1, axis=0)
