@@ -1,8 +1,9 @@
 """Everything that must hold before a change is kept: lint, types, architecture, tests.
 
 ``python run_tests.py`` runs all of it; ``--smoke`` a selection in under a minute, ``--lint`` only
-what needs no running code, ``--ci`` the compliance run: everything, and no test may be skipped for
-want of data that is there. Further arguments go to pytest.
+what needs no running code, ``--ci`` the compliance run: everything, no test may be skipped for
+want of data that is there, and at the end every rule of ``compliance/`` on the code and on a run
+of each pipeline. Further arguments go to pytest.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ LINT = (
     ("mypy --strict", ["-m", "mypy"]),
     ("architecture", ["-c", "from importlinter.cli import *; lint_imports_command(['--no-logo'])"]),
 )
+COMPLIANCE = ("compliance", ["-m", "compliance"])
 
 
 def main() -> int:
@@ -32,11 +34,12 @@ def main() -> int:
     choice.add_argument("--lint", action="store_true", help="lint, types and architecture only")
     choice.add_argument("--ci", action="store_true", help="the compliance run")
     args, for_pytest = parser.parse_known_args()
-    steps = [(name, [sys.executable, *command]) for name, command in LINT]
+    steps = list(LINT)
     if not args.lint:
         selection = ["-m", "smoke"] if args.smoke else []
-        pytest = [sys.executable, "-m", "pytest", "-q", *selection, *for_pytest]
-        steps.append(("pytest", pytest))
+        steps.append(("pytest", ["-m", "pytest", "-q", *selection, *for_pytest]))
+    if args.ci:
+        steps.append(COMPLIANCE)
     results = [(name, *run(name, command, ci=args.ci)) for name, command in steps]
     print("\n" + "-" * 40)
     for name, code, seconds in results:
@@ -44,11 +47,12 @@ def main() -> int:
     return 0 if all(code == 0 for _, code, _ in results) else 1
 
 
-def run(name: str, command: list[str], *, ci: bool) -> tuple[int, float]:
-    """Run one step from the root of the project; returns its exit code and seconds."""
+def run(name: str, arguments: list[str], *, ci: bool) -> tuple[int, float]:
+    """Run one step of Python from the root of the project; returns its exit code and seconds."""
     print(f"\n== {name}", flush=True)
     environment = dict(os.environ, EMS_CI="1") if ci else dict(os.environ)
     started = time.perf_counter()
+    command = [sys.executable, *arguments]
     code = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
     return code, time.perf_counter() - started
 

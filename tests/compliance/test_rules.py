@@ -97,7 +97,7 @@ LEARNING = """
 """
 
 
-def project(files: Mapping[str, str] = {}, **pipeline: str) -> Project:  # noqa: B006 - read only
+def project(files: Mapping[str, str] = {}, **pipeline: str) -> Project:
     """The small house with a pipeline that plans, one that learns, and some files of its own."""
     texts = {
         **HOUSE,
@@ -290,14 +290,16 @@ PLANS = "Days().run()"
 SWALLOWED = {
     "a pass": f"try:\n    {PLANS}\nexcept ValueError:\n    pass",
     "a log": f"try:\n    {PLANS}\nexcept Exception as e:\n    print(e)",
-    "another answer": f"def f():\n    try:\n        return {PLANS}\n    except E:\n        return None",
+    "another answer": f"def f():\n    try:\n        return {PLANS}\n"
+    "    except E:\n        return None",
     "only sometimes": f"try:\n    {PLANS}\nexcept E:\n    if x:\n        raise",
     "a continue": f"for d in x:\n    try:\n        {PLANS}\n    except E:\n        if d: continue\n"
     "        raise",
     "one of two handlers": f"try:\n    {PLANS}\nexcept A:\n    raise\nexcept B:\n    x = 0",
     "an exit that says all is well": f"import sys\ntry:\n    {PLANS}\nexcept A:\n    sys.exit(0)",
     "a suppress": f"import contextlib\nwith contextlib.suppress(ValueError):\n    {PLANS}",
-    "a finally that returns": f"def f():\n    try:\n        {PLANS}\n    finally:\n        return 1",
+    "a finally that returns": f"def f():\n    try:\n        {PLANS}\n"
+    "    finally:\n        return 1",
     "a method of an unknown object": "def f(days: Days):\n    try:\n        days.run()\n"
     "    except E:\n        pass",
     "through a function": f"def plan():\n    return {PLANS}\n"
