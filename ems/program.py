@@ -18,7 +18,7 @@ import numpy as np
 from ems.errors import Infeasible, InvalidSpec, SolveError
 from ems.horizon import Horizon
 from ems.linear import Floats, Linear, Relation
-from ems.solver import Matrix, Outcome, Solver, as_pulp, solve
+from ems.solver import Matrix, Outcome, Solver, as_pulp, row_duals, solve
 
 if TYPE_CHECKING:
     from ems.agents.base import Agent
@@ -249,6 +249,18 @@ class Program:
             build_s=build_s,
             solver_s=outcome.solver_s,
         )
+
+    def bus_prices(self, solver: Solver) -> Floats:
+        """What one kWh more drawn from the bus would cost in each step [€/kWh].
+
+        The dual of the balance with the binaries fixed, shape ``(n_steps,)``; where the cost has a
+        kink, a value between what one kWh less saves and one kWh more costs. Raises as ``solve``.
+        """
+        columns, _, cost = self._write()
+        duals = row_duals(columns.matrix(cost), solver)
+        if not len(duals):
+            raise why_infeasible(columns, solver)
+        return -self.horizon.power_kw(duals[-self.horizon.n_steps :])
 
     def matrix(self) -> Matrix:
         """The program as arrays, for benchmarks, oracles and other solvers."""

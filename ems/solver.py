@@ -10,7 +10,7 @@ names of the agents' variables and rules.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -129,6 +129,32 @@ def solve(matrix: Matrix, solver: Solver) -> Outcome:
     return _solve_with_pulp(matrix, solver)
 
 
+def row_duals(matrix: Matrix, solver: Solver) -> Floats:
+    """What one more unit of each row's bound adds to the optimum, with the binaries fixed.
+
+    ``solver`` chooses the binaries; the linear program that is left is solved by HiGHS. Shape
+    ``(n_rows,)``; empty when there is no solution. Where the optimum has a kink, any value between
+    the slopes on its two sides. Raises ``SolveError`` as ``solve``.
+    """
+    chosen = solve(matrix, solver)
+    if not chosen.feasible:
+        return np.zeros(0)
+    whole = np.rint(chosen.x)
+    linear = replace(
+        matrix,
+        low=np.where(matrix.integer, whole, matrix.low),
+        up=np.where(matrix.integer, whole, matrix.up),
+        integer=np.zeros(len(matrix.integer), dtype=np.bool_),
+    )
+    if not len(linear.low):
+        return np.zeros(len(linear.row_low))
+    highs = _run_highs(linear, solver)[0]
+    status = highs.getModelStatus()
+    if status != highspy.HighsModelStatus.kOptimal:
+        raise SolveError(_unproven(solver, highs.modelStatusToString(status)))
+    return np.array(highs.getSolution().row_dual)
+
+
 class _ArrayHiGHS(pulp.HiGHS):  # type: ignore[misc]
     """PuLP's HiGHS, fed from and read into arrays."""
 
@@ -150,9 +176,8 @@ class _ArrayHiGHS(pulp.HiGHS):  # type: ignore[misc]
         return pulp.LpStatusUndefined, pulp.LpSolutionNoSolutionFound
 
 
-def _solve_with_highs(matrix: Matrix, solver: Solver) -> Outcome:
-    if not len(matrix.low):
-        return _without_variables(matrix)
+def _run_highs(matrix: Matrix, solver: Solver) -> tuple[Any, float]:
+    """HiGHS after its run on ``matrix``, and how long that took [s]."""
     engine = _ArrayHiGHS(
         matrix,
         msg=False,
@@ -167,8 +192,13 @@ def _solve_with_highs(matrix: Matrix, solver: Solver) -> Outcome:
     problem = pulp.LpProblem("ems")
     started = time.perf_counter()
     problem.solve(engine)
-    seconds = time.perf_counter() - started
-    highs = problem.solverModel
+    return problem.solverModel, time.perf_counter() - started
+
+
+def _solve_with_highs(matrix: Matrix, solver: Solver) -> Outcome:
+    if not len(matrix.low):
+        return _without_variables(matrix)
+    highs, seconds = _run_highs(matrix, solver)
     status = highs.getModelStatus()
     states = highspy.HighsModelStatus
     if status in (states.kInfeasible, states.kUnboundedOrInfeasible):
