@@ -16,6 +16,7 @@ from planning import (
     ON_OFF,
     Chosen,
     add_assets,
+    add_foresight,
     add_how,
     add_scheduler,
     add_what,
@@ -23,6 +24,7 @@ from planning import (
     choose,
     days_of,
     describe,
+    foresight_text,
     percent_text,
     results_db,
     run_parameters,
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from ems.history import MeterHistory
+    from ems.pipelines.captured import Captured, Ignorance
     from ems.pipelines.comparison import ComparisonSpec, DayRecord, DayResult, ModeSummary
     from ems.store.read import PortfolioRow
 
@@ -43,7 +46,14 @@ EXPERIMENT = "comparison"
 TITLES = {
     "as_metered": "as metered",
     "rule_based": "rule-based",
+    "centralized_perfect": "perfect plan",
     "perfect_foresight": "all days at once",
+}
+ERRORS = {
+    "pv_unknown": "sun",
+    "load_unknown": "load and heat",
+    "price_unknown": "price",
+    "devices_unknown": "use of devices",
 }
 GROUPS = (
     ("cost €", "vs metered €", "vs rule €"),
@@ -63,6 +73,7 @@ def parser() -> Parser:
     modes = (*MODE_NAMES, "all")
     add_what(p, building="DE_KN_residential4", mode="all", n_days=7, modes=modes)
     add_assets(p)
+    add_foresight(p)
     add_how(p)
     add_scheduler(p)
     add_where(p)
@@ -74,6 +85,8 @@ class Outcome:
     """What a run leaves behind."""
 
     summaries: tuple[ModeSummary, ...]
+    captured: tuple[Captured, ...]
+    ignorance: tuple[Ignorance, ...]
     figures: tuple[Path, ...]
     run_id: str
 
@@ -88,7 +101,8 @@ def main() -> None:
         known = portfolio_rows(con) if ON_OFF[args.figures] else ()
     describe(out, spec, chosen)
     outcome = compare(args, spec, chosen, known, out)
-    show(out, outcome.summaries)
+    show(out, outcome.summaries, foresight_text(spec))
+    show_captured(out, outcome)
     tell_limits(out, args, spec, chosen)
     for file in outcome.figures:
         out.print(f"figure    {near(file)}")
@@ -111,6 +125,7 @@ def compare(
     out: Console,
 ) -> Outcome:
     """Plan every block, keeping what is finished whatever happens."""
+    from ems.pipelines.captured import captured, ignorance
     from ems.pipelines.comparison import PLANNED, blocks_of, summarise
     from ems.pipelines.parallel import run_blocks
     from ems.tracking import day_metrics, pipeline_run, total_metrics
@@ -125,7 +140,7 @@ def compare(
         name=f"{args.building} {args.mode}",
         parameters=parameters,
         tags={"synthetic": str(synthetic).lower()},
-        mode_tags={mode: {"foresight": "perfect: upper bound"} for mode in PLANNED},
+        mode_tags={mode: {"foresight": foresight_text(spec)} for mode in PLANNED},
     )
     results: list[DayResult] = []
     examples: dict[str, DayRecord] = {}
@@ -149,8 +164,10 @@ def compare(
                 results += [record.result for record in records]
                 bar.update(task, advance=len(records))
         summaries = summarise(results)
+        shares = captured(results)
         for summary in summaries:
-            run_.summary(summary.building, summary.mode, total_metrics(summary))
+            metrics = {**total_metrics(summary), **_shares(summary, shares)}
+            run_.summary(summary.building, summary.mode, metrics)
         files = []
         if ON_OFF[args.figures]:
             history = chosen[0].building.history
@@ -158,7 +175,19 @@ def compare(
             files = draw(args, spec, history, known, results, summaries, examples)
         for file in files:
             run_.artifact(file)
-    return Outcome(summaries=summaries, figures=tuple(files), run_id=run_.run_id)
+    return Outcome(
+        summaries=summaries,
+        captured=shares,
+        ignorance=ignorance(results, spec.modes[-1]),
+        figures=tuple(files),
+        run_id=run_.run_id,
+    )
+
+
+def _shares(summary: ModeSummary, shares: Sequence[Captured]) -> dict[str, float | None]:
+    """The captured shares of one mode as metrics."""
+    own = [s for s in shares if (s.building, s.mode) == (summary.building, summary.mode)]
+    return {f"captured_share_vs_{s.baseline}": s.share for s in own}
 
 
 def _best_day(records: Sequence[DayRecord], spec: ComparisonSpec) -> DayRecord:
@@ -203,16 +232,17 @@ def draw(
     return [save(figure, folder / f"{name}.png") for name, figure in figures.items()]
 
 
-def show(out: Console, summaries: Sequence[ModeSummary]) -> None:
+def show(out: Console, summaries: Sequence[ModeSummary], foresight: str) -> None:
     """A row for each mode of each building, savings against both baselines."""
     for building in dict.fromkeys(summary.building for summary in summaries):
         rows = [summary for summary in summaries if summary.building == building]
         shown = [
             summary
             for summary in rows
-            if summary.mode != "perfect_foresight" or _differs(summary, rows)
+            if summary.mode not in ERRORS
+            and (summary.mode != "perfect_foresight" or _differs(summary, rows))
         ]
-        title = f"{building}, {len_days(rows)} days (perfect foresight: upper bound)"
+        title = f"{building}, {len_days(rows)} days ({foresight})"
         every = tuple(head for group in GROUPS for head in group)
         for heads in (every,) if out.width >= ONE_TABLE_WIDTH else GROUPS:
             out.print(_table(title, heads, shown))
@@ -221,6 +251,43 @@ def show(out: Console, summaries: Sequence[ModeSummary]) -> None:
         "surplus is sold at the mean export price, a deficit bought at the mean import price.\n"
         "Percent: of what the baseline paid for import. all days at once: one plan a block."
     )
+
+
+def show_captured(out: Console, outcome: Outcome) -> None:
+    """What of the possible was captured, and what not knowing cost."""
+    from rich.table import Table
+
+    if not outcome.captured:
+        return
+    table = Table(title="share captured of what the perfect plan saves", title_justify="left")
+    for head in ("building", "mode", "against", "saved €", "possible €", "captured", "95 %"):
+        table.add_column(head, justify="left" if head in ("building", "mode") else "right")
+    for row in outcome.captured:
+        within = "–" if row.low is None else f"{100 * row.low:.0f} … {100 * (row.high or 0):.0f} %"
+        table.add_row(
+            row.building,
+            row.mode,
+            TITLES[row.baseline],
+            f"{row.saved_eur:.2f}",
+            f"{row.possible_eur:.2f}",
+            percent_text(row.share),
+            within,
+        )
+    out.print(table)
+    for lost in outcome.ignorance:
+        single = ", ".join(f"{ERRORS[one]} {eur:.2f} €" for one, eur in lost.single_eur.items())
+        out.print(
+            f"ignorance {lost.building}, {lost.mode}: {lost.together_eur:.2f} € above the perfect "
+            f"plan;\n          each alone: {single}; together {lost.rest_eur:+.2f} € on top"
+        )
+    for summary in outcome.summaries:
+        kpis = summary.kpis
+        if kpis.load_error_kwh > 0 and summary.mode not in ERRORS:
+            out.print(
+                f"errors    {summary.building}, {summary.mode}: sun {kpis.pv_error_kwh:.0f} of "
+                f"{kpis.generation_kwh:.0f} kWh, load {kpis.load_error_kwh:.0f} of "
+                f"{kpis.demand_kwh:.0f} kWh; the car missed {kpis.missed_kwh:.1f} kWh"
+            )
 
 
 def tell_limits(
@@ -265,7 +332,7 @@ def _table(title: str, heads: Sequence[str], rows: Sequence[ModeSummary]) -> Tab
 
 
 def _differs(whole: ModeSummary, rows: Sequence[ModeSummary]) -> bool:
-    planned = [r for r in rows if r.mode not in ("as_metered", "rule_based", whole.mode)]
+    planned = [r for r in rows if r.mode not in ("as_metered", "rule_based", whole.mode, *ERRORS)]
     worth = [row.kpis.cost_eur + row.kpis.discomfort_eur for row in planned]
     return abs(min(worth) - whole.kpis.cost_eur - whole.kpis.discomfort_eur) >= SAME_EUR
 

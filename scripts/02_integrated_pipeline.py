@@ -15,10 +15,12 @@ from planning import (
     ON_OFF,
     Chosen,
     add_assets,
+    add_foresight,
     add_how,
     add_what,
     add_where,
     describe,
+    foresight_text,
     open_building,
     percent_text,
     results_db,
@@ -68,6 +70,7 @@ def parser() -> Parser:
     habit.add_argument("--lr_min", type=float, default=0.005, help="least rate (0.005)")
     habit.add_argument("--lr_max", type=float, default=0.15, help="greatest rate (0.15)")
     add_assets(p)
+    add_foresight(p)
     add_how(p)
     add_where(p)
     return p
@@ -105,7 +108,7 @@ def main() -> None:
         f"{pipeline.window.days[0]}, prior {spec.prior}"
     )
     points, files, run_id = integrate(args, spec, pipeline, out)
-    show(out, points)
+    show(out, points, foresight_text(spec.base))
     for file in files:
         out.print(f"figure    {near(file)}")
     out.print(f"results   {near(results_db(args))}")
@@ -127,10 +130,11 @@ def integrate(
         experiment=EXPERIMENT,
         name=f"{name} {args.mode}",
         parameters=parameters,
-        tags={"synthetic": str(synthetic).lower(), "foresight": "perfect: upper bound"},
+        tags={"synthetic": str(synthetic).lower(), "foresight": foresight_text(spec.base)},
     )
     points: list[FrontierPoint] = []
     n_days = len(pipeline.window.days)
+    on_forecasts = spec.base.foresight == "forecast"
     with (
         tracked as run_,
         stored_run(args, EXPERIMENT, parameters, synthetic, run_.run_id) as stored,
@@ -145,7 +149,8 @@ def integrate(
             for day in pipeline.run(controller):
                 days.append(day)
                 bar.update(task, advance=1)
-            points.append(frontier_point(controller, days, baselines))
+            perfect = list(pipeline.run(controller, perfect=True)) if on_forecasts else []
+            points.append(frontier_point(controller, days, baselines, perfect))
             label = f"{args.mode} {controller.name}"
             stored.days([replace(day.record, mode=label) for day in days])
             stored.updates(name, label, [u for day in days for u in day.updates])
@@ -167,6 +172,7 @@ def _habit(point: FrontierPoint) -> dict[str, float | None]:
         "mean_start_probability": point.mean_start_probability,
         "unusual": point.unusual,
         "weight_eur": point.controller.weight_eur,
+        **{f"captured_share_vs_{share.baseline}": share.share for share in point.captured},
     }
 
 
@@ -191,7 +197,7 @@ def draw(
     return [save(figure, args.results / "visualizations" / f"{building}_frontier.png")]
 
 
-def show(out: Console, points: Sequence[FrontierPoint]) -> None:
+def show(out: Console, points: Sequence[FrontierPoint], foresight: str) -> None:
     """A row for each controller, and the knee of the frontier."""
     from rich.table import Table
 
@@ -199,12 +205,14 @@ def show(out: Console, points: Sequence[FrontierPoint]) -> None:
 
     summary = points[0].summary
     title = f"{summary.building}, {round(summary.kpis.days)} days, {summary.mode}"
-    table = Table(title=f"{title} (perfect foresight: upper bound)", title_justify="left")
+    table = Table(title=f"{title} ({foresight})", title_justify="left")
     table.add_column("controller", no_wrap=True)
-    for head in COLUMNS:
+    shares = ("captured vs metered", "vs rule") if points[0].captured else ()
+    for head in (*COLUMNS, *shares):
         table.add_column(head, justify="right", no_wrap=True)
     for point in points:
-        table.add_row(point.controller.name, *_cells(point))
+        captured = [percent_text(share.share) for share in point.captured]
+        table.add_row(point.controller.name, *_cells(point), *captured)
     out.print(table)
     best = knee(points)
     if best is None:

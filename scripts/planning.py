@@ -44,8 +44,10 @@ MODE_NAMES = {
 }
 ON_OFF = {"on": True, "off": False}
 EPILOG = (
-    "Every plan knows the true load, sun and prices of its day and of its look-ahead: the savings "
-    "are perfect-foresight upper bounds. Definitions: docs/metrics.md, equations: docs/model.md."
+    "With --foresight perfect every plan knows the true load, sun and prices of its day and of its "
+    "look-ahead: the savings are upper bounds. With --foresight forecast it is made from what is "
+    "known at its instant and settled against what happened. Definitions: docs/metrics.md, "
+    "equations: docs/model.md, forecasts: docs/forecasts.md."
 )
 
 
@@ -70,6 +72,39 @@ def add_what(p: Parser, *, building: str, mode: str, n_days: int, modes: Sequenc
     )
     what.add_argument(
         "--tariff", default="dynamic", help="dynamic, flat, tou, spot, or a TOML file"
+    )
+
+
+def add_foresight(p: Parser) -> None:
+    """Options that say what a plan knows and how it is carried out."""
+    known = p.add_argument_group("what a plan knows")
+    known.add_argument("--foresight", choices=("perfect", "forecast"), default="perfect")
+    known.add_argument(
+        "--forecaster",
+        choices=("learned", "persistence"),
+        default="learned",
+        help="what forecasts come from (learned)",
+    )
+    known.add_argument(
+        "--replan_hours",
+        type=positive,
+        default=6.0,
+        help="centralized_phases plans again every so many hours of the local clock (6)",
+    )
+    known.add_argument(
+        "--dispatch",
+        choices=("setpoints", "balance"),
+        default="setpoints",
+        help="the battery follows its set-points, or balances what comes otherwise (setpoints)",
+    )
+    known.add_argument(
+        "--risk",
+        choices=("neutral", "hedged"),
+        default="neutral",
+        help="plan for the median, or for several futures at once (neutral)",
+    )
+    known.add_argument(
+        "--n_scenarios", type=positive_int, default=10, help="futures of a hedged plan, 5–20 (10)"
     )
 
 
@@ -194,6 +229,13 @@ def specification(args: argparse.Namespace) -> ComparisonSpec:
         modes=PLANNED if args.mode == "all" else (MODE_NAMES[args.mode],),  # type: ignore[arg-type]
         solver=solver,
         lookahead_h=args.lookahead_h,
+        phase_h=args.replan_hours,
+        foresight=args.foresight,
+        forecaster=args.forecaster,
+        dispatch=args.dispatch,
+        risk=args.risk,
+        n_scenarios=args.n_scenarios,
+        scenario_seed=args.seed,
     )
 
 
@@ -231,7 +273,7 @@ def choose(con: Any, args: argparse.Namespace, spec: ComparisonSpec, out: Consol
     for name in known if args.building == "all" else [args.building]:
         building = open_building(con, name, spec)
         try:
-            window = choose_window(building, args.start, args.n_days)
+            window = choose_window(building, args.start, args.n_days, spec.history_days)
         except EmsError as error:
             if args.building != "all":
                 raise
@@ -262,10 +304,23 @@ def describe(out: Console, spec: ComparisonSpec, chosen: Sequence[Chosen]) -> No
     for figure in spec.tariff.figures:
         out.print(f"          {figure.name} {figure.value:g} {figure.unit} ({figure.source})")
     out.print(f"assets    {_assets(spec, chosen)}")
-    out.print(
-        f"plans     local days with {spec.lookahead_h:g} h look-ahead, known exactly "
-        "(perfect foresight: upper bound)"
-    )
+    out.print(f"plans     local days with {spec.lookahead_h:g} h look-ahead, {_knowledge(spec)}")
+
+
+def _knowledge(spec: ComparisonSpec) -> str:
+    if spec.foresight == "perfect":
+        return "known exactly (perfect foresight: upper bound)"
+    again = f"again every {spec.phase_h:g} h by centralized_phases"
+    carried = "set-points" if spec.dispatch == "setpoints" else "set-points, the battery balances"
+    futures = f", hedged with {spec.n_scenarios} futures" if spec.risk == "hedged" else ""
+    return f"on {spec.forecaster} forecasts, {again}{futures}; carried out: {carried}"
+
+
+def foresight_text(spec: ComparisonSpec) -> str:
+    """What is said of every result: an upper bound, or made on forecasts."""
+    if spec.foresight == "perfect":
+        return "perfect foresight: upper bound"
+    return f"planned on {spec.forecaster} forecasts"
 
 
 def _assets(spec: ComparisonSpec, chosen: Sequence[Chosen]) -> str:

@@ -53,6 +53,8 @@ SINGLE_ERRORS: tuple[Mode, ...] = (
 _ORDER: tuple[Mode, ...] = get_args(Mode)
 ForesightName = Literal["perfect", "forecast"]
 Risk = Literal["neutral", "hedged"]
+HISTORY_DAYS = 56
+"""Forecasters need four weeks to learn; with eight the first forecasts are worth something."""
 FORECASTERS = ("learned", "persistence")
 
 
@@ -104,6 +106,11 @@ class ComparisonSpec:
         if self.forecaster not in FORECASTERS:
             known = ", ".join(FORECASTERS)
             raise InvalidSpec(f"forecaster is {self.forecaster!r}, allowed are {known}")
+
+    @property
+    def history_days(self) -> int:
+        """Days that must lie before the first to learn from, unless a start is named."""
+        return HISTORY_DAYS if self.foresight == "forecast" else 0
 
     @property
     def all_modes(self) -> tuple[Mode, ...]:
@@ -166,9 +173,12 @@ class Window:
     skipped: Mapping[date, str]
 
 
-def choose_window(building: Building, start: date | None, n_days: int | None) -> Window:
+def choose_window(
+    building: Building, start: date | None, n_days: int | None, history_days: int = 0
+) -> Window:
     """``n_days`` local days from ``start``; without ``start`` from the first plannable day.
 
+    ``history_days``: days that must lie before a first day that is not named, to learn from.
     ``n_days`` None takes every day to the end. Raises ``InvalidSpec`` for a window outside the
     meters' range or a start day that cannot be planned, naming the next day that can.
     """
@@ -177,7 +187,13 @@ def choose_window(building: Building, start: date | None, n_days: int | None) ->
         raise DataError(f"{name}: the meters cover no day from midnight to midnight")
     if not plannable:
         raise DataError(f"{name}: no day can be planned; the first: {building.why_not(known[0])}")
-    first = plannable[0] if start is None else start
+    learned = known[0] + timedelta(days=history_days)
+    later = [day for day in plannable if day >= learned]
+    if start is None and not later:
+        raise DataError(
+            f"{name}: no plannable day has {history_days} days before it to learn from; give --start"
+        )
+    first = later[0] if start is None else start
     if not known[0] <= first <= known[-1]:
         raise InvalidSpec(f"{name}: start is {first}, allowed is {known[0]} to {known[-1]}")
     reason = building.why_not(first)
@@ -335,7 +351,7 @@ def run_comparison(
 ) -> Iterator[DayRecord]:
     """Every mode over the window, block by block; see ``parallel`` for many workers."""
     building = Building(history, spec.tariff, spec.assets)
-    window = choose_window(building, start, n_days)
+    window = choose_window(building, start, n_days, spec.history_days)
     for block in blocks_of(window, spec.block_days):
         for mode in spec.all_modes:
             yield from run_block(building, spec, block, mode)

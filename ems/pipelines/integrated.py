@@ -11,15 +11,17 @@ differ only in the weight w and in whether they may move appliances at all:
 Each controller has models of its own. From a day on which it moved a device it learns that the
 device was used, and how often, but not at what hour: that hour was ours, not the people's.
 
-As in Pipeline A every plan knows the true load, sun and number of starts of its day: all results
-are perfect-foresight upper bounds. The habit itself is predicted before the day is seen.
+As in Pipeline A plans know the true load, sun and number of starts of their day (perfect foresight:
+upper bounds), or are made from forecasts and carried out on what happened. The habit itself is
+predicted before the day is seen.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -31,6 +33,7 @@ from ems.learning.habit import PmfUpdate
 from ems.learning.priors import Prior, learned, uniform
 from ems.learning.probability_model import LearningRate, ProbabilityModelAgent
 from ems.learning.usage import UseHistory, use_histories
+from ems.pipelines.captured import PERFECT, Captured, captured
 from ems.pipelines.comparison import (
     BASELINES,
     Block,
@@ -43,6 +46,9 @@ from ems.pipelines.comparison import (
     summarise,
 )
 from ems.schedule import Mode
+
+if TYPE_CHECKING:
+    from ems.foresight import Foresight
 
 COST_ONLY, HABIT_ONLY = "cost-only", "habit-only"
 LEAST_TRAINING_DAYS = 14
@@ -146,6 +152,7 @@ class Integrated:
             )
         self.window = choose_window(building, start or self._first_trainable(), n_days)
         self.blocks = blocks_of(self.window, spec.base.block_days)
+        self._foresights: dict[Block, Foresight] = {}
 
     def _first_trainable(self) -> date:
         """The first plannable day with enough known days of every device before it."""
@@ -154,7 +161,9 @@ class Integrated:
             for device in self.devices
             if len(self.histories[device]) >= LEAST_TRAINING_DAYS
         ]
-        later = [d for d in self.building.plannable_days if len(enough) and d > max(enough)]
+        learned = self.building.days[0] + timedelta(days=self.spec.base.history_days)
+        trained = max(enough, default=self.building.days[-1])
+        later = [d for d in self.building.plannable_days if d >= learned and d > trained]
         if len(enough) < len(self.devices) or not later:
             raise DataError(
                 f"{self.building.history.building}: no plannable day has {LEAST_TRAINING_DAYS} "
@@ -168,14 +177,30 @@ class Integrated:
             for block in self.blocks:
                 yield from run_block(self.building, self.spec.base, block, mode)
 
-    def run(self, controller: Controller) -> Iterator[HabitDay]:
-        """Predict, plan, settle and learn day by day."""
+    def run(self, controller: Controller, *, perfect: bool = False) -> Iterator[HabitDay]:
+        """Predict, plan, settle and learn day by day; with ``perfect`` whatever is said of it."""
+        base = replace(self.spec.base, foresight="perfect", risk="neutral")
+        spec = base if perfect else self.spec.base
         models = trained_models(self.histories, self.devices, self.spec, self.window.days[0])
         for block in self.blocks:
-            yield from self._run_block(controller, block, models)
+            yield from self._run_block(controller, spec, block, models)
+
+    def foresight(self, block: Block) -> Foresight | None:
+        """What plans of ``block`` are made from, learned once for all controllers."""
+        if self.spec.base.foresight == "perfect":
+            return None
+        if block not in self._foresights:
+            from ems.pipelines.forecasting import foresight_of  # only forecasts need to learn
+
+            self._foresights[block] = foresight_of(self.building, self.spec.base, block)
+        return self._foresights[block]
 
     def _run_block(
-        self, controller: Controller, block: Block, models: Mapping[str, ProbabilityModelAgent]
+        self,
+        controller: Controller,
+        spec: ComparisonSpec,
+        block: Block,
+        models: Mapping[str, ProbabilityModelAgent],
     ) -> Iterator[HabitDay]:
         hours: dict[str, Floats] = {}
 
@@ -185,8 +210,9 @@ class Integrated:
                 weight_eur=controller.weight_eur, hours=dict(hours), movable=controller.movable
             )
 
-        mode: Mode = self.spec.base.modes[0]
-        for record in run_block(self.building, self.spec.base, block, mode, comfort_of):
+        mode: Mode = spec.modes[0]
+        foresight = self.foresight(block)
+        for record in run_block(self.building, spec, block, mode, comfort_of, foresight):
             starts = _start_hours(record)
             chances = [(hours[name][h], float(np.max(hours[name]))) for name, h in starts]
             yield HabitDay(
@@ -234,19 +260,25 @@ class FrontierPoint:
 
     ``mean_start_probability``: learned probability of the hours of its starts; ``unusual``: mean of
     1 − p/max p over its starts, the discomfort before it is weighed, in [0, 1]; both None without
-    starts.
+    starts. ``captured``: against both baselines, where plans were made on forecasts.
     """
 
     controller: Controller
     summary: ModeSummary
     mean_start_probability: float | None
     unusual: float | None
+    captured: tuple[Captured, ...] = ()
 
 
 def frontier_point(
-    controller: Controller, days: Sequence[HabitDay], baselines: Sequence[DayRecord]
+    controller: Controller,
+    days: Sequence[HabitDay],
+    baselines: Sequence[DayRecord],
+    perfect: Sequence[HabitDay] = (),
 ) -> FrontierPoint:
-    """Sum up a controller's days against both baselines."""
+    """Sum up a controller's days against both baselines, and against its own perfect plans."""
+    knowing = [replace(day.record.result, mode=PERFECT) for day in perfect]
+    ours = [day.record.result for day in days]
     summaries = summarise([*(day.record for day in days), *baselines])
     mode = days[0].record.mode
     probabilities = [p for day in days for p in day.probabilities]
@@ -256,6 +288,7 @@ def frontier_point(
         summary=next(summary for summary in summaries if summary.mode == mode),
         mean_start_probability=float(np.mean(probabilities)) if probabilities else None,
         unusual=1.0 - float(np.mean(usual)) if usual else None,
+        captured=captured([*ours, *(day.result for day in baselines), *knowing]),
     )
 
 

@@ -1,0 +1,201 @@
+"""Forecasts of photovoltaic generation from its own past and the place of the sun."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+import numpy as np
+import pandas as pd
+from pvlib import clearsky, solarposition
+
+from ems.errors import DataError
+from ems.forecast.clock import Clock
+from ems.forecast.features import rows, trailing_mean
+from ems.forecast.learned import Boosted
+from ems.forecast.load import MIN_DAYS
+from ems.forecast.series import LEVELS, Forecast, Ints, Series
+from ems.history import Floats
+
+LATITUDE, LONGITUDE = 47.66, 9.18
+"""Konstanz, where the portfolio is metered [degrees north and east]."""
+RECENT_H = (1, 3, 6)
+"""Over how many of the last hours the clear-sky index is told to the model [h]."""
+LEAST_SUN_W_PER_M2 = 20.0
+"""Below this a clear-sky index says nothing."""
+N_STRENGTHS = 5
+"""Errors are told apart by so many strengths of the clear sky, before and after noon."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sun:
+    """The sun in the middle of each step: elevation and azimuth [°], clear sky [W/m²].
+
+    The clear sky on a level plane is Haurwitz's (1945). ``up``: whether any of it is above the
+    horizon at the beginning, the middle or the end of the step.
+    """
+
+    elevation_deg: Floats
+    azimuth_deg: Floats
+    clear_w_per_m2: Floats
+    up: np.ndarray[tuple[int], np.dtype[np.bool_]]
+
+    @classmethod
+    def over(cls, series: Series, beyond: int, latitude: float, longitude: float) -> Self:
+        """The sun over ``series`` and ``beyond`` steps after its end."""
+        half = pd.Timedelta(hours=series.step_h / 2)
+        edges = pd.date_range(
+            series.ts_utc[0], periods=2 * (len(series) + beyond) + 1, freq=half, tz="UTC"
+        )
+        sun = solarposition.ephemeris(edges, latitude, longitude)
+        elevation = sun["elevation"].to_numpy()
+        middle = slice(1, None, 2)
+        zenith = 90.0 - sun["elevation"].iloc[middle]
+        highest = np.maximum(np.maximum(elevation[:-1:2], elevation[middle]), elevation[2::2])
+        return cls(
+            elevation_deg=elevation[middle],
+            azimuth_deg=sun["azimuth"].to_numpy()[middle],
+            clear_w_per_m2=clearsky.haurwitz(zenith)["ghi"].to_numpy(),
+            up=highest > 0.0,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PVPersistence:
+    """ŷ_τ(t) = y(newest known day, same local time) + Q_τ(past errors at this time of day)."""
+
+    errors: Floats | None = None
+
+    @property
+    def name(self) -> str:
+        """The name in tables."""
+        return "PV persistence"
+
+    def fit(self, series: Series, until: int) -> Self:
+        """Take the quantiles of the errors before ``until``; ``DataError`` if under a week."""
+        clock = Clock.of(series)
+        targets = np.arange(until)
+        errors = series.values[:until] - _newest(clock, series.values[:until], targets, targets)
+        if np.isfinite(errors).sum() < 7 * series.steps_a_day:
+            raise DataError(
+                f"{series.who}: {np.isfinite(errors).sum()} steps of known generation whose day "
+                f"before is known too, {7 * series.steps_a_day} are needed; forecast later"
+            )
+        by_slot = [errors[clock.slot[:until] == k] for k in range(clock.step.shape[1])]
+        return replace(self, errors=np.array([np.nanquantile(e, LEVELS) for e in by_slot]))
+
+    def forecast(self, series: Series, origins: Ints, n_steps: int) -> Forecast:
+        """Quantiles of the ``n_steps`` from each of the rising ``origins``."""
+        if self.errors is None:
+            raise DataError(f"{series.who}: {self.name} has learned nothing; call fit first")
+        clock = Clock.of(series, beyond=n_steps)
+        targets = origins[:, None] + np.arange(n_steps)
+        known = np.broadcast_to(origins[:, None], targets.shape)
+        centre = np.nan_to_num(_newest(clock, series.values, targets, known))
+        values = centre[:, None, :] + np.moveaxis(self.errors[clock.slot[targets]], 2, 1)
+        return _forecast(series, self.name, origins, np.maximum(values, 0.0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearnedPV:
+    """Boosted trees on the place of the sun, the clear-sky index lately, and past generation.
+
+    The clear-sky index is generation / clear sky of the same time: tilt, azimuth and size of the
+    panels need not be known, the model learns them. ``latitude``, ``longitude``: the site [°].
+    Its quantiles are described in ``ems.forecast.learned``; they are zero while the sun is down,
+    and never above the most that was ever generated before the model learned.
+    """
+
+    latitude: float = LATITUDE
+    longitude: float = LONGITUDE
+    max_lead_h: float = 48.0
+    learned: Boosted | None = None
+    edges: Floats = field(default_factory=lambda: np.zeros(0))
+    most_kw: float = np.inf
+
+    @property
+    def name(self) -> str:
+        """The name in tables."""
+        return "learned PV"
+
+    def fit(self, series: Series, until: int) -> Self:
+        """Learn from the steps before ``until``; ``DataError`` for under ``MIN_DAYS`` of them."""
+        clock, sun = Clock.of(series), Sun.over(series, 0, self.latitude, self.longitude)
+        known = np.isfinite(series.values[:until])
+        if known.sum() < MIN_DAYS * series.steps_a_day:
+            raise DataError(
+                f"{series.who}: {known.sum() / series.steps_a_day:.1f} days of known generation "
+                f"before step {until}, {self.name} needs {MIN_DAYS}; forecast from a later day"
+            )
+        target = np.flatnonzero(known & sun.up[:until])
+        n_leads = round(self.max_lead_h / series.step_h)
+        lead = np.random.default_rng(0).integers(0, n_leads, len(target))
+        kept = target >= lead + series.steps_a_day
+        target, origin = target[kept], (target - lead)[kept]
+        edges = np.quantile(sun.clear_w_per_m2[target], np.arange(1, N_STRENGTHS) / N_STRENGTHS)
+        learned = Boosted.fit(
+            self._rows(series, clock, sun, origin, target),
+            series.values[target],
+            clock.day[target] // 7,
+            _band(sun, target, edges),
+            2 * N_STRENGTHS,
+        )
+        most_kw = float(np.max(series.values[target]))
+        return replace(self, learned=learned, edges=edges, most_kw=most_kw)
+
+    def forecast(self, series: Series, origins: Ints, n_steps: int) -> Forecast:
+        """Quantiles of the ``n_steps`` from each of the rising ``origins``."""
+        if self.learned is None:
+            raise DataError(f"{series.who}: {self.name} has learned nothing; call fit first")
+        clock = Clock.of(series, beyond=n_steps)
+        sun = Sun.over(series, n_steps, self.latitude, self.longitude)
+        targets = (origins[:, None] + np.arange(n_steps)).ravel()
+        known = np.repeat(origins, n_steps)
+        day = sun.up[targets]
+        values = np.zeros((len(targets), len(LEVELS)))
+        x = self._rows(series, clock, sun, known[day], targets[day])
+        values[day] = self.learned.predict(x, _band(sun, targets[day], self.edges))
+        shaped = values.reshape(len(origins), n_steps, -1).transpose(0, 2, 1)
+        return _forecast(series, self.name, origins, np.clip(shaped, 0.0, self.most_kw))
+
+    def _rows(self, series: Series, clock: Clock, sun: Sun, known: Ints, target: Ints) -> Floats:
+        n = len(series)
+        clear = sun.clear_w_per_m2
+        lately = [_index_lately(series, clear[:n], hours) for hours in (*RECENT_H, 24, 72, 168)]
+        columns = [
+            sun.elevation_deg[target],
+            sun.azimuth_deg[target],
+            clear[target],
+            clear[np.maximum(known - 1, 0)],
+            *(column[np.clip(known - 1, 0, n - 1)] for column in lately),
+        ]
+        own = rows(series, clock, known, target, known)
+        return np.concatenate([own, np.stack(columns, axis=-1)], axis=1)
+
+
+def _band(sun: Sun, target: Ints, edges: Floats) -> Ints:
+    """Which part of the day each step is in: strength of the clear sky and side of noon."""
+    strength = np.searchsorted(edges, sun.clear_w_per_m2[target])
+    return 2 * strength + (sun.azimuth_deg[target] > 180.0)
+
+
+def _index_lately(series: Series, clear: Floats, hours: float) -> Floats:
+    """Generation over clear sky of the last ``hours``, each step included, NaN in the night."""
+    n = round(hours / series.step_h)
+    usable = np.isfinite(series.values) & (clear > LEAST_SUN_W_PER_M2)
+    made = trailing_mean(np.where(usable, series.values, np.nan)[:, None], n)[:, 0]
+    possible = trailing_mean(np.where(usable, clear, np.nan)[:, None], n)[:, 0]
+    index: Floats = made / possible
+    return index
+
+
+def _newest(clock: Clock, values: Floats, targets: Ints, known: Ints) -> Floats:
+    """The value at each target's local time on the newest day before ``known``."""
+    step = clock.ago(targets, clock.newest(targets, known, every=1))
+    return np.where(step >= 0, values[np.clip(step, 0, len(values) - 1)], np.nan)
+
+
+def _forecast(series: Series, model: str, origins: Ints, values: Floats) -> Forecast:
+    return Forecast(
+        who=series.who, unit=series.unit, model=model, origins=origins, values=values, least=0.0
+    )

@@ -1,0 +1,109 @@
+"""What of the possible was captured, on figures made by hand."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from datetime import date, timedelta
+
+import numpy as np
+import pytest
+
+from ems.pipelines.captured import bootstrap, captured, ignorance
+from ems.pipelines.comparison import DayResult
+from ems.schedule import Mode
+from ems.settlement import DayKpis
+
+FIRST = date(2016, 3, 1)
+
+
+def result(mode: Mode, day: int, bill_eur: float, stored_kwh: float = 0.0) -> DayResult:
+    values = {field.name: 0.0 for field in fields(DayKpis)}
+    values |= {"days": 1.0, "bill_eur": bill_eur, "stored_change_kwh": stored_kwh}
+    values |= {"mean_import_eur_per_kwh": 0.25, "mean_export_eur_per_kwh": 0.10}
+    kpis = DayKpis(**values)
+    return DayResult(building="house", day=FIRST + timedelta(days=day), mode=mode, kpis=kpis)
+
+
+def days(**bills_eur: list[float]) -> list[DayResult]:
+    return [
+        result(mode, day, eur)  # type: ignore[arg-type]
+        for mode, bills in bills_eur.items()
+        for day, eur in enumerate(bills)
+    ]
+
+
+def test_the_share_is_a_ratio_of_sums() -> None:
+    rows = captured(
+        days(
+            as_metered=[5.0, 3.0],
+            rule_based=[4.0, 3.0],
+            centralized=[3.0, 2.5],
+            centralized_perfect=[2.0, 2.0],
+        )
+    )
+    by_baseline = {row.baseline: row for row in rows}
+    assert by_baseline["as_metered"].share == pytest.approx(2.5 / 4.0)
+    assert by_baseline["rule_based"].share == pytest.approx(1.5 / 3.0)
+    assert by_baseline["rule_based"].saved_eur == pytest.approx(1.5)
+    assert by_baseline["rule_based"].possible_eur == pytest.approx(3.0)
+
+
+def test_what_is_left_in_the_stores_counts_at_one_price() -> None:
+    results = days(as_metered=[5.0], rule_based=[5.0], centralized_perfect=[3.0])
+    rows = captured([*results, result("centralized", 0, 4.0, stored_kwh=4.0)])
+    assert rows[0].saved_eur == pytest.approx(5.0 - (4.0 - 0.25 * 4.0))
+
+
+def test_days_may_come_in_any_order() -> None:
+    results = days(
+        as_metered=[5.0, 1.0],
+        rule_based=[4.0, 1.0],
+        centralized=[3.0, 1.0],
+        centralized_perfect=[2.0, 1.0],
+    )
+    assert captured(results) == captured(results[::-1])
+
+
+def test_nothing_possible_has_no_share() -> None:
+    rows = captured(
+        days(as_metered=[5.0], rule_based=[3.001], centralized=[3.2], centralized_perfect=[3.0])
+    )
+    assert rows[1].share is None
+    assert rows[1].low is None
+    assert rows[0].share == pytest.approx(0.9)
+
+
+def test_without_a_perfect_plan_there_is_no_share() -> None:
+    assert captured(days(as_metered=[5.0], rule_based=[4.0], centralized=[3.0])) == ()
+
+
+def test_the_interval_covers_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(1)
+    hits = 0
+    for trial in range(200):
+        possible = rng.gamma(2.0, 1.0, 60)
+        saved = 0.7 * possible + rng.normal(0.0, 1.0, 60)
+        low, high = bootstrap(saved, possible, trial)
+        hits += low <= 0.7 <= high
+    assert 0.89 <= hits / 200 <= 0.99
+
+
+def test_what_not_knowing_cost_is_told_apart() -> None:
+    rows = ignorance(
+        days(
+            as_metered=[9.0],
+            rule_based=[9.0],
+            centralized=[6.0],
+            pv_unknown=[4.0],
+            load_unknown=[3.5],
+            price_unknown=[3.0],
+            devices_unknown=[3.25],
+            centralized_perfect=[3.0],
+        ),
+        "centralized",
+    )
+    assert rows[0].single_eur == pytest.approx(
+        {"pv_unknown": 1.0, "load_unknown": 0.5, "price_unknown": 0.0, "devices_unknown": 0.25}
+    )
+    assert rows[0].together_eur == pytest.approx(3.0)
+    assert rows[0].rest_eur == pytest.approx(1.25)

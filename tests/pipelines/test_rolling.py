@@ -1,0 +1,350 @@
+"""Plans made from what is known and carried out on what happens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from functools import cache
+from typing import Self
+
+import numpy as np
+import pytest
+from small_building import Floats, at, local_index, made
+
+from ems.agents import BatteryAgent
+from ems.assets import Assets, EVSpec
+from ems.building import Building
+from ems.errors import InvalidSpec
+from ems.forecast.price import PriceForecast
+from ems.forecast.series import LEVELS, Forecast, Ints, Series
+from ems.foresight import UNKNOWN, Believed, Foresight, Models, Perfect, Scenarios, forecast_days
+from ems.history import MeterHistory
+from ems.pipelines.captured import captured
+from ems.pipelines.comparison import (
+    PLANNED,
+    ComparisonSpec,
+    DayRecord,
+    account,
+    blocks_of,
+    choose_window,
+    run_block,
+)
+from ems.schedule import Mode
+from ems.solver import Solver
+from ems.tariff import load_tariff
+
+FIRST = date(2016, 3, 1)
+N_DAYS = 50
+START = FIRST + timedelta(days=44)
+TIGHT = Solver(mip_gap=0.0, mip_gap_eur=1e-6)
+BATTERY = BatteryAgent(capacity_kwh=6.0, max_charge_kw=2.0, max_discharge_kw=2.0, initial_soc_kwh=3)
+
+
+@dataclass(frozen=True)
+class Yesterday:
+    """The same step of the day before, ± 20 % between its outer quantiles; it learns nothing."""
+
+    name: str = "yesterday"
+
+    def fit(self, series: Series, until: int) -> Self:
+        return self
+
+    def forecast(self, series: Series, origins: Ints, n_steps: int) -> Forecast:
+        back = series.steps_a_day
+        source = origins[:, None] - back + np.arange(n_steps) % back
+        values = np.nan_to_num(series.values[source])[:, None, :]
+        spread = 1.0 + 0.5 * (LEVELS - 0.5)
+        return Forecast(
+            who=series.who,
+            unit=series.unit,
+            model=self.name,
+            origins=origins,
+            values=np.sort(values * spread[:, None], axis=1),
+            least=series.least,
+        )
+
+
+@cache
+def house(seed: int = 3) -> MeterHistory:
+    """Sun of changing strength, a heat pump, a car, a dishwasher, prices with two peaks."""
+    rng = np.random.default_rng(seed)
+    index = local_index(FIRST, N_DAYS)
+    hour = index.hour.to_numpy()
+    number = (index.tz_localize(None).normalize() - index[0].tz_localize(None)).days.to_numpy()
+    strength = rng.uniform(0.2, 1.0, N_DAYS)[number]
+    sun = 4.0 * strength * np.clip(np.sin((hour - 6) / 12 * np.pi), 0.0, None)
+    heat = 0.8 + 0.4 * np.cos(hour / 24 * 2 * np.pi) + rng.uniform(0.0, 0.3, len(index))
+    days = [FIRST + timedelta(days=i) for i in range(N_DAYS)]
+    car = at(index, *((f"{day} 17:00", 2.0, 7.4) for day in days[::2]))
+    dishes = at(index, *((f"{day} {18 + i % 3}:00", 2.0, 0.6) for i, day in enumerate(days)))
+    price = 30.0 + 15.0 * np.cos((hour - 8) / 12 * 2 * np.pi) + rng.normal(0.0, 4.0, len(index))
+    return made(
+        index,
+        {"ev": car, "dishwasher": dishes, "heat_pump": heat},
+        pv_kwh=sun,
+        price_eur_per_mwh=price,
+    )
+
+
+def building(history: MeterHistory | None = None, **assets: object) -> Building:
+    given = {"battery": BATTERY, "ev": EVSpec(capacity_kwh=40.0), **assets}
+    return Building(history or house(), load_tariff("dynamic"), Assets(**given))  # type: ignore[arg-type]
+
+
+def specification(of: Building, **given: object) -> ComparisonSpec:
+    plain = {"foresight": "forecast", "solver": TIGHT, **given}
+    return ComparisonSpec(tariff=of.tariff, assets=of.assets, **plain)  # type: ignore[arg-type]
+
+
+def believed(of: Building, *, every_hour: bool = True) -> Believed:
+    first = of.span(START).start
+    instants = np.arange(first - 20 * 24, of.span(of.days[-1]).stop)
+    models = Models(load=Yesterday(), pv=Yesterday(), price=Yesterday())
+    forecasts = forecast_days(of, models, first_day=START, instants=instants, n_steps=50)
+    return Believed(building=of, forecasts=forecasts, scenarios=Scenarios(n=5))
+
+
+def lived(
+    of: Building, foresight: Foresight, mode: Mode, n_days: int = 4, **given: object
+) -> list[DayRecord]:
+    spec = specification(of, **given)
+    block = blocks_of(choose_window(of, START, n_days), 28)[0]
+    return list(run_block(of, spec, block, mode, foresight=foresight))
+
+
+def cost_eur(records: list[DayRecord]) -> float:
+    kpis = account([record.result for record in records])
+    return kpis.cost_eur - kpis.stored_eur + kpis.discomfort_eur
+
+
+# --- with the truth as the forecast ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("mode", "phase_h"),
+    [("centralized", 6.0), ("centralized_phases", 6.0), ("centralized_phases", 1.0)],
+)
+@pytest.mark.parametrize("dispatch", ["setpoints", "balance"])
+def test_with_the_truth_as_the_forecast_all_of_the_possible_is_captured(
+    mode: Mode, phase_h: float, dispatch: str
+) -> None:
+    of = building()
+    truth = Perfect(building=of)
+    ours = lived(of, truth, mode, phase_h=phase_h, dispatch=dispatch)
+    perfect = lived(of, truth, "centralized_perfect")
+    assert cost_eur(ours) == pytest.approx(cost_eur(perfect), abs=1e-4)
+    bases = [r for base in ("as_metered", "rule_based") for r in lived(of, truth, base)]  # type: ignore[arg-type]
+    rows = captured([r.result for r in (*ours, *perfect, *bases)])
+    assert [row.share for row in rows] == pytest.approx([1.0, 1.0], abs=2e-3)
+
+
+def test_agents_that_plan_alone_carry_out_what_they_planned() -> None:
+    of = building()
+    ours = lived(of, Perfect(building=of), "decentralized")
+    perfect = list(
+        run_block(
+            of,
+            specification(of, foresight="perfect"),
+            blocks_of(choose_window(of, START, 4), 28)[0],
+            "decentralized",
+        )
+    )
+    assert cost_eur(ours) == pytest.approx(cost_eur(perfect), abs=1e-4)
+
+
+def test_what_is_unknown_costs() -> None:
+    of = building()
+    foresight = believed(of)
+    perfect = cost_eur(lived(of, foresight, "centralized_perfect"))
+    for mode in ("decentralized", "centralized", "centralized_phases"):
+        assert cost_eur(lived(of, foresight, mode)) > perfect + 0.01  # type: ignore[arg-type]
+
+
+def test_each_single_error_is_run_with_all_else_known() -> None:
+    of = building()
+    foresight = believed(of)
+    errors = {
+        mode: account([r.result for r in lived(of, foresight, mode)])  # type: ignore[arg-type]
+        for mode in ("pv_unknown", "load_unknown", "price_unknown", "devices_unknown")
+    }
+    assert errors["pv_unknown"].pv_error_kwh > 1.0
+    assert errors["pv_unknown"].load_error_kwh == pytest.approx(0.0, abs=1e-9)
+    assert errors["load_unknown"].pv_error_kwh == pytest.approx(0.0, abs=1e-9)
+    for mode in ("price_unknown", "devices_unknown"):
+        assert errors[mode].pv_error_kwh == pytest.approx(0.0, abs=1e-9)
+        assert errors[mode].load_error_kwh == pytest.approx(0.0, abs=1e-9)
+
+
+# --- nothing of the future ---------------------------------------------------------------------
+
+
+def altered(history: MeterHistory, at_step: int) -> MeterHistory:
+    """Everything from a step on otherwise, but for prices that are published by then."""
+    rng = np.random.default_rng(0)
+
+    def other(values: Floats) -> Floats:
+        changed = values.copy()
+        changed[at_step:] *= rng.uniform(0.3, 0.9, len(values) - at_step)
+        return changed
+
+    price = history.price_eur_per_mwh.copy()
+    local_day = at_step + 48
+    price[local_day:] += 50.0
+    return replace(
+        history,
+        energy_kwh={name: other(kwh) for name, kwh in history.energy_kwh.items()},
+        load_kwh=other(history.load_kwh),
+        pv_kwh=other(history.pv_kwh),
+        price_eur_per_mwh=price,
+    )
+
+
+@pytest.mark.parametrize("at_hour", [0, 1, 7, 13, 18, 23])
+def test_nothing_after_the_instant_of_planning_changes_what_is_believed(at_hour: int) -> None:
+    now = building()
+    step = now.span(START).start + at_hour
+    later = building(altered(house(), step))
+    assert not np.array_equal(now.truth.load_kwh, later.truth.load_kwh)
+    ahead = slice(step, step + 30)
+    for what in ("load_kwh", "pv_kwh", "spot_eur_per_mwh"):
+        ours, theirs = (
+            getattr(believed(of).course(START, at_hour), what)[ahead] for of in (now, later)
+        )
+        np.testing.assert_allclose(ours, theirs, atol=1e-9, err_msg=what)
+    one, other = (believed(of).course(START, at_hour) for of in (now, later))
+    assert {name: [start for start, _ in runs] for name, runs in one.runs.items()} == {
+        name: [start for start, _ in runs] for name, runs in other.runs.items()
+    }
+    np.testing.assert_allclose(one.heat_kw["heat_pump"][ahead], other.heat_kw["heat_pump"][ahead])
+    assert one.ev_use is not None
+    assert other.ev_use is not None
+    for what in ("trip_kwh", "plugged_in", "deadline", "metered_kw"):
+        np.testing.assert_array_equal(
+            getattr(one.ev_use, what)[ahead], getattr(other.ev_use, what)[ahead], err_msg=what
+        )
+
+
+@pytest.mark.parametrize("risk", ["neutral", "hedged"])
+def test_nothing_after_the_instant_of_planning_changes_what_is_done(risk: str) -> None:
+    """Nights are the same until the first plan of the day that follows what was altered."""
+    now = building()
+    end = now.span(START).stop
+    later = building(altered(house(), end))
+    for mode in ("centralized", "centralized_phases"):
+        ours, theirs = (
+            lived(of, believed(of), mode, n_days=2, risk=risk)[0]  # type: ignore[arg-type]
+            for of in (now, later)
+        )
+        for name in ("battery", "heat_pump", "dishwasher", "ev"):
+            np.testing.assert_allclose(
+                ours.schedule.plans[name].net_load_kw,
+                theirs.schedule.plans[name].net_load_kw,
+                atol=1e-6,
+                err_msg=f"{mode} {name}",
+            )
+
+
+def test_what_an_appliance_does_today_says_nothing_of_what_to_expect_today() -> None:
+    index = local_index(FIRST, N_DAYS)
+    before = [START - timedelta(days=2 * i + 1) for i in range(13)]
+    dishes = at(index, *((f"{day} 18:00", 2.0, 0.6) for day in (*before, START)))
+    of = building(made(index, {"dishwasher": dishes}, pv_kwh=house().pv_kwh))
+    foresight = believed(of)
+    assert foresight.course(START, 0).runs["dishwasher"] == ()
+    tomorrow = foresight.course(START + timedelta(days=1), 0).runs["dishwasher"]
+    assert len(tomorrow) >= 1
+
+
+def test_prices_are_known_from_13_on_and_not_before() -> None:
+    of = building()
+    first = of.span(START).start
+    truth = of.truth.spot_eur_per_mwh
+    models = Models(load=Yesterday(), pv=Yesterday(), price=PriceForecast())
+    forecasts = forecast_days(
+        of, models, first_day=START, instants=first + np.arange(24), n_steps=48
+    )
+    foresight = Believed(building=of, forecasts=forecasts)
+    for at_hour in (0, 12, 13, 23):
+        spot = foresight.course(START, at_hour).spot_eur_per_mwh
+        today, tomorrow = slice(first + at_hour, first + 24), slice(first + 24, first + 48)
+        np.testing.assert_allclose(spot[today], truth[today])
+        knows = np.allclose(spot[tomorrow][:24], truth[tomorrow])
+        assert knows == (at_hour >= 13)
+
+
+# --- what is carried out -----------------------------------------------------------------------
+
+
+def test_a_car_that_nobody_expected_charges_at_once() -> None:
+    of = building()
+    records = lived(of, believed(of), "centralized", n_days=2)
+    car = records[0].schedule.plans["ev"].series["charge_kw"]
+    assert car[17:19] == pytest.approx([7.4, 7.4], abs=1e-6)
+    assert car[:17] == pytest.approx(0.0)
+
+
+def test_a_car_that_is_plugged_in_is_planned() -> None:
+    of = building()
+    records = lived(of, believed(of), "centralized_phases", n_days=2, phase_h=1.0)
+    both = np.concatenate([r.schedule.plans["ev"].series["charge_kw"] for r in records])
+    assert both[17] == pytest.approx(7.4, abs=1e-6)
+    assert both[18] < 1.0
+    assert both[17:31].sum() == pytest.approx(14.8, abs=1e-4)
+    assert all(record.kpis.missed_kwh == pytest.approx(0.0, abs=1e-6) for record in records)
+
+
+def test_every_device_delivers_the_energy_its_meter_showed() -> None:
+    of = building()
+    for mode in PLANNED:
+        for record in lived(of, believed(of), mode):
+            metered = of.history.energy_kwh
+            for name in ("heat_pump", "dishwasher"):
+                used = record.schedule.plans[name].net_load_kw.sum()
+                assert used == pytest.approx(metered[name][of.span(record.day)].sum(), abs=1e-4)
+
+
+def test_balancing_keeps_the_meter_at_what_was_planned() -> None:
+    """Where neither import nor export was planned, the battery takes the error as far as it can."""
+    of = building(ev=None, appliances=False)
+    foresight = believed(of)
+    letter = lived(of, foresight, "centralized", dispatch="setpoints")
+    balanced = lived(of, foresight, "centralized", dispatch="balance")
+    assert cost_eur(balanced) < cost_eur(letter) - 0.01
+
+
+def test_more_scenarios_than_the_past_has_forecasts_is_refused() -> None:
+    of = building()
+    spec = specification(of, risk="hedged", n_scenarios=20)
+    block = blocks_of(choose_window(of, START, 2), 28)[0]
+    few = replace(believed(of), scenarios=Scenarios(n=20))
+    with pytest.raises(Exception, match="past forecasts for 20 scenarios"):
+        list(run_block(of, spec, block, "centralized", foresight=few))
+
+
+# --- what cannot be asked for ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"foresight": "perfect", "risk": "hedged"}, "risk is hedged, but with perfect foresight"),
+        ({"n_scenarios": 4}, "n_scenarios is 4, allowed is 5 to 20"),
+        ({"forecaster": "oracle"}, "forecaster is 'oracle', allowed are learned, persistence"),
+        ({"phase_h": 0.0}, "phase_h is 0.0, allowed is 0 < phase_h <= 24"),
+    ],
+)
+def test_what_cannot_be_planned(given: dict[str, object], says: str) -> None:
+    with pytest.raises(InvalidSpec, match=says):
+        specification(building(), **given)
+
+
+def test_plans_on_forecasts_need_a_foresight() -> None:
+    of = building()
+    block = blocks_of(choose_window(of, START, 2), 28)[0]
+    with pytest.raises(InvalidSpec, match="foresight is missing"):
+        list(run_block(of, specification(of), block, "centralized"))
+
+
+def test_only_what_exists_can_be_unknown() -> None:
+    with pytest.raises(InvalidSpec, match=f"allowed are {', '.join(UNKNOWN)}"):
+        believed(building()).knowing_all_but("weather")
