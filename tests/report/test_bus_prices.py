@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from strategies import make_case
 
@@ -100,7 +100,7 @@ def test_an_infeasible_program_says_why() -> None:
 def test_one_kwh_more_costs_at_least_its_price(seed: int, step: int, more_kwh: float) -> None:
     case = make_case(seed, devices=("battery", "ev", "heat_pump", "pv"))
     before = program(case.horizon, *case.agents, case.grid)
-    assert not before.matrix().integer.any()  # binaries might move: the price holds for the plan's
+    assume(not before.matrix().integer.any())  # binaries may move: the price holds for the plan's
     house, *others = case.agents
     assert isinstance(house, BaseLoadAgent)
     load_kw = house.load_kw.copy()
