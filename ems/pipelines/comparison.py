@@ -191,7 +191,7 @@ def choose_window(
     later = [day for day in plannable if day >= learned]
     if start is None and not later:
         raise DataError(
-            f"{name}: no plannable day has {history_days} days before it to learn from; give --start"
+            f"{name}: no plannable day has {history_days} days before it; name a start"
         )
     first = later[0] if start is None else start
     if not known[0] <= first <= known[-1]:
