@@ -6,58 +6,32 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
-import pandas as pd
-from pvlib import clearsky, solarposition
 
 from ems.errors import DataError
-from ems.forecast.clock import Clock
+from ems.forecast.clear_sky import (
+    KONSTANZ_LATITUDE,
+    KONSTANZ_LONGITUDE,
+    ClearSkyRoof,
+    Sun,
+)
+from ems.forecast.clock import Clock, steps_ahead
 from ems.forecast.features import rows, trailing_mean
 from ems.forecast.learned import Boosted
 from ems.forecast.load import MIN_DAYS
 from ems.forecast.series import LEVELS, Forecast, Ints, Series
 from ems.history import Floats
 
-LATITUDE, LONGITUDE = 47.66, 9.18
-"""Konstanz, where the portfolio is metered [degrees north and east]."""
 RECENT_H = (1, 3, 6)
 """Over how many of the last hours the clear-sky index is told to the model [h]."""
 LEAST_SUN_W_PER_M2 = 20.0
 """Below this a clear-sky index says nothing."""
+LEAST_CLEAR = 0.05
+"""Below this share of the highest cloudless power a clear-sky index says nothing."""
+N_CLASSES = 5
+CLASS_LEADS_H = ((0, 3), (3, 6), (6, 12), (12, 24), (24, 48))
+"""Clear-sky indices are told apart by how clear it was lately and by the lead [h]."""
 N_STRENGTHS = 5
 """Errors are told apart by so many strengths of the clear sky, before and after noon."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Sun:
-    """The sun in the middle of each step: elevation and azimuth [°], clear sky [W/m²].
-
-    The clear sky on a level plane is Haurwitz's (1945). ``up``: whether any of it is above the
-    horizon at the beginning, the middle or the end of the step.
-    """
-
-    elevation_deg: Floats
-    azimuth_deg: Floats
-    clear_w_per_m2: Floats
-    up: np.ndarray[tuple[int], np.dtype[np.bool_]]
-
-    @classmethod
-    def over(cls, series: Series, beyond: int, latitude: float, longitude: float) -> Self:
-        """The sun over ``series`` and ``beyond`` steps after its end."""
-        half = pd.Timedelta(hours=series.step_h / 2)
-        edges = pd.date_range(
-            series.ts_utc[0], periods=2 * (len(series) + beyond) + 1, freq=half, tz="UTC"
-        )
-        sun = solarposition.ephemeris(edges, latitude, longitude)
-        elevation = sun["elevation"].to_numpy()
-        middle = slice(1, None, 2)
-        zenith = 90.0 - sun["elevation"].iloc[middle]
-        highest = np.maximum(np.maximum(elevation[:-1:2], elevation[middle]), elevation[2::2])
-        return cls(
-            elevation_deg=elevation[middle],
-            azimuth_deg=sun["azimuth"].to_numpy()[middle],
-            clear_w_per_m2=clearsky.haurwitz(zenith)["ghi"].to_numpy(),
-            up=highest > 0.0,
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,11 +63,78 @@ class PVPersistence:
         if self.errors is None:
             raise DataError(f"{series.who}: {self.name} has learned nothing; call fit first")
         clock = Clock.of(series, beyond=n_steps)
-        targets = origins[:, None] + np.arange(n_steps)
+        targets = steps_ahead(series, origins, n_steps)
         known = np.broadcast_to(origins[:, None], targets.shape)
         centre = np.nan_to_num(_newest(clock, series.values, targets, known))
         values = centre[:, None, :] + np.moveaxis(self.errors[clock.slot[targets]], 2, 1)
         return _forecast(series, self.name, origins, np.maximum(values, 0.0))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Shares:
+    """The roof, the edges between classes of the recent clear-sky index, and the quantiles of the
+    index by lead and class, ``(n_leads, n_classes, n_levels)``."""
+
+    roof: ClearSkyRoof
+    edges: Floats
+    quantiles: Floats
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClearSkyPersistence:
+    """ŷ_τ(t) = P_clear(t) · Q_τ(past clear-sky indices this far ahead, as clear as lately).
+
+    P_clear: what the roof makes of a cloudless sky, learned by ``ClearSkyRoof``. Lately: the
+    clear-sky index Σ y / Σ P_clear of the last sunny hours, in ``N_CLASSES`` classes.
+    ``latitude``, ``longitude``: the site [°].
+    """
+
+    latitude: float = KONSTANZ_LATITUDE
+    longitude: float = KONSTANZ_LONGITUDE
+    learned: _Shares | None = None
+
+    @property
+    def name(self) -> str:
+        """The name in tables."""
+        return "clear-sky persistence"
+
+    def fit(self, series: Series, until: int) -> Self:
+        """Learn from the steps before ``until``; ``DataError`` for under ``MIN_DAYS`` of them."""
+        _require_days(series, until, self.name)
+        sun = Sun.over(series, 0, self.latitude, self.longitude)
+        values = series.values[:until]
+        roof = ClearSkyRoof.fit(series.who, values, sun)
+        clear_kw = roof.power_kw(sun)[:until]
+        lately = _lately(values, clear_kw, series.steps_a_day)
+        target = np.flatnonzero(np.isfinite(values) & (clear_kw > LEAST_CLEAR * clear_kw.max()))
+        index = values[target] / clear_kw[target]
+        edges = np.nanquantile(lately, np.arange(1, N_CLASSES) / N_CLASSES)
+        quantiles = np.empty((len(CLASS_LEADS_H), N_CLASSES, len(LEVELS)))
+        for lead, (first_h, last_h) in enumerate(CLASS_LEADS_H):
+            steps_ago = np.arange(round(first_h / series.step_h), round(last_h / series.step_h))
+            known = target[:, None] - steps_ago
+            state = np.where(known > 0, lately[np.maximum(known - 1, 0)], np.nan)
+            of_class = np.searchsorted(edges, state)
+            pairs = np.broadcast_to(index[:, None], state.shape)
+            for k in range(N_CLASSES):
+                some = pairs[np.isfinite(state) & (of_class == k)]
+                quantiles[lead, k] = np.quantile(some if len(some) else index, LEVELS)
+        return replace(self, learned=_Shares(roof=roof, edges=edges, quantiles=quantiles))
+
+    def forecast(self, series: Series, origins: Ints, n_steps: int) -> Forecast:
+        """Quantiles of the ``n_steps`` from each of the rising ``origins``."""
+        if self.learned is None:
+            raise DataError(f"{series.who}: {self.name} has learned nothing; call fit first")
+        targets = steps_ahead(series, origins, n_steps)
+        sun = Sun.over(series, n_steps, self.latitude, self.longitude)
+        clear_kw = self.learned.roof.power_kw(sun)
+        lately = _lately(series.values, clear_kw[: len(series)], series.steps_a_day)[origins - 1]
+        usual = float(np.median(self.learned.edges))
+        of_class = np.searchsorted(self.learned.edges, np.where(np.isnan(lately), usual, lately))
+        ends = np.array([last for _, last in CLASS_LEADS_H[:-1]])
+        lead = np.searchsorted(ends, np.arange(n_steps) * series.step_h, side="right")
+        index = self.learned.quantiles[lead][:, of_class].transpose(1, 2, 0)
+        return _forecast(series, self.name, origins, clear_kw[targets][:, None, :] * index)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,8 +147,8 @@ class LearnedPV:
     and never above the most that was ever generated before the model learned.
     """
 
-    latitude: float = LATITUDE
-    longitude: float = LONGITUDE
+    latitude: float = KONSTANZ_LATITUDE
+    longitude: float = KONSTANZ_LONGITUDE
     max_lead_h: float = 48.0
     learned: Boosted | None = None
     edges: Floats = field(default_factory=lambda: np.zeros(0))
@@ -121,18 +162,14 @@ class LearnedPV:
     def fit(self, series: Series, until: int) -> Self:
         """Learn from the steps before ``until``; ``DataError`` for under ``MIN_DAYS`` of them."""
         clock, sun = Clock.of(series), Sun.over(series, 0, self.latitude, self.longitude)
+        _require_days(series, until, self.name)
         known = np.isfinite(series.values[:until])
-        if known.sum() < MIN_DAYS * series.steps_a_day:
-            raise DataError(
-                f"{series.who}: {known.sum() / series.steps_a_day:.1f} days of known generation "
-                f"before step {until}, {self.name} needs {MIN_DAYS}; forecast from a later day"
-            )
         target = np.flatnonzero(known & sun.up[:until])
         n_leads = round(self.max_lead_h / series.step_h)
         lead = np.random.default_rng(0).integers(0, n_leads, len(target))
         kept = target >= lead + series.steps_a_day
         target, origin = target[kept], (target - lead)[kept]
-        edges = np.quantile(sun.clear_w_per_m2[target], np.arange(1, N_STRENGTHS) / N_STRENGTHS)
+        edges = np.quantile(sun.ghi_w_per_m2[target], np.arange(1, N_STRENGTHS) / N_STRENGTHS)
         learned = Boosted.fit(
             self._rows(series, clock, sun, origin, target),
             series.values[target],
@@ -149,7 +186,7 @@ class LearnedPV:
             raise DataError(f"{series.who}: {self.name} has learned nothing; call fit first")
         clock = Clock.of(series, beyond=n_steps)
         sun = Sun.over(series, n_steps, self.latitude, self.longitude)
-        targets = (origins[:, None] + np.arange(n_steps)).ravel()
+        targets = steps_ahead(series, origins, n_steps).ravel()
         known = np.repeat(origins, n_steps)
         day = sun.up[targets]
         values = np.zeros((len(targets), len(LEVELS)))
@@ -160,7 +197,7 @@ class LearnedPV:
 
     def _rows(self, series: Series, clock: Clock, sun: Sun, known: Ints, target: Ints) -> Floats:
         n = len(series)
-        clear = sun.clear_w_per_m2
+        clear = sun.ghi_w_per_m2
         lately = [_index_lately(series, clear[:n], hours) for hours in (*RECENT_H, 24, 72, 168)]
         columns = [
             sun.elevation_deg[target],
@@ -173,9 +210,28 @@ class LearnedPV:
         return np.concatenate([own, np.stack(columns, axis=-1)], axis=1)
 
 
+def _require_days(series: Series, until: int, name: str) -> None:
+    known = np.isfinite(series.values[:until]).sum() / series.steps_a_day
+    if known < MIN_DAYS:
+        raise DataError(
+            f"{series.who}: {known:.1f} days of known generation before step {until}, {name} "
+            f"needs {MIN_DAYS}; forecast from a later day"
+        )
+
+
+def _lately(values: Floats, clear_kw: Floats, n: int) -> Floats:
+    """Generation over the cloudless one in the last ``n`` steps, each step included."""
+    known = np.isfinite(values)
+    made = trailing_mean(np.where(known, values, np.nan)[:, None], n)[:, 0]
+    possible = trailing_mean(np.where(known, clear_kw, np.nan)[:, None], n)[:, 0]
+    return np.asarray(
+        np.divide(made, possible, out=np.full(len(values), np.nan), where=possible > 0.0)
+    )
+
+
 def _band(sun: Sun, target: Ints, edges: Floats) -> Ints:
     """Which part of the day each step is in: strength of the clear sky and side of noon."""
-    strength = np.searchsorted(edges, sun.clear_w_per_m2[target])
+    strength = np.searchsorted(edges, sun.ghi_w_per_m2[target])
     return 2 * strength + (sun.azimuth_deg[target] > 180.0)
 
 

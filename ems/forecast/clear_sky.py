@@ -1,0 +1,168 @@
+"""The sun over a site, and what a roof makes of a cloudless sky, learned from its own meter.
+
+P_clear(t) = Σ_j w_j · G_j(t), w_j ≥ 0 [kW]
+
+G_j: irradiance of the cloudless sky on plane j of a fixed set of tilts and azimuths [kW/m²]; its
+beam and diffuse parts after Ineichen 2008, doi:10.1016/j.solener.2007.09.017 (simplified Solis).
+The weights w [m² of perfect panel] lie on the 0.97 expectile of past generation: errors above the
+curve weigh 0.97, those below 0.03, so that it runs along the cloudless hours and no hour has to be
+called cloudless first (Newey and Powell 1987, doi:10.2307/1911031). Several planes at once are a
+roof to east and west, or a roof and a facade.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pvlib import clearsky, irradiance, solarposition
+from scipy.linalg import solve_triangular
+from scipy.optimize import nnls
+
+from ems.errors import DataError, InvalidSpec
+from ems.forecast.series import Series
+from ems.history import Floats
+
+KONSTANZ_LATITUDE, KONSTANZ_LONGITUDE = 47.66, 9.18
+"""Where the portfolio is metered [° north and east]."""
+TILTS_DEG = (0.0, 15.0, 30.0, 45.0, 60.0, 90.0)
+AZIMUTHS_DEG = (60.0, 90.0, 120.0, 150.0, 180.0, 210.0, 240.0, 270.0, 300.0)
+"""The planes a roof may consist of: level to upright, north-east over south to north-west [°]."""
+CLOUD_EDGE = 1.2
+"""Sun between bright clouds gives up to so much more than a cloudless sky, in a mean of an hour."""
+EXPECTILE = 0.97
+ROUNDS = 8
+"""The weights of the errors settle within so many rounds."""
+RIDGE = 1e-9
+"""Keeps planes that are nearly alike apart, as a share of the trace."""
+MIN_SUNNY_STEPS = 48
+"""Steps with sun and generation that must be known: about four summer days of hours."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sun:
+    """The sun and the cloudless sky in the middle of each step, arrays of shape ``(n,)``.
+
+    ``up``: whether any of the sun is above the horizon at the beginning, middle or end of the step.
+    """
+
+    elevation_deg: Floats
+    azimuth_deg: Floats
+    ghi_w_per_m2: Floats
+    dni_w_per_m2: Floats
+    dhi_w_per_m2: Floats
+    up: NDArray[np.bool_]
+
+    @classmethod
+    def over(cls, series: Series, beyond: int, latitude: float, longitude: float) -> Self:
+        """The sun over ``series`` and ``beyond`` steps after its end, at a site [° N, ° E]."""
+        return cls.at(series.ts_utc[0], len(series) + beyond, series.step_h, latitude, longitude)
+
+    @classmethod
+    def at(
+        cls, first_utc: np.datetime64, n: int, step_h: float, latitude: float, longitude: float
+    ) -> Self:
+        """The sun over ``n`` steps from ``first_utc``."""
+        require_site(latitude, longitude)
+        half = pd.Timedelta(hours=step_h / 2)
+        edges = pd.date_range(first_utc, periods=2 * n + 1, freq=half, tz="UTC")
+        sun = solarposition.ephemeris(edges, latitude, longitude)
+        elevation = sun["apparent_elevation"].to_numpy()
+        middle = slice(1, None, 2)
+        highest = np.maximum(np.maximum(elevation[:-1:2], elevation[middle]), elevation[2::2])
+        sky = clearsky.simplified_solis(np.maximum(elevation[middle], 0.0))
+        above = elevation[middle] > 0.0
+        return cls(
+            elevation_deg=elevation[middle],
+            azimuth_deg=sun["azimuth"].to_numpy()[middle],
+            ghi_w_per_m2=np.where(above, sky["ghi"], 0.0),
+            dni_w_per_m2=np.where(above, sky["dni"], 0.0),
+            dhi_w_per_m2=np.where(above, sky["dhi"], 0.0),
+            up=highest > 0.0,
+        )
+
+
+def require_site(latitude: float, longitude: float) -> None:
+    """Raise ``InvalidSpec`` for a place that is not on Earth."""
+    for name, value, limit in (("latitude", latitude, 90.0), ("longitude", longitude, 180.0)):
+        if not -limit <= value <= limit:
+            raise InvalidSpec(f"site: {name} = {value}, must be within ±{limit:.0f} degrees")
+
+
+def plane_kw_per_m2(sun: Sun, tilt_deg: float, azimuth_deg: float) -> Floats:
+    """Irradiance of the cloudless sky on a plane [kW/m²], shape ``(n,)``; 180° looks south."""
+    beam = irradiance.beam_component(
+        tilt_deg, azimuth_deg, 90.0 - sun.elevation_deg, sun.azimuth_deg, sun.dni_w_per_m2
+    )
+    diffuse = irradiance.isotropic(tilt_deg, sun.dhi_w_per_m2)
+    ground = irradiance.get_ground_diffuse(tilt_deg, sun.ghi_w_per_m2)
+    total: Floats = (beam + diffuse + ground) / 1000.0
+    return total
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ClearSkyRoof:
+    """What was learned of a roof: the weight of each plane [m² of perfect panel], ``(n_planes,)``.
+
+    ``seen_kw``: the most it made before it was learned.
+    """
+
+    weights: Floats
+    seen_kw: float
+
+    @classmethod
+    def fit(cls, who: str, values_kw: Floats, sun: Sun) -> Self:
+        """The roof whose cloudless generation envelops ``values_kw``, NaN where not known.
+
+        Raises ``DataError`` where too little sun and generation is known.
+        """
+        n = len(values_kw)
+        used = np.isfinite(values_kw) & (sun.ghi_w_per_m2[:n] > 0.0)
+        lit = int((values_kw[used] > 0.0).sum())
+        if lit < MIN_SUNNY_STEPS:
+            raise DataError(
+                f"{who}: {lit} steps with known generation, {MIN_SUNNY_STEPS} are needed to learn "
+                "a roof; forecast from a later day"
+            )
+        planes, y = _planes(sun, np.flatnonzero(used)), values_kw[used]
+        weights = np.zeros(planes.shape[1])
+        for _ in range(ROUNDS):
+            above = y > planes @ weights
+            share = np.where(above, EXPECTILE, 1.0 - EXPECTILE)[:, None]
+            gram = planes.T @ (share * planes)
+            root = np.linalg.cholesky(gram + RIDGE * np.trace(gram) * np.eye(len(gram)))
+            right = solve_triangular(root, planes.T @ (share[:, 0] * y), lower=True)
+            weights = nnls(root.T, right)[0]
+        return cls(weights=weights, seen_kw=float(y.max()))
+
+    def power_kw(self, sun: Sun) -> Floats:
+        """Generation under a cloudless sky in each step, shape ``(n,)``, zero in the night."""
+        cloudless: Floats = _planes(sun, slice(None)) @ self.weights
+        return cloudless
+
+    @property
+    def normal(self) -> tuple[float, float]:
+        """Tilt and azimuth of the one plane that is most like this roof [°]."""
+        x, y, z = self.weights @ _normals()
+        return float(np.degrees(np.arctan2(np.hypot(x, y), z))), float(np.degrees(np.arctan2(x, y)))
+
+
+def _grid() -> list[tuple[float, float]]:
+    return [(0.0, 180.0), *((t, a) for t in TILTS_DEG if t > 0.0 for a in AZIMUTHS_DEG)]
+
+
+def _normals() -> Floats:
+    """Unit vectors of the planes to east, north and up, shape ``(n_planes, 3)``."""
+    tilt, azimuth = np.radians(np.array(_grid())).T
+    return np.stack(
+        [np.sin(tilt) * np.sin(azimuth), np.sin(tilt) * np.cos(azimuth), np.cos(tilt)], axis=-1
+    )
+
+
+def _planes(sun: Sun, where: slice | NDArray[np.int64]) -> Floats:
+    """The cloudless sky on each plane at some steps [kW/m²], shape ``(n, n_planes)``."""
+    part = Sun(**{name: values[where] for name, values in vars(sun).items()})
+    return np.stack([plane_kw_per_m2(part, *plane) for plane in _grid()], axis=-1)
