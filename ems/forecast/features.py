@@ -22,8 +22,7 @@ TEMPERATURE = "temperature_c"
 def rows(series: Series, clock: Clock, known: Ints, target: Ints, weather_known: Ints) -> Floats:
     """The features of each pair, shape ``(n_rows, n_features)``, NaN where not known.
 
-    ``weather_known``: the first step whose weather is not known yet, at the latest ``known`` of a
-    load; of prices, which are known ahead, the origin.
+    ``weather_known``: the first step of each pair whose weather is not known yet.
     """
     day, slot = clock.day[target], clock.slot[target]
     free = day_types(clock.days) == FREE

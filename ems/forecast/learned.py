@@ -3,7 +3,8 @@
 ŷ_τ(x) = f(x) + s(x) · Q_τ(z), z = (y − f₋(x)) / s(x)
 
 f: the model of all rows. f₋: the same model fitted without the week of the row, so that its errors
-are honest. s: a second model, of |y − f₋|. Q_τ(z): quantiles of z by time of day. This is
+are honest. s: a second model, of |y − f₋|. Q_τ(z): quantiles of z in each group of rows, as
+the time of day. This is
 locally weighted conformal prediction, Lei et al. 2018, doi:10.1080/01621459.2017.1307116, with one
 quantile for each level instead of a symmetric interval.
 """
@@ -15,14 +16,21 @@ from typing import Self
 
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingRegressor  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from ems.forecast.series import LEVELS, Ints
+from ems.errors import DataError
+from ems.forecast.series import LEVELS, Ints, Series
 from ems.history import Floats
+
+MIN_DAYS = 28
+"""Days of known values that a learned model needs."""
 
 FOLDS = 4
 """The weeks are dealt to so many parts; each is predicted by the model of the others."""
 LEAST_SCALE = 0.05
 """No error is expected to be smaller than this share of the mean one."""
+TINY = 1e-12
+"""What a series that is always the same is divided by."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -30,27 +38,44 @@ class Boosted:
     """What was learned: the model, the model of its errors, and their quantiles by time of day."""
 
     model: HistGradientBoostingRegressor
-    error: HistGradientBoostingRegressor
+    scale: HistGradientBoostingRegressor
     least: float
     quantiles: Floats
 
     @classmethod
-    def fit(cls, x: Floats, y: Floats, week: Ints, slot: Ints, n_slots: int) -> Self:
-        """Learn ``y`` from rows ``x``; ``week`` and ``slot`` of each row say when it was."""
-        unseen = np.empty(len(y))
-        for part in range(FOLDS):
-            out = week % FOLDS == part
-            unseen[out] = _trees().fit(x[~out], y[~out]).predict(x[out])
-        error = _trees().fit(x, np.abs(y - unseen))
-        least = LEAST_SCALE * float(np.mean(np.abs(y - unseen)))
-        z = (y - unseen) / np.maximum(error.predict(x), least)
-        quantiles = np.array([np.quantile(z[slot == k], LEVELS) for k in range(n_slots)])
-        return cls(model=_trees().fit(x, y), error=error, least=least, quantiles=quantiles)
+    def fit(cls, x: Floats, y: Floats, week: Ints, group: Ints, n_groups: int) -> Self:
+        """Learn ``y`` from rows ``x``; ``week`` and ``group`` of each row as above."""
+        with threadpool_limits(limits=1, user_api="openmp"):
+            unseen = np.empty(len(y))
+            for part in range(FOLDS):
+                out = week % FOLDS == part
+                unseen[out] = _trees().fit(x[~out], y[~out]).predict(x[out])
+            error = np.abs(y - unseen)
+            scale = _trees().fit(x, error)
+            least = max(LEAST_SCALE * float(error.mean()), TINY)
+            z = (y - unseen) / np.maximum(scale.predict(x), least)
+            model = _trees().fit(x, y)
+        quantiles = np.array([np.quantile(z[group == k], LEVELS) for k in range(n_groups)])
+        return cls(model=model, scale=scale, least=least, quantiles=quantiles)
 
-    def predict(self, x: Floats, slot: Ints) -> Floats:
+    def predict(self, x: Floats, group: Ints) -> Floats:
         """Quantiles at ``LEVELS`` of each row, shape ``(n_rows, n_levels)``."""
-        scale = np.maximum(self.error.predict(x), self.least)
-        return np.asarray(self.model.predict(x)[:, None] + scale[:, None] * self.quantiles[slot])
+        with threadpool_limits(limits=1, user_api="openmp"):
+            scale = np.maximum(self.scale.predict(x), self.least)
+            centre = self.model.predict(x)
+        values: Floats = centre[:, None] + scale[:, None] * self.quantiles[group]
+        return values
+
+
+def known_steps(series: Series, until: int, name: str) -> Ints:
+    """The steps before ``until`` with a known value; ``DataError`` for under ``MIN_DAYS``."""
+    known = np.flatnonzero(np.isfinite(series.values[:until]))
+    if len(known) < MIN_DAYS * series.steps_a_day:
+        raise DataError(
+            f"{series.who}: {len(known) / series.steps_a_day:.1f} days of known values before step "
+            f"{until}, {name} needs {MIN_DAYS}; forecast from a later day"
+        )
+    return known
 
 
 def _trees() -> HistGradientBoostingRegressor:

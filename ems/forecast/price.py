@@ -9,10 +9,9 @@ import numpy as np
 import pandas as pd
 
 from ems.errors import DataError
-from ems.forecast.clock import Clock
+from ems.forecast.clock import Clock, steps_ahead
 from ems.forecast.features import rows
-from ems.forecast.learned import Boosted
-from ems.forecast.load import MIN_DAYS
+from ems.forecast.learned import Boosted, known_steps
 from ems.forecast.series import LEVELS, Forecast, Ints, Series
 from ems.history import Floats, Instants
 
@@ -66,9 +65,10 @@ class PriceForecast:
     """Published prices as they are, and boosted trees for the days after them.
 
     A published price is exact in every quantile; one that is missing in the series is forecast.
+    What is learned: the price of an hour of the first and of the second day that is not published.
+    Weather is not used: prices are made by that of the whole zone.
     """
 
-    max_lead_h: float = 48.0
     learned: Boosted | None = None
 
     @property
@@ -78,45 +78,43 @@ class PriceForecast:
 
     def fit(self, series: Series, until: int) -> Self:
         """Learn from the steps before ``until``; ``DataError`` for under ``MIN_DAYS`` of them."""
-        target = np.flatnonzero(np.isfinite(series.values[:until]))
-        if len(target) < MIN_DAYS * series.steps_a_day:
-            raise DataError(
-                f"{series.who}: {len(target) / series.steps_a_day:.1f} days of known prices before "
-                f"step {until}, {self.name} needs {MIN_DAYS}; forecast from a later day"
-            )
-        clock = Clock.of(series)
-        midnight = clock.step[clock.day[target], 0]
-        before = clock.step[np.maximum(clock.day[target] - 1, 0), 0]
-        target, known = np.tile(target, 2), np.concatenate([midnight, before])
+        target = known_steps(series, until, self.name)
+        bare = replace(series, weather={})
+        clock = Clock.of(bare)
+        today = clock.step[clock.day[target], 0]
+        yesterday = clock.step[np.maximum(clock.day[target] - 1, 0), 0]
+        target, known = np.tile(target, 2), np.concatenate([today, yesterday])
         kept = known >= series.steps_a_day
         target, known = target[kept], known[kept]
-        x = rows(series, clock, known, target, known)
-        week, slot = clock.day[target] // 7, clock.slot[target]
-        learned = Boosted.fit(x, series.values[target], week, slot, clock.step.shape[1])
+        learned = Boosted.fit(
+            rows(bare, clock, known, target, known),
+            series.values[target],
+            week=clock.day[target] // 7,
+            group=clock.slot[target],
+            n_groups=clock.step.shape[1],
+        )
         return replace(self, learned=learned)
 
     def forecast(self, series: Series, origins: Ints, n_steps: int) -> Forecast:
         """Quantiles of the ``n_steps`` from each of the rising ``origins``."""
         if self.learned is None:
             raise DataError(f"{series.who}: {self.name} has learned nothing; call fit first")
-        clock = Clock.of(series, beyond=n_steps)
-        target = (origins[:, None] + np.arange(n_steps)).ravel()
-        origin = np.repeat(origins, n_steps)
-        end = np.repeat(known_until(series.ts_utc, origins, series.timezone), n_steps)
-        known = np.minimum(end, len(series))
-        ahead = target >= known
-        values = np.empty((len(target), len(LEVELS)))
-        values[~ahead] = series.values[target[~ahead], None]
-        ahead = ~np.isfinite(values[:, 0]) | ahead
-        known = np.where(ahead & (target < known), target, known)
-        x = rows(series, clock, known[ahead], target[ahead], np.minimum(known, origin)[ahead])
-        values[ahead] = self.learned.predict(x, clock.slot[target[ahead]])
-        values = np.maximum(values, series.least)
+        target = steps_ahead(series, origins, n_steps)
+        end = np.minimum(known_until(series.ts_utc, origins, series.timezone), len(series))
+        published = target < end[:, None]
+        price = np.where(published, series.values[np.minimum(target, len(series) - 1)], np.nan)
+        values = np.repeat(price[:, :, None], len(LEVELS), axis=2)
+        ahead = ~np.isfinite(price)
+        known = np.minimum(end[:, None], target)[ahead]
+        bare, clock = replace(series, weather={}), Clock.of(series, beyond=n_steps)
+        x = rows(bare, clock, known, target[ahead], known)
+        learned = self.learned.predict(x, clock.slot[target[ahead]])
+        values[ahead] = np.maximum(learned, series.least)
         return Forecast(
             who=series.who,
             unit=series.unit,
             model=self.name,
             origins=origins,
-            values=values.reshape(len(origins), n_steps, -1).transpose(0, 2, 1),
+            values=np.moveaxis(values, 2, 1),
             least=series.least,
         )

@@ -51,8 +51,8 @@ def altered(of: Series, first: int, weather_first: int | None = None, seed: int 
 
     def other(values: Floats, at: int) -> Floats:
         changed = values.copy()
-        changed[at:] = rng.uniform(-50.0, 50.0, len(values) - at)
-        changed[at:][rng.random(len(values) - at) < 0.1] = np.nan
+        changed[at:] = rng.uniform(-50.0, 50.0, len(values[at:]))
+        changed[at:][rng.random(len(values[at:])) < 0.1] = np.nan
         return changed
 
     from_ = first if weather_first is None else weather_first
