@@ -130,6 +130,10 @@ def test_a_job_that_breaks_the_schema_is_refused(config: AzureConfig, image: Pat
     job.objective.goal = "be happy"
     with pytest.raises(InvalidSpec, match=r"the job is not valid: .*'be happy'"):
         render(job)
+    job = probability_sweep(config, image)
+    job.trial.environment = None
+    with pytest.raises(InvalidSpec, match=r"SweepJobSchema failed: .*environment.*Missing data"):
+        render(job)
 
 
 def test_without_credentials_one_line_says_so(
