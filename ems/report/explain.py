@@ -373,7 +373,9 @@ class Teller:
             return f" At {self._clock(best)} it would cost the same."
         if dearer_ct > 0:
             return f" The next best hour, {self._clock(best)}, would cost {_ct(dearer_ct)} more."
-        return f" At {self._clock(best)} a kWh is cheaper, but the run itself would raise its price."
+        return (
+            f" At {self._clock(best)} a kWh is cheaper, but the run itself would raise its price."
+        )
 
     def _run_ct(self, agent: DiscretePhaseDevice, row: int, cycle: Cycle, start: int) -> float:
         """What a run costs at the bus's prices, with what its start costs in comfort [ct]."""
