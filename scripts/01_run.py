@@ -22,10 +22,12 @@ from planning import (
     add_what,
     add_where,
     choose,
+    command_line,
     days_of,
     describe,
     foresight_text,
     percent_text,
+    report_file,
     results_db,
     run_parameters,
     saving_text,
@@ -88,6 +90,7 @@ class Outcome:
     captured: tuple[Captured, ...]
     ignorance: tuple[Ignorance, ...]
     figures: tuple[Path, ...]
+    report: Path | None
     run_id: str
 
 
@@ -98,7 +101,8 @@ def main() -> None:
     spec = specification(args)
     with open_database(args.db, out) as con:
         chosen = choose(con, args, spec, out)
-        known = portfolio_rows(con) if ON_OFF[args.figures] else ()
+        wanted = ON_OFF[args.figures] or ON_OFF[args.report]
+        known = portfolio_rows(con) if wanted else ()
     describe(out, spec, chosen)
     outcome = compare(args, spec, chosen, known, out)
     show(out, outcome.summaries, foresight_text(spec))
@@ -106,6 +110,8 @@ def main() -> None:
     tell_limits(out, args, spec, chosen)
     for file in outcome.figures:
         out.print(f"figure    {near(file)}")
+    if outcome.report is not None:
+        out.print(f"report    {near(outcome.report)}")
     out.print(f"results   {near(results_db(args))}")
     out.print(f"mlflow    run {outcome.run_id}; open it: python scripts/launch_mlflow.py")
 
@@ -173,13 +179,17 @@ def compare(
             history = chosen[0].building.history
             out.print("drawing the figures …")
             files = draw(args, spec, history, known, results, summaries, examples)
-        for file in files:
+        page = None
+        if ON_OFF[args.report]:
+            page = write_page(args, spec, chosen, known, summaries, shares, examples, run_.run_id)
+        for file in [*files, *([] if page is None else [page])]:
             run_.artifact(file)
     return Outcome(
         summaries=summaries,
         captured=shares,
         ignorance=ignorance(results, spec.modes[-1]),
         figures=tuple(files),
+        report=page,
         run_id=run_.run_id,
     )
 
@@ -198,6 +208,32 @@ def _best_day(records: Sequence[DayRecord], spec: ComparisonSpec) -> DayRecord:
     metered = {record.day: record.kpis for record in records if record.mode == "as_metered"}
     planned = [record for record in records if record.mode == mode]
     return max(planned, key=lambda record: savings(record.kpis, metered[record.day]).savings_eur)
+
+
+def write_page(
+    args: argparse.Namespace,
+    spec: ComparisonSpec,
+    chosen: Sequence[Chosen],
+    known: Sequence[PortfolioRow],
+    summaries: Sequence[ModeSummary],
+    shares: Sequence[Captured],
+    examples: Mapping[str, DayRecord],
+    run_id: str,
+) -> Path:
+    """The report of the run, with a day of its first building explained."""
+    from ems.report import comparison_report, write_report
+
+    report = comparison_report(
+        command=command_line(),
+        run_id=run_id,
+        spec=spec,
+        chosen=[(item.building, item.window) for item in chosen],
+        known=known,
+        summaries=summaries,
+        captured=shares,
+        example=next(iter(examples.values())),
+    )
+    return write_report(report, report_file(args, EXPERIMENT, run_id))
 
 
 def draw(

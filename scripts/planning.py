@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import shlex
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -139,6 +141,7 @@ def add_where(p: Parser) -> None:
         "--tracking_uri", default=DEFAULT_TRACKING, help="MLflow store (%(default)s)"
     )
     where.add_argument("--figures", choices=ON_OFF, default="on", help="draw figures (on)")
+    where.add_argument("--report", choices=ON_OFF, default="on", help="write the HTML report (on)")
 
 
 def add_assets(p: Parser) -> None:
@@ -408,6 +411,18 @@ def results_db(args: argparse.Namespace) -> Path:
     """The results database below the results folder."""
     folder: Path = args.results
     return folder / "ems_results.duckdb"
+
+
+def command_line() -> str:
+    """What a person types to run this again."""
+    script, *options = sys.argv
+    return shlex.join(["python", f"scripts/{Path(script).name}", *options])
+
+
+def report_file(args: argparse.Namespace, experiment: str, run_id: str) -> Path:
+    """Where the report of a run stands."""
+    folder: Path = args.results
+    return folder / "reports" / f"{experiment}_{run_id}.html"
 
 
 def run_parameters(

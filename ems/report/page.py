@@ -1,0 +1,96 @@
+"""A report as plain values, and the self-contained HTML page made of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup, escape
+
+from ems.errors import DataError
+from ems.report.explain import ExplainedHour
+from ems.report.template import PAGE
+
+COLOURS = ("sun", "grid", "sold", "house", "battery", "car", "machine", "heat", "worth", "saved")
+"""The CSS classes of figures."""
+_DOI = re.compile(r"\b(10\.\d{4,9}/[^\s;,<>\"')]+)")
+_URL = re.compile(r"\bhttps?://[^\s;,<>\"')]+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table; ``words``: its cells are texts and not numbers; ``folded``: opened by hand."""
+
+    caption: str
+    heads: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    words: bool = False
+    folded: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """A part of the page: texts, then figures, tables, the hours of a day, and commands to run."""
+
+    title: str
+    paragraphs: Sequence[str] = ()
+    figures: Sequence[Markup] = ()
+    tables: Sequence[Table] = ()
+    hours: Sequence[ExplainedHour] = ()
+    commands: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What stands on the page, from its top to its bottom."""
+
+    title: str
+    subtitle: str
+    synthetic: bool
+    sections: Sequence[Section]
+
+
+def render(report: Report) -> str:
+    """The page as HTML that loads nothing from elsewhere."""
+    page = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+    ).from_string(PAGE)
+    return page.render(report=report, colours=COLOURS, linked=linked)
+
+
+def linked(text: str) -> Markup:
+    """A text with its addresses and DOIs as links to click; nothing is loaded by them."""
+    pattern = re.compile(f"{_URL.pattern}|{_DOI.pattern}")
+    found = escape(text)
+    return Markup(pattern.sub(_link, str(found)))
+
+
+def _link(match: re.Match[str]) -> str:
+    what = match.group(0).rstrip(".")
+    rest = match.group(0)[len(what) :]
+    address = what if what.startswith("http") else f"https://doi.org/{what}"
+    return f'<a href="{address}" rel="noreferrer">{what}</a>{rest}'
+
+
+def write_report(report: Report, path: Path) -> Path:
+    """Write the page beside its place and rename it into it; returns ``path``.
+
+    Raises ``DataError`` when it cannot be written.
+    """
+    beside = path.with_name(f".{path.name}.tmp")
+    text = render(report)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(path)
+    except OSError as error:
+        raise DataError(
+            f"{path}: the report cannot be written ({error}); check permissions"
+        ) from error
+    finally:
+        if path.parent.is_dir():
+            beside.unlink(missing_ok=True)
+    return path
