@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
-from datetime import UTC
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,9 +32,12 @@ if TYPE_CHECKING:
 
 PRICE_SERVICE = "energy-charts"
 WEATHER_SERVICE = "open-meteo"
+PRESENT_FORECAST = "open-meteo-now"
 NONE = "none"
 
 NO_IMPORT_METER = "no import meter: its load is unknown"
+MAX_FORECAST_AGE_H = 24.0
+"""An older forecast does not stand in for a present one that cannot be had."""
 LARGE = 1e9
 """What no building has in kWh or kW; shown as a power of ten, so that the table keeps its width."""
 
@@ -68,6 +71,13 @@ def parser() -> Parser:
         f"{WEATHER_SERVICE} service for Konstanz (default: the service with --source opsd)",
     )
     p.add_argument(
+        "--weather_forecast",
+        metavar=f"PATH|{WEATHER_SERVICE}|{PRESENT_FORECAST}|{NONE}",
+        help="forecasts of the weather as they were issued: a CSV file (issued_utc, utc_timestamp, "
+        f"temperature_c, ghi_w_per_m2), the runs that {WEATHER_SERVICE} keeps since March 2024, "
+        f"or the forecast it gives now (default: {NONE})",
+    )
+    p.add_argument(
         "--db", type=path, default=DEFAULT_DB, help="the database to build (default: %(default)s)"
     )
     p.add_argument("--seed", type=whole_number, help="with --source twin: its seed")
@@ -83,6 +93,7 @@ def parser() -> Parser:
     p.add_argument("--opsd_url", help="another address of the official OPSD file")
     p.add_argument("--prices_url", help=f"another address of {PRICE_SERVICE}")
     p.add_argument("--weather_url", help=f"another address of {WEATHER_SERVICE}")
+    p.add_argument("--forecast_url", help=f"another address of {WEATHER_SERVICE}'s forecasts")
     return p
 
 
@@ -95,7 +106,7 @@ def check(p: Parser, args: argparse.Namespace) -> None:
     for option in ("seed", "step_minutes"):
         if args.source != "twin" and getattr(args, option) is not None:
             p.error(f"--{option} belongs to --source twin")
-    for option in ("prices", "weather"):
+    for option in ("prices", "weather", "weather_forecast"):
         if args.source == "twin" and getattr(args, option) is not None:
             p.error(f"--{option}: the twin brings its own")
 
@@ -123,9 +134,10 @@ def read_source(args: argparse.Namespace, out: Console) -> Dataset:
     dataset = _meters(args, out)
     official = args.source == "opsd"
     dataset = _with_prices(dataset, args.prices or (PRICE_SERVICE if official else NONE), args, out)
-    return _with_weather(
+    dataset = _with_weather(
         dataset, args.weather or (WEATHER_SERVICE if official else NONE), args, out
     )
+    return _with_forecasts(dataset, args.weather_forecast or NONE, args, out)
 
 
 def _twin(args: argparse.Namespace, out: Console) -> Dataset:
@@ -211,6 +223,41 @@ def _with_weather(dataset: Dataset, chosen: str, args: argparse.Namespace, out: 
     return _told(replace(dataset, weather=weather), weather=open_meteo.LICENCE)
 
 
+def _with_forecasts(
+    dataset: Dataset, chosen: str, args: argparse.Namespace, out: Console
+) -> Dataset:
+    """The dataset with recorded forecasts of the weather, from a file or the service."""
+    if chosen == NONE:
+        return dataset
+    from ems.store.ingest import open_meteo_forecast as service
+
+    if chosen == PRESENT_FORECAST:
+        url = args.forecast_url or service.PRESENT_URL
+        out.print(f"the present forecast of the weather from {url}, kept in {args.cache}")
+        issued = service.fetch_present(
+            datetime.now(UTC).replace(tzinfo=None),
+            args.cache,
+            max_age_h=MAX_FORECAST_AGE_H,
+            tell=lambda text: out.print(text, style="bold", markup=False),
+            base_url=url,
+        )
+        source = service.LICENCE
+    elif chosen == WEATHER_SERVICE:
+        url = args.forecast_url or service.RUNS_URL
+        first, last = _days(dataset, UTC)
+        out.print(f"forecasts of the weather from {url}, kept in {args.cache}")
+        with download_bar(out, "weather forecasts") as progress:
+            issued = service.fetch_runs(first, last, args.cache, base_url=url, progress=progress)
+        source = service.LICENCE
+    else:
+        out.print(f"reading forecasts of the weather from {chosen} …")
+        issued = service.read_weather_forecast(path(chosen))
+        source = path(chosen).name
+    newest = issued["issued_utc"].max()
+    out.print(f"{issued['issued_utc'].nunique():,} forecasts, the newest issued {newest}Z")
+    return _told(replace(dataset, weather_forecast=issued), weather_forecast=source)
+
+
 def _told(dataset: Dataset, **sources: str) -> Dataset:
     """The dataset whose ``meta`` says where its prices or weather come from."""
     added = {f"{what}_source": source for what, source in sources.items()}
@@ -241,6 +288,7 @@ def show(out: Console, report: BuildReport, dataset: Dataset) -> None:
         ("source", "meters"),
         ("prices_source", "prices"),
         ("weather_source", "weather"),
+        ("weather_forecast_source", "weather forecasts"),
     ):
         if key in dataset.meta:
             out.print(f"{label}: {dataset.meta[key]}")

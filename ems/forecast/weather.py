@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from ems.errors import DataError
+from ems.errors import DataError, InvalidSpec
 from ems.forecast.clock import Clock, steps_ahead
 from ems.forecast.series import Ints, Series
 from ems.history import Floats, Instants
@@ -44,6 +44,58 @@ class RecordedWeather:
     step_h: float
     values: Mapping[str, Floats]
 
+    def __post_init__(self) -> None:
+        if not len(self.issued_utc) or (np.diff(self.issued_utc) <= np.timedelta64(0, "s")).any():
+            raise InvalidSpec(
+                f"weather of {self.site}: {len(self.issued_utc)} issue times, expected at least "
+                "one and every one after the one before"
+            )
+        for name, values in self.values.items():
+            if values.ndim != 2 or len(values) != len(self.issued_utc):
+                raise InvalidSpec(
+                    f"weather of {self.site}: {name} has shape {values.shape}, expected "
+                    f"({len(self.issued_utc)}, n_leads)"
+                )
+
+    def newest(
+        self, who: str, now_utc: Instants, at_utc: Instants, max_age_h: float
+    ) -> tuple[Instants, Mapping[str, Floats]]:
+        """What the newest forecast issued by ``now_utc`` says of ``at_utc``, and its issue time.
+
+        Arrays of one shape. Raises ``DataError`` where it is older than ``max_age_h``, there is
+        none, or it does not reach ``at_utc``.
+        """
+        row = np.searchsorted(self.issued_utc, now_utc, side="right") - 1
+        issued_utc = self.issued_utc[np.maximum(row, 0)]
+        age_h = (now_utc - issued_utc) / np.timedelta64(3600, "s")
+        bad = (row < 0) | (age_h > max_age_h)
+        if bad.any():
+            at = np.argmax(bad)
+            before = (
+                f"the newest was issued {issued_utc.flat[at]}Z" if row.flat[at] >= 0 else "none"
+            )
+            raise DataError(
+                f"{who}: no forecast of the weather of {self.site} issued in the {max_age_h:g} h "
+                f"before {now_utc.flat[at]}Z is recorded ({before}); record forecasts or plan with "
+                "persisting weather"
+            )
+        lead = np.floor(
+            (at_utc - self.first_utc[row]) / np.timedelta64(round(self.step_h * 3600), "s")
+        )
+        values = {}
+        for name, table in self.values.items():
+            inside = (lead >= 0) & (lead < table.shape[1])
+            found = table[row, np.clip(lead, 0, table.shape[1] - 1).astype(np.int64)]
+            values[name] = np.where(inside, found, np.nan)
+            if np.isnan(values[name]).any():
+                at = np.argmax(np.isnan(values[name]))
+                raise DataError(
+                    f"{who}: the forecast of the weather of {self.site} issued "
+                    f"{issued_utc.flat[at]}Z has no {name} at {at_utc.flat[at]}Z; plan a shorter "
+                    "horizon or record longer forecasts"
+                )
+        return issued_utc, values
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class WeatherAgent:
@@ -61,23 +113,43 @@ class WeatherAgent:
         """Where its beliefs come from."""
         return "persistence" if self.recorded is None else "recorded"
 
+    def __post_init__(self) -> None:
+        if not self.max_age_h > 0.0:
+            raise InvalidSpec(f"weather: max_age_h = {self.max_age_h:g}, must be above 0")
+
     def forecast(self, series: Series, origins: Ints, n_steps: int) -> WeatherForecast:
         """What is believed at each of the rising ``origins`` of the ``n_steps`` from it.
 
-        Raises ``DataError`` where no forecast issued in the last ``max_age_h`` is recorded.
+        Raises ``DataError`` where no forecast issued in the last ``max_age_h`` is recorded, or the
+        newest one does not reach all steps.
         """
-        steps_ahead(series, origins, n_steps)
-        if self.recorded is not None:
-            raise DataError(f"{series.who}: recorded weather cannot be used yet")
-        clock = Clock.of(series, beyond=n_steps)
-        targets = origins[:, None] + np.arange(n_steps)
+        targets = steps_ahead(series, origins, n_steps)
         known = np.broadcast_to(origins[:, None], targets.shape)
-        step = clock.ago(targets, clock.newest(targets, known, every=1))
+        issued_utc, values = self.believed(series, known, targets)
+        return WeatherForecast(
+            model=self.mode, origins=origins, issued_utc=issued_utc[:, 0], values=values
+        )
+
+    def believed(
+        self, series: Series, known: Ints, target: Ints
+    ) -> tuple[Instants, Mapping[str, Floats]]:
+        """Issue time and believed weather of each pair of a first unknown step and a target.
+
+        All arrays have the shape of ``target``. Raises ``DataError`` as ``forecast``.
+        """
+        if self.recorded is not None:
+            return self.recorded.newest(
+                series.who, _starts(series, known), _starts(series, target), self.max_age_h
+            )
+        clock = Clock.of(series, beyond=max(0, int(target.max()) + 1 - len(series)))
+        step = clock.ago(target, clock.newest(target, known, every=1))
         values = {
             name: np.where(step >= 0, measured[np.clip(step, 0, len(series) - 1)], np.nan)
             for name, measured in series.weather.items()
         }
-        start_utc = series.ts_utc[0] + origins * np.timedelta64(round(series.step_h * 3600), "s")
-        return WeatherForecast(
-            model=self.mode, origins=origins, issued_utc=start_utc, values=values
-        )
+        return _starts(series, known), values
+
+
+def _starts(series: Series, step: Ints) -> Instants:
+    """The instants at which steps begin, also those after the end of the series."""
+    return np.asarray(series.ts_utc[0] + step * np.timedelta64(round(series.step_h * 3600), "s"))

@@ -153,7 +153,8 @@ def _fill(con: duckdb.DuckDBPyConnection, dataset: Dataset) -> int:
             digest.update(np.ascontiguousarray(data.energy_kwh[feed.name]).tobytes())
     _write_findings(con, findings)
     _write_tables(con, dataset)
-    digest.update(pd.util.hash_pandas_object(dataset.prices, index=False).to_numpy().tobytes())
+    for table in (dataset.prices, dataset.weather_forecast):
+        digest.update(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes())
     meta = {**dataset.meta, "schema_version": SCHEMA_VERSION, "data_hash": digest.hexdigest()}
     con.executemany("INSERT INTO meta VALUES (?, ?)", list(meta.items()))
     con.execute("COMMIT")
@@ -223,17 +224,27 @@ def _times(*instants: np.datetime64) -> tuple[datetime, ...]:
 
 
 def _write_tables(con: duckdb.DuckDBPyConnection, dataset: Dataset) -> None:
-    """Prices, weather in long form, and the twin's true PMFs."""
-    sites = sorted(set(dataset.weather["site"])) if len(dataset.weather) else []
-    if len(sites) > 1:
-        raise DataError(f"weather: site has {len(sites)} values {sites}; expected one")
-    frames = {"price": dataset.prices, "true_pmf": dataset.true_pmf}
-    if len(dataset.weather):
-        frames["weather"] = dataset.weather.melt(
-            id_vars=["site", "ts_utc"], var_name="quantity", value_name="value"
-        )
+    """Prices, weather and its forecasts in long form, and the twin's true PMFs."""
+    frames = {
+        "price": dataset.prices,
+        "true_pmf": dataset.true_pmf,
+        "weather": _long("weather", dataset.weather, ["site", "ts_utc"]),
+        "weather_forecast": _long(
+            "weather_forecast", dataset.weather_forecast, ["site", "issued_utc", "ts_utc"]
+        ),
+    }
     for table, frame in frames.items():
         if len(frame):
             con.register("rows", frame)
             con.execute(f"INSERT INTO {table} BY NAME SELECT * FROM rows")
             con.unregister("rows")
+
+
+def _long(what: str, wide: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """One row a quantity and step; ``DataError`` unless there is one site."""
+    if not len(wide):
+        return wide
+    sites = sorted(set(wide["site"]))
+    if len(sites) > 1:
+        raise DataError(f"{what}: site has {len(sites)} values {sites}; expected one")
+    return wide.melt(id_vars=keys, var_name="quantity", value_name="value")

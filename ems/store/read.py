@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ems.errors import DataError
+from ems.forecast.weather import RecordedWeather
 from ems.history import Category, Feed, Floats, Instants, LoadRule, MeterHistory
 from ems.store.connection import read_meta, reading
 
@@ -174,6 +175,44 @@ def _weather(con: duckdb.DuckDBPyConnection, ts_utc: Instants) -> dict[str, Floa
         name: _held(starts, np.full(len(starts), _step_h(starts)), series, ts_utc)
         for (name, _), starts, series in zip(rows, instants, values, strict=False)
     }
+
+
+def read_weather_forecast(con: duckdb.DuckDBPyConnection) -> RecordedWeather:
+    """All recorded forecasts of the weather; :class:`DataError` where there are none."""
+    with reading(con):
+        rows = con.execute(
+            "SELECT site, issued_utc, ts_utc, quantity, value FROM weather_forecast "
+            "ORDER BY issued_utc, ts_utc"
+        ).df()
+    if rows.empty:
+        raise DataError(
+            "weather_forecast: the database has none recorded; build it again with "
+            "--weather_forecast, or plan with persisting weather"
+        )
+    wide = rows.pivot(index=["site", "issued_utc", "ts_utc"], columns="quantity", values="value")
+    keys = wide.index.to_frame(index=False)
+    ts_utc = np.asarray(keys["ts_utc"], dtype="datetime64[s]")
+    issued_utc, begin, of_issue = np.unique(
+        np.asarray(keys["issued_utc"], dtype="datetime64[s]"),
+        return_index=True,
+        return_inverse=True,
+    )
+    same = np.diff(of_issue) == 0
+    step = np.diff(ts_utc)[same].min() if same.any() else np.timedelta64(3600, "s")
+    lead = ((ts_utc - ts_utc[begin][of_issue]) / step).astype(np.int64)
+
+    def table(column: pd.Series) -> Floats:
+        found = np.full((len(issued_utc), int(lead.max()) + 1), np.nan)
+        found[of_issue, lead] = column.to_numpy()
+        return found
+
+    return RecordedWeather(
+        site=str(keys["site"].iloc[0]),
+        issued_utc=issued_utc,
+        first_utc=ts_utc[begin],
+        step_h=float(step / np.timedelta64(3600, "s")),
+        values={str(name): table(wide[name]) for name in wide.columns},
+    )
 
 
 def _step_h(starts: Instants) -> float:

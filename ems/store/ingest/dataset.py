@@ -38,6 +38,8 @@ class Dataset:
 
     ``prices``: columns ``zone, ts_utc, step_h, eur_per_mwh`` (naive UTC timestamps).
     ``weather``: columns ``site, ts_utc, temperature_c, ghi_w_per_m2`` and what else the source has.
+    ``weather_forecast``: as they were issued, ``site, issued_utc, ts_utc`` and as in ``weather``;
+    empty where none were recorded.
     ``meta``: key → text: ``source``, ``licence``, ``synthetic`` ("true"/"false"), hashes, seeds.
     ``true_pmf``: for the twin the usage PMFs it was drawn from: columns
     ``building, feed, day_type, hour, probability, use_probability``; empty otherwise.
@@ -48,3 +50,4 @@ class Dataset:
     weather: pd.DataFrame
     meta: Mapping[str, str]
     true_pmf: pd.DataFrame = field(default_factory=pd.DataFrame)
+    weather_forecast: pd.DataFrame = field(default_factory=pd.DataFrame)

@@ -24,6 +24,7 @@ import numpy as np
 import pandas as pd
 
 from ems.errors import DataError, InvalidSpec
+from ems.history import Floats
 from ems.store.ingest.download import Patience, Progress, fetch, silent
 
 BASE_URL = "https://archive-api.open-meteo.com"
@@ -54,7 +55,7 @@ KONSTANZ = Place(name="Konstanz", latitude_deg=47.66, longitude_deg=9.18)
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Variable:
+class Variable:
     """A series of the service, the column it becomes, and how it is labelled there."""
 
     asked: str
@@ -63,13 +64,13 @@ class _Variable:
     preceding_mean: bool
 
 
-_VARIABLES = (
-    _Variable(asked="temperature_2m", column="temperature_c", unit="°C", preceding_mean=False),
-    _Variable(asked="shortwave_radiation", column="ghi_w_per_m2", unit="W/m²", preceding_mean=True),
-    _Variable(
+VARIABLES = (
+    Variable(asked="temperature_2m", column="temperature_c", unit="°C", preceding_mean=False),
+    Variable(asked="shortwave_radiation", column="ghi_w_per_m2", unit="W/m²", preceding_mean=True),
+    Variable(
         asked="direct_normal_irradiance", column="dni_w_per_m2", unit="W/m²", preceding_mean=True
     ),
-    _Variable(asked="diffuse_radiation", column="dhi_w_per_m2", unit="W/m²", preceding_mean=True),
+    Variable(asked="diffuse_radiation", column="dhi_w_per_m2", unit="W/m²", preceding_mean=True),
 )
 
 
@@ -112,7 +113,7 @@ def _query(place: Place, first: date, last: date) -> dict[str, str]:
         "longitude": str(place.longitude_deg),
         "start_date": str(first),
         "end_date": str(last),
-        "hourly": ",".join(variable.asked for variable in _VARIABLES),
+        "hourly": ",".join(variable.asked for variable in VARIABLES),
         "models": "era5",
         "timezone": "GMT",
     }
@@ -128,6 +129,15 @@ def _read(path: Path, site: str, start: np.datetime64, hours: int) -> pd.DataFra
 
 
 def _parse(text: str, site: str, start: np.datetime64, hours: int) -> pd.DataFrame:
+    hourly, units = answered(text)
+    ts_utc = start + np.arange(hours).astype("timedelta64[h]")
+    _check_times(hourly.get("time", []), ts_utc)
+    columns = {v.column: _step_means(hourly, units, v, ts_utc) for v in VARIABLES}
+    return pd.DataFrame({"site": site, "ts_utc": ts_utc, **columns})
+
+
+def answered(text: str) -> tuple[Mapping[str, Any], Mapping[str, str]]:
+    """The parts ``hourly`` and ``hourly_units`` of an answer in UTC; ``DataError`` without them."""
     try:
         answer = json.loads(text)
     except json.JSONDecodeError as error:
@@ -136,11 +146,7 @@ def _parse(text: str, site: str, start: np.datetime64, hours: int) -> pd.DataFra
         raise DataError("the answer has no 'hourly' part")
     if answer.get("utc_offset_seconds") != 0:
         raise DataError(f"times are {answer.get('utc_offset_seconds')} s off UTC, expected 0")
-    hourly, units = answer["hourly"], answer.get("hourly_units", {})
-    ts_utc = start + np.arange(hours).astype("timedelta64[h]")
-    _check_times(hourly.get("time", []), ts_utc)
-    columns = {v.column: _step_means(hourly, units, v, ts_utc) for v in _VARIABLES}
-    return pd.DataFrame({"site": site, "ts_utc": ts_utc, **columns})
+    return answer["hourly"], answer.get("hourly_units", {})
 
 
 def _check_times(stamps: list[str], ts_utc: np.ndarray[Any, Any]) -> None:
@@ -156,19 +162,29 @@ def _check_times(stamps: list[str], ts_utc: np.ndarray[Any, Any]) -> None:
 def _step_means(
     hourly: Mapping[str, Any],
     units: Mapping[str, str],
-    variable: _Variable,
+    variable: Variable,
     ts_utc: np.ndarray[Any, Any],
 ) -> np.ndarray[Any, Any]:
     """Means over the hours that start at ``ts_utc``, shape ``(n,)``, in the variable's unit."""
+    require_unit(hourly, units, variable)
+    n = len(ts_utc)
+    values = np.array(hourly[variable.asked][: n + 1], dtype=np.float64)
+    if len(values) < n + 1 or not np.isfinite(values).all():
+        row = int(np.argmin(np.isfinite(values))) if len(values) == n + 1 else len(values)
+        raise DataError(f"{variable.asked} is missing at {ts_utc[min(row, n - 1)]}Z (entry {row})")
+    return hour_means(values, variable)
+
+
+def require_unit(hourly: Mapping[str, Any], units: Mapping[str, str], variable: Variable) -> None:
+    """Raise ``DataError`` unless the answer has ``variable`` in its unit."""
     if variable.asked not in hourly:
         raise DataError(f"the answer has no '{variable.asked}'")
     if units.get(variable.asked) != variable.unit:
         raise DataError(
             f"{variable.asked} is in {units.get(variable.asked)}, expected {variable.unit}"
         )
-    n = len(ts_utc)
-    values = np.array(hourly[variable.asked][: n + 1], dtype=np.float64)
-    if len(values) < n + 1 or not np.isfinite(values).all():
-        row = int(np.argmin(np.isfinite(values))) if len(values) == n + 1 else len(values)
-        raise DataError(f"{variable.asked} is missing at {ts_utc[min(row, n - 1)]}Z (entry {row})")
+
+
+def hour_means(values: Floats, variable: Variable) -> Floats:
+    """Means over the hours between stamps, shape ``(n − 1,)``, of values at ``n`` stamps."""
     return values[1:] if variable.preceding_mean else (values[:-1] + values[1:]) / 2.0

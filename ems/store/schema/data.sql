@@ -65,6 +65,16 @@ CREATE TABLE weather (
     value    DOUBLE
 );
 
+-- Forecasts of the weather as they were issued: only those with issued_utc up to an instant were
+-- known at that instant.
+CREATE TABLE weather_forecast (
+    site       VARCHAR NOT NULL,
+    issued_utc TIMESTAMP NOT NULL,
+    ts_utc     TIMESTAMP NOT NULL,
+    quantity   VARCHAR NOT NULL,
+    value      DOUBLE NOT NULL
+);
+
 -- The usage PMFs the synthetic twin was drawn from; empty for measured data.
 CREATE TABLE true_pmf (
     building        VARCHAR NOT NULL,
