@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compliance.rules import rules
-from compliance.runs import CHECKS, build_twin, ended_well, run_pipeline
+from compliance.runs import CHECKS, build_twin, ended_well, run_pipeline, ways_to_run
 from compliance.source import Project
 
 
@@ -44,18 +44,19 @@ def check_code(root: Path) -> Iterator[Result]:
 
 
 def check_runs(root: Path, folder: Path) -> Iterator[Result]:
-    """Every pipeline for two days of the twin, in ``folder``."""
+    """Every pipeline for two days of the twin, in ``folder``, in each way it can be run."""
     db = build_twin(root, folder)
-    for script in sorted((root / "scripts").glob("[0-9][0-9]_*.py")):
-        started = time.perf_counter()
-        ran = run_pipeline(script, db, folder / script.stem)
-        for checked in CHECKS:
-            name = f"{script.name[:2]}: {checked.__name__.replace('_', ' ')}"
-            result = result_of(name, checked.__doc__ or "", checked(ran), started)
-            yield result
-            if checked is ended_well and not result.passed:
-                break  # it left nothing to be checked
+    for source in Project.read(root).pipelines:
+        for name, options in ways_to_run(source).items():
             started = time.perf_counter()
+            ran = run_pipeline(root / source.path, db, folder / name, options)
+            for checked in CHECKS:
+                rule = f"{name}: {checked.__name__.replace('_', ' ')}"
+                result = result_of(rule, checked.__doc__ or "", checked(ran), started)
+                yield result
+                if checked is ended_well and not result.passed:
+                    break  # it left nothing to be checked
+                started = time.perf_counter()
 
 
 def result_of(name: str, says: str, findings: Iterable[object], started: float) -> Result:
@@ -71,6 +72,6 @@ def table(results: Sequence[Result]) -> str:
     for result in results:
         word = "passed" if result.passed else "FAILED"
         says = result.says.replace("``", "")
-        lines.append(f"{result.name:20} {word:8} {result.seconds:6.1f} s  {says}")
+        lines.append(f"{result.name:26} {word:8} {result.seconds:6.1f} s  {says}")
         lines += [f"    {finding}" for finding in result.findings]
     return "\n".join(lines)

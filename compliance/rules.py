@@ -32,13 +32,17 @@ GROUND_FLOOR = (
     "ems.baseline",
 )
 """Where programs and schedules are made; whoever stands above asks ``GlobalOptimizer``."""
-MADE_BELOW = (
-    "ems.program.Program",
-    "ems.hedged.HedgedProgram",
-    "ems.schedule.Schedule",
-    "ems.solver.solve",
+MADE_BELOW: Mapping[str, tuple[str, ...]] = {
+    "ems.program.Program": (*GROUND_FLOOR, "ems.report"),  # which asks for prices, not for a plan
+    "ems.hedged.HedgedProgram": GROUND_FLOOR,
+    "ems.schedule.Schedule": GROUND_FLOOR,
+    "ems.solver.solve": (*GROUND_FLOOR, "ems.solver"),
+}
+"""Who may make what; ``GROUND_FLOOR`` is the rooms of the optimizer and below."""
+SOLVERS = (
+    *("pulp", "highspy", "cvxpy", "linopy", "pyomo", "ortools", "gurobipy"),
+    *("scipy.optimize.milp", "scipy.optimize.linprog"),
 )
-SOLVERS = ("pulp", "highspy", "scipy.optimize", "cvxpy", "linopy", "pyomo", "ortools", "gurobipy")
 ADAPTERS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(SOLVERS, ("ems.solver",)),
     "duckdb": ("ems.store",),
@@ -110,10 +114,10 @@ def plans_through_agents(project: Project) -> Iterator[Finding]:
         if plans and not within & contributes:
             yield _at(source, 1, "plans without any agent")
     for source in project.sources:
-        if not _within(source, (*GROUND_FLOOR, "ems.solver")):
-            for call, called in source.calls():
-                if project.resolve(called) in MADE_BELOW:
-                    yield _at(source, call.lineno, f"{_last(called)} is for GlobalOptimizer alone")
+        for call, called in source.calls():
+            made = project.resolve(called) or ""
+            if made in MADE_BELOW and not _within(source, MADE_BELOW[made]):
+                yield _at(source, call.lineno, f"{_last(called)} is for GlobalOptimizer alone")
 
 
 def learns_through_train(project: Project) -> Iterator[Finding]:
@@ -197,12 +201,11 @@ def adapters_stand_alone(project: Project) -> Iterator[Finding]:
     for source in project.sources:
         if not source.path.startswith("ems/") and not source.is_pipeline:
             continue
-        for origin, line in source.imports:
+        uses = [(called, call.lineno) for call, called in source.calls()]
+        for origin, line in (*source.imports, *uses):
             for library, rooms in ADAPTERS.items():
                 if _below(origin, library) and not _within(source, rooms):
-                    yield _at(
-                        source, line, f"imports {library}, which is for {' and '.join(rooms)}"
-                    )
+                    yield _at(source, line, f"uses {library}, which is for {' and '.join(rooms)}")
             outside = origin.split(".")[0] in ("scripts", "tests", "notebooks", "compliance")
             if outside and source.path.startswith("ems/"):
                 yield _at(source, line, f"imports {origin}: the package knows nothing above it")

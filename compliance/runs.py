@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from mlflow.entities import Run
 from sqlalchemy.exc import SADeprecationWarning
 
 from compliance.replay import Replayed, Series, failures
+from compliance.source import Source
 from ems.history import MeterHistory
 from ems.store.connection import get_con, results_reader
 from ems.store.read import read_history
@@ -28,6 +29,7 @@ MORE: Mapping[str, tuple[str, ...]] = {
     "03": ("--n_days", "30", "--n_train", "28", "--device_filter", "partial_usage"),
 }
 """Pipeline C trains on four weeks before it scores two days."""
+FORECAST = ("--foresight", "forecast")
 LONGEST_S = 300
 PARENT = "mlflow.parentRunId"
 
@@ -51,13 +53,20 @@ def build_twin(root: Path, folder: Path) -> Path:
     return db
 
 
-def run_pipeline(script: Path, db: Path, folder: Path) -> Ran:
+def ways_to_run(source: Source) -> dict[str, tuple[str, ...]]:
+    """The options with which a pipeline is run: as it is, and on forecasts where it offers them."""
+    number = source.path.rpartition("/")[2][:2]
+    offers = any(origin.endswith(".add_foresight") for origin in source.names.values())
+    return {number: (), **({f"{number} forecast": FORECAST} if offers else {})}
+
+
+def run_pipeline(script: Path, db: Path, folder: Path, options: Sequence[str] = ()) -> Ran:
     """Run one pipeline in ``folder``, with its own results and MLflow store."""
     folder.mkdir(parents=True, exist_ok=True)
     results, uri = folder / "results", f"sqlite:///{folder / 'mlflow.db'}"
     where = ("--db", str(db), "--results", str(results), "--tracking_uri", uri)
     window = MORE.get(script.name[:2], TWO_DAYS)
-    done = _call(script, folder, *where, *window, "--figures", "off")
+    done = _call(script, folder, *where, *window, "--figures", "off", *options)
     return Ran(
         script=script,
         db=db,

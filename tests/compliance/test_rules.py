@@ -181,12 +181,17 @@ BROKEN = {
     "another solver": (
         "adapters",
         project({"ems/pipelines/mine.py": "def f():\n    from scipy.optimize import milp"}),
-        "ems/pipelines/mine.py:2: imports scipy.optimize, which is for ems.solver",
+        "ems/pipelines/mine.py:2: uses scipy.optimize.milp, which is for ems.solver",
+    ),
+    "another solver by its module": (
+        "adapters",
+        project({"ems/pipelines/mine.py": "from scipy import optimize as o\no.linprog(1)"}),
+        "ems/pipelines/mine.py:2: uses scipy.optimize.linprog, which is for ems.solver",
     ),
     "a pipeline with its own tracking": (
         "adapters",
         project(plan=PLANNING + "    import mlflow"),
-        "scripts/01_plan.py:13: imports mlflow, which is for ems.tracking and ems.deployment",
+        "scripts/01_plan.py:13: uses mlflow, which is for ems.tracking and ems.deployment",
     ),
     "the package imports a script": (
         "adapters",

@@ -24,7 +24,9 @@ from compliance.runs import (
     plans_hold,
     replays,
     run_pipeline,
+    ways_to_run,
 )
+from compliance.source import Project
 
 ROOT = Path(__file__).resolve().parents[2]
 MODE = "centralized w = 0.1 €"
@@ -140,6 +142,16 @@ def test_a_script_that_fails_is_told_with_its_last_line(tmp_path: Path) -> None:
     ]
 
 
+def test_a_pipeline_that_offers_forecasts_is_run_on_them_too() -> None:
+    ways = {
+        source.path: list(ways_to_run(source))
+        for source in Project.of(
+            {"scripts/04_a.py": "from planning import add_foresight", "scripts/05_b.py": ""}
+        ).pipelines
+    }
+    assert ways == {"scripts/04_a.py": ["04", "04 forecast"], "scripts/05_b.py": ["05"]}
+
+
 def run_ids(client: MlflowClient, *, below: bool) -> list[str]:
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     runs = client.search_runs(experiments)
@@ -191,6 +203,6 @@ def test_the_table_has_a_line_a_rule_and_the_findings_below() -> None:
     assert good.passed
     assert not bad.passed
     lines = table([good, bad]).splitlines()
-    assert lines[0].startswith("code: plans          passed      1.0 s  Plans x.")
-    assert lines[1].startswith("01: plans hold       FAILED")
+    assert lines[0].startswith("code: plans                passed      1.0 s  Plans x.")
+    assert lines[1].startswith("01: plans hold             FAILED")
     assert lines[2:] == ["    a", "    b"]
