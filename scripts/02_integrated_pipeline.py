@@ -19,10 +19,12 @@ from planning import (
     add_how,
     add_what,
     add_where,
+    command_line,
     describe,
     foresight_text,
     open_building,
     percent_text,
+    report_file,
     results_db,
     run_parameters,
     saving_text,
@@ -35,7 +37,9 @@ from ems.errors import InvalidSpec
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from ems.pipelines.comparison import DayRecord
     from ems.pipelines.integrated import FrontierPoint, HabitDay, Integrated, IntegratedSpec
+    from ems.store.read import PortfolioRow
 
 EXPERIMENT = "integrated"
 COLUMNS = (
@@ -90,6 +94,7 @@ def main() -> None:
     """Train, predict, plan, settle and learn under every controller; show, store and track it."""
     from ems.learning.probability_model import LearningRate
     from ems.pipelines.integrated import Integrated, IntegratedSpec
+    from ems.store.read import portfolio
 
     args = parser().parse_args()
     out = console()
@@ -101,24 +106,29 @@ def main() -> None:
     )
     with open_database(args.db, out) as con:
         building = open_building(con, args.building, spec.base)
+        known = portfolio(con) if ON_OFF[args.report] else ()
     pipeline = Integrated(building, spec, args.start, args.n_days)
     describe(out, spec.base, [Chosen(building=building, window=pipeline.window)])
     out.print(
         f"habits    {', '.join(pipeline.devices)}: trained on the days before "
         f"{pipeline.window.days[0]}, prior {spec.prior}"
     )
-    points, files, run_id = integrate(args, spec, pipeline, out)
+    points, files, run_id = integrate(args, spec, pipeline, known, out)
     show(out, points, foresight_text(spec.base))
     for file in files:
-        out.print(f"figure    {near(file)}")
+        out.print(f"{'report ' if file.suffix == '.html' else 'figure '}   {near(file)}")
     out.print(f"results   {near(results_db(args))}")
     out.print(f"mlflow    run {run_id}; open it: python scripts/launch_mlflow.py")
 
 
 def integrate(
-    args: argparse.Namespace, spec: IntegratedSpec, pipeline: Integrated, out: Console
+    args: argparse.Namespace,
+    spec: IntegratedSpec,
+    pipeline: Integrated,
+    known: Sequence[PortfolioRow],
+    out: Console,
 ) -> tuple[list[FrontierPoint], list[Path], str]:
-    """Run every controller, keeping what is finished; returns the frontier and the figures."""
+    """Run every controller, keeping what is finished; returns the frontier, figures and report."""
     from ems.pipelines.integrated import frontier_point
     from ems.tracking import day_metrics, pipeline_run, total_metrics
 
@@ -133,6 +143,7 @@ def integrate(
         tags={"synthetic": str(synthetic).lower(), "foresight": foresight_text(spec.base)},
     )
     points: list[FrontierPoint] = []
+    examples: list[DayRecord] = []
     n_days = len(pipeline.window.days)
     on_forecasts = spec.base.foresight == "forecast"
     with (
@@ -149,6 +160,7 @@ def integrate(
             for day in pipeline.run(controller):
                 days.append(day)
                 bar.update(task, advance=1)
+            examples.append(_best_day(days, baselines))
             perfect = list(pipeline.run(controller, perfect=True)) if on_forecasts else []
             points.append(frontier_point(controller, days, baselines, perfect))
             label = f"{args.mode} {controller.name}"
@@ -158,6 +170,9 @@ def integrate(
             run_.days(name, label, kpis, range(len(days)))
             run_.summary(name, label, {**total_metrics(points[-1].summary), **_habit(points[-1])})
         files = draw(args, spec, pipeline, points) if ON_OFF[args.figures] else []
+        if ON_OFF[args.report]:
+            page = write_page(args, spec, pipeline, known, points, examples[0], run_.run_id)
+            files.append(page)
         for file in files:
             run_.artifact(file)
     return points, files, run_.run_id
@@ -174,6 +189,40 @@ def _habit(point: FrontierPoint) -> dict[str, float | None]:
         "weight_eur": point.controller.weight_eur,
         **{f"captured_share_vs_{share.baseline}": share.share for share in point.captured},
     }
+
+
+def _best_day(days: Sequence[HabitDay], baselines: Sequence[DayRecord]) -> DayRecord:
+    """The day that saves most against what was metered, as an example to explain."""
+    from ems.settlement import savings
+
+    metered = {record.day: record.kpis for record in baselines if record.mode == "as_metered"}
+    records = [day.record for day in days]
+    return max(records, key=lambda record: savings(record.kpis, metered[record.day]).savings_eur)
+
+
+def write_page(
+    args: argparse.Namespace,
+    spec: IntegratedSpec,
+    pipeline: Integrated,
+    known: Sequence[PortfolioRow],
+    points: Sequence[FrontierPoint],
+    example: DayRecord,
+    run_id: str,
+) -> Path:
+    """The report of the run, with one day of its first controller explained."""
+    from ems.report import integrated_report, write_report
+
+    report = integrated_report(
+        command=command_line(),
+        run_id=run_id,
+        spec=spec,
+        building=pipeline.building,
+        window=pipeline.window,
+        known=known,
+        points=points,
+        example=example,
+    )
+    return write_report(report, report_file(args, EXPERIMENT, run_id))
 
 
 def draw(

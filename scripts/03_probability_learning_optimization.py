@@ -18,7 +18,16 @@ from common import (
     run,
     whole_number,
 )
-from planning import ON_OFF, add_scheduler, add_where, n_days_or_all, results_db, stored_run
+from planning import (
+    ON_OFF,
+    add_scheduler,
+    add_where,
+    command_line,
+    n_days_or_all,
+    report_file,
+    results_db,
+    stored_run,
+)
 
 from ems.errors import InvalidSpec
 
@@ -111,7 +120,7 @@ def main() -> None:
     found, files, run_id = search(args, spec, history, devices, everywhere, out)
     show(out, found)
     for file in files:
-        out.print(f"figure    {near(file)}")
+        out.print(f"{'report ' if file.suffix == '.html' else 'figure '}   {near(file)}")
     out.print(f"results   {near(results_db(args))}")
     out.print(f"mlflow    run {run_id}; open it: python scripts/launch_mlflow.py")
 
@@ -198,6 +207,8 @@ def search(
                     stored.updates(result.history.building, model, result.updates)
                 bar.update(task, advance=1)
         files = draw(args, found, history) if ON_OFF[args.figures] else []
+        if ON_OFF[args.report]:
+            files.append(write_page(args, spec, found, history, run_.run_id))
         for file in files:
             run_.artifact(file)
     return found, files, run_.run_id
@@ -228,6 +239,22 @@ def track(run_: PipelineRun, result: DeviceSearch) -> None:
         name = f"{who.device} {result.prior} tau={rate.lr_tau:g} max={rate.lr_max:g}"
         own = {"cell": {"device": who.device, "prior": result.prior, "rate": rate}}
         run_.summary(who.building, name, metrics, own)
+
+
+def write_page(
+    args: argparse.Namespace,
+    spec: SearchSpec,
+    found: Sequence[DeviceSearch],
+    history: MeterHistory,
+    run_id: str,
+) -> Path:
+    """The report of the run."""
+    from ems.report import probability_report, write_report
+
+    report = probability_report(
+        command=command_line(), run_id=run_id, spec=spec, history=history, found=found
+    )
+    return write_report(report, report_file(args, EXPERIMENT, run_id))
 
 
 def draw(

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import date
 from itertools import groupby
 
 import numpy as np
 from markupsafe import Markup
 
-from ems.agents import BatteryAgent, DiscretePhaseDevice, EVAgent, PartialUsageDevice
+from ems.agents import (
+    BatteryAgent,
+    DiscretePhaseDevice,
+    EVAgent,
+    GridAgent,
+    PartialUsageDevice,
+)
 from ems.building import Building
-from ems.comfort import Comfort
+from ems.comfort import Comfort, ShiftComfort
 from ems.history import MeterHistory
 from ems.pipelines.captured import Captured
 from ems.pipelines.comparison import (
@@ -22,6 +28,7 @@ from ems.pipelines.comparison import (
     DayRecord,
     ModeSummary,
     Window,
+    blocks_of,
 )
 from ems.pipelines.integrated import FrontierPoint, IntegratedSpec, knee
 from ems.pipelines.probability import DeviceSearch, SearchSpec
@@ -30,12 +37,12 @@ from ems.report.page import Report, Section, Table
 from ems.report.svg import Band, bars, stacked, steps
 from ems.settlement import Savings
 from ems.store.read import PortfolioRow
-from ems.tariff import Tariff
+from ems.tariff import Figure, Tariff
 
 TITLES: Mapping[str, str] = {
     "as_metered": "as metered",
     "rule_based": "rule-based",
-    "centralized_phases": "centralized, phases",
+    "centralized_phases": "centralized in phases",
     "centralized_perfect": "perfect plan",
     "perfect_foresight": "all days at once",
     "pv_unknown": "only the sun unknown",
@@ -67,8 +74,8 @@ def comparison_report(
     of these buildings.
     """
     names = [window.building for _, window in chosen]
-    building = next(b for b, window in chosen if window.building == example.building)
-    day = explained(building, spec, example)
+    building, window = next(pair for pair in chosen if pair[1].building == example.building)
+    day = explained(building, window, spec, example)
     planned = [TITLES.get(mode, mode) for mode in spec.modes]
     return Report(
         title=f"{', '.join(names)}: what planning was worth",
@@ -104,10 +111,9 @@ def integrated_report(
     known: Sequence[PortfolioRow],
     points: Sequence[FrontierPoint],
     example: DayRecord,
-    comfort: Comfort,
 ) -> Report:
-    """The report of Pipeline B; ``comfort``: what moving an appliance cost on the example's day."""
-    day = explained(building, spec.base, example, comfort)
+    """The report of Pipeline B; ``example``: a day of the first controller, which is cost-only."""
+    day = explained(building, window, spec.base, example, ShiftComfort(eur_per_h=0.0))
     best = knee(points)
     return Report(
         title=f"{window.building}: what comfort costs",
@@ -233,19 +239,31 @@ def _searched(result: DeviceSearch) -> tuple[str, ...]:
 
 
 def explained(
-    building: Building, spec: ComparisonSpec, example: DayRecord, comfort: Comfort | None = None
+    building: Building,
+    window: Window,
+    spec: ComparisonSpec,
+    example: DayRecord,
+    comfort: Comfort | None = None,
 ) -> ExplainedDay:
-    """The joint plan of the example's day, from the charge with which its stores began."""
+    """The joint plan of the example's day, from the charge with which its stores began.
+
+    The last day of a block has no look-ahead, as when it was planned.
+    """
     agents = example.schedule.agents
     soc_kwh = {
         agent.name: agent.initial_soc_kwh
         for agent in agents
         if isinstance(agent, BatteryAgent | EVAgent)
     }
+    last_days = {block.days[-1] for block in blocks_of(window, spec.block_days)}
     problem = building.problem(
-        [example.day], lookahead_h=spec.lookahead_h, soc_kwh=soc_kwh, comfort=comfort
+        [example.day],
+        lookahead_h=0.0 if example.day in last_days else spec.lookahead_h,
+        soc_kwh=soc_kwh,
+        comfort=comfort,
     )
-    return explain_day(problem, spec.solver)
+    grid = next(agent for agent in agents if isinstance(agent, GridAgent))
+    return explain_day(replace(problem, grid=grid), spec.solver)
 
 
 # --- sections ------------------------------------------------------------------------------------
@@ -288,7 +306,7 @@ def _data(chosen: Sequence[tuple[Building, Window]], known: Sequence[PortfolioRo
                         window.building,
                         f"{len(window.days)}",
                         f"{len(window.skipped)}",
-                        b.history.load_rule,
+                        b.history.load_rule.replace("+", " + ").replace("-", " − "),
                     )
                     for b, window in chosen
                 ],
@@ -357,14 +375,7 @@ def _assumptions(tariff: Tariff, spec: ComparisonSpec, building: Building) -> Se
             Table(
                 caption="every figure of the tariff",
                 heads=("figure", "value", "source"),
-                rows=[
-                    (
-                        f.name.removeprefix("fees.").replace("_", " "),
-                        f"{f.value:g} {f.unit}",
-                        f.source,
-                    )
-                    for f in tariff.figures
-                ],
+                rows=[(_figure_name(f), _figure_value(f), f.source) for f in tariff.figures],
                 words=True,
             ),
             Table(
@@ -375,6 +386,17 @@ def _assumptions(tariff: Tariff, spec: ComparisonSpec, building: Building) -> Se
             ),
         ),
     )
+
+
+def _figure_name(figure: Figure) -> str:
+    name = figure.name.removeprefix("fees.").replace("_", " ")
+    return {"vat": "VAT", "eeg levy": "EEG levy", "chp levy": "CHP levy"}.get(name, name)
+
+
+def _figure_value(figure: Figure) -> str:
+    if figure.unit == "1":
+        return f"{100 * figure.value:g} %"
+    return f"{figure.value:g} {figure.unit}"
 
 
 def _assets(spec: ComparisonSpec, building: Building) -> list[tuple[str, str]]:
@@ -446,7 +468,7 @@ def _modes(rows: Sequence[ModeSummary]) -> Table:
         rows=[
             (
                 TITLES.get(row.mode, row.mode),
-                _eur(row.kpis.cost_eur),
+                _amount(row.kpis.cost_eur),
                 *(_saving(row.against.get(base)) for base in BASELINES),
                 f"{row.kpis.import_kwh:.0f}",
                 f"{row.kpis.export_kwh:.0f}",
@@ -479,8 +501,8 @@ def _shares(rows: Sequence[Captured]) -> Table:
             (
                 f"{row.building} {TITLES.get(row.mode, row.mode)}",
                 TITLES[row.baseline],
-                _eur(row.saved_eur),
-                _eur(row.possible_eur),
+                _amount(row.saved_eur),
+                _amount(row.possible_eur),
                 _percent(row.share),
                 "–" if row.low is None else f"{_percent(row.low)} … {_percent(row.high)}",
             )
@@ -518,13 +540,13 @@ def _frontier(points: Sequence[FrontierPoint], best: str | None) -> Section:
                 rows=[
                     (
                         point.controller.name,
-                        _eur(point.summary.kpis.cost_eur),
+                        _amount(point.summary.kpis.cost_eur),
                         *(
                             _saving(point.summary.against.get(b))
                             for b in BASELINES
                             if b in baseline
                         ),
-                        _eur(point.summary.kpis.discomfort_eur),
+                        _amount(point.summary.kpis.discomfort_eur),
                         _percent(point.unusual),
                         f"{point.summary.kpis.mean_shift_h:.1f}",
                         f"{point.summary.kpis.starts:.0f}",
@@ -658,8 +680,12 @@ def _again(command: str, history: MeterHistory) -> Section:
 # --- words ---------------------------------------------------------------------------------------
 
 
+def _amount(amount_eur: float) -> str:
+    return f"{round(amount_eur, 2) + 0.0:.2f}".replace("-", "−")
+
+
 def _eur(amount_eur: float) -> str:
-    return f"{round(amount_eur, 2) + 0.0:.2f} €".replace("-", "−")
+    return f"{_amount(amount_eur)} €"
 
 
 def _saving(saving: Savings | None) -> str:

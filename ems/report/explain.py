@@ -402,11 +402,10 @@ class Teller:
             yield f"{text}."
             return
         nearest = int(opposite[np.argmin(np.abs(opposite - t))])
-        yield f"{text} and {self._worth(nearest)} at {self._clock(nearest)}.{self._tie(t, nearest)}"
-
-    def _tie(self, t: int, u: int) -> str:
-        same = abs(float(self.worth_ct[t] - self.worth_ct[u])) <= SAME_CT
-        return " Either way costs the same." if same else ""
+        if abs(float(self.worth_ct[t] - self.worth_ct[nearest])) <= SAME_CT:
+            yield f"{text}; at {self._clock(nearest)} it would cost the same."
+        else:
+            yield f"{text} and {self._worth(nearest)} at {self._clock(nearest)}."
 
 
 def _named(agent: Agent) -> str:

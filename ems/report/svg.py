@@ -14,8 +14,8 @@ from markupsafe import Markup, escape
 from ems.errors import InvalidSpec
 from ems.linear import Floats
 
-WIDTH, _LEFT, _RIGHT, _TOP, _BOTTOM = 480.0, 40.0, 6.0, 8.0, 20.0
-_TEXT = 11
+WIDTH, _LEFT, _RIGHT, _TOP, _BOTTOM = 480.0, 36.0, 6.0, 8.0, 24.0
+_TEXT = 13
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -76,7 +76,7 @@ def bars(rows: Sequence[tuple[str, float]], *, say: Callable[[float], str], titl
     """A horizontal bar for each named value, from 0; ``say`` writes the value beside it."""
     if not rows:
         raise InvalidSpec(f"figure {title}: no rows, give at least one")
-    row_h, names, numbers = 22.0, 150.0, 64.0
+    row_h, names, numbers = 24.0, 160.0, 70.0
     low, high = min(0.0, *(v for _, v in rows)), max(0.0, *(v for _, v in rows))
     scale = (WIDTH - names - 2 * numbers) / max(high - low, 1e-9)
     zero = names + numbers - low * scale
@@ -86,7 +86,7 @@ def bars(rows: Sequence[tuple[str, float]], *, say: Callable[[float], str], titl
         y, end, said = i * row_h + 4, zero + value * scale, escape(say(value))
         anchor, at = ("start", end + 5) if value >= 0 else ("end", end - 5)
         x, width = min(zero, end), abs(end - zero)
-        middle = y + 13
+        middle = y + 14
         parts += [
             f'<text x="{names - 8:.1f}" y="{middle:.1f}" text-anchor="end">{escape(name)}</text>',
             f'<rect class="fill saved" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="17"/>',
@@ -142,7 +142,7 @@ def _picture(
     for value in _round_values(frame.low, frame.high):
         y = frame.y(value)
         grid += [
-            f'<path class="grid" d="M{_LEFT} {y:.1f}H{WIDTH - _RIGHT}"/>',
+            f'<path class="level" d="M{_LEFT} {y:.1f}H{WIDTH - _RIGHT}"/>',
             f'<text x="{_LEFT - 5}" y="{y + 4:.1f}" text-anchor="end">{_number(value)}</text>',
         ]
     bottom = frame.height - 5

@@ -28,7 +28,7 @@ body { margin: 0; background: var(--page); color: var(--text);
 main { max-width: 860px; margin: 0 auto; padding: 24px 16px 64px; }
 h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 4px; overflow-wrap: anywhere; }
 h2 { font-size: 1.25rem; margin: 40px 0 8px; padding-top: 12px; border-top: 1px solid var(--rule); }
-p, li { overflow-wrap: anywhere; }
+p { overflow-wrap: anywhere; }
 p { margin: 8px 0; }
 a { color: var(--link); }
 .soft { color: var(--soft); }
@@ -41,17 +41,18 @@ th, td { padding: 5px 10px 5px 0; text-align: right; border-bottom: 1px solid va
   vertical-align: top; font-variant-numeric: tabular-nums; }
 th { color: var(--soft); font-weight: 600; }
 th:first-child, td:first-child, table.words th, table.words td { text-align: left; }
-table.words td { overflow-wrap: anywhere; }
+table.words td:last-child { overflow-wrap: anywhere; }
 pre { background: var(--card); padding: 12px; border-radius: 6px; overflow-x: auto;
   white-space: pre-wrap; overflow-wrap: anywhere; font-size: .9rem; }
 figure { margin: 16px 0; }
 figcaption { font-size: .9rem; }
-svg { width: 100%; max-width: 720px; height: auto; display: block; }
+svg { width: 100%; max-width: 620px; height: auto; display: block; }
 svg text { fill: var(--soft); }
-.keys span { margin-left: 10px; white-space: nowrap; color: var(--soft); }
+.keys { display: block; }
+.keys span { margin-right: 10px; white-space: nowrap; color: var(--soft); }
 .key { display: inline-block; width: 11px; height: 11px; border-radius: 2px; margin-right: 4px; }
 .axis { stroke: var(--text); stroke-width: 1; fill: none; }
-path.grid { stroke: var(--rule); stroke-width: .6; fill: none; }
+path.level { stroke: var(--rule); stroke-width: .6; fill: none; }
 .line { fill: none; stroke-width: 2; }
 {% for name in colours -%}
 .fill.{{ name }} { fill: var(--{{ name }}); } .line.{{ name }} { stroke: var(--{{ name }}); }
