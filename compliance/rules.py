@@ -186,7 +186,7 @@ def every_pipeline_is_tracked(project: Project) -> Iterator[Finding]:
     reach = reach_of(project)
     work = _planning(project) | _learning(project)
     for source in project.pipelines:
-        tracked = list(_tracked_blocks(source))
+        tracked = list(_tracked_blocks(project, source))
         if not tracked:
             yield _at(source, 1, "has no `with pipeline_run(…)`: its runs are not tracked")
         for node, optional in tracked:
@@ -318,7 +318,7 @@ def _ends_raising(node: ast.stmt) -> bool:
             return False
 
 
-def _tracked_blocks(source: Source) -> Iterator[tuple[ast.With, bool]]:
+def _tracked_blocks(project: Project, source: Source) -> Iterator[tuple[ast.With, bool]]:
     """Each ``with`` of a pipeline run, and whether a condition stands around it."""
     for function in ast.walk(source.tree):
         if not isinstance(function, ast.FunctionDef):
@@ -326,7 +326,7 @@ def _tracked_blocks(source: Source) -> Iterator[tuple[ast.With, bool]]:
         runs = {
             target.id
             for node in ast.walk(function)
-            if isinstance(node, ast.Assign) and _is_run(source, node.value)
+            if isinstance(node, ast.Assign) and _is_run(project, source, node.value)
             for target in node.targets
             if isinstance(target, ast.Name)
         }
@@ -338,15 +338,18 @@ def _tracked_blocks(source: Source) -> Iterator[tuple[ast.With, bool]]:
         }
         for node in ast.walk(function):
             if isinstance(node, ast.With) and any(
-                _is_run(source, item.context_expr)
+                _is_run(project, source, item.context_expr)
                 or (isinstance(item.context_expr, ast.Name) and item.context_expr.id in runs)
                 for item in node.items
             ):
                 yield node, id(node) in optional
 
 
-def _is_run(source: Source, node: ast.expr) -> bool:
-    return isinstance(node, ast.Call) and source.called(node) == TRACKED
+def _is_run(project: Project, source: Source, node: ast.expr) -> bool:
+    if not isinstance(node, ast.Call):
+        return False
+    called = project.resolve(source.called(node))
+    return called is not None and called == project.resolve(TRACKED)
 
 
 def _inside(body: Sequence[ast.stmt]) -> Iterator[ast.AST]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
+from datetime import date
 from pathlib import Path
 
 import pytest
+import yaml
 from documents import (
     DOCUMENTS,
     ROOT,
@@ -112,3 +115,16 @@ def test_documents_that_break_the_rules_are_found(tmp_path: Path) -> None:
         ("bash", True, 9, "python b.py\n"),
         ("bash", False, 12, "python c.py\n"),
     ]
+
+
+def test_the_citation_names_this_version_and_needs_nothing_more() -> None:
+    """The keys that CFF 1.2.0 requires, https://doi.org/10.5281/zenodo.5171937."""
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert {"cff-version", "message", "title", "authors"} <= set(cited)
+    assert cited["cff-version"] == "1.2.0"
+    assert cited["type"] == "software"
+    assert cited["version"] == project["version"]
+    assert cited["license"] == project["license"]
+    assert cited["authors"] == [{"name": "The ems developers"}]
+    assert isinstance(cited["date-released"], date)

@@ -352,6 +352,19 @@ def test_only_scripts_with_a_number_are_pipelines() -> None:
     assert [source.path for source in of.pipelines] == ["scripts/01_run.py"]
 
 
+def test_a_name_may_be_exported_by_its_package() -> None:
+    """``ems.tracking`` as a package that hands its function on."""
+    files = {path: text for path, text in HOUSE.items() if path != "ems/tracking.py"}
+    files |= {
+        "ems/tracking/__init__.py": "from ems.tracking.run import pipeline_run",
+        "ems/tracking/run.py": HOUSE["ems/tracking.py"],
+        "scripts/01_plan.py": PLANNING.replace("ems.tracking import", "ems.tracking.run import"),
+        "scripts/02_learn.py": LEARNING,
+    }
+    of = Project.of({path: dedent(text) for path, text in files.items()})
+    assert found("tracking", of) == []
+
+
 def test_what_only_types_need_is_no_import() -> None:
     text = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import duckdb\n"
     assert found("adapters", project({"ems/pipelines/mine.py": text})) == []
