@@ -25,19 +25,22 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.validation import _validate_param
 from outside_server import serving
 
-from ems import tracking
 from ems.errors import InvalidSpec, SolveError, TrackingError
 from ems.settlement import DayKpis, Savings
 from ems.tariff import load_tariff
 from ems.tracking import (
     DAY_METRICS,
+    LONGEST_PARAMETER,
+    PACKAGES,
     PipelineRun,
     check_store,
     day_metrics,
     flat,
     pipeline_run,
+    provenance,
     software,
     sqlite_uri,
+    store,
     store_uri,
     total_metrics,
 )
@@ -147,7 +150,7 @@ def test_a_long_parameter_is_cut_and_whole_in_the_document(
     client: MlflowClient, finished: PipelineRun, tmp_path: Path
 ) -> None:
     params = client.get_run(finished.run_id).data.params
-    assert len(params["data.note"]) == tracking.LONGEST_PARAMETER
+    assert len(params["data.note"]) == LONGEST_PARAMETER
     assert params["data.note"].endswith("(whole in parameters.json)")
     path = client.download_artifacts(finished.run_id, "parameters.json", str(tmp_path))
     document = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=pytest.fail)
@@ -362,7 +365,7 @@ def test_the_cause_is_shown_and_not_the_advice_to_programmers(
 def test_a_store_that_another_program_holds_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tracking, "OPENING_S", 0.1)
+    monkeypatch.setattr(store, "OPENING_S", 0.1)
     with closing(sqlite3.connect(tmp_path / "m.db", isolation_level=None)) as con:
         con.execute("BEGIN EXCLUSIVE")
         assert "locked" in refused(sqlite_uri(tmp_path / "m.db"))
@@ -389,7 +392,7 @@ def test_a_server_that_is_not_there_is_refused() -> None:
 
 
 def test_a_server_that_never_answers_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tracking, "OPENING_S", 0.1)
+    monkeypatch.setattr(store, "OPENING_S", 0.1)
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))
         deaf.listen()
@@ -457,21 +460,21 @@ def test_any_parameters_have_names_and_values_that_mlflow_takes(values: dict[str
 
 def test_versions_and_the_commit_are_known() -> None:
     found = software()
-    assert {"python", *tracking.PACKAGES} <= set(found)
+    assert {"python", *PACKAGES} <= set(found)
     assert re.fullmatch(r"[0-9a-f]{40}(-dirty)?", found.get("git_commit", "0" * 40))
 
 
 def test_a_package_that_lies_in_the_checkout_of_something_else_has_no_commit(
     tmp_path: Path,
 ) -> None:
-    assert tracking._git_commit(tmp_path) is None
+    assert provenance.git_commit(tmp_path) is None
     (tmp_path / "__init__.py").write_text("")
     who = ["-c", "user.name=n", "-c", "user.email=e"]
     for command in (["init", "-q"], [*who, "commit", "-q", "--allow-empty", "-m", "m"]):
         subprocess.run(["git", "-C", str(tmp_path), *command], check=True)
-    assert tracking._git_commit(tmp_path) is None
+    assert provenance.git_commit(tmp_path) is None
     subprocess.run(["git", "-C", str(tmp_path), "add", "__init__.py"], check=True)
-    assert re.fullmatch(r"[0-9a-f]{40}-dirty", str(tracking._git_commit(tmp_path)))
+    assert re.fullmatch(r"[0-9a-f]{40}-dirty", str(provenance.git_commit(tmp_path)))
 
 
 def kpis(value: float) -> DayKpis:
@@ -497,7 +500,7 @@ def test_the_example_of_the_documentation_runs(
     text = (ROOT / "docs" / "tracking.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
     monkeypatch.chdir(tmp_path)
-    figure = tmp_path / "results" / "visualizations" / "day.png"
+    figure = tmp_path / "docs" / "figures" / "planned_day.png"
     figure.parent.mkdir(parents=True)
     figure.write_bytes(b"a picture")
     assert "sqlite:///mlflow_runs/mlflow.db" in example

@@ -1,0 +1,54 @@
+"""Every pipeline run in MLflow, so that it can be found, compared and run again.
+
+::
+
+    pipeline run            parameters, tags, dataset, parameters.json, figures
+    ├── DE_KN_x centralized     day/cost_eur (step = day number), …; total/cost_eur, …
+    └── DE_KN_x rule_based      the same, one run for each building and mode
+
+The store is an SQLite file or an MLflow server. It is opened, and refused if it must be, before
+the pipeline starts to work. See ``docs/tracking.md``. ``ems.tracking.read`` finds and compares
+runs, ``ems.tracking.habit_model`` keeps learned habits as MLflow models.
+"""
+
+from __future__ import annotations
+
+import os
+
+# MLflow reads these when it is imported or called; what the user has set is left alone.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
+
+from ems.tracking.parameters import LONGEST_PARAMETER, flat
+from ems.tracking.provenance import PACKAGES, RERUN_OF, command_line, software
+from ems.tracking.run import (
+    DAY_METRICS,
+    PipelineRun,
+    Status,
+    day_metrics,
+    pipeline_run,
+    total_metrics,
+)
+from ems.tracking.store import check_store, sqlite_path, sqlite_uri, store_uri
+
+__all__ = [
+    "DAY_METRICS",
+    "LONGEST_PARAMETER",
+    "PACKAGES",
+    "RERUN_OF",
+    "PipelineRun",
+    "Status",
+    "check_store",
+    "command_line",
+    "day_metrics",
+    "flat",
+    "pipeline_run",
+    "software",
+    "sqlite_path",
+    "sqlite_uri",
+    "store_uri",
+    "total_metrics",
+]

@@ -1,0 +1,56 @@
+"""Where a run comes from: the command, the versions of the software, the commit."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+PACKAGES = ("ems", "pulp", "highspy", "mlflow", "duckdb", "numpy", "pandas")
+
+RERUN_OF = "EMS_RERUN_OF"
+"""The environment variable with the id of the run that is run again."""
+
+PACKAGE = Path(__file__).resolve().parents[1]
+SCRIPTS = PACKAGE.parent / "scripts"
+
+
+def command_line() -> list[str] | None:
+    """The script of this checkout that is running and its arguments; None for anything else.
+
+    ``["scripts/01_run.py", "--n_days", "2"]``: the script as seen from the checkout's root.
+    """
+    script = Path(sys.argv[0]).resolve()
+    if script.parent != SCRIPTS or script.suffix != ".py":
+        return None
+    return [f"{SCRIPTS.name}/{script.name}", *sys.argv[1:]]
+
+
+def software() -> dict[str, str]:
+    """The versions that a result depends on, and the commit if this is a git checkout."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    commit = git_commit(PACKAGE)
+    return found if commit is None else {**found, "git_commit": commit}
+
+
+def git_commit(folder: Path) -> str | None:
+    """The commit of a checkout that holds this package, with ``-dirty`` if it was changed."""
+    git = ["git", "-C", str(folder)]
+    try:
+        ours = subprocess.run(
+            [*git, "ls-files", "--error-unmatch", "__init__.py"], capture_output=True, check=False
+        )
+        if ours.returncode:
+            return None
+        describe = ["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+        said = subprocess.run([*git, *describe], capture_output=True, check=False, text=True)
+    except FileNotFoundError:  # no git on this machine
+        return None
+    return said.stdout.strip() or None
