@@ -30,6 +30,8 @@ LEAST_CLEAR = 0.05
 N_CLASSES = 5
 CLASS_LEADS_H = ((0, 3), (3, 6), (6, 12), (12, 24), (24, 48))
 """Clear-sky indices are told apart by how clear it was lately and by the lead [h]."""
+NEAR_H = 6.0
+"""Every step is learned twice: from any lead, and from one below this, where most is known [h]."""
 N_STRENGTHS = 5
 """Errors are told apart by so many strengths of the clear sky, before and after noon."""
 
@@ -165,8 +167,10 @@ class LearnedPV:
         _require_days(series, until, self.name)
         known = np.isfinite(series.values[:until])
         target = np.flatnonzero(known & sun.up[:until])
-        n_leads = round(self.max_lead_h / series.step_h)
-        lead = np.random.default_rng(0).integers(0, n_leads, len(target))
+        far, near = (round(h / series.step_h) for h in (self.max_lead_h, NEAR_H))
+        rng = np.random.default_rng(0)
+        lead = np.concatenate([rng.integers(0, most, len(target)) for most in (far, near)])
+        target = np.tile(target, 2)
         kept = target >= lead + series.steps_a_day
         target, origin = target[kept], (target - lead)[kept]
         edges = np.quantile(sun.ghi_w_per_m2[target], np.arange(1, N_STRENGTHS) / N_STRENGTHS)
