@@ -224,6 +224,20 @@ def test_what_has_not_begun_is_cancelled_when_the_consumer_stops(
     assert len(list(tmp_path.glob("*.begun"))) <= 4
 
 
+def first_fails(number: int, folder: Path) -> int:
+    if number == 0:
+        raise InvalidSpec("the first")
+    return noted(number, folder, 0.4)
+
+
+def test_what_has_not_begun_is_cancelled_when_a_job_fails(away: Cluster, tmp_path: Path) -> None:
+    until(lambda: away._n_threads() == 2)
+    with pytest.raises(InvalidSpec, match="the first") as caught:
+        list(away.run(first_fails, ((i, tmp_path) for i in range(9))))
+    time.sleep(1.2)  # time enough for all that were on their way
+    assert len(list(tmp_path.glob("*.begun"))) <= 2, caught  # whose traceback holds the rest
+
+
 # --- errors --------------------------------------------------------------------------------------
 
 
@@ -344,6 +358,15 @@ def test_a_scheduler_that_ends_is_said() -> None:
         one.close()
         with pytest.raises(ClusterError, match=r"scheduler tcp://\S+: lost during the run; what"):
             list(results)
+
+
+def test_a_cluster_that_somebody_restarts_is_said(away: Cluster, two: LocalCluster) -> None:
+    results = away.run(time.sleep, ((0.3,) for _ in range(20)))
+    next(results)
+    with Client(two.scheduler_address, set_as_default=False) as other:
+        other.restart()
+    with pytest.raises(ClusterError, match=r"scheduler tcp://\S+: lost during the run; what"):
+        list(results)
 
 
 def test_workers_and_a_scheduler_exclude_each_other(buildings: list[Building]) -> None:
