@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
@@ -23,7 +24,7 @@ LINT = (
     ("mypy --strict", ["-m", "mypy"]),
     ("architecture", ["-c", "from importlinter.cli import *; lint_imports_command(['--no-logo'])"]),
 )
-COMPLIANCE = ("compliance", ["-m", "compliance"])
+COMPLIANCE = ("-m", "compliance")
 
 
 def main() -> int:
@@ -38,23 +39,40 @@ def main() -> int:
     if not args.lint:
         selection = ["-m", "smoke"] if args.smoke else []
         steps.append(("pytest", ["-m", "pytest", "-q", *selection, *for_pytest]))
-    if args.ci:
-        steps.append(COMPLIANCE)
-    results = [(name, *run(name, command, ci=args.ci)) for name, command in steps]
+    beside = start(COMPLIANCE) if args.ci else None
+    results = [run(name, arguments, ci=args.ci) for name, arguments in steps]
+    if beside is not None:
+        results.append(finish("compliance", beside))
     print("\n" + "-" * 40)
-    for name, code, seconds in results:
-        print(f"{name:20} {'passed' if code == 0 else 'FAILED':8} {seconds:6.1f} s")
-    return 0 if all(code == 0 for _, code, _ in results) else 1
+    for name, passed, seconds in results:
+        print(f"{name:20} {'passed' if passed else 'FAILED':8} {seconds:6.1f} s")
+    return 0 if all(passed for _, passed, _ in results) else 1
 
 
-def run(name: str, arguments: list[str], *, ci: bool) -> tuple[int, float]:
-    """Run one step of Python from the root of the project; returns its exit code and seconds."""
+def run(name: str, arguments: Sequence[str], *, ci: bool) -> tuple[str, bool, float]:
+    """Run one step of Python from the root of the project; its name, result and seconds."""
     print(f"\n== {name}", flush=True)
     environment = dict(os.environ, EMS_CI="1") if ci else dict(os.environ)
     started = time.perf_counter()
     command = [sys.executable, *arguments]
     code = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
-    return code, time.perf_counter() - started
+    return name, code == 0, time.perf_counter() - started
+
+
+def start(arguments: Sequence[str]) -> subprocess.Popen[str]:
+    """Start a step that runs beside the others and speaks at its end."""
+    command = [sys.executable, *arguments]
+    return subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def finish(name: str, beside: subprocess.Popen[str]) -> tuple[str, bool, float]:
+    """Wait for such a step and print what it said; the seconds are those of waiting."""
+    started = time.perf_counter()
+    said, _ = beside.communicate()
+    print(f"\n== {name}\n{said}", flush=True)
+    return name, beside.returncode == 0, time.perf_counter() - started
 
 
 if __name__ == "__main__":
