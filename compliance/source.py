@@ -112,9 +112,7 @@ class Project:
     @classmethod
     def read(cls, root: Path) -> Project:
         """The code below ``root``; a notebook is its code cells."""
-        files = [file for pattern in CODE for file in sorted(root.glob(pattern))]
-        texts = {file.relative_to(root).as_posix(): file.read_text("utf-8") for file in files}
-        return cls.of(texts)
+        return cls.of(texts_below(root))
 
     @classmethod
     def of(cls, texts: Mapping[str, str]) -> Project:
@@ -186,6 +184,12 @@ class Project:
                 above = self.resolve(source.dotted(base))
                 found |= self._ancestors(above) if above and above != name else set()
         return found
+
+
+def texts_below(root: Path) -> dict[str, str]:
+    """The text of every file that the rules speak of, by its path below ``root``."""
+    files = [file for pattern in CODE for file in sorted(root.glob(pattern))]
+    return {file.relative_to(root).as_posix(): file.read_text("utf-8") for file in files}
 
 
 def _defined(node: ast.stmt) -> Iterator[tuple[str, ast.AST]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from textwrap import dedent
@@ -9,7 +10,7 @@ from textwrap import dedent
 import pytest
 
 from compliance.rules import Rule, layers_of, rules
-from compliance.source import Project
+from compliance.source import Project, texts_below
 
 ROOT = Path(__file__).resolve().parents[2]
 LAYERS = (ROOT / ".importlinter").read_text(encoding="utf-8")
@@ -127,6 +128,31 @@ def ours() -> Project:
 def test_our_own_code_keeps_every_rule(ours: Project, rule: Rule) -> None:
     assert len(ours.pipelines) >= 3
     assert [str(finding) for finding in rule.check(ours)] == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "pattern", "new", "line"),
+    [
+        (
+            "plans",
+            r"\bGlobalOptimizer\(",
+            "Planner(",
+            "scripts/01_run.py:1: stores plans that GlobalOptimizer did not make",
+        ),
+        (
+            "failures",
+            r"raise (SolveError|Infeasible)\(f.\{where\}.*",
+            "return",
+            "ems/pipelines/comparison.py",
+        ),
+        ("tracking", r"\bpipeline_run\(", "other_run(", "scripts/03_"),
+        ("learning", r"\.train\(", ".learn(", "scripts/02_integrated_pipeline.py:1: stores habits"),
+        ("data", r"\bget_con\b", "connect", "scripts/01_run.py:1: does not read its data"),
+    ],
+)
+def test_our_own_code_would_be_caught(rule: str, pattern: str, new: str, line: str) -> None:
+    texts = {path: re.sub(pattern, new, text) for path, text in texts_below(ROOT).items()}
+    assert any(finding.startswith(line) for finding in found(rule, Project.of(texts)))
 
 
 @pytest.mark.parametrize("rule", sorted(RULES))
