@@ -74,7 +74,7 @@ READERS = frozenset(
 )
 READ_BY = ("ems.store.ingest",)
 """Only what fills the database reads files and the network."""
-CONNECTS = ("ems.store.connection", "ems.store.build")
+CONNECTS = ("ems.store",)
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
