@@ -81,6 +81,12 @@ def parser() -> Parser:
     p.add_argument("--n_train", type=whole_number, default=28, help="days that only train (28)")
     p.add_argument("--workers", type=positive_int, default=1, help="processes (default: 1)")
     p.add_argument("--seed", type=whole_number, default=0, help="of the intervals (default: 0)")
+    p.add_argument(
+        "--log_model",
+        choices=ON_OFF,
+        default="on",
+        help="keep the best cell of each device as an MLflow model (on)",
+    )
     add_scheduler(p)
     add_where(p)
     return p
@@ -202,7 +208,7 @@ def search(
             ):
                 found += of_device
                 for result in of_device:
-                    track(run_, result)
+                    track(run_, result, ON_OFF[args.log_model])
                     model = f"rate:{result.prior}"
                     stored.updates(result.history.building, model, result.updates)
                 bar.update(task, advance=1)
@@ -214,8 +220,8 @@ def search(
     return found, files, run_.run_id
 
 
-def track(run_: PipelineRun, result: DeviceSearch) -> None:
-    """A nested run for every cell of the grid; the best one carries its interval and rivals."""
+def track(run_: PipelineRun, result: DeviceSearch, log_model: bool) -> None:
+    """A nested run for every cell of the grid; the best one has its interval, rivals and model."""
     grid, who = result.grid, result.history
     for cell, rate in enumerate(grid.rates):
         metrics: dict[str, float | None] = {
@@ -239,6 +245,8 @@ def track(run_: PipelineRun, result: DeviceSearch) -> None:
         name = f"{who.device} {result.prior} tau={rate.lr_tau:g} max={rate.lr_max:g}"
         own = {"cell": {"device": who.device, "prior": result.prior, "rate": rate}}
         run_.summary(who.building, name, metrics, own)
+        if log_model and cell == result.cell:
+            run_.habit_model(who.building, name, result.agent)
 
 
 def write_page(

@@ -60,7 +60,7 @@ class DeviceSearch:
     ``cell``: the best cell by log loss, ``log_loss`` with its interval [bit per start];
     ``by_learning_score``: the cell the learning score would choose, and ``lost_bits`` what it costs
     per start to follow it. ``rivals``: every model on the same days. ``forecasts`` and ``updates``
-    are those of the best cell.
+    are those of the best cell, ``agent`` its model after the last day.
     """
 
     history: UseHistory
@@ -73,6 +73,7 @@ class DeviceSearch:
     score: LearningScore
     rivals: Mapping[str, ModelScores]
     forecasts: Forecasts
+    agent: ProbabilityModelAgent
 
     @property
     def rate(self) -> LearningRate:
@@ -174,6 +175,7 @@ def search_device(
             score=learning_score(forecasts.updates),
             rivals=contest(models, history, n_train=spec.n_train, seed=spec.seed),
             forecasts=forecasts,
+            agent=agent,
         )
 
 

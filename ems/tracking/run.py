@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,6 +30,7 @@ from ems.tracking.provenance import RERUN_OF, command_line, software
 from ems.tracking.store import calling, open_store, shown, store_uri
 
 if TYPE_CHECKING:
+    from ems.learning.probability_model import ProbabilityModelAgent
     from ems.pipelines.comparison import ModeSummary
     from ems.settlement import DayKpis
 
@@ -197,6 +199,18 @@ class PipelineRun:
             raise TrackingError(f"artifact {path} does not exist; write it before it is tracked")
         with calling(self.uri, f"keep {path.name}"):
             self._client.log_artifact(self.run_id, str(path))
+
+    def habit_model(self, building: str, mode: str, agent: ProbabilityModelAgent) -> str:
+        """Keep learned habits as an MLflow model of the run of ``building`` and ``mode``.
+
+        Returns its address, ``models:/ID``; ``ems.tracking.habit_model`` says what it answers.
+        """
+        from ems.tracking.habit_model import log_habit_model  # pandas: seconds for whom needs none
+
+        child = self._child(building, mode)
+        name = re.sub(r"[^\w.-]", "_", f"{building}_{agent.device}")
+        with calling(self.uri, f"keep the model {name}"):
+            return log_habit_model(self._client, self.experiment_id, child.run_id, name, agent)
 
     def flush(self) -> None:
         """Send what waits."""
