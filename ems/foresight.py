@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
-from typing import Literal, Protocol, get_args
+from typing import ClassVar, Literal, Protocol, get_args
 
 import numpy as np
 
@@ -54,7 +54,9 @@ class Scenarios:
 
 
 class Foresight(Protocol):
-    """Whoever says what a plan is made from."""
+    """Whoever says what a plan is made from; ``certain`` where that is the truth."""
+
+    certain: ClassVar[bool]
 
     def course(self, day: date, at: int) -> Course:
         """What is believed ``at`` steps after the midnight of ``day``."""
@@ -71,6 +73,7 @@ class Perfect:
     """Everything is known: plans are upper bounds of what can be earned."""
 
     building: Building
+    certain: ClassVar[bool] = True
 
     def course(self, day: date, at: int) -> Course:
         """The truth."""
@@ -197,6 +200,7 @@ class Believed:
     forecasts: Forecasts
     unknown: frozenset[Unknown] = frozenset(UNKNOWN)
     scenarios: Scenarios = field(default_factory=Scenarios)
+    certain: ClassVar[bool] = False
 
     def knowing_all_but(self, what: str) -> Believed:
         """The same, but all is known except ``what``."""

@@ -25,6 +25,9 @@ class BatteryAgent(Agent):
     ``initial_soc_kwh``: charge before the first step [kWh].
     ``final_soc_kwh``: least charge after the last step [kWh]; ``None`` means the initial charge.
     ``terminal_value_eur_per_kwh``: value of what is left above ``final_soc_kwh`` [€/kWh].
+    ``hold_value_eur_per_kwh_h``: what it is worth to hold a kWh for an hour [€/kWh/h]. It steers
+    plans under uncertainty, charging early and discharging late where that costs nothing, and is
+    never part of the bill.
     ``wear_eur_per_kwh``: ageing per kWh of throughput, charge plus discharge at the bus [€/kWh];
     assumed: 400 €/kWh of capacity over 10,000 kWh of throughput per kWh of capacity and direction.
     """
@@ -39,12 +42,14 @@ class BatteryAgent(Agent):
     final_soc_kwh: float | None = None
     terminal_value_eur_per_kwh: float = 0.0
     wear_eur_per_kwh: float = 0.02
+    hold_value_eur_per_kwh_h: float = 0.0
     kind: ClassVar[Kind] = "storage"
 
     def __post_init__(self) -> None:
         for field in ("capacity_kwh", "max_charge_kw", "max_discharge_kw", "wear_eur_per_kwh"):
             check_range(self, field, up=1e9)
         check_range(self, "terminal_value_eur_per_kwh", low=-1e9, up=1e9)
+        check_range(self, "hold_value_eur_per_kwh_h", up=1e9)
         check_range(self, "round_trip_efficiency", up=1.0, above=True)
         check_range(self, "min_soc_kwh", up=self.capacity_kwh)
         check_range(self, "initial_soc_kwh", low=self.min_soc_kwh, up=self.capacity_kwh)
@@ -70,7 +75,10 @@ class BatteryAgent(Agent):
         )
 
     def contribute(self, block: Block) -> Share:
-        """Cost = Σ wear · (charge + discharge) · Δt − value · (soc(T) − final) [€]."""
+        """Cost = Σ wear · (charge + discharge) · Δt − value · (soc(T) − final) [€].
+
+        Less Σ hold value · soc · Δt, which is no money.
+        """
         charge_kw = block.variables("charge_kw", up=self.max_charge_kw)
         discharge_kw = block.variables("discharge_kw", up=self.max_discharge_kw)
         soc_kwh = block.variables("soc_kwh", low=self.min_soc_kwh, up=self.capacity_kwh)
@@ -82,7 +90,8 @@ class BatteryAgent(Agent):
         return Share(
             net_load_kw=charge_kw - discharge_kw,
             cost_eur=self.wear_eur_per_kwh * through_kwh
-            - self.terminal_value_eur_per_kwh * left_kwh,
+            - self.terminal_value_eur_per_kwh * left_kwh
+            - self.hold_value_eur_per_kwh_h * block.horizon.step_h * soc_kwh.sum(),
             series={"charge_kw": charge_kw, "discharge_kw": discharge_kw, "soc_kwh": soc_kwh},
         )
 
@@ -142,11 +151,14 @@ class BatteryAgent(Agent):
     def costs_eur(self, plan: Plan, horizon: Horizon) -> Mapping[str, float]:
         """Wear, and less the value of what is left [€]."""
         through_kwh = horizon.energy_kwh(plan.series["charge_kw"] + plan.series["discharge_kw"])
-        wear_eur = self.wear_eur_per_kwh * float(through_kwh.sum())
-        if self.terminal_value_eur_per_kwh == 0.0:
-            return {"wear": wear_eur}
-        left_kwh = float(plan.series["soc_kwh"][-1]) - self.least_final_kwh
-        return {"wear": wear_eur, "left": -self.terminal_value_eur_per_kwh * left_kwh}
+        costs = {"wear": self.wear_eur_per_kwh * float(through_kwh.sum())}
+        if self.terminal_value_eur_per_kwh != 0.0:
+            left_kwh = float(plan.series["soc_kwh"][-1]) - self.least_final_kwh
+            costs["left"] = -self.terminal_value_eur_per_kwh * left_kwh
+        if self.hold_value_eur_per_kwh_h != 0.0:
+            held_kwh_h = horizon.step_h * float(plan.series["soc_kwh"].sum())
+            costs["held"] = -self.hold_value_eur_per_kwh_h * held_kwh_h
+        return costs
 
     def stored_kwh(self, plan: Plan | None = None) -> float:
         """What its charge can deliver to the bus [kWh]."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from ems.agents import Agent, BaseLoadAgent, GridAgent, PVAgent
+from ems.agents import Agent, BaseLoadAgent, BatteryAgent, GridAgent, PVAgent
 from ems.agents.base import TOLERANCE
 from ems.baseline import settled
 from ems.building import Building
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 Dispatch = Literal["setpoints", "balance"]
 """How a store carries out its plan: to the letter, or balancing what comes otherwise."""
+
+HOLD_VALUE_EUR_PER_KWH_H = 3e-5
+"""What a plan on forecasts counts it worth to hold a kWh for an hour: 0.07 ct for a day."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +92,8 @@ def live_day(
             at=first,
         )
         believed = _standing(problem.agents, agents, problem.horizon)
+        if not foresight.certain:
+            believed = tuple(_holding(agent) for agent in believed)
         optimizer = GlobalOptimizer(believed, grid, solver)
         if hedged:
             futures = foresight.futures(live.day, first, problem.horizon.n_steps)
@@ -128,6 +133,16 @@ def _standing(
         agent.standing_as(states[agent.name], horizon) if agent.name in states else agent
         for agent in believed
     )
+
+
+def _holding(agent: Agent) -> Agent:
+    """Of plans that cost the same, the battery takes the one that charges early.
+
+    Planned again and again it would else put off what seems to cost nothing to put off.
+    """
+    if not isinstance(agent, BatteryAgent):
+        return agent
+    return replace(agent, hold_value_eur_per_kwh_h=HOLD_VALUE_EUR_PER_KWH_H)
 
 
 def _scenarios(believed: Sequence[Agent], futures: Futures) -> list[list[Agent]]:
