@@ -114,7 +114,7 @@ def plans_through_agents(project: Project) -> Iterator[Finding]:
         if plans and not within & contributes:
             yield _at(source, 1, "plans without any agent")
     for source in project.sources:
-        for call, called in source.calls():
+        for call, called in source.calls:
             made = project.resolve(called) or ""
             if made in MADE_BELOW and not _within(source, MADE_BELOW[made]):
                 yield _at(source, call.lineno, f"{_last(called)} is for GlobalOptimizer alone")
@@ -129,7 +129,7 @@ def learns_through_train(project: Project) -> Iterator[Finding]:
             yield _at(source, 1, "stores habits that ProbabilityModelAgent.train did not learn")
     for source in project.sources:
         if not _within(source, ("ems.learning",)):
-            for call, called in source.calls():
+            for call, called in source.calls:
                 if (project.resolve(called) or "").endswith(".PmfUpdate"):
                     yield _at(source, call.lineno, "PmfUpdate is for ems.learning alone")
 
@@ -158,7 +158,7 @@ def failures_are_raised(project: Project) -> Iterator[Finding]:
 def no_csv_is_written(project: Project) -> Iterator[Finding]:
     """Results are rows of a database, never a CSV."""
     for source in project.sources:
-        for call, called in source.calls():
+        for call, called in source.calls:
             if _writes_csv(call, called):
                 yield _at(source, call.lineno, f"{_last(called)} writes a CSV")
         for text, line in _strings(source.tree):
@@ -170,7 +170,7 @@ def data_come_from_the_store(project: Project) -> Iterator[Finding]:
     """Data are read through ``get_con()``; files and the network only where it is filled."""
     reach = reach_of(project)
     for source in project.sources:
-        for call, called in source.calls():
+        for call, called in source.calls:
             if called == "duckdb.connect" and not _within(source, CONNECTS):
                 yield _at(source, call.lineno, "duckdb.connect: open the database with get_con()")
             reads = called in READERS or called.startswith(".read_csv")
@@ -201,7 +201,7 @@ def adapters_stand_alone(project: Project) -> Iterator[Finding]:
     for source in project.sources:
         if not source.path.startswith("ems/") and not source.is_pipeline:
             continue
-        uses = [(called, call.lineno) for call, called in source.calls()]
+        uses = [(called, call.lineno) for call, called in source.calls]
         for origin, line in (*source.imports, *uses):
             for library, rooms in ADAPTERS.items():
                 if _below(origin, library) and not _within(source, rooms):

@@ -6,7 +6,7 @@ import ast
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 CODE = ("ems/**/*.py", "scripts/*.py", "notebooks/*.ipynb")
@@ -67,11 +67,11 @@ class Source:
             return None if before is None else f"{before}.{node.attr}"
         return None
 
-    def calls(self) -> Iterator[tuple[ast.Call, str]]:
+    @cached_property
+    def calls(self) -> tuple[tuple[ast.Call, str], ...]:
         """Every call with what is called, resolved as far as names go; ``.m`` for methods."""
-        for node in ast.walk(self.tree):
-            if isinstance(node, ast.Call):
-                yield node, self.called(node)
+        calls = [node for node in ast.walk(self.tree) if isinstance(node, ast.Call)]
+        return tuple((call, self.called(call)) for call in calls)
 
     def called(self, call: ast.Call) -> str:
         """What a call calls: a dotted name, or ``.m`` where only the method is known."""
@@ -139,10 +139,16 @@ class Project:
                     found[f"{source.module}.{name}"] = (source, what)
         return found
 
+    @cached_property
+    def modules(self) -> Mapping[str, Source]:
+        """The files by their dotted names."""
+        return {source.module: source for source in self.sources}
+
+    @cache  # noqa: B019 - a project lives as long as the run
     def resolve(self, name: str | None) -> str | None:
         """Where a dotted name is defined, followed through re-exports; None if not here."""
         seen: set[str] = set()
-        modules = {source.module: source for source in self.sources}
+        modules = self.modules
         while name is not None and name not in self.definitions and name not in seen:
             seen.add(name)
             module, _, last = name.rpartition(".")
@@ -153,6 +159,7 @@ class Project:
             name = behind
         return name if name in self.definitions else None
 
+    @cache  # noqa: B019 - a project lives as long as the run
     def methods(self, owner: str) -> Mapping[str, str]:
         """The methods of a class by their name, its own before those of its bases."""
         source, node = self.definitions.get(owner, (None, None))
