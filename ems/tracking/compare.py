@@ -114,8 +114,7 @@ class Change:
 
     def within(self, tolerance: float, least: float = 0.0) -> bool:
         """|after − before| ≤ max(least, tolerance · max(|before|, |after|))."""
-        largest = max(abs(self.before), abs(self.after))
-        return self.before == self.after or abs(self.change) <= max(least, tolerance * largest)
+        return abs(self.change) <= least or _agree(self.before, self.after, tolerance)
 
 
 def changes(where: str, before: Mapping[str, float], after: Mapping[str, float]) -> list[Change]:
@@ -130,3 +129,34 @@ def changes(where: str, before: Mapping[str, float], after: Mapping[str, float])
 def regressions(found: Sequence[Change], tolerance: float) -> list[Change]:
     """What got worse by more than ``tolerance``, a share of the larger value, and ``NOISE``."""
     return [change for change in found if change.worse and not change.within(tolerance, NOISE)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Disagreement:
+    """A figure that two runs of the same thing do not share; None: one of them lacks it."""
+
+    where: str
+    metric: str
+    step: int
+    then: float | None
+    now: float | None
+
+
+def disagreements(
+    where: str,
+    then: Mapping[tuple[str, int], float],
+    now: Mapping[tuple[str, int], float],
+    tolerance: float,
+) -> list[Disagreement]:
+    """Every metric and step that differs by more than ``tolerance`` of its size; no timings."""
+    found = []
+    for metric, step in sorted({*then, *now}):
+        a, b = then.get((metric, step)), now.get((metric, step))
+        if is_timing(metric) or (a is not None and b is not None and _agree(a, b, tolerance)):
+            continue
+        found.append(Disagreement(where=where, metric=metric, step=step, then=a, now=b))
+    return found
+
+
+def _agree(a: float, b: float, tolerance: float) -> bool:
+    return a == b or abs(a - b) <= tolerance * max(abs(a), abs(b))

@@ -1,0 +1,324 @@
+"""Run a tracked run again from what it logged, and check that it comes to the same figures."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from common import (
+    DEFAULT_DB,
+    DEFAULT_TRACKING,
+    EXIT_BAD_INPUT,
+    ROOT,
+    Parser,
+    console,
+    not_negative,
+    path,
+    run,
+)
+
+from ems.errors import DataError, InvalidSpec, TrackingError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ems.tracking.compare import Disagreement
+    from ems.tracking.read import RunStore, TrackedRun
+
+EXIT_DIFFERENT = 1
+ROWS = 20
+"""Figures that disagree are shown up to this number."""
+
+EPILOG = (
+    f"Exit: 0 when every figure agrees, {EXIT_DIFFERENT} when one does not, {EXIT_BAD_INPUT} when "
+    "it cannot be run. Timings are not compared. See docs/tracking.md."
+)
+
+
+def parser() -> Parser:
+    """The command line of this script."""
+    p = Parser(__doc__ or "", EPILOG)
+    p.add_argument("run_id", help="the run or one below it; the first characters are enough")
+    p.add_argument("--tracking_uri", default=DEFAULT_TRACKING, help="its store (%(default)s)")
+    p.add_argument("--to_tracking_uri", help="store of the new run (default: the same)")
+    p.add_argument("--results", type=path, help="results folder (default: as it was)")
+    p.add_argument("--folder", type=path, help="start there (default: where it was started)")
+    p.add_argument(
+        "--tolerance",
+        type=not_negative,
+        default=0.0,
+        help="share of its size by which a figure may differ (0: exactly)",
+    )
+    p.add_argument("--anyway", action="store_true", help="run it although the data have changed")
+    p.add_argument("--dry_run", action="store_true", help="only show the command and what differs")
+    return p
+
+
+def main() -> None:
+    """Rebuild the command, say what is not as it was, run it, and compare."""
+    from ems.tracking.read import RunStore
+
+    args = parser().parse_args()
+    out = console()
+    store = RunStore(args.tracking_uri)
+    before = store.pipeline_of(store.get(args.run_id))
+    command, folder = rebuilt(before, args)
+    out.print(f"run       {before.run_id} ({before.experiment}: {before.name})")
+    out.print(f"command   python {shlex.join(command)}", soft_wrap=True)
+    tell_software(out, before)
+    require_same_data(before, command, folder, args, out)
+    if args.dry_run:
+        return
+    started_utc = datetime.now(UTC)
+    repeat(command, folder, before.run_id)
+    now_store = RunStore(args.to_tracking_uri or args.tracking_uri)
+    after = made_since(now_store, before, started_utc)
+    tell_parameters(out, before, after)
+    found, n_figures = compare(store, before, now_store, after, args.tolerance)
+    tell(out, found, n_figures, before, after, args.tolerance)
+    if found:
+        raise SystemExit(EXIT_DIFFERENT)
+
+
+def rebuilt(before: TrackedRun, args: argparse.Namespace) -> tuple[list[str], Path]:
+    """The command of a finished run with new places to write to, and the folder to start it in."""
+    from ems.tracking.run import LONGEST_TAG
+
+    said = before.tags.get("command", "")
+    if not said:
+        raise TrackingError(
+            f"run {before.short_id} has no command: a script of scripts/ did not make it, or it is "
+            "older than this; start again what made it"
+        )
+    if len(said) >= LONGEST_TAG:
+        raise TrackingError(f"run {before.short_id}: its command is longer than what is kept of it")
+    if before.status != "FINISHED":
+        raise TrackingError(
+            f"run {before.short_id} is {before.status}, so there is nothing whole to compare with; "
+            f"to run it: python {said}"
+        )
+    script, *options = shlex.split(said)
+    if not _is_ours(script):
+        raise TrackingError(f"run {before.short_id}: '{script}' is no script of this checkout")
+    folder = args.folder or Path(before.tags.get("folder", "."))
+    if not folder.is_dir():
+        raise InvalidSpec(f"folder {folder}, where it was started, is not there; give --folder")
+    kept, given = _without(options, "--tracking_uri"), []
+    if args.results is not None:
+        kept, given = _without(kept, "--results"), ["--results", str(args.results.resolve())]
+    uri = args.to_tracking_uri or args.tracking_uri
+    return [script, *kept, *given, "--tracking_uri", _absolute(uri)], folder
+
+
+def _is_ours(script: str) -> bool:
+    """Whether it names a file in this checkout's ``scripts``; a store may hold anything."""
+    file = (ROOT / script).resolve()
+    return file.parent == ROOT / "scripts" and file.suffix == ".py" and file.is_file()
+
+
+def _absolute(uri: str) -> str:
+    from ems.tracking import store_uri
+
+    return store_uri(uri)
+
+
+def _without(options: Sequence[str], name: str) -> list[str]:
+    """The options without one and its value."""
+    kept, skip = [], False
+    for option in options:
+        if skip:
+            skip = False
+        elif option == name:
+            skip = True
+        elif not option.startswith(f"{name}="):
+            kept.append(option)
+    return kept
+
+
+def tell_software(out: Console, before: TrackedRun) -> None:
+    """Say which versions are not those of the run, and what a commit cannot say."""
+    different = software_differences(before.parameters)
+    for line in different:
+        out.print(f"warning   {line}", style="yellow")
+    commit = before.parameters.get("software.git_commit", "")
+    if commit.endswith("-dirty"):
+        out.print(
+            "warning   it was made from files changed since that commit, so the commit does not "
+            "say all",
+            style="yellow",
+        )
+    if not different:
+        out.print("software  python, packages and commit are those of the run")
+
+
+def software_differences(parameters: Mapping[str, str]) -> list[str]:
+    """Each version, or the commit, that is not as it was."""
+    from ems.tracking import software
+
+    now = software()
+    then = {
+        name.removeprefix("software."): value
+        for name, value in parameters.items()
+        if name.startswith("software.")
+    }
+    return [
+        f"{name} is {now.get(name, 'not known')}, was {then.get(name, 'not known')}"
+        for name in sorted({*now, *then})
+        if now.get(name) != then.get(name)
+    ]
+
+
+def require_same_data(
+    before: TrackedRun,
+    command: Sequence[str],
+    folder: Path,
+    args: argparse.Namespace,
+    out: Console,
+) -> None:
+    """Raise ``DataError`` when the database is not the one of the run, unless told otherwise."""
+    from ems.store.connection import get_con, read_meta
+
+    file = _database(command, folder)
+    con = get_con(file)
+    try:
+        now = read_meta(con)["data_hash"]
+    finally:
+        con.close()
+    then = before.parameters.get("data.hash", "not known")
+    if now == then:
+        out.print(f"data      {file.name} is the same, hash {now[:12]}…")
+        return
+    said = f"data in {file} have hash {now[:12]}…, the run's had {then[:12]}…"
+    if not args.anyway:
+        raise DataError(
+            f"{said}: its figures cannot come out again; build that database again, or run it with "
+            "--anyway"
+        )
+    out.print(f"warning   {said}", style="yellow")
+
+
+def _database(command: Sequence[str], folder: Path) -> Path:
+    """The measurements that the command reads."""
+    p = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
+    p.add_argument("--db", type=path, default=DEFAULT_DB)
+    known, _ = p.parse_known_args(list(command[1:]))
+    return folder / known.db  # an absolute path stays what it is
+
+
+def repeat(command: Sequence[str], folder: Path, run_id: str) -> None:
+    """Run the command; raises ``TrackingError`` when it does not come to its end."""
+    from ems.tracking import RERUN_OF
+
+    script, *options = command
+    sys.stdout.flush()
+    done = subprocess.run(
+        [sys.executable, str(ROOT / script), *options],
+        cwd=folder,
+        env=os.environ | {RERUN_OF: run_id},
+        check=False,
+    )
+    if done.returncode:
+        raise TrackingError(
+            f"the command has ended with exit code {done.returncode}; its own message stands above"
+        )
+
+
+def made_since(store: RunStore, before: TrackedRun, started_utc: datetime) -> TrackedRun:
+    """The run that the command has just made."""
+    made = store.find(f"tags.rerun_of = '{before.run_id}'", [before.experiment])
+    new = [
+        r
+        for r in made
+        if r.parent_id is None and r.started_utc >= started_utc.replace(microsecond=0)
+    ]
+    if not new:
+        raise TrackingError(f"the command has tracked no run in {store.uri}; look at its output")
+    return new[0]
+
+
+def tell_parameters(out: Console, before: TrackedRun, after: TrackedRun) -> None:
+    """Say what the same command now asks for otherwise: a default or a tariff file has changed."""
+    from ems.tracking.compare import PROVENANCE, different
+
+    for name, then, now in different(before.parameters, after.parameters):
+        if not name.startswith(PROVENANCE):
+            out.print(f"warning   {name} is {now}, was {then}", style="yellow")
+
+
+def compare(
+    before_store: RunStore,
+    before: TrackedRun,
+    after_store: RunStore,
+    after: TrackedRun,
+    tolerance: float,
+) -> tuple[list[Disagreement], int]:
+    """What disagrees, in the runs themselves and in those below, and how many figures there are."""
+    from ems.tracking.compare import disagreements, is_timing
+
+    found: list[Disagreement] = []
+    n_figures = 0
+    then, now = (
+        {r.name: s.series(r) for r in (*s.below(one), one)}
+        for s, one in ((before_store, before), (after_store, after))
+    )
+    for where in sorted({*then, *now}):
+        a, b = then.get(where, {}), now.get(where, {})
+        n_figures += sum(not is_timing(metric) for metric, _ in {*a, *b})
+        found += disagreements(where, a, b, tolerance)
+    return found, n_figures
+
+
+def tell(
+    out: Console,
+    found: Sequence[Disagreement],
+    n_figures: int,
+    before: TrackedRun,
+    after: TrackedRun,
+    tolerance: float,
+) -> None:
+    """The verdict, and what disagrees."""
+    from rich.table import Table
+
+    exactly = "exactly" if tolerance == 0 else f"within {tolerance:g} of their size"
+    if not n_figures:
+        raise TrackingError(f"run {before.short_id} has no figures to compare")
+    if not found:
+        out.print(
+            f"same      {n_figures} figures of {before.short_id} and {after.short_id} agree "
+            f"{exactly}"
+        )
+        return
+    table = Table(title=f"{len(found)} of {n_figures} figures do not agree {exactly}")
+    for head in ("where", "metric", "day", "then", "now", "difference"):
+        table.add_column(head, justify="left" if head in ("where", "metric") else "right")
+    for one in found[:ROWS]:
+        difference = (
+            "–" if None in (one.then, one.now) else f"{(one.now or 0) - (one.then or 0):.3g}"
+        )
+        table.add_row(
+            one.where, one.metric, str(one.step), _cell(one.then), _cell(one.now), difference
+        )
+    out.print(table)
+    if len(found) > ROWS:
+        out.print(f"          and {len(found) - ROWS} more")
+    why = software_differences(before.parameters)
+    if why:
+        out.print(f"perhaps   {'; '.join(why)}", soft_wrap=True)
+    out.print(
+        f"different {before.short_id} and {after.short_id}: scripts/mlflow_analysis.py --compare"
+    )
+
+
+def _cell(value: float | None) -> str:
+    return "not there" if value is None else f"{value:.9g}"
+
+
+if __name__ == "__main__":
+    run(main)
