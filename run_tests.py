@@ -12,8 +12,10 @@ import argparse
 import os
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
@@ -25,6 +27,8 @@ LINT = (
     ("architecture", ["-c", "from importlinter.cli import *; lint_imports_command(['--no-logo'])"]),
 )
 COMPLIANCE = ("-m", "compliance")
+IN_SUBPROCESSES = ("tests/scripts", "tests/compliance", "tests/pipelines", "tests/test_docs.py")
+"""Tests that run whole scripts: half of the time, so they go beside the others."""
 
 
 def main() -> int:
@@ -35,44 +39,50 @@ def main() -> int:
     choice.add_argument("--lint", action="store_true", help="lint, types and architecture only")
     choice.add_argument("--ci", action="store_true", help="the compliance run")
     args, for_pytest = parser.parse_known_args()
-    steps = list(LINT)
-    if not args.lint:
+    if args.ci:
+        os.environ["EMS_CI"] = "1"
+    pytest = ["-m", "pytest", "-q"]
+    if args.lint:
+        results = [run(name, arguments) for name, arguments in LINT]
+    elif args.smoke or for_pytest:
         selection = ["-m", "smoke"] if args.smoke else []
-        steps.append(("pytest", ["-m", "pytest", "-q", *selection, *for_pytest]))
-    beside = start(COMPLIANCE) if args.ci else None
-    results = [run(name, arguments, ci=args.ci) for name, arguments in steps]
-    if beside is not None:
-        results.append(finish("compliance", beside))
+        results = [run(*step) for step in (*LINT, ("pytest", [*pytest, *selection, *for_pytest]))]
+    else:
+        others = [*pytest, *(f"--ignore={path}" for path in IN_SUBPROCESSES)]
+        with beside("pytest: scripts", [*pytest, *IN_SUBPROCESSES]) as scripts:
+            results = [run(*step) for step in (*LINT, ("pytest: all others", others))]
+            results.append(scripts())
+    if args.ci:
+        results.append(run("compliance", COMPLIANCE))
     print("\n" + "-" * 40)
     for name, passed, seconds in results:
         print(f"{name:20} {'passed' if passed else 'FAILED':8} {seconds:6.1f} s")
     return 0 if all(passed for _, passed, _ in results) else 1
 
 
-def run(name: str, arguments: Sequence[str], *, ci: bool) -> tuple[str, bool, float]:
+def run(name: str, arguments: Sequence[str]) -> tuple[str, bool, float]:
     """Run one step of Python from the root of the project; its name, result and seconds."""
     print(f"\n== {name}", flush=True)
-    environment = dict(os.environ, EMS_CI="1") if ci else dict(os.environ)
     started = time.perf_counter()
-    command = [sys.executable, *arguments]
-    code = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+    code = subprocess.run([sys.executable, *arguments], cwd=ROOT, check=False).returncode
     return name, code == 0, time.perf_counter() - started
 
 
-def start(arguments: Sequence[str]) -> subprocess.Popen[str]:
-    """Start a step that runs beside the others and speaks at its end."""
-    command = [sys.executable, *arguments]
-    return subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+@contextmanager
+def beside(name: str, arguments: Sequence[str]) -> Iterator[Callable[[], tuple[str, bool, float]]]:
+    """Start a step that runs beside the others; what it yields waits and prints what it said."""
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
+        started = time.perf_counter()
+        command = [sys.executable, *arguments]
+        process = subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=subprocess.STDOUT)
 
+        def finish() -> tuple[str, bool, float]:
+            code = process.wait()
+            said.seek(0)
+            print(f"\n== {name}\n{said.read()}", flush=True)
+            return name, code == 0, time.perf_counter() - started
 
-def finish(name: str, beside: subprocess.Popen[str]) -> tuple[str, bool, float]:
-    """Wait for such a step and print what it said; the seconds are those of waiting."""
-    started = time.perf_counter()
-    said, _ = beside.communicate()
-    print(f"\n== {name}\n{said}", flush=True)
-    return name, beside.returncode == 0, time.perf_counter() - started
+        yield finish
 
 
 if __name__ == "__main__":

@@ -38,3 +38,5 @@ def test_every_room_and_script_is_on_the_map() -> None:
     assert len(scripts) >= 5
     assert [room for room in rooms if f"ems/{room}/" not in text] == []
     assert [name for name in sorted(scripts) if f"scripts/{name}" not in text] == []
+    named = re.findall(r"(?<![\w/])(?:scripts|ems|docs|benchmarks|compliance)/[\w./]*\w", text)
+    assert [name for name in named if not (ROOT / name).exists()] == []
