@@ -140,7 +140,9 @@ def failures_are_raised(project: Project) -> Iterator[Finding]:
     guarded = _agents_calls(project) | _planning(project) | _learning(project)
     for source in project.sources:
         for node in ast.walk(source.tree):
-            if isinstance(node, ast.Try) and _covers(reach, source, node.body, guarded):
+            if isinstance(node, ast.Try | ast.TryStar) and _covers(
+                reach, source, node.body, guarded
+            ):
                 for handler in node.handlers:
                     if not _always_raises(handler.body):
                         yield _at(source, handler.lineno, "goes on after a failed plan or training")

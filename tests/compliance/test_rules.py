@@ -320,6 +320,7 @@ def test_what_is_no_csv_written_is_left_alone(text: str) -> None:
 PLANS = "Days().run()"
 SWALLOWED = {
     "a pass": f"try:\n    {PLANS}\nexcept ValueError:\n    pass",
+    "a group": f"try:\n    {PLANS}\nexcept* ValueError:\n    pass",
     "a log": f"try:\n    {PLANS}\nexcept Exception as e:\n    print(e)",
     "another answer": f"def f():\n    try:\n        return {PLANS}\n"
     "    except E:\n        return None",
