@@ -246,6 +246,7 @@ def draw(
     examples: Mapping[str, DayRecord],
 ) -> list[Path]:
     """The figures of the run: three a building, all modes, and the portfolio."""
+    from ems.pipelines.comparison import MODES
     from ems.plots.buildings import portfolio
     from ems.plots.cost import cumulative_cost
     from ems.plots.day import planned_day
@@ -253,16 +254,25 @@ def draw(
     from ems.plots.page import Origin, save
     from ems.plots.savings import savings_by_day
 
-    tariff, origin = spec.tariff.name, Origin.of(history)
+    tariff, origin, foresight = spec.tariff.name, Origin.of(history), foresight_text(spec)
     figures = {}
     for building, example in examples.items():
         own = [result for result in results if result.building == building]
         figures |= {
-            f"{building}_planned_day": planned_day(example, tariff=tariff, origin=origin),
-            f"{building}_savings_by_day": savings_by_day(own, tariff=tariff, origin=origin),
-            f"{building}_cumulative_cost": cumulative_cost(own, tariff=tariff, origin=origin),
+            f"{building}_planned_day": planned_day(
+                example, tariff=tariff, origin=origin, foresight=foresight
+            ),
+            f"{building}_savings_by_day": savings_by_day(
+                own, tariff=tariff, origin=origin, foresight=foresight
+            ),
+            f"{building}_cumulative_cost": cumulative_cost(
+                own, tariff=tariff, origin=origin, foresight=foresight
+            ),
         }
-    figures["mode_overview"] = mode_overview(summaries, tariff=tariff, origin=origin)
+    shown = [summary for summary in summaries if summary.mode in MODES]
+    figures["mode_overview"] = mode_overview(
+        shown, tariff=tariff, origin=origin, foresight=foresight
+    )
     figures["portfolio"] = portfolio(known, origin=origin)
     folder: Path = args.results / "visualizations"
     return [save(figure, folder / f"{name}.png") for name, figure in figures.items()]

@@ -242,6 +242,7 @@ def draw(
         title=title,
         tariff=spec.base.tariff.name,
         origin=Origin.of(pipeline.building.history),
+        foresight=foresight_text(spec.base),
     )
     return [save(figure, args.results / "visualizations" / f"{building}_frontier.png")]
 

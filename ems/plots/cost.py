@@ -15,7 +15,9 @@ from ems.schedule import Mode
 
 
 @styled
-def cumulative_cost(results: Sequence[DayResult], *, tariff: str, origin: Origin) -> Figure:
+def cumulative_cost(
+    results: Sequence[DayResult], *, tariff: str, origin: Origin, foresight: str = FORESIGHT
+) -> Figure:
     """Cost added up over the days [€], and savings so far against each baseline [€].
 
     A value stands over its whole day and counts that day in. Cost is bill, demand charge and wear;
@@ -24,7 +26,7 @@ def cumulative_cost(results: Sequence[DayResult], *, tariff: str, origin: Origin
     """
     days = Days.of(results)
     title = f"{days.building} · cumulative cost · {days_in_words(days.days)}"
-    note = f"tariff {tariff} · savings put the stores back as they were · {FORESIGHT}"
+    note = f"tariff {tariff} · savings put the stores back as they were · {foresight}"
     figure = new_page(7.0, title, note, origin)
     axes = figure.subplots(3, sharex=True, height_ratios=[1.3, 1.0, 1.0])
     for mode in days.kpis:

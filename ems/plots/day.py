@@ -68,7 +68,9 @@ class _Layer:
 
 
 @styled
-def planned_day(record: DayRecord, *, tariff: str, origin: Origin) -> Figure:
+def planned_day(
+    record: DayRecord, *, tariff: str, origin: Origin, foresight: str = FORESIGHT
+) -> Figure:
     """The plan of one day in three panels over its local time.
 
     Top: mean power of each step [kW], what feeds the bus above zero, what draws from it below.
@@ -77,7 +79,7 @@ def planned_day(record: DayRecord, *, tariff: str, origin: Origin) -> Figure:
     """
     note = f"tariff {tariff} · cost {euros(record.kpis.cost_eur)}"
     if record.mode not in BASELINES:
-        note += f" · {FORESIGHT}"
+        note += f" · {foresight}"
     title = f"{record.building} · {days_in_words([record.day])} · {MODE_LINES[record.mode].label}"
     return _draw(record.schedule, title, note, origin)
 

@@ -15,7 +15,12 @@ from ems.plots.style import BLUE, DARK_GREY, FORESIGHT, SMALL_PT, VERMILLION, st
 
 @styled
 def cost_comfort_frontier(
-    points: Sequence[FrontierPoint], *, title: str, tariff: str, origin: Origin
+    points: Sequence[FrontierPoint],
+    *,
+    title: str,
+    tariff: str,
+    origin: Origin,
+    foresight: str = FORESIGHT,
 ) -> Figure:
     """Cost [€] over the mean unusualness of the starts, 1 − p/max p in [0, 1], with the knee named.
 
@@ -25,7 +30,7 @@ def cost_comfort_frontier(
     drawn = [(point, point.unusual) for point in points if point.unusual is not None]
     if not drawn:
         raise InvalidSpec("figure: no appliance was started in the window, choose other days")
-    figure = new_page(4.2, title, f"tariff {tariff} · {FORESIGHT}", origin)
+    figure = new_page(4.2, title, f"tariff {tariff} · {foresight}", origin)
     ax = figure.subplots()
     ours = sorted((u, p.summary.kpis.cost_eur) for p, u in drawn if p.controller.movable)
     ax.plot([u for u, _ in ours], [c for _, c in ours], color=BLUE, marker="o", gid="frontier")

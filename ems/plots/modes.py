@@ -21,7 +21,9 @@ _APART = -0.17
 
 
 @styled
-def mode_overview(summaries: Sequence[ModeSummary], *, tariff: str, origin: Origin) -> Figure:
+def mode_overview(
+    summaries: Sequence[ModeSummary], *, tariff: str, origin: Origin, foresight: str = FORESIGHT
+) -> Figure:
     """A dot for each mode: cost [€], savings [€] and self-sufficiency [%], a row a building.
 
     Buildings differ by orders of magnitude, so each has its own axes in euros; self-sufficiency
@@ -36,7 +38,7 @@ def mode_overview(summaries: Sequence[ModeSummary], *, tariff: str, origin: Orig
     names = list(rows)
     heads = {building: f"{building} · {_n_days(modes)}" for building, modes in rows.items()}
     what = heads[names[0]] if len(names) == 1 else f"{len(names)} buildings"
-    note = f"tariff {tariff} · savings put the stores back as they were · {FORESIGHT}"
+    note = f"tariff {tariff} · savings put the stores back as they were · {foresight}"
     heights = [_BUILDING_IN + _ROW_IN * len(modes) for modes in rows.values()]
     title = f"{what} · cost, savings, self-sufficiency by mode"
     figure = new_page(sum(heights) + 0.9, title, note, origin)

@@ -19,7 +19,9 @@ _THICK_UP_TO = 60
 
 
 @styled
-def savings_by_day(results: Sequence[DayResult], *, tariff: str, origin: Origin) -> Figure:
+def savings_by_day(
+    results: Sequence[DayResult], *, tariff: str, origin: Origin, foresight: str = FORESIGHT
+) -> Figure:
     """What each day adds to the savings [€] against both baselines; the days add up to the table.
 
     A day's saving is what it adds to the savings so far (``Days.saved_so_far_eur``), so that energy
@@ -31,7 +33,7 @@ def savings_by_day(results: Sequence[DayResult], *, tariff: str, origin: Origin)
     """
     days = Days.of(results)
     title = f"{days.building} · savings by day · {days_in_words(days.days)}"
-    note = f"tariff {tariff} · stores put back as they were · {FORESIGHT}"
+    note = f"tariff {tariff} · stores put back as they were · {foresight}"
     if len(days.span) <= EACH_DAY_UP_TO:
         return _bars(days, title, note, origin)
     return _strips(days, title, note, origin)
