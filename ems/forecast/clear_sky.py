@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from pvlib import clearsky, irradiance, solarposition
 from scipy.linalg import solve_triangular
@@ -24,7 +23,7 @@ from scipy.optimize import nnls
 
 from ems.errors import DataError, InvalidSpec
 from ems.forecast.series import Series
-from ems.history import Floats
+from ems.history import Floats, Instants
 
 KONSTANZ_LATITUDE, KONSTANZ_LONGITUDE = 47.66, 9.18
 """Where the portfolio is metered [° north and east]."""
@@ -67,22 +66,44 @@ class Sun:
     ) -> Self:
         """The sun over ``n`` steps from ``first_utc``."""
         require_site(latitude, longitude)
-        half = pd.Timedelta(hours=step_h / 2)
-        edges = pd.date_range(first_utc, periods=2 * n + 1, freq=half, tz="UTC")
-        sun = solarposition.ephemeris(edges, latitude, longitude)
-        elevation = sun["apparent_elevation"].to_numpy()
+        half_s = np.timedelta64(round(step_h * 1800), "s")
+        elevation, azimuth = _position(
+            first_utc + np.arange(2 * n + 1) * half_s, latitude, longitude
+        )
         middle = slice(1, None, 2)
         highest = np.maximum(np.maximum(elevation[:-1:2], elevation[middle]), elevation[2::2])
         sky = clearsky.simplified_solis(np.maximum(elevation[middle], 0.0))
         above = elevation[middle] > 0.0
         return cls(
             elevation_deg=elevation[middle],
-            azimuth_deg=sun["azimuth"].to_numpy()[middle],
+            azimuth_deg=azimuth[middle],
             ghi_w_per_m2=np.where(above, sky["ghi"], 0.0),
             dni_w_per_m2=np.where(above, sky["dni"], 0.0),
             dhi_w_per_m2=np.where(above, sky["dhi"], 0.0),
             up=highest > 0.0,
         )
+
+
+def _position(utc: Instants, latitude: float, longitude: float) -> tuple[Floats, Floats]:
+    """Elevation without refraction and azimuth from north over east [°] at instants.
+
+    Spencer 1971's series for declination and equation of time; within 0.7° of the NREL
+    algorithm and a tenth of its time.
+    """
+    since = utc - utc.astype("datetime64[D]")
+    day = (utc.astype("datetime64[D]") - utc.astype("datetime64[Y]")).astype(np.float64) + 1.0
+    minutes = solarposition.equation_of_time_spencer71(day)
+    hour_angle = np.radians(
+        since.astype(np.float64) / 240.0 - 180.0 + longitude + np.asarray(minutes) / 4.0
+    )
+    declination = np.asarray(solarposition.declination_spencer71(day))
+    phi = np.radians(latitude)
+    east = -np.cos(declination) * np.sin(hour_angle)
+    north = np.cos(phi) * np.sin(declination) - np.sin(phi) * np.cos(declination) * np.cos(
+        hour_angle
+    )
+    up = np.sin(phi) * np.sin(declination) + np.cos(phi) * np.cos(declination) * np.cos(hour_angle)
+    return np.degrees(np.arcsin(up)), np.degrees(np.arctan2(east, north)) % 360.0
 
 
 def require_site(latitude: float, longitude: float) -> None:
@@ -143,11 +164,17 @@ class ClearSkyRoof:
         cloudless: Floats = _planes(sun, slice(None)) @ self.weights
         return cloudless
 
+    def ceiling_kw(self, clear_kw: Floats) -> Floats:
+        """What is never exceeded in each step [kW]: the most ever seen, or the edge of a cloud."""
+        return np.maximum(self.seen_kw, CLOUD_EDGE * clear_kw)
+
     @property
     def normal(self) -> tuple[float, float]:
         """Tilt and azimuth of the one plane that is most like this roof [°]."""
         x, y, z = self.weights @ _normals()
-        return float(np.degrees(np.arctan2(np.hypot(x, y), z))), float(np.degrees(np.arctan2(x, y)))
+        return float(np.degrees(np.arctan2(np.hypot(x, y), z))), float(
+            np.degrees(np.arctan2(x, y)) % 360.0
+        )
 
 
 def _grid() -> list[tuple[float, float]]:

@@ -16,9 +16,9 @@ from ems.forecast.clear_sky import (
 )
 from ems.forecast.clock import Clock, steps_ahead
 from ems.forecast.features import rows, trailing_mean
-from ems.forecast.learned import Boosted
-from ems.forecast.load import MIN_DAYS
+from ems.forecast.learned import MIN_DAYS, Boosted
 from ems.forecast.series import LEVELS, Forecast, Ints, Series
+from ems.forecast.weather import WeatherAgent
 from ems.history import Floats
 
 RECENT_H = (1, 3, 6)
@@ -38,9 +38,16 @@ N_STRENGTHS = 5
 
 @dataclass(frozen=True, kw_only=True)
 class PVPersistence:
-    """ŷ_τ(t) = y(newest known day, same local time) + Q_τ(past errors at this time of day)."""
+    """ŷ_τ(t) = y(newest known day, same local time) + Q_τ(past errors at this time of day).
 
+    Zero while the sun is down at the site ``latitude``, ``longitude`` [°], never negative and never
+    above the most that was ever generated before it learned.
+    """
+
+    latitude: float = KONSTANZ_LATITUDE
+    longitude: float = KONSTANZ_LONGITUDE
     errors: Floats | None = None
+    seen_kw: float = np.inf
 
     @property
     def name(self) -> str:
@@ -51,34 +58,42 @@ class PVPersistence:
         """Take the quantiles of the errors before ``until``; ``DataError`` if under a week."""
         clock = Clock.of(series)
         targets = np.arange(until)
-        errors = series.values[:until] - _newest(clock, series.values[:until], targets, targets)
+        values = series.values[:until]
+        errors = values - _newest(clock, values, targets, targets)
         if np.isfinite(errors).sum() < 7 * series.steps_a_day:
             raise DataError(
                 f"{series.who}: {np.isfinite(errors).sum()} steps of known generation whose day "
-                f"before is known too, {7 * series.steps_a_day} are needed; forecast later"
+                f"before is known too, {7 * series.steps_a_day} are needed; forecast from a later "
+                "day"
             )
         by_slot = [errors[clock.slot[:until] == k] for k in range(clock.step.shape[1])]
-        return replace(self, errors=np.array([np.nanquantile(e, LEVELS) for e in by_slot]))
+        table = np.array([np.nanquantile(some, LEVELS) for some in by_slot])
+        return replace(self, errors=table, seen_kw=float(np.nanmax(values)))
 
     def forecast(self, series: Series, origins: Ints, n_steps: int) -> Forecast:
         """Quantiles of the ``n_steps`` from each of the rising ``origins``."""
         if self.errors is None:
-            raise DataError(f"{series.who}: {self.name} has learned nothing; call fit first")
+            raise _untaught(series, self.name)
         clock = Clock.of(series, beyond=n_steps)
+        sun = Sun.over(series, n_steps, self.latitude, self.longitude)
         targets = steps_ahead(series, origins, n_steps)
         known = np.broadcast_to(origins[:, None], targets.shape)
         centre = np.nan_to_num(_newest(clock, series.values, targets, known))
         values = centre[:, None, :] + np.moveaxis(self.errors[clock.slot[targets]], 2, 1)
-        return _forecast(series, self.name, origins, np.maximum(values, 0.0))
+        lit = np.where(sun.up[targets][:, None, :], values, 0.0)
+        return _forecast(series, self.name, origins, np.clip(lit, 0.0, self.seen_kw))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Shares:
-    """The roof, the edges between classes of the recent clear-sky index, and the quantiles of the
-    index by lead and class, ``(n_leads, n_classes, n_levels)``."""
+    """The roof, and how clear it becomes by lead and by how clear it was lately.
+
+    ``classes``: the recent clear-sky index in the middle of each class, ``(n_classes,)``;
+    ``quantiles``: of the clear-sky index, ``(n_leads, n_classes, n_levels)``.
+    """
 
     roof: ClearSkyRoof
-    edges: Floats
+    classes: Floats
     quantiles: Floats
 
 
@@ -87,8 +102,9 @@ class ClearSkyPersistence:
     """ŷ_τ(t) = P_clear(t) · Q_τ(past clear-sky indices this far ahead, as clear as lately).
 
     P_clear: what the roof makes of a cloudless sky, learned by ``ClearSkyRoof``. Lately: the
-    clear-sky index Σ y / Σ P_clear of the last sunny hours, in ``N_CLASSES`` classes.
-    ``latitude``, ``longitude``: the site [°].
+    clear-sky index Σ y / Σ P_clear of the last day; the quantiles of ``N_CLASSES`` classes of it
+    are joined by straight lines. Zero in the night, and never above the most that was ever
+    generated or ``CLOUD_EDGE`` · P_clear. ``latitude``, ``longitude``: the site [°].
     """
 
     latitude: float = KONSTANZ_LATITUDE
@@ -103,58 +119,74 @@ class ClearSkyPersistence:
     def fit(self, series: Series, until: int) -> Self:
         """Learn from the steps before ``until``; ``DataError`` for under ``MIN_DAYS`` of them."""
         _require_days(series, until, self.name)
+        return replace(self, learned=self.shares(series, until))
+
+    def shares(self, series: Series, until: int) -> _Shares:
+        """The roof and its clear-sky indices, learned from the steps before ``until``."""
         sun = Sun.over(series, 0, self.latitude, self.longitude)
         values = series.values[:until]
         roof = ClearSkyRoof.fit(series.who, values, sun)
         clear_kw = roof.power_kw(sun)[:until]
         lately = _lately(values, clear_kw, series.steps_a_day)
         target = np.flatnonzero(np.isfinite(values) & (clear_kw > LEAST_CLEAR * clear_kw.max()))
-        index = values[target] / clear_kw[target]
-        edges = np.nanquantile(lately, np.arange(1, N_CLASSES) / N_CLASSES)
-        quantiles = np.empty((len(CLASS_LEADS_H), N_CLASSES, len(LEVELS)))
-        for lead, (first_h, last_h) in enumerate(CLASS_LEADS_H):
-            steps_ago = np.arange(round(first_h / series.step_h), round(last_h / series.step_h))
-            known = target[:, None] - steps_ago
-            state = np.where(known > 0, lately[np.maximum(known - 1, 0)], np.nan)
-            of_class = np.searchsorted(edges, state)
-            pairs = np.broadcast_to(index[:, None], state.shape)
-            for k in range(N_CLASSES):
-                some = pairs[np.isfinite(state) & (of_class == k)]
-                quantiles[lead, k] = np.quantile(some if len(some) else index, LEVELS)
-        return replace(self, learned=_Shares(roof=roof, edges=edges, quantiles=quantiles))
+        edges = np.nanquantile(lately, np.arange(N_CLASSES + 1) / N_CLASSES)
+        tables = [
+            _by_class(values[target] / clear_kw[target], _before(lately, target, leads), edges)
+            for leads in (_lead_steps(series, between_h) for between_h in CLASS_LEADS_H)
+        ]
+        middles = (edges[:-1] + edges[1:]) / 2.0
+        return _Shares(roof=roof, classes=middles, quantiles=np.array(tables))
 
     def forecast(self, series: Series, origins: Ints, n_steps: int) -> Forecast:
         """Quantiles of the ``n_steps`` from each of the rising ``origins``."""
         if self.learned is None:
-            raise DataError(f"{series.who}: {self.name} has learned nothing; call fit first")
+            raise _untaught(series, self.name)
         targets = steps_ahead(series, origins, n_steps)
         sun = Sun.over(series, n_steps, self.latitude, self.longitude)
         clear_kw = self.learned.roof.power_kw(sun)
         lately = _lately(series.values, clear_kw[: len(series)], series.steps_a_day)[origins - 1]
-        usual = float(np.median(self.learned.edges))
-        of_class = np.searchsorted(self.learned.edges, np.where(np.isnan(lately), usual, lately))
+        classes = self.learned.classes
+        usual = classes[len(classes) // 2]
+        share = np.interp(
+            np.where(np.isnan(lately), usual, lately), classes, np.arange(len(classes))
+        )
+        low = np.minimum(share.astype(np.int64), len(classes) - 2)
+        part = (share - low)[:, None]
         ends = np.array([last for _, last in CLASS_LEADS_H[:-1]])
-        lead = np.searchsorted(ends, np.arange(n_steps) * series.step_h, side="right")
-        index = self.learned.quantiles[lead][:, of_class].transpose(1, 2, 0)
-        return _forecast(series, self.name, origins, clear_kw[targets][:, None, :] * index)
+        table = self.learned.quantiles[np.searchsorted(ends, _leads_h(series, n_steps), "right")]
+        index = table[:, low] * (1.0 - part) + table[:, low + 1] * part
+        values = clear_kw[targets][:, None, :] * index.transpose(1, 2, 0)
+        ceiling_kw = self.learned.roof.ceiling_kw(clear_kw)[targets][:, None, :]
+        return _forecast(series, self.name, origins, np.clip(values, 0.0, ceiling_kw))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Trees:
+    """The trees, the edges between strengths of the sun, and the clear-sky half."""
+
+    boosted: Boosted
+    edges: Floats
+    clear_sky: ClearSkyPersistence
+    roof: ClearSkyRoof
 
 
 @dataclass(frozen=True, kw_only=True)
 class LearnedPV:
-    """Boosted trees on the place of the sun, the clear-sky index lately, and past generation.
+    """Each quantile is the mean of that of boosted trees and that of ``ClearSkyPersistence``.
 
-    The clear-sky index is generation / clear sky of the same time: tilt, azimuth and size of the
-    panels need not be known, the model learns them. ``latitude``, ``longitude``: the site [°].
-    Its quantiles are described in ``ems.forecast.learned``; they are zero while the sun is down,
-    and never above the most that was ever generated before the model learned.
+    The trees see the place of the sun, the clear-sky index lately and past generation; tilt,
+    azimuth and size of the panels need not be known. With recorded forecasts in ``weather`` they
+    see too what was believed of sun and temperature; weather that persists tells nothing new.
+    Their quantiles are described in ``ems.forecast.learned``, the mean of quantiles in Lichtendahl
+    et al. 2013, doi:10.1287/mnsc.1120.1667. Zero in the night, and never above the most that was
+    ever generated or ``CLOUD_EDGE`` · P_clear. ``latitude``, ``longitude``: the site [°].
     """
 
     latitude: float = KONSTANZ_LATITUDE
     longitude: float = KONSTANZ_LONGITUDE
     max_lead_h: float = 48.0
-    learned: Boosted | None = None
-    edges: Floats = field(default_factory=lambda: np.zeros(0))
-    most_kw: float = np.inf
+    weather: WeatherAgent = field(default_factory=WeatherAgent)
+    learned: _Trees | None = None
 
     @property
     def name(self) -> str:
@@ -163,55 +195,114 @@ class LearnedPV:
 
     def fit(self, series: Series, until: int) -> Self:
         """Learn from the steps before ``until``; ``DataError`` for under ``MIN_DAYS`` of them."""
-        clock, sun = Clock.of(series), Sun.over(series, 0, self.latitude, self.longitude)
         _require_days(series, until, self.name)
-        known = np.isfinite(series.values[:until])
-        target = np.flatnonzero(known & sun.up[:until])
-        far, near = (round(h / series.step_h) for h in (self.max_lead_h, NEAR_H))
-        rng = np.random.default_rng(0)
-        lead = np.concatenate([rng.integers(0, most, len(target)) for most in (far, near)])
-        target = np.tile(target, 2)
-        kept = target >= lead + series.steps_a_day
-        target, origin = target[kept], (target - lead)[kept]
+        clock, sun = Clock.of(series), Sun.over(series, 0, self.latitude, self.longitude)
+        target, origin = self._pairs(series, sun, until)
         edges = np.quantile(sun.ghi_w_per_m2[target], np.arange(1, N_STRENGTHS) / N_STRENGTHS)
-        learned = Boosted.fit(
+        boosted = Boosted.fit(
             self._rows(series, clock, sun, origin, target),
             series.values[target],
             clock.day[target] // 7,
             _band(sun, target, edges),
             2 * N_STRENGTHS,
         )
-        most_kw = float(np.max(series.values[target]))
-        return replace(self, learned=learned, edges=edges, most_kw=most_kw)
+        clear_sky = ClearSkyPersistence(latitude=self.latitude, longitude=self.longitude)
+        shares = clear_sky.shares(series, until)
+        return replace(
+            self,
+            learned=_Trees(
+                boosted=boosted,
+                edges=edges,
+                clear_sky=replace(clear_sky, learned=shares),
+                roof=shares.roof,
+            ),
+        )
 
     def forecast(self, series: Series, origins: Ints, n_steps: int) -> Forecast:
-        """Quantiles of the ``n_steps`` from each of the rising ``origins``."""
+        """Quantiles of the ``n_steps`` from each of the rising ``origins``.
+
+        Raises ``DataError`` where ``weather`` has no recent forecast at an origin.
+        """
         if self.learned is None:
-            raise DataError(f"{series.who}: {self.name} has learned nothing; call fit first")
+            raise _untaught(series, self.name)
         clock = Clock.of(series, beyond=n_steps)
         sun = Sun.over(series, n_steps, self.latitude, self.longitude)
-        targets = steps_ahead(series, origins, n_steps).ravel()
-        known = np.repeat(origins, n_steps)
-        day = sun.up[targets]
-        values = np.zeros((len(targets), len(LEVELS)))
-        x = self._rows(series, clock, sun, known[day], targets[day])
-        values[day] = self.learned.predict(x, _band(sun, targets[day], self.edges))
-        shaped = values.reshape(len(origins), n_steps, -1).transpose(0, 2, 1)
-        return _forecast(series, self.name, origins, np.clip(shaped, 0.0, self.most_kw))
+        targets = steps_ahead(series, origins, n_steps)
+        known = np.broadcast_to(origins[:, None], targets.shape)
+        lit = sun.up[targets]
+        x = self._rows(series, clock, sun, known[lit], targets[lit])
+        trees = np.zeros((*targets.shape, len(LEVELS)))
+        trees[lit] = self.learned.boosted.predict(x, _band(sun, targets[lit], self.learned.edges))
+        ceiling_kw = self.learned.roof.ceiling_kw(self.learned.roof.power_kw(sun))[targets]
+        capped = np.clip(trees, 0.0, ceiling_kw[:, :, None]).transpose(0, 2, 1)
+        shaped = self.learned.clear_sky.forecast(series, origins, n_steps)
+        values = (capped + shaped.values) / 2.0
+        return _forecast(series, self.name, origins, np.where(lit[:, None, :], values, 0.0))
+
+    def _pairs(self, series: Series, sun: Sun, until: int) -> tuple[Ints, Ints]:
+        """Sunny steps with a known value, twice, and an origin before each: any, and a near one."""
+        target = np.flatnonzero(np.isfinite(series.values[:until]) & sun.up[:until])
+        rng = np.random.default_rng(0)
+        most = [round(hours / series.step_h) for hours in (self.max_lead_h, NEAR_H)]
+        lead = np.concatenate([rng.integers(0, n, len(target)) for n in most])
+        target = np.tile(target, 2)
+        kept = target >= lead + series.steps_a_day
+        target, origin = target[kept], (target - lead)[kept]
+        known = self.weather.knows(series, origin, target)
+        least = round(MIN_DAYS * NEAR_H / series.step_h)
+        if known.sum() < least:
+            raise DataError(
+                f"{series.who}: {known.sum()} steps with recorded forecasts of the weather before "
+                f"step {until}, {least} are needed; forecast from a later day"
+            )
+        return target[known], origin[known]
 
     def _rows(self, series: Series, clock: Clock, sun: Sun, known: Ints, target: Ints) -> Floats:
-        n = len(series)
-        clear = sun.ghi_w_per_m2
-        lately = [_index_lately(series, clear[:n], hours) for hours in (*RECENT_H, 24, 72, 168)]
+        n, ghi = len(series), sun.ghi_w_per_m2
+        lately = [_index_lately(series, ghi[:n], hours) for hours in (*RECENT_H, 24, 72, 168)]
         columns = [
             sun.elevation_deg[target],
             sun.azimuth_deg[target],
-            clear[target],
-            clear[np.maximum(known - 1, 0)],
+            ghi[target],
+            ghi[np.maximum(known - 1, 0)],
             *(column[np.clip(known - 1, 0, n - 1)] for column in lately),
         ]
+        if self.weather.mode == "recorded":
+            _, believed = self.weather.believed(series, known, target)
+            columns += [believed[name] for name in sorted(believed)]
         own = rows(series, clock, known, target, known)
         return np.concatenate([own, np.stack(columns, axis=-1)], axis=1)
+
+
+def _untaught(series: Series, name: str) -> DataError:
+    return DataError(f"{series.who}: {name} has learned nothing; call fit first")
+
+
+def _lead_steps(series: Series, between_h: tuple[float, float]) -> Ints:
+    return np.arange(round(between_h[0] / series.step_h), round(between_h[1] / series.step_h))
+
+
+def _leads_h(series: Series, n_steps: int) -> Floats:
+    return np.arange(n_steps, dtype=np.float64) * series.step_h
+
+
+def _before(lately: Floats, target: Ints, leads: Ints) -> Floats:
+    """What was known so many steps before each target, shape ``(n_targets, n_leads)``."""
+    known = target[:, None] - leads
+    return np.where(known > 0, lately[np.maximum(known - 1, 0)], np.nan)
+
+
+def _by_class(index: Floats, state: Floats, edges: Floats) -> Floats:
+    """Quantiles of ``index`` in each class of ``state``, ``(n_classes, n_levels)``.
+
+    A class that never was takes those of all.
+    """
+    of_class = np.clip(np.searchsorted(edges, state, side="right") - 1, 0, len(edges) - 2)
+    pairs = np.broadcast_to(index[:, None], state.shape)
+    known = np.isfinite(state)
+    some = [pairs[known & (of_class == k)] for k in range(len(edges) - 1)]
+    table = [np.quantile(each if len(each) else index, LEVELS) for each in some]
+    return np.asarray(table, dtype=np.float64)
 
 
 def _require_days(series: Series, until: int, name: str) -> None:

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ems.errors import DataError, InvalidSpec
 from ems.forecast.clock import Clock, steps_ahead
 from ems.forecast.series import Ints, Series
 from ems.history import Floats, Instants
+
+Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -65,10 +68,8 @@ class RecordedWeather:
         Arrays of one shape. Raises ``DataError`` where it is older than ``max_age_h``, there is
         none, or it does not reach ``at_utc``.
         """
-        row = np.searchsorted(self.issued_utc, now_utc, side="right") - 1
+        row, bad = self._row(now_utc, max_age_h)
         issued_utc = self.issued_utc[np.maximum(row, 0)]
-        age_h = (now_utc - issued_utc) / np.timedelta64(3600, "s")
-        bad = (row < 0) | (age_h > max_age_h)
         if bad.any():
             at = np.argmax(bad)
             before = (
@@ -79,13 +80,11 @@ class RecordedWeather:
                 f"before {now_utc.flat[at]}Z is recorded ({before}); record forecasts or plan with "
                 "persisting weather"
             )
-        lead = np.floor(
-            (at_utc - self.first_utc[row]) / np.timedelta64(round(self.step_h * 3600), "s")
-        )
+        lead = self._lead(row, at_utc)
         values = {}
         for name, table in self.values.items():
             inside = (lead >= 0) & (lead < table.shape[1])
-            found = table[row, np.clip(lead, 0, table.shape[1] - 1).astype(np.int64)]
+            found = table[row, np.clip(lead, 0, table.shape[1] - 1)]
             values[name] = np.where(inside, found, np.nan)
             if np.isnan(values[name]).any():
                 at = np.argmax(np.isnan(values[name]))
@@ -95,6 +94,26 @@ class RecordedWeather:
                     "horizon or record longer forecasts"
                 )
         return issued_utc, values
+
+    def covers(self, now_utc: Instants, at_utc: Instants, max_age_h: float) -> Bools:
+        """Where ``newest`` has an answer, in the shape of its arguments."""
+        row, bad = self._row(now_utc, max_age_h)
+        row = np.maximum(row, 0)
+        lead = self._lead(row, at_utc)
+        for table in self.values.values():
+            bad |= (lead < 0) | (lead >= table.shape[1])
+            bad |= np.isnan(table[row, np.clip(lead, 0, table.shape[1] - 1)])
+        return ~bad
+
+    def _row(self, now_utc: Instants, max_age_h: float) -> tuple[Ints, Bools]:
+        """The newest forecast issued by each instant, and where it is too old or not there."""
+        row = np.searchsorted(self.issued_utc, now_utc, side="right") - 1
+        age_h = (now_utc - self.issued_utc[np.maximum(row, 0)]) / np.timedelta64(3600, "s")
+        return row, (row < 0) | (age_h > max_age_h)
+
+    def _lead(self, row: Ints, at_utc: Instants) -> Ints:
+        step = np.timedelta64(round(self.step_h * 3600), "s")
+        return np.floor((at_utc - self.first_utc[row]) / step).astype(np.int64)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -129,6 +148,13 @@ class WeatherAgent:
         return WeatherForecast(
             model=self.mode, origins=origins, issued_utc=issued_utc[:, 0], values=values
         )
+
+    def knows(self, series: Series, known: Ints, target: Ints) -> Bools:
+        """Where ``believed`` has an answer, in the shape of ``target``."""
+        if self.recorded is None:
+            return np.ones(target.shape, dtype=np.bool_)
+        now_utc, at_utc = _starts(series, known), _starts(series, target)
+        return self.recorded.covers(now_utc, at_utc, self.max_age_h)
 
     def believed(
         self, series: Series, known: Ints, target: Ints

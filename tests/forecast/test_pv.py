@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from forecast.made_series import altered, step_at, with_values
+from forecast.made_sun import LATITUDE, LONGITUDE, sunny
+
+from ems.errors import DataError
+from ems.forecast.clear_sky import Sun
+from ems.forecast.pv import ClearSkyPersistence, LearnedPV, PVPersistence
+from ems.forecast.rolling_origin import rolling_scores
+from ems.forecast.series import Forecaster
+
+MADE = sunny(200)
+UNTIL = 150 * 24
+MODELS: list[Forecaster] = [PVPersistence(), ClearSkyPersistence(), LearnedPV()]
+every_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
+
+
+@pytest.fixture(scope="module")
+def fitted() -> dict[str, Forecaster]:
+    return {model.name: model.fit(MADE, UNTIL) for model in MODELS}
+
+
+@every_model
+def test_nothing_at_or_after_the_origin_is_used(
+    model: Forecaster, fitted: dict[str, Forecaster]
+) -> None:
+    """Neither in learning nor in forecasting, neither of the generation nor of the weather."""
+    origins = np.array([UNTIL, UNTIL + 7])
+    before = fitted[model.name].forecast(MADE, origins, 48)
+    blind = model.fit(altered(MADE, UNTIL), UNTIL)
+    np.testing.assert_array_equal(
+        before.values[:1], blind.forecast(altered(MADE, UNTIL), origins[:1], 48).values
+    )
+    np.testing.assert_array_equal(
+        before.values, blind.forecast(altered(MADE, UNTIL + 7), origins, 48).values
+    )
+
+
+@every_model
+def test_the_newest_step_known_is_used(model: Forecaster, fitted: dict[str, Forecaster]) -> None:
+    origins = np.array([UNTIL + 14])
+    clear, dark = (MADE.values.copy() for _ in range(2))
+    clear[UNTIL : UNTIL + 14] = sunny(200, cloudy=False).values[UNTIL : UNTIL + 14]
+    dark[UNTIL : UNTIL + 14] = 0.1 * clear[UNTIL : UNTIL + 14]
+    more, less = (
+        fitted[model.name].forecast(with_values(MADE, values), origins, 48)
+        for values in (clear, dark)
+    )
+    assert less.median.sum() < 0.9 * more.median.sum()
+
+
+@every_model
+def test_many_origins_are_as_one_by_one(model: Forecaster, fitted: dict[str, Forecaster]) -> None:
+    origins = UNTIL + np.arange(0, 48, 7)
+    together = fitted[model.name].forecast(MADE, origins, 30)
+    for i, origin in enumerate(origins):
+        alone = fitted[model.name].forecast(MADE, np.array([origin]), 30)
+        np.testing.assert_allclose(together.values[i], alone.values[0], rtol=1e-12)
+
+
+@every_model
+def test_the_night_is_dark_in_all_quantiles_and_no_power_is_beyond_the_roof(
+    model: Forecaster, fitted: dict[str, Forecaster]
+) -> None:
+    origins = np.arange(UNTIL, len(MADE))
+    found = fitted[model.name].forecast(MADE, origins, 48)
+    night = ~Sun.over(MADE, 48, LATITUDE, LONGITUDE).up[origins[:, None] + np.arange(48)]
+    assert night.any()
+    assert (found.values.transpose(0, 2, 1)[night] == 0.0).all()
+    assert (found.values >= 0.0).all()
+    assert (np.diff(found.values, axis=1) >= 0.0).all()
+    assert found.values.max() <= 1.3 * MADE.values[:UNTIL].max()
+
+
+@pytest.mark.parametrize("model", MODELS[1:], ids=lambda model: model.name)
+def test_the_sun_does_better_than_the_clock_and_its_interval_holds(model: Forecaster) -> None:
+    made = sunny(360)
+    night = ~Sun.over(made, 48, LATITUDE, LONGITUDE).up
+    origins = np.arange(270 * 24, len(made) - 48, 11)
+    left_out = night[origins[:, None] + np.arange(48)]
+    of_clock, of_sun = rolling_scores([PVPersistence(), model], made, origins, 48, left_out)
+    assert of_sun.overall.skill > 0.03
+    assert of_sun.overall.crps < 0.9 * of_clock.overall.crps
+    assert 0.65 < of_sun.overall.coverage < 0.9
+
+
+@every_model
+@pytest.mark.parametrize("change", ["2016-03-27", "2016-10-30"])
+def test_the_sun_keeps_its_time_when_clocks_change(model: Forecaster, change: str) -> None:
+    """Under a sky that is always clear, the day after the change is forecast well."""
+    made = sunny(320, first="2016-01-02", cloudy=False)
+    origin = step_at(made, change)
+    found = model.fit(made, origin).forecast(made, np.array([origin]), 24)
+    error = np.abs(found.median[0] - made.values[origin : origin + 24])
+    assert error.max() < (0.35 if isinstance(model, PVPersistence) else 0.25) * 5.0
+
+
+@every_model
+def test_gaps_and_negative_readings_are_borne(model: Forecaster) -> None:
+    values = MADE.values.copy()
+    values[::17] = np.nan
+    values[UNTIL - 60 : UNTIL] = np.nan
+    values[5::24] = -0.003
+    found = model.fit(with_values(MADE, values), UNTIL).forecast(
+        with_values(MADE, values), np.array([UNTIL, UNTIL + 30]), 48
+    )
+    assert np.isfinite(found.values).all()
+    assert (found.values >= 0.0).all()
+    assert found.median.max() > 0.0
+
+
+@every_model
+@pytest.mark.parametrize(("what", "until"), [("no history", 5), ("all unknown", UNTIL)])
+def test_what_cannot_be_learned_from_is_one_line(model: Forecaster, what: str, until: int) -> None:
+    values = np.full(len(MADE), np.nan) if what == "all unknown" else MADE.values
+    with pytest.raises(DataError, match=r"made roof: .* forecast from a later day") as caught:
+        model.fit(with_values(MADE, values), until)
+    assert "\n" not in str(caught.value)
+
+
+@every_model
+def test_a_model_that_has_learned_nothing_says_so(model: Forecaster) -> None:
+    with pytest.raises(DataError, match="call fit first"):
+        model.forecast(MADE, np.array([UNTIL]), 24)
+
+
+def test_persistence_repeats_the_day_before() -> None:
+    clear = sunny(60, cloudy=False)
+    origin = 40 * 24
+    found = PVPersistence().fit(clear, origin).forecast(clear, np.array([origin]), 48)
+    yesterday = clear.values[origin - 24 : origin]
+    np.testing.assert_allclose(found.median[0], np.tile(yesterday, 2), atol=0.1)
+
+
+def test_half_hours_are_forecast_too() -> None:
+    made = sunny(60, step_h=0.5)
+    for model in MODELS:
+        found = model.fit(made, 50 * 48).forecast(made, np.array([50 * 48]), 96)
+        assert found.values.shape == (1, 9, 96)
+        assert found.median.max() > 0.5
+
+
+def test_another_site_has_another_sun() -> None:
+    """A roof in Lisbon forecast as if it stood in Konstanz is forecast in the wrong hours."""
+    far = replace(LearnedPV(), longitude=LONGITUDE - 40.0)
+    found = far.fit(MADE, UNTIL).forecast(MADE, np.array([UNTIL]), 24)
+    assert (found.values[0, 4] > 0.0).sum() != (MADE.values[UNTIL : UNTIL + 24] > 0.0).sum()
