@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -13,12 +15,14 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from small_building import twin_database
 
 from ems.deployment import CloudError
 from ems.deployment.publish import JobRun, job_run, publish
 from ems.errors import InvalidSpec
 from ems.tracking import pipeline_run, sqlite_uri
 
+ROOT = Path(__file__).resolve().parents[2]
 PREFIX = "/mlflow/v2.0/subscriptions/s/resourceGroups/g/workspaces/w/api/2.0/mlflow/"
 
 
@@ -147,7 +151,8 @@ def test_every_run_parameter_and_metric_arrives_once(workspace: Workspace, store
     assert job["metrics"] == [("log_loss_bits", 0, 3.5)]
     assert job["params"]["building"] == "home"
     assert "software.python" in job["params"]
-    assert job["tags"] == {"synthetic": "true"}
+    assert job["tags"]["synthetic"] == "true"
+    assert not any(key.startswith("mlflow.") for key in job["tags"]), "Azure ML sets its own"
     assert job["status"] is None
     assert ev["name"] == "home ev"
     assert ev["tags"]["mlflow.parentRunId"] == "job"
@@ -157,6 +162,25 @@ def test_every_run_parameter_and_metric_arrives_once(workspace: Workspace, store
     assert ("total/log_loss_bits", 0, 3.0) in ev["metrics"]
     assert set(ev["params"]) == {"mode"} | {f"p{i}" for i in range(150)}
     assert {key for key, _, _ in dishwasher["metrics"]} == {"total/log_loss_bits", "total/other"}
+
+
+def test_a_trial_of_pipeline_c_publishes_what_the_sweep_minimises(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    script = ROOT / "scripts" / "03_probability_learning_optimization.py"
+    grid = ["--lr_tau_values", "20", "--lr_max_values", "0.15", "--figures", "off"]
+    where = ["--db", str(twin_database()), "--results", str(tmp_path)]
+    where += ["--tracking_uri", f"sqlite:///{tmp_path / 'mlflow.db'}"]
+    devices = ["--device_filter", "discrete_phase"]
+    subprocess.run(
+        [sys.executable, str(script), *grid, *devices, *where], check=True, capture_output=True
+    )
+    assert publish(tmp_path / "mlflow.db", target(workspace), "log_loss_bits") == 2
+    job, *below = workspace.runs.values()
+    ((name, step, value),) = job["metrics"]
+    of_devices = [v for run in below for key, _, v in run["metrics"] if key.endswith("/" + name)]
+    assert (name, step, value) == ("log_loss_bits", 0, pytest.approx(sum(of_devices) / 2))
+    assert 0 < value < 4.585
 
 
 def test_a_busy_workspace_is_asked_again(workspace: Workspace, store: Path) -> None:
