@@ -11,7 +11,8 @@ from ems.errors import DataError
 from ems.forecast.clear_sky import Sun
 from ems.forecast.pv import ClearSkyPersistence, LearnedPV, PVPersistence
 from ems.forecast.rolling_origin import rolling_scores
-from ems.forecast.series import Forecaster
+from ems.forecast.series import Forecaster, Series
+from ems.forecast.weather import RecordedWeather, WeatherAgent
 
 MADE = sunny(200)
 UNTIL = 150 * 24
@@ -149,3 +150,64 @@ def test_another_site_has_another_sun() -> None:
     far = replace(LearnedPV(), longitude=LONGITUDE - 40.0)
     found = far.fit(MADE, UNTIL).forecast(MADE, np.array([UNTIL]), 24)
     assert (found.values[0, 4] > 0.0).sum() != (MADE.values[UNTIL : UNTIL + 24] > 0.0).sum()
+
+
+def told(made: Series, every: int, delay: int = 0) -> RecordedWeather:
+    """Forecasts of 60 steps, issued ``every`` so many steps, that turn out true."""
+    issued = np.arange(24, len(made), every)
+    at = issued[:, None] - delay + np.arange(60)
+    inside = at < len(made)
+    truth = {
+        name: np.where(inside, values[np.minimum(at, len(made) - 1)], 0.0)
+        for name, values in made.weather.items()
+    }
+    return RecordedWeather(
+        site="made",
+        issued_utc=made.ts_utc[issued],
+        first_utc=made.ts_utc[issued - delay],
+        step_h=1.0,
+        values=truth,
+    )
+
+
+def test_recorded_forecasts_of_the_weather_are_worth_something() -> None:
+    origins = np.arange(UNTIL, UNTIL + 28 * 24, 11)
+    with_them = LearnedPV(weather=WeatherAgent(recorded=told(MADE, 6)))
+    alone, better = rolling_scores([LearnedPV(), with_them], MADE, origins, 48)
+    assert better.overall.skill > 0.15
+    assert alone.overall.skill == 0.0
+
+
+def test_forecasts_issued_after_the_origin_are_not_used() -> None:
+    weather = told(MADE, 6)
+    later = MADE.ts_utc[UNTIL] < weather.issued_utc
+    other = {name: np.where(later[:, None], 1e6, values) for name, values in weather.values.items()}
+    one, two = (
+        LearnedPV(weather=WeatherAgent(recorded=known))
+        .fit(MADE, UNTIL)
+        .forecast(altered(MADE, UNTIL), np.array([UNTIL]), 48)
+        for known in (weather, replace(weather, values=other))
+    )
+    np.testing.assert_array_equal(one.values, two.values)
+
+
+def test_a_day_without_a_recorded_forecast_stops() -> None:
+    weather = told(MADE, 6)
+    short = RecordedWeather(
+        site="made",
+        issued_utc=weather.issued_utc[:-200],
+        first_utc=weather.first_utc[:-200],
+        step_h=1.0,
+        values={name: values[:-200] for name, values in weather.values.items()},
+    )
+    model = LearnedPV(weather=WeatherAgent(recorded=short)).fit(MADE, UNTIL)
+    model.forecast(MADE, np.array([len(MADE) - 200 * 6]), 12)
+    with pytest.raises(DataError, match="made roof: no forecast of the weather of made issued in"):
+        model.forecast(MADE, np.array([len(MADE) - 48]), 12)
+
+
+def test_too_few_recorded_forecasts_to_learn_from() -> None:
+    weather = told(MADE, 6)
+    late = replace(weather, issued_utc=weather.issued_utc + np.timedelta64(160, "D"))
+    with pytest.raises(DataError, match=r"0 steps with recorded forecasts .* 168 are needed"):
+        LearnedPV(weather=WeatherAgent(recorded=late)).fit(MADE, UNTIL)
