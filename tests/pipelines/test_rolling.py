@@ -9,7 +9,7 @@ from typing import Self
 
 import numpy as np
 import pytest
-from small_building import Floats, at, local_index, made
+from small_building import Floats, at, local_index, made, twin_database
 
 from ems.agents import BatteryAgent
 from ems.assets import Assets, EVSpec
@@ -29,8 +29,11 @@ from ems.pipelines.comparison import (
     choose_window,
     run_block,
 )
+from ems.pipelines.forecasting import foresight_of
 from ems.schedule import Mode
 from ems.solver import Solver
+from ems.store.connection import get_con
+from ems.store.read import read_history
 from ems.tariff import load_tariff
 
 FIRST = date(2016, 3, 1)
@@ -348,3 +351,26 @@ def test_plans_on_forecasts_need_a_foresight() -> None:
 def test_only_what_exists_can_be_unknown() -> None:
     with pytest.raises(InvalidSpec, match=f"allowed are {', '.join(UNKNOWN)}"):
         believed(building()).knowing_all_but("weather")
+
+
+def test_planning_more_often_captures_no_less_on_the_twin() -> None:
+    """Mean share against the people's own timing, once a day and every hour, of two houses."""
+    shares: dict[float, list[float]] = {24.0: [], 1.0: []}
+    with get_con(twin_database()) as con:
+        histories = [read_history(con, f"DE_KN_residential{n}") for n in (1, 4)]
+    for history in histories:
+        of = Building(history, load_tariff("dynamic"), Assets())
+        spec = specification(of, modes=("centralized_phases",), solver=Solver())
+        window = choose_window(of, None, 12, spec.history_days)
+        block = blocks_of(window, 28)[0]
+        hourly = replace(spec, phase_h=1.0)
+        foresight = foresight_of(of, hourly, block)
+        known: tuple[Mode, ...] = ("as_metered", "rule_based", "centralized_perfect")
+        others = [r.result for mode in known for r in run_block(of, spec, block, mode)]
+        for phase_h in shares:
+            again = replace(spec, phase_h=phase_h)
+            ours = run_block(of, again, block, "centralized_phases", foresight=foresight)
+            row = captured([*(r.result for r in ours), *others])[0]
+            assert row.share is not None
+            shares[phase_h].append(row.share)
+    assert np.mean(shares[1.0]) >= np.mean(shares[24.0])
