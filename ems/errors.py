@@ -7,7 +7,9 @@
     ├── DataError                         measurements, prices or a database cannot be used
     ├── SolveError                        no proven optimum, or a plan that fails its audit
     │   └── Infeasible                    no plan exists; names the broken rules
-    └── TrackingError                     the experiment store cannot be used
+    ├── TrackingError                     the experiment store cannot be used
+    ├── ClusterError (ems.pipelines.dask) a Dask cluster cannot be reached, differs or was lost
+    └── CloudError (ems.deployment)       Azure cannot be reached or refuses
 
 Every message is one line that says who, which field, the value, the allowed range and what to
 do next. Scripts print it and exit with code 2; a traceback is for bugs.
