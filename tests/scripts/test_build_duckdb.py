@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
@@ -314,6 +315,7 @@ def test_a_target_that_cannot_be_written(tmp_path: Path) -> None:
         (["--config", "x.toml"], "--config belongs to --source meter"),
         (["--source", "x.csv", "--seed", "3"], "--seed belongs to --source twin"),
         (["--prices", "x.csv"], "--prices: the twin brings its own"),
+        (["--weather_forecast", "x.csv"], "--weather_forecast: the twin brings its own"),
         (["--seed", "-1"], "argument --seed"),
         (["--step_minutes", "30"], "argument --step_minutes"),
         (["--db", ""], "argument --db: '' names no file or folder"),
@@ -324,6 +326,62 @@ def test_a_target_that_cannot_be_written(tmp_path: Path) -> None:
 )
 def test_command_lines_that_make_no_sense(args: list[str], message: str) -> None:
     assert message in refusal(*args)
+
+
+def test_recorded_forecasts_from_a_file(tmp_path: Path) -> None:
+    household = opsd_file(tmp_path)
+    (tmp_path / "issued.csv").write_text(
+        "issued_utc,utc_timestamp,temperature_c,ghi_w_per_m2\n"
+        "2018-09-29T06:00:00Z,2018-09-29T06:00:00Z,9,100\n"
+        "2018-09-29T06:00:00Z,2018-09-29T07:00:00Z,9,200\n"
+    )
+    run = build(
+        "--source", household, "--weather_forecast", "issued.csv", "--db", "a.duckdb", cwd=tmp_path
+    )
+    assert run.returncode == 0, run.stderr
+    assert "1 forecasts, the newest issued 2018-09-29 06:00:00Z" in run.stdout
+    assert meta(tmp_path / "a.duckdb")["weather_forecast_source"] == "issued.csv"
+    with duckdb.connect(str(tmp_path / "a.duckdb"), read_only=True) as con:
+        rows = con.execute(
+            "SELECT quantity, sum(value) FROM weather_forecast GROUP BY 1"
+        ).fetchall()
+    assert dict(rows) == {"temperature_c": 18.0, "ghi_w_per_m2": 300.0}
+
+
+def test_days_before_forecasts_were_recorded(server: OutsideServer, tmp_path: Path) -> None:
+    household = opsd_file(tmp_path)
+    said = refusal(
+        *("--source", household, "--weather_forecast", "open-meteo", "--db", tmp_path / "a.duckdb"),
+        *("--forecast_url", server.url, "--cache", tmp_path / "cache"),
+    )
+    assert "first day 2018-09-28: forecasts are recorded from 2024-03-14 on" in said
+    assert not (tmp_path / "a.duckdb").exists()
+
+
+def test_the_present_forecast_is_kept_and_stands_in_when_the_service_is_down(
+    server: OutsideServer, tmp_path: Path
+) -> None:
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    ahead = f"{datetime.now(UTC) + timedelta(days=3):%Y-%m-%d}"
+    server.routes["/v1/forecast"] = lambda query: open_meteo(
+        query | {"start_date": today, "end_date": ahead}
+    )
+    options = [
+        *("--source", opsd_file(tmp_path), "--weather_forecast", "open-meteo-now"),
+        *("--forecast_url", server.url, "--cache", tmp_path / "cache"),
+        *("--db", tmp_path / "a.duckdb"),
+    ]
+    first = build(*options)
+    assert first.returncode == 0, first.stderr
+    server.routes["/v1/forecast"] = Answer(status=404)
+    second = build(*options)
+    assert second.returncode == 0, second.stderr
+    told = " ".join(second.stdout.split())
+    assert "HTTP 404" in told
+    assert "the forecast issued 20" in told
+    for kept in (tmp_path / "cache").glob("weather_forecast_*"):
+        kept.unlink()
+    assert "keeps no forecast issued in the 24 h before" in refusal(*options)
 
 
 @pytest.mark.parametrize("victim", ["household.csv", "prices.csv", "weather.csv", "meter.toml"])
