@@ -2,8 +2,8 @@
 
 captured_share = (baseline − ours) / (baseline − perfect)
 
-All three are costs [€] over the same days with the same assets, with what is left in the stores
-valued at one price; *perfect* is the plan made with perfect foresight (``centralized_perfect``).
+All three are costs [€] over the same days with the same assets, with the stores put back as they
+were; *perfect* is the plan made with perfect foresight (``centralized_perfect``).
 The interval comes from a bootstrap over days: days are drawn with replacement, the share of each
 draw is a ratio of sums. Days hand their charge on, so it is a little too narrow.
 """
@@ -19,6 +19,7 @@ import numpy as np
 from ems.history import Floats
 from ems.pipelines.comparison import BASELINES, PLANNED, SINGLE_ERRORS, DayResult
 from ems.schedule import Mode
+from ems.settlement import DayKpis, total
 
 PERFECT: Mode = "centralized_perfect"
 RESAMPLES = 2000
@@ -124,9 +125,10 @@ def bootstrap(saved_eur: Floats, possible_eur: Floats, seed: int) -> tuple[float
 
 
 def _daily_costs_eur(results: Sequence[DayResult]) -> dict[str, dict[Mode, Floats]]:
-    """For each building and mode the cost of each day, what is left in stores valued at one price.
+    """For each building and mode the cost of each day, less what it added to the stores.
 
-    The price is the building's mean import price, the same for all modes and days.
+    Within a block a stored kWh has one price, that at which the block's account is closed
+    (``DayKpis.stored_eur``), so that the days add up to the closed accounts.
     """
     table: dict[str, dict[Mode, dict[date, DayResult]]] = {}
     for result in results:
@@ -134,15 +136,26 @@ def _daily_costs_eur(results: Sequence[DayResult]) -> dict[str, dict[Mode, Float
     costs: dict[str, dict[Mode, Floats]] = {}
     for building, modes in table.items():
         days = sorted(next(iter(modes.values())))
-        every = [result.kpis for of_mode in modes.values() for result in of_mode.values()]
-        price = float(np.mean([kpis.mean_import_eur_per_kwh for kpis in every]))
-        costs[building] = {
-            mode: np.array(
+        costs[building] = {}
+        for mode, of_mode in modes.items():
+            prices = _stored_eur_per_kwh(list(of_mode.values()))
+            costs[building][mode] = np.array(
                 [
-                    of_mode[day].kpis.cost_eur - price * of_mode[day].kpis.stored_change_kwh
+                    of_mode[day].kpis.cost_eur
+                    - prices[of_mode[day].block] * of_mode[day].kpis.stored_change_kwh
                     for day in days
                 ]
             )
-            for mode, of_mode in modes.items()
-        }
     return costs
+
+
+def _stored_eur_per_kwh(results: Sequence[DayResult]) -> dict[date | None, float]:
+    """The price at which each block's account is closed [€/kWh], zero where nothing is left."""
+    blocks: dict[date | None, list[DayKpis]] = {}
+    for result in results:
+        blocks.setdefault(result.block, []).append(result.kpis)
+    closed = {block: total(days) for block, days in blocks.items()}
+    return {
+        block: kpis.stored_eur / kpis.stored_change_kwh if kpis.stored_change_kwh else 0.0
+        for block, kpis in closed.items()
+    }

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ems.pipelines.captured import bootstrap, captured, ignorance
-from ems.pipelines.comparison import DayResult
+from ems.pipelines.comparison import DayResult, account
 from ems.schedule import Mode
 from ems.settlement import DayKpis
 
@@ -48,10 +48,27 @@ def test_the_share_is_a_ratio_of_sums() -> None:
     assert by_baseline["rule_based"].possible_eur == pytest.approx(3.0)
 
 
-def test_what_is_left_in_the_stores_counts_at_one_price() -> None:
+@pytest.mark.parametrize(
+    ("stored_kwh", "eur_per_kwh"),
+    [pytest.param(4.0, 0.10, id="sold"), pytest.param(-4.0, 0.25, id="bought")],
+)
+def test_the_stores_are_put_back_as_the_accounts_are_closed(
+    stored_kwh: float, eur_per_kwh: float
+) -> None:
     results = days(as_metered=[5.0], rule_based=[5.0], centralized_perfect=[3.0])
-    rows = captured([*results, result("centralized", 0, 4.0, stored_kwh=4.0)])
-    assert rows[0].saved_eur == pytest.approx(5.0 - (4.0 - 0.25 * 4.0))
+    ours = result("centralized", 0, 4.0, stored_kwh=stored_kwh)
+    rows = captured([*results, ours])
+    assert rows[0].saved_eur == pytest.approx(5.0 - (4.0 - eur_per_kwh * stored_kwh))
+    closed = account([ours])
+    assert rows[0].saved_eur == pytest.approx(5.0 - (closed.cost_eur - closed.stored_eur))
+
+
+def test_days_that_hand_their_charge_on_add_up_to_the_closed_account() -> None:
+    results = days(as_metered=[5.0, 5.0], rule_based=[5.0, 5.0], centralized_perfect=[3.0, 3.0])
+    ours = [result("centralized", 0, 4.0, stored_kwh=6.0), result("centralized", 1, 4.0, -5.0)]
+    closed = account(ours)
+    row = captured([*results, *ours])[0]
+    assert row.saved_eur == pytest.approx(10.0 - (closed.cost_eur - closed.stored_eur))
 
 
 def test_days_may_come_in_any_order() -> None:
