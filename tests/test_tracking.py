@@ -20,6 +20,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from mlflow import MlflowClient
+from mlflow.data import get_source
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.utils.validation import _validate_param
@@ -32,8 +33,10 @@ from ems.tracking import (
     DAY_METRICS,
     LONGEST_PARAMETER,
     PACKAGES,
+    RERUN_OF,
     PipelineRun,
     check_store,
+    command_line,
     day_metrics,
     flat,
     pipeline_run,
@@ -46,6 +49,8 @@ from ems.tracking import (
 )
 
 ROOT = Path(__file__).resolve().parents[1]
+
+pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 
 
 @pytest.fixture(scope="module")
@@ -442,6 +447,131 @@ def test_a_fresh_store_makes_no_noise_no_call_and_no_other_file(tmp_path: Path) 
     assert {p.name for p in (tmp_path / "runs").iterdir()} == {"m.db", "artifacts"}
 
 
+STOPPED = """
+import os, signal
+from mlflow import MlflowClient
+from ems.tracking import pipeline_run
+search = MlflowClient.search_experiments
+def stop(self, *args, **more):
+    search(self, *args, **more)
+    os.kill(os.getpid(), signal.%s)
+    for _ in range(10**7): pass
+MlflowClient.search_experiments = stop
+with pipeline_run("sqlite:///m.db", experiment="e", name="p", parameters={}):
+    print("it has started")
+"""
+
+
+def run_in(folder: Path, program: str, *args: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program, *args],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_who_stops_the_making_of_a_store_leaves_none_that_is_half_made(tmp_path: Path) -> None:
+    done = run_in(tmp_path, STOPPED % "SIGINT")
+    assert "KeyboardInterrupt" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+    run_in(tmp_path, STOPPED % "SIGKILL")
+    assert not (tmp_path / "m.db").exists()  # a hidden file beside it may be left
+
+
+def test_of_two_that_make_a_store_at_once_the_first_wins(
+    tmp_path: Path, folder: Path, finished: PipelineRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert finished.run_id
+    search = MlflowClient.search_experiments
+
+    def meanwhile(self: MlflowClient, *args: Any, **more: Any) -> Any:
+        made, there = sqlite3.connect(folder / "mlflow.db"), sqlite3.connect(tmp_path / "m.db")
+        with closing(made) as con, closing(there) as to:
+            con.backup(to)
+        return search(self, *args, **more)
+
+    monkeypatch.setattr(MlflowClient, "search_experiments", meanwhile)
+    uri = sqlite_uri(tmp_path / "m.db")
+    with pipeline_run(uri, experiment="finished", name="q", parameters={}):
+        pass
+    assert {"the pipeline", "q"} <= set(runs(MlflowClient(uri), "finished"))
+    assert {p.name for p in tmp_path.iterdir()} == {"m.db"}
+
+
+@pytest.mark.parametrize("sql", ["CREATE TABLE mine (a)", "CREATE TABLE alembic_version (v)"])
+def test_a_file_that_is_no_complete_store_is_refused_and_kept(tmp_path: Path, sql: str) -> None:
+    with closing(sqlite3.connect(tmp_path / "m.db")) as con:
+        con.execute(sql)
+    assert "m.db: no complete MLflow store (its creation was interrupted" in refused(
+        sqlite_uri(tmp_path / "m.db")
+    )
+    assert (tmp_path / "m.db").stat().st_size > 0
+
+
+@pytest.mark.parametrize("at", ["p", "home m"])
+def test_a_run_hit_between_its_making_and_its_noting_is_ended(
+    client: MlflowClient, uri: str, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    create_run = MlflowClient.create_run
+
+    def hit(self: MlflowClient, *args: Any, run_name: str, **more: Any) -> Run:
+        run = create_run(self, *args, run_name=run_name, **more)
+        if run_name == at:
+            raise KeyboardInterrupt
+        return run
+
+    def stopped_pipeline() -> None:
+        with pipeline_run(uri, experiment=f"hit {at}", name="p", parameters={}) as run:
+            run.days("home", "m", {"cost_eur": [1.0]}, [0])
+
+    monkeypatch.setattr(MlflowClient, "create_run", hit)
+    with pytest.raises(KeyboardInterrupt):
+        stopped_pipeline()
+    found = runs(client, f"hit {at}")
+    assert at in found
+    assert {run.info.status for run in found.values()} == {"KILLED"}
+    assert {run.data.tags["reason"] for run in found.values()} == {"KeyboardInterrupt: "}
+
+
+def test_the_dataset_is_logged(client: MlflowClient, uri: str) -> None:
+    data = {"source": "a meter; no licence", "hash": "0123456789" * 6, "db": "x.duckdb"}
+    parameters = {"building": "home", "n_days": 3, "start": "2016-03-01", "data": data, "x": 1}
+    with pipeline_run(uri, experiment="dataset", name="p", parameters=parameters) as run:
+        pass
+    (given,) = client.get_run(run.run_id).inputs.dataset_inputs
+    assert (given.dataset.name, given.dataset.digest) == ("home", data["hash"][:36])
+    assert json.loads(given.dataset.source) == {"tags": data}
+    profile = {"building": "home", "n_days": 3, "start": "2016-03-01"}
+    assert json.loads(given.dataset.profile) == profile
+    assert get_source(given.dataset).to_dict() == {"tags": data}
+
+
+def test_the_command_is_logged_without_a_password(
+    client: MlflowClient, uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = str(ROOT / "scripts" / "01_run.py")
+    argv = [script, "--tracking_uri", "http://me:secret@host", "--tariff", "my tariff.toml"]
+    monkeypatch.setattr(sys, "argv", argv)
+    monkeypatch.setenv(RERUN_OF, "ab12")
+    with pipeline_run(uri, experiment="command", name="p", parameters={}) as run:
+        run.summary("home", "m", {"cost_eur": 1.0})
+    found = runs(client, "command")
+    tags = found["p"].data.tags
+    assert tags["command"] == (
+        "scripts/01_run.py --tracking_uri http://host --tariff 'my tariff.toml'"
+    )
+    assert (tags["folder"], tags["rerun_of"]) == (str(Path.cwd()), "ab12")
+    assert tags["mlflow.source.name"] == "scripts/01_run.py"
+    assert "rerun_of" not in found["home m"].data.tags
+    for other in ("-c", "", "/usr/bin/pytest", str(ROOT / "scripts" / "x.sh")):
+        monkeypatch.setattr(sys, "argv", [other])
+        assert command_line() is None
+
+
 plain = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
 nested = st.recursive(
     plain,
@@ -490,6 +620,8 @@ def test_the_figures_of_days_and_modes() -> None:
     totals = total_metrics(summary)
     assert {item.name for item in fields(DayKpis)} <= set(totals)
     assert totals["cost_eur"] == 6.0
+    assert totals["stored_eur"] == 6.0  # closed 2 € and 2 kWh at 2 €/kWh
+    assert totals["own_use_kwh"] == 0.0
     assert totals["savings_eur_vs_rule_based"] == 4.0
     assert totals["savings_pct_vs_rule_based"] is None
 

@@ -147,8 +147,10 @@ def calling(uri: str, what: str) -> Iterator[None]:
         logger.setLevel(logging.CRITICAL + 1)
     try:
         with warnings.catch_warnings():
-            # about how MLflow uses SQLAlchemy: nothing that a user of ours could mend
+            # about MLflow's own code: nothing that a user of ours could mend
             warnings.filterwarnings("ignore", category=SADeprecationWarning, module="mlflow")
+            warnings.filterwarnings("ignore", message=".*Any type hint is inferred as AnyType")
+            warnings.filterwarnings("ignore", message="Operation with range is deprecated")
             yield
     except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
         lines = str(error).replace(uri, shown(uri)).splitlines()
