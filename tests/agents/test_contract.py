@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from oracle import broken_rules, cost_eur
 
 from ems.agents import (
@@ -472,3 +472,91 @@ class Endless(BaseLoadAgent):
 
     def contribute(self, block: Block) -> Share:
         return Share(net_load_kw=-1.0 * block.variables("gift_kw"), series={})
+
+
+# --- told what to do on a belief ---------------------------------------------------------------
+
+carried_out = pytest.mark.parametrize(
+    "name", sorted(set(AGENTS) - {"switched_heat_pump", "grid", "grid_with_limits"})
+)
+
+
+@carried_out
+def test_what_is_believed_rightly_is_carried_out_to_the_letter(name: str) -> None:
+    agent, done = AGENTS[name], schedule(name)
+    plan = done.plans[agent.name]
+    assert_allclose(agent.carry_out(HORIZON, plan, agent).net_load_kw, plan.net_load_kw, atol=1e-6)
+
+
+@carried_out
+def test_in_the_same_state_it_is_believed_to_be_the_same(name: str) -> None:
+    agent = AGENTS[name]
+    believed = agent.standing_as(agent, HORIZON)
+    own = [LOAD, believed] if agent is not LOAD else [believed]
+    again = GlobalOptimizer(own, GridAgent(), EXACT).optimize_centralized(HORIZON)
+    assert again.objective_eur == pytest.approx(schedule(name).objective_eur, abs=1e-6)
+
+
+@carried_out
+@pytest.mark.parametrize("factor", [0.0, 0.5, 3.0])
+def test_whatever_it_is_told_it_keeps_its_physical_rules(name: str, factor: float) -> None:
+    agent, told = AGENTS[name], schedule(name).plans[AGENTS[name].name]
+    series = {
+        key: values if key == "started" else values * factor for key, values in told.series.items()
+    }
+    wrong = Plan(agent=told.agent, net_load_kw=told.net_load_kw * factor, series=series)
+    done = agent.carry_out(HORIZON, wrong, agent)
+    assert list(agent.without_promises().audit(done, HORIZON)) == []
+
+
+@carried_out
+def test_nobody_tells_it_anything(name: str) -> None:
+    agent = AGENTS[name]
+    done = agent.carry_out(HORIZON, None, None)
+    assert list(agent.without_promises().audit(done, HORIZON)) == []
+
+
+def test_what_has_a_least_run_is_not_carried_out_on_a_forecast() -> None:
+    heat_pump = AGENTS["switched_heat_pump"]
+    with pytest.raises(InvalidSpec, match=r"min_power_kw 0\.5 and min_run_steps 2 cannot be"):
+        heat_pump.carry_out(HORIZON, None, None)
+
+
+def test_a_car_misses_what_it_is_short_of_at_its_deadline() -> None:
+    idle = CAR.carry_out(HORIZON, replace_charge(schedule("ev").plans["ev"]), CAR)
+    assert CAR.missed_kwh(idle) == pytest.approx(55.0 - 36.0, abs=1e-4)
+    assert CAR.missed_kwh(schedule("ev").plans["ev"]) == 0.0
+
+
+def replace_charge(plan: Plan) -> Plan:
+    """The same plan with nothing charged."""
+    nothing = np.zeros(N)
+    return Plan(
+        agent=plan.agent,
+        net_load_kw=nothing,
+        series={**plan.series, "charge_kw": nothing, "discharge_kw": nothing},
+    )
+
+
+def test_a_believed_car_promises_no_more_than_it_can_reach() -> None:
+    empty = replace(CAR, initial_soc_kwh=10.0)
+    believed = CAR.standing_as(empty, HORIZON)
+    reachable_kwh = 10.0 - 9.0 + 4 * 0.92 * 11.0
+    assert believed.min_soc_kwh[4] == pytest.approx(reachable_kwh)
+
+
+def test_a_machine_that_has_begun_does_not_begin_again() -> None:
+    plan = schedule("machine").plans["machine"]
+    first = int(np.flatnonzero(np.rint(plan.series["started"]) == 1)[0])
+    later = MACHINE.after(plan, first + 1)
+    assert later.begun == 1
+    rest = HORIZON.window(first + 1, N)
+    fresh = replace(
+        MACHINE,
+        cycles=tuple(cycle.later(first + 1) for cycle in CYCLES[1:]),
+        committed_kw=np.zeros(0),
+        discomfort_eur=None,
+    )
+    believed = fresh.standing_as(later, rest)
+    assert [cycle.number for cycle in believed.cycles] == [2]
+    assert_array_equal(believed.committed_kw, later.committed_kw)
