@@ -42,6 +42,19 @@ def test_there_is_no_sun_in_the_night_and_as_much_day_as_the_almanac_says() -> N
     assert (december > 0.0).sum() == 8
 
 
+@pytest.mark.parametrize(
+    ("day", "noon_utc"), [("2016-02-11", "11:37"), ("2016-05-15", "11:20"), ("2016-11-03", "11:07")]
+)
+def test_the_sun_stands_in_the_south_at_the_noon_of_the_almanac(day: str, noon_utc: str) -> None:
+    """12:00 less 36.7 min for 9.18° E, and the equation of time of the day."""
+    sun = Sun.at(np.datetime64(day, "s"), 24 * 60, 1.0 / 60.0, LATITUDE, LONGITUDE)
+    hour, minute = noon_utc.split(":")
+    noon = int(hour) * 60 + int(minute)
+    assert int(np.argmax(sun.elevation_deg)) == pytest.approx(noon, abs=2)
+    assert sun.azimuth_deg[noon] == pytest.approx(180.0, abs=1.0)
+    assert sun.azimuth_deg[noon - 240] < 130.0 < 230.0 < sun.azimuth_deg[noon + 240]
+
+
 @given(
     tilt_deg=st.floats(0.0, 90.0), elevation_deg=st.floats(1.0, 89.0), off_deg=st.floats(0.0, 179.0)
 )
