@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -414,9 +415,10 @@ def results_db(args: argparse.Namespace) -> Path:
 
 
 def command_line() -> str:
-    """What a person types to run this again."""
+    """What a person types to run this again, without a password in an address."""
     script, *options = sys.argv
-    return shlex.join(["python", f"scripts/{Path(script).name}", *options])
+    told = [re.sub(r"//[^/@]*@", "//…@", option) for option in options]
+    return shlex.join(["python", f"scripts/{Path(script).name}", *told])
 
 
 def report_file(args: argparse.Namespace, experiment: str, run_id: str) -> Path:

@@ -190,9 +190,7 @@ def choose_window(
     learned = known[0] + timedelta(days=history_days)
     later = [day for day in plannable if day >= learned]
     if start is None and not later:
-        raise DataError(
-            f"{name}: no plannable day has {history_days} days before it; name a start"
-        )
+        raise DataError(f"{name}: no plannable day has {history_days} days before it; name a start")
     first = later[0] if start is None else start
     if not known[0] <= first <= known[-1]:
         raise InvalidSpec(f"{name}: start is {first}, allowed is {known[0]} to {known[-1]}")

@@ -94,7 +94,7 @@ def comparison_report(
             _data(chosen, known),
             _assumptions(spec.tariff, spec, building),
             _result(summaries, captured),
-            _explained(example, day, "centralized"),
+            _explained(example, day, "centralized", spec),
             _audit(day, summaries),
             _again(command, building.history),
         ),
@@ -132,7 +132,7 @@ def integrated_report(
             _data([(building, window)], known),
             _assumptions(spec.base.tariff, spec.base, building),
             _frontier(points, None if best is None else best.controller.name),
-            _explained(example, day, points[0].controller.name),
+            _explained(example, day, points[0].controller.name, spec.base),
             _audit(day, [point.summary for point in points]),
             _again(command, building.history),
         ),
@@ -559,13 +559,18 @@ def _frontier(points: Sequence[FrontierPoint], best: str | None) -> Section:
     )
 
 
-def _explained(example: DayRecord, day: ExplainedDay, mode: str) -> Section:
+def _explained(example: DayRecord, day: ExplainedDay, mode: str, spec: ComparisonSpec) -> Section:
+    carried_out = (
+        ""
+        if spec.foresight == "perfect"
+        else " It is what perfect knowledge would have done from there, not what was carried out."
+    )
     where = f"{example.building}, {example.day:%A} {example.day.day} {example.day:%B %Y}"
     return Section(
         title=f"One day explained: {where}",
         paragraphs=(
             f"The joint plan of this day ({mode}), made with the day's true load, sun and prices "
-            "from the charge that its stores had at midnight.",
+            f"from the charge that its stores had at midnight.{carried_out}",
             "“Worth” is the plan's own price: what one kWh more in that hour would cost, when "
             "everything else may adapt a little. Where the last kWh is sold it is the feed-in; "
             "where it is bought, the tariff; in between, what it saves in another hour. At some "
