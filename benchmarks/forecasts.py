@@ -1,0 +1,244 @@
+"""How good forecasts are on every building of a database, and how long they take, in one run.
+
+``python benchmarks/forecasts.py [--db FILE] [--markdown]``
+
+Rolling origin as in ``ems.forecast.rolling_origin``: each model learns again every 28 days from all
+that lies before, and is scored on the 48 hours after every local midnight, and after every
+6 hours. For each building its whole load, the base load that is left without the devices that are
+planned, its heat pumps and its PV; and the day-ahead price, of which only hours are scored that are
+not published at the origin. Skill is against the first model of each series.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+import numpy as np
+import sklearn
+from rich.console import Console
+from rich.table import Table
+
+from ems.assets import Assets
+from ems.building import Building
+from ems.errors import DataError
+from ems.forecast.load import LearnedLoad
+from ems.forecast.persistence import SameHourLastWeek
+from ems.forecast.price import PriceForecast, known_until
+from ems.forecast.pv import ClearSkyPersistence, LearnedPV, PVPersistence
+from ems.forecast.rolling_origin import (
+    ModelScores,
+    Scores,
+    first_origin,
+    origins_every,
+    rolling_scores,
+)
+from ems.forecast.series import Forecaster, Ints, Series
+from ems.history import Floats, MeterHistory
+from ems.store.connection import get_con
+from ems.store.read import list_buildings, read_history
+from ems.tariff import load_tariff
+
+N_STEPS = 48
+FIRST_DAYS = 56
+"""Days of known values before the first forecast that is scored."""
+LOAD: tuple[Forecaster, ...] = (SameHourLastWeek(), LearnedLoad())
+PV: tuple[Forecaster, ...] = (PVPersistence(), ClearSkyPersistence(), LearnedPV())
+PRICE: tuple[Forecaster, ...] = (SameHourLastWeek(), PriceForecast())
+COLUMNS = ("series", "model", "origins", "hours", "unknown", "mean", "MAE", "bias", "skill", "CRPS")
+COLUMNS += ("80 % holds", "its width")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--db", type=Path, default=ROOT / "ems_data.duckdb")
+    parser.add_argument("--building", help="only this one")
+    parser.add_argument("--markdown", action="store_true", help="tables for the docs")
+    args = parser.parse_args()
+    print(
+        f"machine   {platform.processor() or platform.machine()}, {os.cpu_count()} cores, "
+        f"Python {platform.python_version()}, scikit-learn {sklearn.__version__}"
+    )
+    with get_con(args.db) as con:
+        names = [args.building] if args.building else list_buildings(con)
+        histories = [read_history(con, name) for name in names]
+    speed(histories[0])
+    found: dict[str, tuple[ModelScores, ...]] = {}
+    rows = []
+    for series, models in every_series(histories):
+        for every_h in (24, 6):
+            try:
+                scores = scored(models, series, every_h)
+            except DataError as error:
+                print(error)
+                continue
+            rows += [row(of, series, every_h) for of in scores]
+            if every_h == 24:
+                found[series.who] = scores
+    show(rows, args.markdown)
+    by_lead(found, args.markdown)
+
+
+# --- series ---------------------------------------------------------------------------------------
+
+
+def every_series(
+    histories: Sequence[MeterHistory],
+) -> Iterator[tuple[Series, tuple[Forecaster, ...]]]:
+    """Every series of every building with the models that compete for it."""
+    for history in histories:
+        name = history.building.removeprefix("DE_KN_")
+        building = Building(history, load_tariff("dynamic"), Assets())
+        yield of(history, f"{name} load", history.load_kwh), LOAD
+        yield of(history, f"{name} base load", building.base_kwh, least=-np.inf), LOAD
+        for feed in history.feeds_of("partial_usage"):
+            yield of(history, f"{name} {feed.name}", history.energy_kwh[feed.name]), LOAD
+        if np.nanmax(history.pv_kwh, initial=0.0) > 0.0:
+            yield of(history, f"{name} PV", history.pv_kwh), PV
+    longest = max(histories, key=lambda history: len(history.ts_utc))
+    yield price_of(longest), PRICE
+
+
+def of(history: MeterHistory, who: str, energy_kwh: Floats, least: float = 0.0) -> Series:
+    """Energies as mean powers [kW]."""
+    return Series(
+        who=who,
+        unit="kW",
+        ts_utc=history.ts_utc,
+        step_h=history.step_h,
+        timezone=history.timezone,
+        values=energy_kwh / history.step_h,
+        weather=history.weather,
+        least=least,
+    )
+
+
+def price_of(history: MeterHistory) -> Series:
+    """The day-ahead price over a building's time [€/MWh]."""
+    return Series(
+        who="day-ahead price",
+        unit="€/MWh",
+        ts_utc=history.ts_utc,
+        step_h=history.step_h,
+        timezone=history.timezone,
+        values=history.price_eur_per_mwh,
+    )
+
+
+# --- scores ---------------------------------------------------------------------------------------
+
+
+def scored(models: Sequence[Forecaster], series: Series, every_h: int) -> tuple[ModelScores, ...]:
+    """The scores of all models from the same origins."""
+    origins = origins_every(series, every_h, first_origin(series, FIRST_DAYS), N_STEPS)
+    left_out = None
+    if models is PRICE:
+        left_out = published(series, origins)
+    return rolling_scores(models, series, origins, N_STEPS, left_out)
+
+
+def published(series: Series, origins: Ints) -> np.ndarray:
+    """Which steps of each forecast have a published price."""
+    ahead = known_until(series.ts_utc, origins, series.timezone) - origins
+    return np.arange(N_STEPS) < ahead[:, None]
+
+
+def row(of_model: ModelScores, series: Series, every_h: int) -> tuple[str, ...]:
+    """A model's row of the table."""
+    s = of_model.overall
+    return (
+        of_model.who,
+        of_model.model,
+        "00:00" if every_h == 24 else f"every {every_h} h",
+        f"{s.n}",
+        f"{s.n_unknown}",
+        f"{np.nanmean(series.values):.3g}",
+        *numbers(s),
+    )
+
+
+def numbers(s: Scores) -> tuple[str, ...]:
+    """MAE, bias, skill, CRPS, coverage and width as text."""
+    return (
+        f"{s.mae:.3f}",
+        f"{s.bias:+.3f}",
+        f"{s.skill:+.1%}",
+        f"{s.crps:.3f}",
+        f"{s.coverage:.1%}",
+        f"{s.width:.3f}",
+    )
+
+
+def by_lead(found: dict[str, tuple[ModelScores, ...]], markdown: bool) -> None:
+    """Skill and coverage of the learned models by lead."""
+    for title, score in (("skill by lead", "skill"), ("80 % holds, by lead", "coverage")):
+        leads = list(next(iter(found.values()))[0].by_lead)
+        rows = [
+            (
+                who,
+                scores[-1].model,
+                *(
+                    f"{getattr(scores[-1].by_lead[lead], score):.1%}"
+                    if lead in scores[-1].by_lead
+                    else "–"
+                    for lead in leads
+                ),
+            )
+            for who, scores in found.items()
+        ]
+        print(f"\n{title}, from 00:00")
+        show(rows, markdown, ("series", "model", *(f"{a}–{b} h" for a, b in leads)))
+
+
+def show(
+    rows: Sequence[tuple[str, ...]], markdown: bool, columns: tuple[str, ...] = COLUMNS
+) -> None:
+    """A table on the console, or as Markdown."""
+    if markdown:
+        words = sum(name in ("series", "model", "origins") for name in columns)
+        print("\n| " + " | ".join(columns) + " |")
+        print("|" + "---|" * words + "---:|" * (len(columns) - words))
+        for cells in rows:
+            print("| " + " | ".join(cells) + " |")
+        return
+    table = Table(*columns)
+    for cells in rows:
+        table.add_row(*cells)
+    Console(width=150).print(table)
+
+
+# --- speed ----------------------------------------------------------------------------------------
+
+
+def speed(history: MeterHistory) -> None:
+    """Seconds to learn a year of hours, and to forecast 672 origins × 48 steps."""
+    until = 366 * 24
+    load, price = of(history, "load", history.load_kwh), price_of(history)
+    filled = np.where(np.isfinite(load.values), load.values, np.nanmedian(load.values))
+    pairs = [(model, load) for model in LOAD] + [(PRICE[-1], price)]
+    pairs += [(model, of(history, "PV", np.nan_to_num(history.pv_kwh))) for model in PV]
+    origins = np.arange(until, until + 28 * 24)
+    print(
+        f"\nlearn {until // 24} days of hours, forecast {len(origins)} origins × {N_STEPS} steps:"
+    )
+    for model, series in pairs:
+        whole = Series(**{**vars(series), "values": filled}) if series is load else series
+        started = time.perf_counter()
+        learned = model.fit(whole, until)
+        middle = time.perf_counter()
+        learned.forecast(whole, origins, N_STEPS)
+        ended = time.perf_counter()
+        print(f"  {model.name:24s} {middle - started:6.2f} s {ended - middle:6.2f} s")
+
+
+if __name__ == "__main__":
+    main()
