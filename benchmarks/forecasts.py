@@ -225,7 +225,8 @@ def speed(history: MeterHistory) -> None:
     load, price = of(history, "load", history.load_kwh), price_of(history)
     filled = np.where(np.isfinite(load.values), load.values, np.nanmedian(load.values))
     pairs = [(model, load) for model in LOAD] + [(PRICE[-1], price)]
-    pairs += [(model, of(history, "PV", np.nan_to_num(history.pv_kwh))) for model in PV]
+    if np.nanmax(history.pv_kwh) > 0:
+        pairs += [(model, of(history, "PV", np.nan_to_num(history.pv_kwh))) for model in PV]
     origins = np.arange(until, until + 28 * 24)
     print(
         f"\nlearn {until // 24} days of hours, forecast {len(origins)} origins × {N_STEPS} steps:"

@@ -59,13 +59,23 @@ def test_it_passes_the_contract(listed: str) -> None:
         contract.test_the_rest_of_a_plan_is_a_plan_of_what_comes_after(listed, n_steps)
 
 
+ON_FORECASTS = {
+    "test_what_is_believed_rightly_is_carried_out_to_the_letter",
+    "test_in_the_same_state_it_is_believed_to_be_the_same",
+    "test_whatever_it_is_told_it_keeps_its_physical_rules",
+    "test_nobody_tells_it_anything",
+}
+"""Of an agent that has ``carry_out`` and ``standing_as``, which the example leaves out."""
+
+
 def test_no_test_of_the_contract_was_forgotten() -> None:
     each = [
         name
         for name, test in vars(contract).items()
         if name.startswith("test_") and "name" in test.__annotations__
     ]
-    assert len(each) == 8
+    assert len(set(each) - ON_FORECASTS) == 8
+    assert set(each) > ON_FORECASTS
 
 
 @pytest.mark.parametrize(
