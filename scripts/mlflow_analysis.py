@@ -115,7 +115,7 @@ def main() -> None:
         names = ", ".join(f"mlflow_{sheet.name}" for sheet in answer.sheets)
         out.print(f"tables    {names} in {near(args.to_duckdb)}")
     if answer.worse:
-        pass
+        raise SystemExit(EXIT_WORSE)
 
 
 def ask(args: argparse.Namespace) -> Answer:
