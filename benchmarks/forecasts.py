@@ -1,6 +1,6 @@
 """How good forecasts are on every building of a database, and how long they take, in one run.
 
-``python benchmarks/forecasts.py [--db FILE] [--markdown]``
+``python benchmarks/forecasts.py [--db FILE] [--markdown] [--figures FOLDER]``
 
 Rolling origin as in ``ems.forecast.rolling_origin``: each model learns again every 28 days from all
 that lies before, and is scored on the 48 hours after every local midnight, and after every
@@ -43,6 +43,8 @@ from ems.forecast.rolling_origin import (
 )
 from ems.forecast.series import Forecaster, Ints, Series
 from ems.history import Floats, MeterHistory
+from ems.plots.forecasts import fan_chart
+from ems.plots.page import Origin, save
 from ems.store.connection import get_con
 from ems.store.read import list_buildings, read_history
 from ems.tariff import load_tariff
@@ -63,6 +65,7 @@ def main() -> None:
     parser.add_argument("--db", type=Path, default=ROOT / "ems_data.duckdb")
     parser.add_argument("--building", help="only this one")
     parser.add_argument("--markdown", action="store_true", help="tables for the docs")
+    parser.add_argument("--figures", type=Path, help="draw a week of forecasts into this folder")
     args = parser.parse_args()
     print(
         f"machine   {platform.processor() or platform.machine()}, {os.cpu_count()} cores, "
@@ -71,6 +74,9 @@ def main() -> None:
     with get_con(args.db) as con:
         names = [args.building] if args.building else list_buildings(con)
         histories = [read_history(con, name) for name in names]
+    if args.figures is not None:
+        for history in histories:
+            print(draw(history, args.figures))
     speed(histories[0])
     found: dict[str, tuple[ModelScores, ...]] = {}
     rows = []
@@ -132,6 +138,24 @@ def price_of(history: MeterHistory) -> Series:
         timezone=history.timezone,
         values=history.price_eur_per_mwh,
     )
+
+
+def draw(history: MeterHistory, folder: Path) -> Path:
+    """A week of what the default models expect of a building, every midnight anew."""
+    shown = [
+        (series, models[-1])
+        for series, models in every_series([history])
+        if models is not PRICE and "base" not in series.who
+    ]
+    first = max(first_origin(series, 2 * FIRST_DAYS) for series, _ in shown)
+    pairs = []
+    for series, model in shown:
+        origins = origins_every(series, 24, first, N_STEPS)[:7]
+        learned = model.fit(series, int(origins[0]))
+        pairs.append((series, learned.forecast(series, origins, 24)))
+    title = f"{history.building} · what seven midnights expected"
+    figure = fan_chart(pairs, title=title, origin=Origin.of(history))
+    return save(figure, folder / f"{history.building}_forecasts.png")
 
 
 # --- scores ---------------------------------------------------------------------------------------
