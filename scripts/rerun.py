@@ -36,6 +36,9 @@ EXIT_DIFFERENT = 1
 ROWS = 20
 """Figures that disagree are shown up to this number."""
 
+PIPELINE = "(pipeline)"
+"""The pipeline's own figures; its name may be that of a run below it."""
+
 EPILOG = (
     f"Exit: 0 when every figure agrees, {EXIT_DIFFERENT} when one does not, {EXIT_BAD_INPUT} when "
     "it cannot be run. Timings are not compared. See docs/tracking.md."
@@ -265,7 +268,7 @@ def compare(
     found: list[Disagreement] = []
     n_figures = 0
     then, now = (
-        {r.name: s.series(r) for r in (*s.below(one), one)}
+        {PIPELINE: s.series(one), **{r.name: s.series(r) for r in s.below(one)}}
         for s, one in ((before_store, before), (after_store, after))
     )
     for where in sorted({*then, *now}):

@@ -74,11 +74,10 @@ def test_the_figures_come_out_again_and_a_changed_one_is_found(
     again = RunStore(store).find(f"tags.rerun_of = '{made.run_id}'")
     assert [run.status for run in again] == ["FINISHED"]
 
+    (child,) = [
+        run.run_id for run in RunStore(store).below(made) if run.name == made.name
+    ]  # called as the pipeline above it is
     with closing(sqlite3.connect(folder / "runs" / "m.db")) as con:
-        (child,) = con.execute(
-            "SELECT run_uuid FROM tags WHERE key = 'mlflow.parentRunId' AND value = ? LIMIT 1",
-            [made.run_id],
-        ).fetchone()
         sql = "UPDATE metrics SET value = value + 0.5 WHERE key = 'day/cost_eur' AND step = 0"
         assert con.execute(f"{sql} AND run_uuid = ?", [child]).rowcount == 1
         con.commit()
