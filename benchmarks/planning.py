@@ -36,9 +36,9 @@ from ems.pipelines.parallel import run_blocks
 from ems.program import Program
 from ems.solver import HIGHS_CHOICES, Matrix, highs_model
 from ems.store.connection import get_con
-from ems.store.frames import day_frame, step_frame
+from ems.store.frames import day_tables
 from ems.store.read import read_history
-from ems.store.results import RunRow, save_run
+from ems.store.results import RunRow, append_days, save_run
 from ems.tariff import load_tariff
 from ems.tracking import day_metrics, pipeline_run, sqlite_uri
 
@@ -179,7 +179,9 @@ def pipeline(db: Path, name: str, spec: ComparisonSpec, blocks: tuple[Block, ...
                 status="FINISHED",
                 synthetic=False,
             )
-            save_run(Path(folder) / "results.duckdb", row, day_frame(records), step_frame(records))
+            file = Path(folder) / "results.duckdb"
+            save_run(file, row)
+            append_days(file, row, day_tables(records))
 
 
 def backtest(

@@ -362,10 +362,10 @@ class StoredRun:
 
     def days(self, records: Sequence[DayRecord]) -> None:
         """Keep the results and plans of some days."""
-        from ems.store.frames import day_frame, step_frame
+        from ems.store.frames import day_tables
         from ems.store.results import append_days
 
-        append_days(self.file, self.row, day_frame(records), step_frame(records))
+        append_days(self.file, self.row, day_tables(records))
 
     def updates(self, building: str, model: str, updates: Sequence[PmfUpdate]) -> None:
         """Keep how the usage PMFs of a model moved."""
@@ -384,21 +384,21 @@ def stored_run(
     run_id: str,
 ) -> Iterator[StoredRun]:
     """A run in the results database, marked FINISHED, KILLED or FAILED at its end."""
-    from ems.store.frames import day_frame, step_frame
     from ems.store.results import RunRow, save_run, set_status
+    from ems.tracking.parameters import plain
 
     row = RunRow(
         run_id=run_id,
         pipeline=pipeline,
         building=args.building,
         started_utc=datetime.now(UTC).replace(tzinfo=None),
-        parameters=parameters,
+        parameters=plain(parameters),
         status="RUNNING",
         synthetic=synthetic,
         mlflow_run_id=run_id,
     )
     stored = StoredRun(file=results_db(args), row=row)
-    save_run(stored.file, row, day_frame([]), step_frame([]))
+    save_run(stored.file, row)
     try:
         yield stored
     except BaseException as error:

@@ -21,10 +21,10 @@ pause before each new attempt [s]."""
 SCHEMA_VERSION = "2"
 """Version of ``schema/data.sql``; a database of another version must be built again."""
 
-RESULTS_SCHEMA_VERSION = "2"
+RESULTS_SCHEMA_VERSION = "3"
 """Version of ``schema/results.sql``."""
 
-RESULTS_TABLES = frozenset({"meta", "run", "day_result", "plan_step", "pmf_update"})
+RESULTS_TABLES = frozenset({"meta", "run", "day_result", "horizon_step", "plan_step", "pmf_update"})
 """The tables of ``schema/results.sql``."""
 
 _ABOUT_THE_FILE = (

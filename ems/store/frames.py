@@ -1,4 +1,4 @@
-"""Records of the pipelines as long tables, ready for the results database."""
+"""Records of the pipelines as tables of the results database, and days read back from them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 from ems.learning.habit import PmfUpdate
 from ems.pipelines.comparison import DayRecord, DayResult
 from ems.settlement import DayKpis
-from ems.store.results import DAY_COLUMNS, PMF_COLUMNS, STEP_COLUMNS
+from ems.store.results import (
+    DAY_COLUMNS,
+    HORIZON_COLUMNS,
+    PMF_COLUMNS,
+    STEP_COLUMNS,
+    DayTables,
+)
 
 DERIVED = (
     "cost_eur",
@@ -25,6 +31,13 @@ DERIVED = (
 KPIS = (*(field.name for field in fields(DayKpis)), *DERIVED)
 
 
+def day_tables(records: Sequence[DayRecord]) -> DayTables:
+    """All that is stored of some days."""
+    return DayTables(
+        days=day_frame(records), horizon=horizon_frame(records), steps=step_frame(records)
+    )
+
+
 def kpi_values(kpis: DayKpis) -> dict[str, float]:
     """Every KPI by its name, the derived ones among them; NaN where one is not defined."""
     values = {name: getattr(kpis, name) for name in KPIS}
@@ -32,7 +45,7 @@ def kpi_values(kpis: DayKpis) -> dict[str, float]:
 
 
 def day_frame(results: Sequence[DayResult]) -> pd.DataFrame:
-    """``building, day, mode, kpi, value``: one row a KPI, those not defined left out."""
+    """``DAY_COLUMNS``: one row a KPI, those not defined left out."""
     if not results:
         return pd.DataFrame({name: [] for name in DAY_COLUMNS})
     table = np.array([list(kpi_values(result.kpis).values()) for result in results])
@@ -42,6 +55,7 @@ def day_frame(results: Sequence[DayResult]) -> pd.DataFrame:
         {
             "building": np.repeat([r.building for r in results], n_kpis),
             "day": np.repeat(np.array([r.day for r in results], dtype="datetime64[s]"), n_kpis),
+            "block": np.repeat(np.array([r.block for r in results], dtype="M8[s]"), n_kpis),
             "mode": np.repeat([r.mode for r in results], n_kpis),
             "kpi": np.tile(KPIS, len(results)),
             "value": table.reshape(-1),
@@ -51,8 +65,48 @@ def day_frame(results: Sequence[DayResult]) -> pd.DataFrame:
     return defined.reset_index(drop=True)
 
 
+def day_results(wide: pd.DataFrame) -> tuple[DayResult, ...]:
+    """The days that ``read_days`` has read back, as they were before ``day_frame``.
+
+    What is not defined of a day is NaN.
+    """
+    names = [field.name for field in fields(DayKpis)]
+    table = wide.reindex(columns=names).to_numpy(float)
+    heads = zip(wide["building"], wide["day"], wide["block"], wide["mode"], strict=True)
+    return tuple(
+        DayResult(
+            building=building,
+            day=pd.Timestamp(day).date(),
+            mode=mode,
+            kpis=DayKpis(**dict(zip(names, values.tolist(), strict=True))),
+            block=None if pd.isna(block) else pd.Timestamp(block).date(),
+        )
+        for (building, day, block, mode), values in zip(heads, table, strict=True)
+    )
+
+
+def horizon_frame(records: Sequence[DayRecord]) -> pd.DataFrame:
+    """``HORIZON_COLUMNS``: one row a step of each building and day, whatever its modes."""
+    once = {(record.building, record.day): record.schedule.horizon for record in records}
+    if not once:
+        return pd.DataFrame({name: [] for name in HORIZON_COLUMNS})
+    horizons = list(once.values())
+    lengths = [horizon.n_steps for horizon in horizons]
+    return pd.DataFrame(
+        {
+            "building": np.repeat([building for building, _ in once], lengths),
+            "day": np.repeat(np.array([day for _, day in once], dtype="M8[s]"), lengths),
+            "ts_utc": np.concatenate([horizon.ts_utc for horizon in horizons]),
+            "local_hour": np.concatenate([horizon.local_hour for horizon in horizons]),
+            "step_h": np.repeat([horizon.step_h for horizon in horizons], lengths),
+            "import_eur_per_kwh": np.concatenate([h.import_eur_per_kwh for h in horizons]),
+            "export_eur_per_kwh": np.concatenate([h.export_eur_per_kwh for h in horizons]),
+        }
+    )
+
+
 def step_frame(records: Sequence[DayRecord]) -> pd.DataFrame:
-    """``building, day, mode, agent, quantity, ts_utc, value``: one row a step of each series."""
+    """``STEP_COLUMNS``: one row a step of each series."""
     if not records:
         return pd.DataFrame({name: [] for name in STEP_COLUMNS})
     labels: list[tuple[str, np.datetime64, str, str, str]] = []

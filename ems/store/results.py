@@ -21,7 +21,16 @@ from ems.store.connection import results_reader, results_transaction
 
 Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 
-DAY_COLUMNS = ("building", "day", "mode", "kpi", "value")
+DAY_COLUMNS = ("building", "day", "block", "mode", "kpi", "value")
+HORIZON_COLUMNS = (
+    "building",
+    "day",
+    "ts_utc",
+    "local_hour",
+    "step_h",
+    "import_eur_per_kwh",
+    "export_eur_per_kwh",
+)
 STEP_COLUMNS = ("building", "day", "mode", "agent", "quantity", "ts_utc", "value")
 PMF_COLUMNS = (
     "building",
@@ -53,35 +62,54 @@ class RunRow:
     mlflow_run_id: str | None = None
 
 
-def save_run(path: str | Path, run: RunRow, days: pd.DataFrame, steps: pd.DataFrame) -> None:
-    """Save a run with its results; both tables of the same run are replaced as a whole.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DayTables:
+    """Days of a run as tables.
 
-    ``days``: columns ``DAY_COLUMNS``, one row a KPI; ``steps``: columns ``STEP_COLUMNS``.
+    ``days``: columns ``DAY_COLUMNS``, one row a KPI; ``horizon``: ``HORIZON_COLUMNS``, one row a
+    step; ``steps``: ``STEP_COLUMNS``, one row a step of each series of a plan.
+    """
+
+    days: pd.DataFrame
+    horizon: pd.DataFrame
+    steps: pd.DataFrame
+
+    @property
+    def of_tables(self) -> tuple[tuple[str, tuple[str, ...], tuple[str, ...], pd.DataFrame], ...]:
+        """Table, columns, what a row replaces, and the rows."""
+        return (
+            ("day_result", DAY_COLUMNS, ("building", "day", "mode"), self.days),
+            ("horizon_step", HORIZON_COLUMNS, ("building", "day"), self.horizon),
+            ("plan_step", STEP_COLUMNS, ("building", "day", "mode"), self.steps),
+        )
+
+
+def save_run(path: str | Path, run: RunRow) -> None:
+    """Save a run that begins; what was stored of the same run is gone.
+
+    Raises :class:`DataError` for a database that cannot be written.
+    """
+    with results_transaction(path) as con:
+        _put_run(con, run)
+        for table in ("day_result", "horizon_step", "plan_step", "pmf_update"):
+            con.execute(f"DELETE FROM {table} WHERE run_id = ?", [run.run_id])
+
+
+def append_days(path: str | Path, run: RunRow, tables: DayTables) -> None:
+    """Save some more days of a run that goes on; the same days and modes are replaced.
+
     Raises :class:`DataError` for a missing column or a database that cannot be written.
     """
     with results_transaction(path) as con:
         _put_run(con, run)
-        for table, columns, frame in (
-            ("day_result", DAY_COLUMNS, days),
-            ("plan_step", STEP_COLUMNS, steps),
-        ):
-            con.execute(f"DELETE FROM {table} WHERE run_id = ?", [run.run_id])
-            _insert(con, table, run.run_id, columns, frame)
-
-
-def append_days(path: str | Path, run: RunRow, days: pd.DataFrame, steps: pd.DataFrame) -> None:
-    """Save some more days of a run that goes on; the same days and modes are replaced."""
-    with results_transaction(path) as con:
-        _put_run(con, run)
-        for table, columns, frame in (
-            ("day_result", DAY_COLUMNS, days),
-            ("plan_step", STEP_COLUMNS, steps),
-        ):
+        for table, columns, key, frame in tables.of_tables:
             _require_columns(table, columns, frame)
             con.register("incoming", frame)
+            which = ", ".join(key)
+            same = which.replace("day", "CAST(day AS DATE)")
             con.execute(
-                f"DELETE FROM {table} WHERE run_id = ? AND (building, day, mode) IN "
-                "(SELECT DISTINCT building, CAST(day AS DATE), mode FROM incoming)",
+                f"DELETE FROM {table} WHERE run_id = ? AND ({which}) IN "
+                f"(SELECT DISTINCT {same} FROM incoming)",
                 [run.run_id],
             )
             con.unregister("incoming")
@@ -124,7 +152,7 @@ def read_runs(path: str | Path) -> pd.DataFrame:
 def read_days(path: str | Path, run_id: str) -> pd.DataFrame:
     """The KPIs of a run: one row a building, day and mode, one column a KPI."""
     long = _query(path, "SELECT * FROM day_result WHERE run_id = ?", [run_id])
-    wide = long.pivot(index=["building", "day", "mode"], columns="kpi", values="value")
+    wide = long.pivot(index=["building", "day", "block", "mode"], columns="kpi", values="value")
     return wide.rename_axis(columns=None).reset_index()
 
 
@@ -138,6 +166,26 @@ def read_steps(path: str | Path, run_id: str, building: str, mode: str) -> pd.Da
     )
 
 
+def read_horizon(path: str | Path, run_id: str, building: str) -> pd.DataFrame:
+    """The steps of a building's days, ordered in time: ``HORIZON_COLUMNS``."""
+    columns = ", ".join(HORIZON_COLUMNS)
+    return _query(
+        path,
+        f"SELECT {columns} FROM horizon_step WHERE run_id = ? AND building = ? ORDER BY ts_utc",
+        [run_id, building],
+    )
+
+
+def read_pmf_updates(path: str | Path, run_id: str) -> pd.DataFrame:
+    """How the learned usage PMFs of a run moved, ordered in time: ``PMF_COLUMNS``."""
+    columns = ", ".join(PMF_COLUMNS)
+    return _query(
+        path,
+        f"SELECT {columns} FROM pmf_update WHERE run_id = ? ORDER BY building, feed, model, day",
+        [run_id],
+    )
+
+
 def _put_run(con: duckdb.DuckDBPyConnection, run: RunRow) -> None:
     con.execute(
         "INSERT OR REPLACE INTO run VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -146,7 +194,7 @@ def _put_run(con: duckdb.DuckDBPyConnection, run: RunRow) -> None:
             run.pipeline,
             run.building,
             run.started_utc,
-            json.dumps(dict(run.parameters), sort_keys=True, default=str),
+            json.dumps(dict(run.parameters), sort_keys=True),
             run.status,
             run.mlflow_run_id,
             run.synthetic,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-from datetime import date
+from dataclasses import astuple, fields, replace
+from datetime import date, datetime
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,10 +12,26 @@ import pytest
 from small_building import at, local_index, made
 
 from ems.assets import Assets
-from ems.pipelines.comparison import ComparisonSpec, DayRecord, run_comparison
+from ems.pipelines.comparison import ComparisonSpec, DayRecord, run_comparison, summarise
 from ems.settlement import DayKpis
-from ems.store.frames import KPIS, day_frame, kpi_values, step_frame
-from ems.store.results import DAY_COLUMNS, STEP_COLUMNS
+from ems.store.frames import (
+    KPIS,
+    day_frame,
+    day_results,
+    day_tables,
+    horizon_frame,
+    kpi_values,
+    step_frame,
+)
+from ems.store.results import (
+    DAY_COLUMNS,
+    HORIZON_COLUMNS,
+    STEP_COLUMNS,
+    RunRow,
+    append_days,
+    read_days,
+    read_horizon,
+)
 from ems.tariff import load_tariff
 
 
@@ -77,7 +94,47 @@ def test_a_row_for_every_step_of_every_series(records: list[DayRecord]) -> None:
                 assert np.array_equal(mine["ts_utc"], record.schedule.horizon.ts_utc)
 
 
+def test_days_come_back_as_they_were(records: list[DayRecord], tmp_path: Path) -> None:
+    run = RunRow(
+        run_id="r",
+        pipeline="p",
+        building="b",
+        started_utc=datetime(2026, 1, 1),
+        parameters={},
+        status="FINISHED",
+        synthetic=True,
+    )
+    path = tmp_path / "r.duckdb"
+    append_days(path, run, day_tables([*records, replace(records[0], mode="mine", block=None)]))
+    back = day_results(read_days(path, "r"))
+    assert len(back) == len(records) + 1
+    table = {(result.day, result.mode): result for result in back}
+    for record in records:
+        mine = table[record.day, record.mode]
+        assert mine.block == record.block
+        assert mine.building == record.building
+        ours, theirs = (np.array(astuple(r.kpis), float) for r in (mine, record))
+        assert np.array_equal(ours, theirs, equal_nan=True)
+    assert table[records[0].day, "mine"].block is None  # type: ignore[index]
+    summaries = summarise([result for result in back if result.mode != "mine"])
+    assert [s.kpis.cost_eur for s in summaries] == [s.kpis.cost_eur for s in summarise(records)]
+    priced = read_horizon(path, "r", records[0].building)
+    assert len(priced) == 24 + 23  # the second day skips an hour
+    flat = records[0].schedule.horizon.import_eur_per_kwh[0]
+    assert set(priced["import_eur_per_kwh"]) == {flat}
+
+
+def test_the_steps_of_a_day_stand_once_for_all_modes(records: list[DayRecord]) -> None:
+    frame = horizon_frame(records)
+    assert tuple(frame.columns) == HORIZON_COLUMNS
+    assert not frame.duplicated(["building", "ts_utc"]).any()
+    spring = frame[frame["day"] == pd.Timestamp("2016-03-27")]
+    assert 2.0 not in set(spring["local_hour"])
+    assert set(frame["step_h"]) == {1.0}
+
+
 def test_nothing_is_a_table_too() -> None:
+    assert tuple(horizon_frame([]).columns) == HORIZON_COLUMNS
     assert tuple(day_frame([]).columns) == DAY_COLUMNS
     assert tuple(step_frame([]).columns) == STEP_COLUMNS
     assert len(day_frame([])) == len(step_frame([])) == 0

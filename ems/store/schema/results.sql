@@ -16,13 +16,27 @@ CREATE TABLE run (
     synthetic       BOOLEAN NOT NULL
 );
 
+-- block: the first day of the block whose energy account the day belongs to.
 CREATE TABLE day_result (
     run_id   VARCHAR NOT NULL,
     building VARCHAR NOT NULL,
     day      DATE NOT NULL,
+    block    DATE,
     mode     VARCHAR NOT NULL,
     kpi      VARCHAR NOT NULL,
     value    DOUBLE
+);
+
+-- The steps of the days and what energy cost in them, the same for every mode.
+CREATE TABLE horizon_step (
+    run_id             VARCHAR NOT NULL,
+    building           VARCHAR NOT NULL,
+    day                DATE NOT NULL,
+    ts_utc             TIMESTAMP NOT NULL,
+    local_hour         DOUBLE NOT NULL,
+    step_h             DOUBLE NOT NULL,
+    import_eur_per_kwh DOUBLE NOT NULL,
+    export_eur_per_kwh DOUBLE NOT NULL
 );
 
 CREATE TABLE plan_step (
