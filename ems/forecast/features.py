@@ -19,11 +19,8 @@ FREE = 1
 TEMPERATURE = "temperature_c"
 
 
-def rows(series: Series, clock: Clock, known: Ints, target: Ints, weather_known: Ints) -> Floats:
-    """The features of each pair, shape ``(n_rows, n_features)``, NaN where not known.
-
-    ``weather_known``: the first step of each pair whose weather is not known yet.
-    """
+def rows(series: Series, clock: Clock, known: Ints, target: Ints) -> Floats:
+    """The features of each pair, shape ``(n_rows, n_features)``, NaN where not known."""
     day, slot = clock.day[target], clock.slot[target]
     free = day_types(clock.days) == FREE
     day_of_year = (clock.days - clock.days.astype("datetime64[Y]")).astype(np.int64)
@@ -43,7 +40,7 @@ def rows(series: Series, clock: Clock, known: Ints, target: Ints, weather_known:
         _at(table, day - newest_week - 7, slot),
         _at(recent, day - newest, slot),
         *_latest(series, known),
-        *_past_weather(series, clock, target, weather_known),
+        *_past_weather(series, clock, target, known),
     ]
     return np.stack(np.broadcast_arrays(*columns), axis=-1).astype(np.float64)
 

@@ -19,6 +19,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor  # type: ignore[impor
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from ems.errors import DataError
+from ems.forecast.clock import Clock
 from ems.forecast.series import LEVELS, Ints, Series
 from ems.history import Floats
 
@@ -41,6 +42,17 @@ class Boosted:
     scale: HistGradientBoostingRegressor
     least: float
     quantiles: Floats
+
+    @classmethod
+    def by_slot(cls, x: Floats, series: Series, clock: Clock, target: Ints) -> Self:
+        """Learn the values of the steps ``target`` from rows ``x``, errors by time of day."""
+        return cls.fit(
+            x,
+            series.values[target],
+            week=clock.day[target] // 7,
+            group=clock.slot[target],
+            n_groups=clock.step.shape[1],
+        )
 
     @classmethod
     def fit(cls, x: Floats, y: Floats, week: Ints, group: Ints, n_groups: int) -> Self:

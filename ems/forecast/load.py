@@ -39,14 +39,8 @@ class LearnedLoad:
         lead = np.random.default_rng(0).integers(0, n_leads, len(target))
         kept = target >= lead + series.steps_a_day
         target, known = target[kept], (target - lead)[kept]
-        learned = Boosted.fit(
-            rows(series, clock, known, target, known),
-            series.values[target],
-            week=clock.day[target] // 7,
-            group=clock.slot[target],
-            n_groups=clock.step.shape[1],
-        )
-        return replace(self, learned=learned)
+        x = rows(series, clock, known, target)
+        return replace(self, learned=Boosted.by_slot(x, series, clock, target))
 
     def forecast(self, series: Series, origins: Ints, n_steps: int) -> Forecast:
         """Quantiles of the ``n_steps`` from each of the rising ``origins``."""
@@ -55,7 +49,7 @@ class LearnedLoad:
         ahead = steps_ahead(series, origins, n_steps)
         target, known = ahead.ravel(), np.repeat(origins, n_steps)
         clock = Clock.of(series, beyond=n_steps)
-        x = rows(series, clock, known, target, known)
+        x = rows(series, clock, known, target)
         quantiles = np.maximum(self.learned.predict(x, clock.slot[target]), series.least)
         return Forecast(
             who=series.who,

@@ -86,14 +86,8 @@ class PriceForecast:
         target, known = np.tile(target, 2), np.concatenate([today, yesterday])
         kept = known >= series.steps_a_day
         target, known = target[kept], known[kept]
-        learned = Boosted.fit(
-            rows(bare, clock, known, target, known),
-            series.values[target],
-            week=clock.day[target] // 7,
-            group=clock.slot[target],
-            n_groups=clock.step.shape[1],
-        )
-        return replace(self, learned=learned)
+        x = rows(bare, clock, known, target)
+        return replace(self, learned=Boosted.by_slot(x, bare, clock, target))
 
     def forecast(self, series: Series, origins: Ints, n_steps: int) -> Forecast:
         """Quantiles of the ``n_steps`` from each of the rising ``origins``."""
@@ -107,7 +101,7 @@ class PriceForecast:
         ahead = ~np.isfinite(price)
         known = np.minimum(end[:, None], target)[ahead]
         bare, clock = replace(series, weather={}), Clock.of(series, beyond=n_steps)
-        x = rows(bare, clock, known, target[ahead], known)
+        x = rows(bare, clock, known, target[ahead])
         learned = self.learned.predict(x, clock.slot[target[ahead]])
         values[ahead] = np.maximum(learned, series.least)
         return Forecast(

@@ -270,7 +270,7 @@ class LearnedPV:
         if self.weather.mode == "recorded":
             _, believed = self.weather.believed(series, known, target)
             columns += [believed[name] for name in sorted(believed)]
-        own = rows(series, clock, known, target, known)
+        own = rows(series, clock, known, target)
         return np.concatenate([own, np.stack(columns, axis=-1)], axis=1)
 
 
