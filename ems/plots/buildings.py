@@ -17,7 +17,7 @@ from ems.plots.style import (
     DARK_GREY,
     FAINT_GREY,
     GREY,
-    SMALL_PT,
+    SMALL,
     VERMILLION,
     YELLOW,
     styled,
@@ -107,8 +107,8 @@ def _days(ax: Any, rows: Sequence[PortfolioRow], places: Any) -> None:
     ax.barh(places - 0.22, share_pct, 0.2, color=DARK_GREY, gid="plannable")
     for place, row in zip(places, rows, strict=True):
         count = f"{row.plannable_days:,} of {row.days:,}"
-        ax.text(102.0, place - 0.22, count, size=SMALL_PT, va="center")
-        ax.text(0.0, place - 0.06, _reasons(row), size=SMALL_PT - 1, color=DARK_GREY, va="top")
+        ax.text(102.0, place - 0.22, count, size=SMALL, va="center")
+        ax.text(0.0, place - 0.06, _reasons(row), size="x-small", color=DARK_GREY, va="top")
     ax.set_xlim(0.0, _DAYS_TO_PCT)
     ax.set_xticks([0, 25, 50, 75, 100])
     ax.spines["bottom"].set_bounds(0, 100)
@@ -116,7 +116,7 @@ def _days(ax: Any, rows: Sequence[PortfolioRow], places: Any) -> None:
     ax.set_title(
         "plannable: load and PV known in every step\n"
         "below each bar: what is wrong, on how many days",
-        size=SMALL_PT,
+        size=SMALL,
     )
 
 

@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from ems.errors import InvalidSpec
 from ems.pipelines.integrated import FrontierPoint, knee
 from ems.plots.page import Origin, new_page
-from ems.plots.style import BLUE, DARK_GREY, FORESIGHT, SMALL_PT, VERMILLION, styled
+from ems.plots.paper import SCREEN, Paper
+from ems.plots.style import BLUE, DARK_GREY, FORESIGHT, SMALL, VERMILLION, styled
 
 
 @styled
@@ -21,6 +22,7 @@ def cost_comfort_frontier(
     tariff: str,
     origin: Origin,
     foresight: str = FORESIGHT,
+    paper: Paper = SCREEN,
 ) -> Figure:
     """Cost [€] over the mean unusualness of the starts, 1 − p/max p in [0, 1], with the knee named.
 
@@ -30,7 +32,7 @@ def cost_comfort_frontier(
     drawn = [(point, point.unusual) for point in points if point.unusual is not None]
     if not drawn:
         raise InvalidSpec("figure: no appliance was started in the window, choose other days")
-    figure = new_page(4.2, title, f"tariff {tariff} · {foresight}", origin)
+    figure = new_page(4.2, title, f"tariff {tariff} · {foresight}", origin, paper)
     ax = figure.subplots()
     ours = sorted((u, p.summary.kpis.cost_eur) for p, u in drawn if p.controller.movable)
     ax.plot([u for u, _ in ours], [c for _, c in ours], color=BLUE, marker="o", gid="frontier")
@@ -38,9 +40,9 @@ def cost_comfort_frontier(
         ax.annotate(
             ", ".join(names),
             (unusual, cost_eur),
-            xytext=(7, 7),
+            xytext=(7 * paper.scale, 7 * paper.scale),
             textcoords="offset points",
-            size=SMALL_PT,
+            size=SMALL,
             color=DARK_GREY,
         )
     for point, unusual in drawn:
@@ -51,15 +53,16 @@ def cost_comfort_frontier(
     if best is not None and best.unusual is not None:
         place = [best.unusual], [best.summary.kpis.cost_eur]
         ring: dict[str, Any] = {
-            "markersize": 13,
+            "markersize": 13 * paper.scale,
             "fillstyle": "none",
-            "markeredgewidth": 1.6,
+            "markeredgewidth": 1.6 * paper.scale,
             "color": VERMILLION,
         }
         ax.plot(*place, "o", gid="knee", label=f"knee: {best.controller.name}", **ring)
         ax.legend(loc="upper right")
     ax.margins(x=0.12, y=0.15)
-    ax.set_xlabel("how unusual the starts are: mean of 1 − p(hour)/max p  [0 usual … 1 never]")
+    what = "mean of 1 − p(hour)/max p  [0 usual … 1 never]"
+    ax.set_xlabel("how unusual the starts are:" + ("\n" if paper.narrow else " ") + what)
     ax.set_ylabel("cost over the window [€]")
     return figure
 

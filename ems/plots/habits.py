@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ import matplotlib.dates as mdates
 import numpy as np
 from matplotlib.figure import Figure
 
+from ems.errors import InvalidSpec
 from ems.learning.calendar import DAY_TYPES, DayType, day_type_index
 from ems.learning.habit import PmfUpdate
 from ems.learning.pmf import N_HOURS, Floats
@@ -19,7 +21,8 @@ from ems.learning.usage import UseHistory
 from ems.pipelines.probability import DeviceSearch
 from ems.plots.learning import date_axis, heading
 from ems.plots.page import Origin, new_page
-from ems.plots.style import BLACK, BLUE, DARK_GREY, LIGHT_GREY, ORANGE, beside, styled
+from ems.plots.paper import SCREEN, Paper
+from ems.plots.style import BLACK, BLUE, DARK_GREY, LIGHT_GREY, ORANGE, SMALL, beside, styled
 
 LEVEL = 0.9
 """Of the credible intervals."""
@@ -41,40 +44,85 @@ _PROBABILITY = "probability [per hour]"
 # --- how the PMF moved ----------------------------------------------------------------------------
 
 
-@styled
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HabitCourse:
+    """How the habit of one device moved, and what is said above it.
+
+    ``prior``: what was believed before ``first``; ``updates``: every step to ``last``, in time.
+    """
+
+    title: str
+    note: str
+    prior: Prior
+    updates: Sequence[PmfUpdate]
+    first: date
+    last: date
+
+    @classmethod
+    def of(cls, search: DeviceSearch, others: Sequence[UseHistory] = ()) -> HabitCourse:
+        """The course of the best cell of a search; ``others`` as in :func:`pmf_evolution`."""
+        title, note = heading(search, "how the learned habit moved")
+        days = search.history.days
+        return cls(
+            title=title,
+            note=note,
+            prior=prior_named(search.prior, search.history, others),
+            updates=search.updates,
+            first=days[0].item(),
+            last=days[-1].item(),
+        )
+
+
 def pmf_evolution(
-    search: DeviceSearch, *, origin: Origin, others: Sequence[UseHistory] = ()
+    search: DeviceSearch,
+    *,
+    origin: Origin,
+    others: Sequence[UseHistory] = (),
+    paper: Paper = SCREEN,
 ) -> Figure:
-    """The best cell's PMF over the days: hour × day for each day type, and whole PMFs of some days.
+    """The best cell's PMF over the days; see :func:`habit_course`.
+
+    ``others``: the same device in other buildings, needed for the ``transfer`` prior only.
+    """
+    return habit_course(HabitCourse.of(search, others), origin=origin, paper=paper)
+
+
+@styled
+def habit_course(course: HabitCourse, *, origin: Origin, paper: Paper = SCREEN) -> Figure:
+    """A PMF over the days: hour × day for each day type, and whole PMFs of some days.
 
     A PMF holds from the end of its update day to the next one of its type. Below stand the PMFs of
-    both types after the first, the last and the quartiles of the update days. ``others``: the same
-    device in other buildings, needed for the ``transfer`` prior only.
+    both types after the first, the last and the quartiles of the update days, on narrow paper
+    after the first, the middle and the last. Raises ``InvalidSpec`` without updates.
     """
-    prior = prior_named(search.prior, search.history, others)
-    title, note = heading(search, "how the learned habit moved")
-    figure = new_page(6.4, title, note, origin)
+    if not course.updates:
+        raise InvalidSpec(f"figure: {course.title}: nothing was learned, choose more days")
+    figure = new_page(7.4 if paper.narrow else 6.4, course.title, course.note, origin, paper)
     maps, below = figure.subfigures(2, 1, height_ratios=[2.0, 1.0], squeeze=False)[:, 0]
-    chosen = chosen_days(search.updates)
-    _maps(maps, search, prior, chosen)
+    chosen = chosen_days(course.updates, 3 if paper.narrow else 5)
+    _maps(maps, course, chosen)
     panels = below.subplots(1, len(chosen), sharey=True, squeeze=False)[0]
     for ax, day in zip(panels, chosen, strict=True):
         for kind, name in enumerate(DAY_TYPES):
-            hours = pmf_after(search.updates, prior, kind, day)
+            hours = pmf_after(course.updates, course.prior, kind, day)
             ax.stairs(hours, _EDGES, baseline=None, label=_TYPE_NAMES[name], **_TYPE_LOOKS[name])
         ax.axhline(1.0 / N_HOURS, label="uniform", **_DOTTED)
-        _hours_below(ax, every_h=6)
-        ax.set_title(f"{day.day} {day:%b %Y}")
+        _hours_below(ax, every_h=12 if paper.narrow else 6)
+        ax.set_title(f"{day.day} {day:%b %Y}", size=SMALL if paper.narrow else None)
     panels[0].set_ylim(bottom=0.0)
     panels[0].set_ylabel(_PROBABILITY)
-    beside(panels[-1])
+    if paper.narrow:
+        handles, labels = panels[0].get_legend_handles_labels()
+        below.legend(handles, labels, loc="outside lower center", ncols=3, columnspacing=1.0)
+    else:
+        beside(panels[-1])
     return figure
 
 
-def chosen_days(updates: Sequence[PmfUpdate]) -> list[date]:
-    """The first, the last and the quartiles of the update days, each once."""
+def chosen_days(updates: Sequence[PmfUpdate], n_days: int = 5) -> list[date]:
+    """``n_days`` of the update days, evenly from the first to the last, each once."""
     days = [update.day for update in updates]
-    places = np.rint(np.linspace(0, len(days) - 1, 5)).astype(int)
+    places = np.rint(np.linspace(0, len(days) - 1, n_days)).astype(int)
     return list(dict.fromkeys(days[place] for place in places))
 
 
@@ -84,16 +132,18 @@ def pmf_after(updates: Sequence[PmfUpdate], prior: Prior, kind: int, day: date) 
     return steps[-1] if steps else prior.hours[kind]
 
 
-def _maps(maps: Any, search: DeviceSearch, prior: Prior, chosen: Sequence[date]) -> None:
+def _maps(maps: Any, course: HabitCourse, chosen: Sequence[date]) -> None:
     axes = maps.subplots(len(DAY_TYPES), sharex=True, sharey=True)
-    days = mdates.date2num(search.history.days)
-    begin, end = days[0], days[-1] + 1.0
-    most = max(float(prior.hours.max()), *(float(u.hours.max()) for u in search.updates))
+    begin, end = mdates.date2num(course.first), mdates.date2num(course.last) + 1.0
+    prior = course.prior
+    most = max(float(prior.hours.max()), *(float(u.hours.max()) for u in course.updates))
     for kind, (ax, name) in enumerate(zip(axes, DAY_TYPES, strict=True)):
-        steps = [update for update in search.updates if update.day_type == name]
+        steps = [update for update in course.updates if update.day_type == name]
         edges = [begin, *(mdates.date2num(step.day) + 1.0 for step in steps), end]
         table = np.stack([prior.hours[kind], *(step.hours for step in steps)], axis=1)
-        image = ax.pcolormesh(edges, _EDGES, table, gid=name, cmap="Blues", vmin=0.0, vmax=most)
+        image = ax.pcolormesh(
+            edges, _EDGES, table, gid=name, cmap="Blues", vmin=0.0, vmax=most, rasterized=True
+        )
         for day in chosen:
             ax.axvline(mdates.date2num(day) + 1.0, **_CHOSEN)
         ax.set_title(f"{_TYPE_NAMES[name]} · {len(steps)} updates")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence, Sized
+from dataclasses import dataclass
 from typing import Any
 
+import matplotlib as mpl
 import matplotlib.dates as mdates
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
@@ -21,13 +23,14 @@ from ems.learning.usage import UseHistory
 from ems.pipelines.probability import DeviceSearch
 from ems.plots.days import EACH_DAY_UP_TO
 from ems.plots.page import Origin, new_page
+from ems.plots.paper import SCREEN, Paper
 from ems.plots.style import (
     BLACK,
     BLUE,
     GREEN,
     ORANGE,
     SKY,
-    SMALL_PT,
+    SMALL,
     VERMILLION,
     beside,
     styled,
@@ -77,44 +80,85 @@ def date_axis(ax: Any) -> None:
 # --- the grid of learning rates -------------------------------------------------------------------
 
 
+@dataclass(frozen=True, kw_only=True)
+class RateMap:
+    """The scores of a grid of learning rates, and what is said above them.
+
+    ``places``: lr_tau [days] and lr_max of each cell; ``log_loss_bits`` [``unit``] and
+    ``learning_score`` [√nat], one a cell; ``cell`` is the best by log loss, ``by_learning_score``
+    the one that the learning score would choose.
+    """
+
+    title: str
+    note: str
+    unit: str
+    places: Sequence[tuple[float, float]]
+    log_loss_bits: Sequence[float]
+    learning_score: Sequence[float]
+    cell: int
+    by_learning_score: int
+
+    @classmethod
+    def of(cls, search: DeviceSearch) -> RateMap:
+        """The grid of one device from one prior."""
+        title, note = heading(search, "how fast to follow the habit")
+        disagreement = search.disagreement[0].upper() + search.disagreement[1:]
+        return cls(
+            title=title,
+            note=f"{note}. {disagreement}.",
+            unit=_bits_of(search),
+            places=_places(search),
+            log_loss_bits=search.grid.log_loss_bits[:, 0].tolist(),
+            learning_score=search.grid.learning_score[:, 0].tolist(),
+            cell=search.cell,
+            by_learning_score=search.by_learning_score,
+        )
+
+
+def grid_map(search: DeviceSearch, *, origin: Origin, paper: Paper = SCREEN) -> Figure:
+    """Log loss and learning score of every cell of a search; see :func:`rate_map`.
+
+    Raises ``InvalidSpec`` when two different cells share lr_tau and lr_max.
+    """
+    return rate_map(RateMap.of(search), origin=origin, paper=paper)
+
+
 @styled
-def grid_map(search: DeviceSearch, *, origin: Origin) -> Figure:
+def rate_map(cells: RateMap, *, origin: Origin, paper: Paper = SCREEN) -> Figure:
     """Log loss [bit per start] and learning score [√nat] of every cell, the best of each framed.
 
-    Darker is better in both. The numbers stand in the cells as long as they fit. Raises
-    ``InvalidSpec`` when two different cells share lr_tau and lr_max.
+    Darker is better in both. The numbers stand in the cells as long as they fit.
     """
-    places = _places(search)
-    taus, maxima = (sorted({place[k] for place in places}) for k in range(2))
-    title, note = heading(search, "how fast to follow the habit")
+    taus, maxima = (sorted({place[k] for place in cells.places}) for k in range(2))
     body_in = float(np.clip(_ROW_IN * len(taus), _LOWEST_IN, _TALLEST_IN)) + 1.0
-    disagreement = search.disagreement[0].upper() + search.disagreement[1:]
-    figure = new_page(body_in, title, f"{note}. {disagreement}.", origin)
-    axes = figure.subplots(1, 2, sharey=True)
+    shape = (2, 1) if paper.narrow else (1, 2)
+    figure = new_page(body_in * shape[0], cells.title, cells.note, origin, paper)
+    axes = np.ravel(figure.subplots(*shape, sharex=paper.narrow, sharey=True))
     panels = (
-        (f"log loss [{_bits_of(search)}]", search.grid.log_loss_bits, _LESS),
-        ("learning score [√nat]", search.grid.learning_score, _MORE),
+        (f"log loss [{cells.unit}]", cells.log_loss_bits, _LESS),
+        ("learning score [√nat]", cells.learning_score, _MORE),
     )
     for ax, (label, values, colours) in zip(axes, panels, strict=True):
         table = np.full((len(taus), len(maxima)), np.nan)
-        for (tau, most), value in zip(places, values[:, 0], strict=True):
+        for (tau, most), value in zip(cells.places, values, strict=True):
             table[taus.index(tau), maxima.index(most)] = value
         _heat(figure, ax, table, label, colours)
         _ticks(ax.xaxis, maxima)
         ax.set_xlabel("lr_max [greatest share of one day]")
     chosen = (
-        ("least log loss", search.cell, VERMILLION, "solid"),
-        ("greatest learning score", search.by_learning_score, BLACK, (0, (2.5, 1.5))),
+        ("least log loss", cells.cell, VERMILLION, "solid"),
+        ("greatest learning score", cells.by_learning_score, BLACK, (0, (2.5, 1.5))),
     )
     for own, ax in enumerate(axes):
         for name, cell, colour, dashes in chosen:
-            tau, most = places[cell]
+            tau, most = cells.places[cell]
             frame = _frame(ax, maxima.index(most), taus.index(tau), colour, dashes, name)
             if name == chosen[own][0]:
                 above = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "borderaxespad": 0.2}
                 ax.legend(handles=[frame], **above)
     _ticks(axes[0].yaxis, taus)
-    axes[0].set_ylabel("lr_tau [days]")
+    for ax in axes if paper.narrow else axes[:1]:
+        ax.set_ylabel("lr_tau [days]")
     return figure
 
 
@@ -145,7 +189,7 @@ def _heat(figure: Figure, ax: Any, table: Floats, label: str, colours: Any) -> N
         return
     for (row, column), value in np.ndenumerate(table):
         if np.isfinite(value):
-            ax.text(column, row, f"{value:.3f}", size=SMALL_PT, ha="center", va="center")
+            ax.text(column, row, f"{value:.3f}", size=SMALL, ha="center", va="center")
 
 
 def _frame(ax: Any, column: int, row: int, colour: str, dashes: Any, name: str) -> Rectangle:
@@ -156,11 +200,11 @@ def _frame(ax: Any, column: int, row: int, colour: str, dashes: Any, name: str) 
         fill=False,
         edgecolor=colour,
         linestyle=dashes,
-        linewidth=2.0,
         label=name,
         gid=name,
         clip_on=False,
     )
+    frame.set_linewidth(1.3 * mpl.rcParams["lines.linewidth"])
     ax.add_patch(frame)
     return frame
 

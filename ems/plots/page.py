@@ -1,4 +1,4 @@
-"""The page around the axes: title, origin of the data, synthetic mark, and the PNG file."""
+"""The page around the axes: title, origin of the data, synthetic mark, caption, and the file."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
@@ -14,12 +15,14 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from ems.errors import DataError
 from ems.history import MeterHistory
-from ems.plots.style import DARK_GREY, RC, SMALL_PT, SYNTHETIC, TEXT_PT, TITLE_PT, VERMILLION
+from ems.plots.paper import SCREEN, Paper
+from ems.plots.style import DARK_GREY, SYNTHETIC, VERMILLION, look
 
-WIDTH_IN = 10.0
-DPI = 150
-_TITLE_LETTERS, _NOTE_LETTERS, _SOURCE_LETTERS = 84, 104, 160
-_TITLE_IN, _NOTE_IN, _SOURCE_IN, _EDGE_IN = 0.23, 0.19, 0.15, 0.10
+_TITLE_PITCH, _NOTE_PITCH, _SOURCE_PITCH = 0.714, 0.729, 0.60
+"""Room of a letter, as a share of its size; notes leave some to the mark at their right."""
+_LINE_PITCH = 1.42
+"""From line to line, as a share of the letters' size."""
+_EDGE_IN, _SOURCE_LESS_PT = 0.10, 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,58 +38,104 @@ class Origin:
         return cls(source=history.source, synthetic=history.synthetic)
 
 
-def new_page(body_in: float, title: str, note: str, origin: Origin) -> Figure:
-    """A figure of ``WIDTH_IN`` inches with a body of ``body_in`` inches for its axes.
+def new_page(
+    body_in: float, title: str, note: str, origin: Origin, paper: Paper = SCREEN
+) -> Figure:
+    """A figure as wide as ``paper`` with a body of ``body_in`` inches of a screen for its axes.
 
     Above stand the bold ``title`` and the ``note``, with the mark of synthetic data at the right;
-    below the source. Long texts are wrapped and the page grows. pyplot does not know the figure.
+    below the source. Long texts are wrapped and the page grows; where its height is given, the
+    body takes what is left. On paper with captions only the mark stands in the figure, and the
+    texts are its label. pyplot does not know the figure.
     """
-    titles = textwrap.wrap(title, _TITLE_LETTERS)
-    notes = textwrap.wrap(note, _NOTE_LETTERS)
-    sources = textwrap.wrap(f"Data: {origin.source}", _SOURCE_LETTERS, break_on_hyphens=False)
-    head_in = 2 * _EDGE_IN + _TITLE_IN * len(titles) + _NOTE_IN * len(notes)
-    foot_in = _EDGE_IN + _SOURCE_IN * len(sources)
-    height_in = head_in + body_in + foot_in
-    body = (0.006, foot_in / height_in, 0.988, body_in / height_in)
-    layout = ConstrainedLayoutEngine(rect=body, h_pad=0.06, w_pad=0.04)
-    figure = Figure(figsize=(WIDTH_IN, height_in), dpi=DPI, layout=layout)
-    left, right = _EDGE_IN / WIDTH_IN, 1 - _EDGE_IN / WIDTH_IN
-    top_in = height_in - _EDGE_IN
-    for line in titles:
-        figure.text(left, top_in / height_in, line, size=TITLE_PT, weight="bold", va="top")
-        top_in -= _TITLE_IN
+    lines = _Lines.on(paper, title, note, origin)
+    foot_in = lines.foot_in
+    rest_in = paper.body_in(body_in)
+    height_in = paper.height_in or lines.head_in + rest_in + foot_in
+    body = (0.006, foot_in / height_in, 0.988, 1.0 - (lines.head_in + foot_in) / height_in)
+    scale = paper.scale
+    layout = ConstrainedLayoutEngine(rect=body, h_pad=0.06 * scale, w_pad=0.04 * scale)
+    figure = Figure(figsize=(paper.width_in, height_in), dpi=paper.dpi, layout=layout)
+    figure.set_label(caption(title, note, origin))
+    edge_in = _EDGE_IN * paper.scale
+    left, right = edge_in / paper.width_in, 1 - edge_in / paper.width_in
+    top_in = height_in - edge_in
+    for line in lines.titles:
+        figure.text(left, top_in / height_in, line, size=paper.title_pt, weight="bold", va="top")
+        top_in -= _pitch_in(paper.title_pt)
     if origin.synthetic:
-        mark = {"boxstyle": "round,pad=0.25", "facecolor": "white", "edgecolor": VERMILLION}
-        figure.text(
-            right - 0.005,
-            (top_in - 0.03) / height_in,
-            SYNTHETIC,
-            size=TEXT_PT,
-            weight="bold",
-            color=VERMILLION,
-            ha="right",
-            va="top",
-            bbox=mark,
-        )
-    for line in notes:
-        figure.text(left, top_in / height_in, line, size=TEXT_PT, color=DARK_GREY, va="top")
-        top_in -= _NOTE_IN
-    for i, line in enumerate(reversed(sources)):
-        bottom_in = _EDGE_IN / 2 + i * _SOURCE_IN
-        figure.text(left, bottom_in / height_in, line, size=SMALL_PT - 0.5, color=DARK_GREY)
+        _mark(figure, right - 0.005, (top_in - 0.03 * paper.scale) / height_in, paper)
+    for line in lines.notes:
+        figure.text(left, top_in / height_in, line, size=paper.text_pt, color=DARK_GREY, va="top")
+        top_in -= _pitch_in(paper.text_pt)
+    source_pt = paper.small_pt - _SOURCE_LESS_PT
+    for i, line in enumerate(reversed(lines.sources)):
+        bottom_in = edge_in / 2 + i * _pitch_in(source_pt)
+        figure.text(left, bottom_in / height_in, line, size=source_pt, color=DARK_GREY)
     return figure
 
 
-def save(figure: Figure, path: Path) -> Path:
-    """Write ``figure`` as PNG of ``DPI`` dots an inch, beside the place and then renamed into it.
+def caption(title: str, note: str, origin: Origin) -> str:
+    """Title, note and source as the text below a figure."""
+    made_up = "Synthetic twin, not measured. " if origin.synthetic else ""
+    return f"{title}. {note}. {made_up}Data: {origin.source}."
 
-    Returns ``path``. Raises ``DataError`` when it cannot be written.
+
+@dataclass(frozen=True, kw_only=True)
+class _Lines:
+    """The texts around the body, wrapped, and how high they are [in]."""
+
+    titles: Sequence[str]
+    notes: Sequence[str]
+    sources: Sequence[str]
+    head_in: float
+    foot_in: float
+
+    @classmethod
+    def on(cls, paper: Paper, title: str, note: str, origin: Origin) -> _Lines:
+        edge_in, source_pt = _EDGE_IN * paper.scale, paper.small_pt - _SOURCE_LESS_PT
+        if paper.captioned:
+            mark_in = _pitch_in(paper.text_pt) + edge_in if origin.synthetic else 0.0
+            return cls(titles=(), notes=(), sources=(), head_in=edge_in + mark_in, foot_in=0.0)
+        width_pt = 72.0 * paper.width_in
+        titles = textwrap.wrap(title, int(width_pt / paper.title_pt / _TITLE_PITCH))
+        notes = textwrap.wrap(note, int(width_pt / paper.text_pt / _NOTE_PITCH))
+        of_source = int(width_pt / source_pt / _SOURCE_PITCH)
+        sources = textwrap.wrap(f"Data: {origin.source}", of_source, break_on_hyphens=False)
+        head_in = 2 * edge_in + _pitch_in(paper.title_pt) * len(titles)
+        return cls(
+            titles=titles,
+            notes=notes,
+            sources=sources,
+            head_in=head_in + _pitch_in(paper.text_pt) * len(notes),
+            foot_in=edge_in + _pitch_in(source_pt) * len(sources),
+        )
+
+
+def _pitch_in(size_pt: float) -> float:
+    return _LINE_PITCH * size_pt / 72.0
+
+
+def _mark(figure: Figure, right: float, top: float, paper: Paper) -> None:
+    """The mark of synthetic data."""
+    box = {"boxstyle": "round,pad=0.25", "facecolor": "white", "edgecolor": VERMILLION}
+    letters: dict[str, Any] = {"size": paper.text_pt, "weight": "bold", "color": VERMILLION}
+    figure.text(right, top, SYNTHETIC, ha="right", va="top", bbox=box, **letters)
+
+
+def save(figure: Figure, path: Path, paper: Paper = SCREEN) -> Path:
+    """Write ``figure`` as PNG or SVG by the name of ``path``, beside it and then renamed into it.
+
+    Its caption is kept in the file. Returns ``path``. Raises ``DataError`` when it cannot be
+    written.
     """
     beside = path.with_name(f".{path.name}.tmp")
+    kind = path.suffix.removeprefix(".")
+    told = {"Description": str(figure.get_label())} | ({"Date": None} if kind == "svg" else {})
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with mpl.rc_context(dict(RC)):
-            figure.savefig(beside, format="png", dpi=DPI)
+        with mpl.rc_context(look(paper)):
+            figure.savefig(beside, format=kind, dpi=paper.dpi, metadata=told)
         beside.replace(path)
     except OSError as error:
         raise DataError(

@@ -10,11 +10,12 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 import matplotlib as mpl
 import seaborn as sns
 
+from ems.plots.paper import SCREEN, Paper
 from ems.schedule import Mode
 
 P = ParamSpec("P")
@@ -61,37 +62,50 @@ BATTERY, VEHICLE = GREEN, SKY
 DEVICES = (PURPLE, BLUE, VERMILLION, ORANGE)
 HATCHES = ("", "///", "...", "xxx")
 
-TITLE_PT, TEXT_PT, SMALL_PT = 12.0, 9.5, 8.0
+SMALL = "small"
+"""Letters a size below those of the text around them, whatever the paper."""
 
-RC: Mapping[str, Any] = {
-    **sns.axes_style("ticks"),
-    "font.family": ["sans-serif"],
-    "font.sans-serif": ["DejaVu Sans"],
-    "font.size": TEXT_PT,
-    "axes.titlesize": TEXT_PT,
-    "axes.titlelocation": "left",
-    "axes.labelsize": TEXT_PT,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.linewidth": 0.8,
-    "axes.unicode_minus": True,
-    "xtick.labelsize": SMALL_PT,
-    "ytick.labelsize": SMALL_PT,
-    "legend.fontsize": SMALL_PT,
-    "legend.title_fontsize": SMALL_PT,
-    "legend.frameon": False,
-    "hatch.linewidth": 0.6,
-    "figure.facecolor": "white",
-    "savefig.facecolor": "white",
-}
+
+def look(paper: Paper) -> dict[str, Any]:
+    """The settings of matplotlib for figures on ``paper``."""
+    return {
+        **sns.axes_style("ticks"),
+        "font.family": ["sans-serif"],
+        "font.sans-serif": ["DejaVu Sans"],
+        "font.size": paper.text_pt,
+        "axes.titlesize": paper.text_pt,
+        "axes.titlelocation": "left",
+        "axes.titlepad": 6.0 * paper.scale,
+        "axes.labelsize": paper.text_pt,
+        "axes.labelpad": 4.0 * paper.scale,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.linewidth": 0.8 * paper.scale,
+        "axes.unicode_minus": True,
+        "lines.linewidth": 1.5 * paper.scale,
+        "lines.markersize": 6.0 * paper.scale,
+        "xtick.labelsize": paper.small_pt,
+        "ytick.labelsize": paper.small_pt,
+        "legend.fontsize": paper.small_pt,
+        "legend.title_fontsize": paper.small_pt,
+        "legend.frameon": False,
+        "hatch.linewidth": 0.6,
+        "figure.facecolor": "white",
+        "savefig.facecolor": "white",
+        "svg.hashsalt": "ems",
+    }
 
 
 def styled(draw: Callable[P, R]) -> Callable[P, R]:
-    """Draw in this style and leave the caller's own matplotlib settings alone."""
+    """Draw in this style and leave the caller's own matplotlib settings alone.
+
+    Letters and lines are those of the argument ``paper``, of a screen without it.
+    """
 
     @wraps(draw)
     def inside(*args: P.args, **kwargs: P.kwargs) -> R:
-        with mpl.rc_context(dict(RC)):
+        paper = kwargs.get("paper", SCREEN)
+        with mpl.rc_context(look(cast(Paper, paper))):
             return draw(*args, **kwargs)
 
     return inside

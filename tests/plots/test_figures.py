@@ -19,7 +19,7 @@ from ems.plots import (
     save,
     savings_by_day,
 )
-from ems.plots.page import DPI, WIDTH_IN
+from ems.plots.paper import SCREEN
 from plots.made import (
     LONG_NAME,
     REAL,
@@ -150,5 +150,8 @@ def test_the_file_has_the_size_of_the_page_in_pixels(name: str, tmp_path: Path) 
     figure = FIGURES[name](TWIN)
     path = save(figure, tmp_path / "new" / "figure.png")
     height, width, _ = plt.imread(path).shape
-    assert (width, height) == (WIDTH_IN * DPI, int(figure.get_figheight() * DPI))
+    assert (width, height) == (
+        SCREEN.width_in * SCREEN.dpi,
+        int(figure.get_figheight() * SCREEN.dpi),
+    )
     assert [file.name for file in path.parent.iterdir()] == ["figure.png"]

@@ -9,7 +9,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from ems.errors import DataError
-from ems.plots.page import DPI, Origin, days_in_words, new_page, save
+from ems.plots.page import Origin, days_in_words, new_page, save
+from ems.plots.paper import SCREEN
 from plots.made import TWIN, clashes
 
 
@@ -53,4 +54,4 @@ def test_the_same_figure_is_the_same_file_to_the_bit(tmp_path: Path) -> None:
     assert (
         save(one, tmp_path / "a.png").read_bytes() == save(other, tmp_path / "b.png").read_bytes()
     )
-    assert one.dpi == DPI
+    assert one.dpi == SCREEN.dpi

@@ -1,0 +1,64 @@
+"""Where a figure is shown: on a screen, in a column of a paper, on a slide."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+MM_PER_IN = 25.4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paper:
+    """Size, letters and resolution of a figure.
+
+    ``width_in``; ``height_in``: of the whole figure [in], None: as high as its body asks for.
+    ``title_pt``, ``text_pt``, ``small_pt``: letters [pt]. ``dpi``: dots an inch of its PNG.
+    ``captioned``: title, note and source stand in a caption below the figure and not in it.
+    ``narrow``: panels that would stand side by side stand one below the other.
+    """
+
+    name: str
+    width_in: float
+    height_in: float | None = None
+    title_pt: float
+    text_pt: float
+    small_pt: float
+    dpi: int
+    captioned: bool = False
+    narrow: bool = False
+
+    @property
+    def scale(self) -> float:
+        """The size of its letters against those of a screen."""
+        return self.text_pt / SCREEN.text_pt
+
+    def body_in(self, screen_in: float) -> float:
+        """Height of a body that would be ``screen_in`` high on a screen [in]."""
+        return screen_in * self.scale
+
+
+SCREEN = Paper(name="screen", width_in=10.0, title_pt=12.0, text_pt=9.5, small_pt=8.0, dpi=150)
+COLUMN = Paper(
+    name="column",
+    width_in=85.0 / MM_PER_IN,
+    title_pt=8.0,
+    text_pt=7.0,
+    small_pt=6.0,
+    dpi=600,
+    captioned=True,
+    narrow=True,
+)
+"""One column of a two-column paper, 85 mm wide."""
+SLIDE = Paper(
+    name="slide",
+    width_in=40.0 / 3.0,
+    height_in=7.5,
+    title_pt=22.0,
+    text_pt=15.0,
+    small_pt=12.5,
+    dpi=144,
+)
+"""A slide of 16:9, 1920 dots wide."""
+
+PAPERS: Mapping[str, Paper] = {paper.name: paper for paper in (SCREEN, COLUMN, SLIDE)}
