@@ -2,6 +2,7 @@
 
 - Price: published up to the end of the day, from 13:00 up to the end of the next; then forecast.
 - PV, base load and heat: measured until now; then forecast.
+- Weather: measured until now; then the newest forecast issued by now, where any are recorded.
 - Appliances: as many runs as lately, see ``ems.forecast.appliances``; one that runs says how long.
 - A metered car: one that is plugged in says how full it is and is asked to be full by its hour; one
   that has not come is not expected. A car that is assumed comes and goes as assumed.
@@ -30,6 +31,7 @@ from ems.forecast.price import PriceForecast
 from ems.forecast.pv import LearnedPV, PVPersistence
 from ems.forecast.scenarios import draw, levels_of_truth, templates
 from ems.forecast.series import MEDIAN, Forecast, Forecaster, Ints, Series
+from ems.forecast.weather import RecordedWeather, WeatherAgent
 from ems.history import Floats
 
 Unknown = Literal["pv", "load", "price", "devices"]
@@ -90,18 +92,31 @@ class Perfect:
 
 @dataclass(frozen=True, kw_only=True)
 class Models:
-    """The forecaster of each series; ``load`` forecasts base load and heat alike."""
+    """The forecaster of each series; ``load`` forecasts base load and heat alike.
+
+    ``weather``: what they are told of the weather to come, None where they do not ask.
+    """
 
     load: Forecaster = field(default_factory=LearnedLoad)
     pv: Forecaster = field(default_factory=LearnedPV)
     price: Forecaster = field(default_factory=PriceForecast)
+    weather: WeatherAgent | None = None
+
+    @property
+    def weather_text(self) -> str:
+        """Which weather plans are told of, in words."""
+        return "not asked for" if self.weather is None else self.weather.text
 
 
-def models_of(forecaster: str) -> Models:
-    """``learned`` or ``persistence``."""
+def models_of(forecaster: str, recorded: RecordedWeather | None = None) -> Models:
+    """``learned`` or ``persistence``.
+
+    ``recorded``: forecasts of the weather as they were issued; learned models use them.
+    """
     if forecaster == "persistence":
-        return Models(load=SameHourLastWeek(), pv=PVPersistence(), price=PriceForecast())
-    return Models()
+        return Models(load=SameHourLastWeek(), pv=PVPersistence())
+    weather = WeatherAgent(recorded=recorded)
+    return Models(load=LearnedLoad(weather=weather), pv=LearnedPV(weather=weather), weather=weather)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -126,7 +141,8 @@ def forecast_days(
 
     ``instants``: rising steps on the building's whole grid; ``n_steps``: how far each forecast
     looks. Those before ``first_day`` only serve as templates of scenarios. Raises ``DataError``
-    where too little lies before ``first_day``.
+    where too little lies before ``first_day``, and at the first instant that recorded forecasts of
+    the weather do not cover, if there are any.
     """
     first = building.span(first_day).start
 
@@ -135,6 +151,8 @@ def forecast_days(
 
     truth, tariff = building.truth, building.tariff
     base_series = _series(building, "base load", building.base_kwh)
+    if models.weather is not None:
+        models.weather.forecast(base_series, instants, n_steps)  # stops where one is missing
     base = forecast(models.load, base_series)
     levels = {"base": levels_of_truth(base, base_series.values)}
     pv = None

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
 
 from ems.errors import DataError
 from ems.forecast.clock import Clock, steps_ahead
-from ems.forecast.features import rows
-from ems.forecast.learned import MIN_DAYS as MIN_DAYS
+from ems.forecast.features import TEMPERATURE, rows
 from ems.forecast.learned import Boosted, known_steps
 from ems.forecast.series import Forecast, Ints, Series
+from ems.forecast.weather import Bools, WeatherAgent
+from ems.history import Floats
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,10 +21,13 @@ class LearnedLoad:
     """Boosted trees for any load-like series: a whole building, its base load, a heat pump.
 
     ``max_lead_h``: leads that are learned; a step further ahead is treated like the furthest [h].
-    Its quantiles are described in ``ems.forecast.learned``.
+    With recorded forecasts in ``weather`` the trees see too what temperature was believed; hours
+    before the first of them are learned without. Its quantiles are described in
+    ``ems.forecast.learned``.
     """
 
     max_lead_h: float = 48.0
+    weather: WeatherAgent = field(default_factory=WeatherAgent)
     learned: Boosted | None = None
 
     @property
@@ -39,17 +43,21 @@ class LearnedLoad:
         lead = np.random.default_rng(0).integers(0, n_leads, len(target))
         kept = target >= lead + series.steps_a_day
         target, known = target[kept], (target - lead)[kept]
-        x = rows(series, clock, known, target)
+        covered = self.weather.knows(series, known, target)
+        x = self._rows(series, clock, known, target, covered)
         return replace(self, learned=Boosted.by_slot(x, series, clock, target))
 
     def forecast(self, series: Series, origins: Ints, n_steps: int) -> Forecast:
-        """Quantiles of the ``n_steps`` from each of the rising ``origins``."""
+        """Quantiles of the ``n_steps`` from each of the rising ``origins``.
+
+        Raises ``DataError`` where ``weather`` has no recent forecast at an origin.
+        """
         if self.learned is None:
             raise DataError(f"{series.who}: {self.name} has learned nothing; call fit first")
         ahead = steps_ahead(series, origins, n_steps)
         target, known = ahead.ravel(), np.repeat(origins, n_steps)
         clock = Clock.of(series, beyond=n_steps)
-        x = rows(series, clock, known, target)
+        x = self._rows(series, clock, known, target, np.ones(len(target), dtype=np.bool_))
         quantiles = np.maximum(self.learned.predict(x, clock.slot[target]), series.least)
         return Forecast(
             who=series.who,
@@ -59,3 +67,16 @@ class LearnedLoad:
             values=np.moveaxis(quantiles.reshape(*ahead.shape, -1), 2, 1),
             least=series.least,
         )
+
+    def _rows(
+        self, series: Series, clock: Clock, known: Ints, target: Ints, covered: Bools
+    ) -> Floats:
+        """The features of each pair, with the temperature that was believed where ``covered``."""
+        own = rows(series, clock, known, target)
+        if self.weather.mode == "persistence":
+            return own
+        _, believed = self.weather.believed(series, known[covered], target[covered])
+        temperature_c = np.full(len(target), np.nan)
+        if TEMPERATURE in believed:
+            temperature_c[covered] = believed[TEMPERATURE]
+        return np.concatenate([own, temperature_c[:, None]], axis=1)

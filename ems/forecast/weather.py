@@ -77,8 +77,9 @@ class RecordedWeather:
             )
             raise DataError(
                 f"{who}: no forecast of the weather of {self.site} issued in the {max_age_h:g} h "
-                f"before {now_utc.flat[at]}Z is recorded ({before}); record forecasts or plan with "
-                "persisting weather"
+                f"before {now_utc.flat[at]}Z is recorded ({before}); record forecasts for it, "
+                "choose other days, or build the database without --weather_forecast to plan "
+                "with persisting weather"
             )
         lead = self._lead(row, at_utc)
         values = {}
@@ -126,6 +127,17 @@ class WeatherAgent:
 
     recorded: RecordedWeather | None = None
     max_age_h: float = 24.0
+
+    @property
+    def text(self) -> str:
+        """Where its beliefs come from, in words."""
+        if self.recorded is None:
+            return "no recorded forecasts of the weather: it persists"
+        issued_utc = self.recorded.issued_utc
+        return (
+            f"{len(issued_utc)} recorded forecasts of the weather of {self.recorded.site}, issued "
+            f"{issued_utc[0]}Z to {issued_utc[-1]}Z; each plan uses the newest at its instant"
+        )
 
     @property
     def mode(self) -> Literal["persistence", "recorded"]:
