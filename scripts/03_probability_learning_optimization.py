@@ -243,7 +243,8 @@ def track(run_: PipelineRun, result: DeviceSearch, log_model: bool) -> None:
                 f"rival_{name.replace(':', '_')}_bits": s.log_loss_bits.mean for name, s in rivals
             }
         name = f"{who.device} {result.prior} tau={rate.lr_tau:g} max={rate.lr_max:g}"
-        own = {"cell": {"device": who.device, "prior": result.prior, "rate": rate}}
+        cell_of = {"device": who.device, "category": who.category, "prior": result.prior}
+        own = {"cell": {**cell_of, "rate": rate}}
         run_.summary(who.building, name, metrics, own)
         if log_model and cell == result.cell:
             run_.habit_model(who.building, name, result.agent)

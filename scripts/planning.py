@@ -322,9 +322,9 @@ def _knowledge(spec: ComparisonSpec) -> str:
 
 def foresight_text(spec: ComparisonSpec) -> str:
     """What is said of every result: an upper bound, or made on forecasts."""
-    if spec.foresight == "perfect":
-        return "perfect foresight: upper bound"
-    return f"planned on {spec.forecaster} forecasts"
+    from ems.pipelines.comparison import foresight_words
+
+    return foresight_words(spec.foresight, spec.forecaster)
 
 
 def _assets(spec: ComparisonSpec, chosen: Sequence[Chosen]) -> str:

@@ -123,6 +123,13 @@ class ComparisonSpec:
         return (*BASELINES, *self.modes, *SINGLE_ERRORS, "centralized_perfect", "perfect_foresight")
 
 
+def foresight_words(foresight: str, forecaster: str) -> str:
+    """What is said of every result: an upper bound, or made on forecasts."""
+    if foresight == "perfect":
+        return "perfect foresight: upper bound"
+    return f"planned on {forecaster} forecasts"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Block:
     """Consecutive days of one building that are planned in one chain."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from ems.errors import InvalidSpec
 from ems.pipelines.comparison import BASELINES, ModeSummary
@@ -14,7 +15,9 @@ from ems.plots.paper import SCREEN, Paper
 from ems.plots.style import BLACK, DARK_GREY, FAINT_GREY, MODE_LINES, SMALL, beside, styled
 from ems.schedule import Mode
 
-_ROW_IN = 0.5
+_ROW_IN = 0.55
+_SPREAD = 0.5
+"""How far apart the modes of a building stand, as a share of its row."""
 
 
 @styled
@@ -40,7 +43,7 @@ def savings_by_building(
     axes = figure.subplots(*shape, sharey=True).ravel()
     for ax, baseline in zip(axes, BASELINES, strict=True):
         for place, modes in enumerate(groups.values()):
-            _building(ax, place, modes, baseline)
+            _building(ax, place, modes, baseline, paper)
         ax.axvline(0.0, color=BLACK, linewidth=0.8 * paper.scale, zorder=1.5)
         ax.set_yticks(range(len(groups)), list(groups))
         ax.set_ylim(len(groups) - 0.4, -0.6)
@@ -49,33 +52,43 @@ def savings_by_building(
         ax.tick_params(axis="y", length=0)
         ax.spines["left"].set_visible(False)
         ax.set_title(f"against {MODE_LINES[baseline].label}")
-        ax.set_xlabel("savings [% of what the baseline paid for import]")
-    handles, labels = axes[0].get_legend_handles_labels()
-    named = dict(zip(labels, handles, strict=True))
+    for ax in axes[1:] if paper.narrow else axes:
+        ax.set_xlabel("savings [% of paid for import]")
+    handles = _keys([summary.mode for modes in groups.values() for summary in modes])
     if paper.narrow:
-        figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=2)
+        figure.legend(handles=handles, loc="outside lower center", ncols=2)
     else:
-        beside(axes[-1], handles=list(named.values()), labels=list(named))
+        beside(axes[-1], handles=handles)
     return figure
 
 
-def _building(ax: Any, place: int, modes: Sequence[ModeSummary], baseline: Mode) -> None:
-    shown = {summary.mode: summary.against.get(baseline) for summary in modes}
-    known = {mode: saving for mode, saving in shown.items() if saving is not None}
+def _keys(modes: Sequence[Mode]) -> list[Line2D]:
+    """The legend: every mode that is drawn, in the order of ``MODE_LINES``."""
+    lines = [line for mode, line in MODE_LINES.items() if mode in modes]
+    return [
+        Line2D([], [], marker=line.marker, color=line.colour, label=line.label, linestyle="none")
+        for line in lines
+    ]
+
+
+def _building(
+    ax: Any, place: int, modes: Sequence[ModeSummary], baseline: Mode, paper: Paper
+) -> None:
+    known = {s.mode: s.against[baseline] for s in modes if baseline in s.against}
     drawn = {m: s.savings_pct for m, s in known.items() if s.savings_pct is not None}
-    for mode, pct in drawn.items():
+    for i, (mode, pct) in enumerate(drawn.items()):
         line = MODE_LINES[mode]
         style = {"marker": line.marker, "color": line.colour, "linestyle": "none"}
-        ax.plot([pct], [place], label=line.label, gid=f"{mode}/{baseline}", **style)
+        beside_others = place + _SPREAD * ((i + 0.5) / len(drawn) - 0.5)
+        ax.plot([pct], [beside_others], gid=f"{mode}/{baseline}", **style)
     if not drawn:
         ax.text(0.5, place, "the baseline buys next to nothing", size=SMALL, **_centred(ax))
         return
-    best = max(known, key=lambda mode: known[mode].savings_eur)
-    eur = f"{known[best].savings_eur:,.2f} €".replace("-", "−")
+    best = max(drawn, key=lambda mode: known[mode].savings_eur)
     ax.annotate(
-        eur,
-        (drawn.get(best, 0.0), place),
-        xytext=(0, 6),
+        f"{known[best].savings_eur:,.2f} €".replace("-", "−"),
+        (drawn[best], place - _SPREAD / 2),
+        xytext=(0, 3 * paper.scale),
         textcoords="offset points",
         ha="center",
         size=SMALL,

@@ -6,15 +6,25 @@ from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from ems.errors import InvalidSpec
 from ems.pipelines.captured import Captured
 from ems.pipelines.comparison import BASELINES
 from ems.plots.page import Origin, new_page
 from ems.plots.paper import SCREEN, Paper
-from ems.plots.style import BLACK, DARK_GREY, FAINT_GREY, MODE_LINES, SMALL, styled
+from ems.plots.style import (
+    BLACK,
+    DARK_GREY,
+    FAINT_GREY,
+    MODE_LINES,
+    SMALL,
+    beside,
+    styled,
+)
+from ems.schedule import Mode
 
-_ROW_IN = 0.3
+_ROW_IN = 0.45
 
 
 @styled
@@ -34,51 +44,74 @@ def captured_shares(
     """
     if not rows:
         raise InvalidSpec("figure: no captured share, run with --foresight forecast")
-    labels = list(dict.fromkeys((group, share.mode) for group, share in rows))
-    names = [_label(labels, group, MODE_LINES[mode].label) for group, mode in labels]
+    groups = list(dict.fromkeys(group for group, _ in rows))
+    modes = list(dict.fromkeys(share.mode for _, share in rows))
+    many = len(groups) > 1
+    names = groups if many else [MODE_LINES[mode].label for mode in modes]
     shape = (2, 1) if paper.narrow else (1, 2)
-    body_in = (_ROW_IN * len(labels) + 1.0) * shape[0]
+    body_in = (_ROW_IN * len(names) + 1.2) * shape[0]
     figure = new_page(body_in, title, note, origin, paper)
     axes = figure.subplots(*shape, sharex=True, sharey=True).ravel()
     for ax, baseline in zip(axes, BASELINES, strict=True):
-        for group, share in rows:
-            if share.baseline == baseline:
-                _row(ax, labels.index((group, share.mode)), share)
-        for edge in (0.0, 100.0):
-            ax.axvline(edge, color=BLACK, linewidth=0.8 * paper.scale, zorder=1.5)
-        ax.set_yticks(range(len(names)), names)
-        ax.set_ylim(len(names) - 0.5, -0.5)
-        ax.grid(axis="y", color=FAINT_GREY)
-        ax.tick_params(axis="y", length=0)
-        ax.spines["left"].set_visible(False)
+        for group, share in (row for row in rows if row[1].baseline == baseline):
+            place = float(modes.index(share.mode))
+            if many:
+                place = groups.index(group) + _spread(place, len(modes))
+            _row(ax, place, share, paper, told=not many)
+        _frame(ax, names, paper)
         ax.set_title(f"against {MODE_LINES[baseline].label}")
+    for ax in axes[1:] if paper.narrow else axes:
         ax.set_xlabel("captured of the possible [%]")
+    if many:
+        keys = [_key(mode) for mode in modes]
+        if paper.narrow:
+            figure.legend(handles=keys, loc="outside lower center", ncols=2)
+        else:
+            beside(axes[-1], handles=keys)
     return figure
 
 
-def _label(labels: Sequence[tuple[str, str]], group: str, mode: str) -> str:
-    """The mode, with its group where there are several."""
-    return mode if len({group for group, _ in labels}) == 1 else f"{group}\n{mode}"
+def _spread(place: float, n_places: int) -> float:
+    """Where a mode stands within the row of its group, in [−0.5, 0.5]."""
+    return 0.6 * ((place + 0.5) / n_places - 0.5)
 
 
-def _row(ax: Any, place: int, share: Captured) -> None:
+def _frame(ax: Any, names: Sequence[str], paper: Paper) -> None:
+    """Names of the rows, and the lines of nothing and of all that was possible."""
+    for edge in (0.0, 100.0):
+        ax.axvline(edge, color=BLACK, linewidth=0.8 * paper.scale, zorder=1.5)
+    ax.set_yticks(range(len(names)), names)
+    ax.set_ylim(len(names) - 0.4, -0.6)
+    ax.margins(x=0.08)
+    ax.grid(axis="y", color=FAINT_GREY)
+    ax.tick_params(axis="y", length=0)
+    ax.spines["left"].set_visible(False)
+
+
+def _key(mode: Mode) -> Line2D:
+    drawn = MODE_LINES[mode]
+    return Line2D([], [], color=drawn.colour, marker=drawn.marker, label=drawn.label)
+
+
+def _row(ax: Any, place: float, share: Captured, paper: Paper, *, told: bool) -> None:
     drawn = MODE_LINES[share.mode]
     if share.share is None or share.low is None or share.high is None:
         ax.text(50.0, place, "nothing to capture", size=SMALL, color=DARK_GREY, **_CENTRE)
         return
     gid = f"{share.mode}/{share.baseline}"
     ax.plot([100 * share.low, 100 * share.high], [place, place], color=drawn.colour)
-    ax.plot([100 * share.share], [place], marker="o", color=drawn.colour, gid=gid)
-    said = f"{share.saved_eur:.2f} of {share.possible_eur:.2f} €".replace("-", "−")
-    ax.annotate(
-        said,
-        (100 * share.share, place),
-        xytext=(0, 5),
-        textcoords="offset points",
-        ha="center",
-        size=SMALL,
-        color=DARK_GREY,
-    )
+    ax.plot([100 * share.share], [place], marker=drawn.marker, color=drawn.colour, gid=gid)
+    if told:
+        said = f"{share.saved_eur:.2f} of {share.possible_eur:.2f} €".replace("-", "−")
+        ax.annotate(
+            said,
+            (100 * share.share, place),
+            xytext=(0, 5 * paper.scale),
+            textcoords="offset points",
+            ha="center",
+            size=SMALL,
+            color=DARK_GREY,
+        )
 
 
 _CENTRE = {"ha": "center", "va": "center"}

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-import matplotlib as mpl
 import matplotlib.dates as mdates
 import numpy as np
 from matplotlib.figure import Figure
@@ -27,13 +26,15 @@ class DayMap:
     """One quantity over the local hours of some days.
 
     ``label`` with its unit; ``days``: sorted; ``table``: shape ``(24, n_days)``, NaN where the
-    hour does not exist or nothing is known; ``colours``: the name of a colour map.
+    hour does not exist or nothing is known; ``colours``: the name of a colour map, which begins at
+    ``least``, None: at the least value.
     """
 
     label: str
     days: Sequence[date]
     table: Floats
     colours: str
+    least: float | None = None
 
     @classmethod
     def of(
@@ -43,6 +44,7 @@ class DayMap:
         local_hour: Floats,
         values: Floats,
         colours: str,
+        least: float | None = None,
     ) -> DayMap:
         """The mean over each local hour; the doubled hour of autumn is the mean of both.
 
@@ -57,7 +59,7 @@ class DayMap:
         total = np.bincount(cell, weights=values, minlength=size)
         with np.errstate(invalid="ignore"):
             table = (total / count).reshape(N_HOURS, len(every))
-        return cls(label=label, days=every, table=table, colours=colours)
+        return cls(label=label, days=every, table=table, colours=colours, least=least)
 
 
 @styled
@@ -80,16 +82,21 @@ def day_maps(
         table = np.full((N_HOURS, span), np.nan)
         table[:, [(day - first).days for day in drawn.days]] = drawn.table
         edges = mdates.date2num(first) + np.arange(span + 1.0)
-        colours = mpl.colormaps[drawn.colours]
         image = ax.pcolormesh(
-            edges, np.arange(N_HOURS + 1.0), table, cmap=colours, gid=drawn.label, rasterized=True
+            edges,
+            np.arange(N_HOURS + 1.0),
+            table,
+            cmap=drawn.colours,
+            vmin=drawn.least,
+            gid=drawn.label,
+            rasterized=True,
         )
         bar = figure.colorbar(image, ax=ax, aspect=12, pad=0.01)
-        bar.set_label(drawn.label)
         bar.outline.set_visible(False)
+        ax.set_title(drawn.label)
         ax.set_yticks(range(0, N_HOURS + 1, 6))
-        ax.set_ylabel("local hour [h]")
         ax.set_xlim(edges[0], edges[-1])
         ax.tick_params(axis="x", length=0)
-    date_axis(axes[-1])
+    figure.supylabel("local hour [h]", size="medium")
+    date_axis(axes[-1], paper)
     return figure

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -11,13 +11,12 @@ from ems.errors import InvalidSpec
 from ems.linear import Floats
 from ems.plots.page import Origin, new_page
 from ems.plots.paper import SCREEN, Paper
-from ems.plots.style import BLACK, MODE_LINES, SMALL, beside, styled
-from ems.schedule import Mode
+from ems.plots.style import BLACK, SMALL, Line, beside, styled
 
 
 @styled
 def load_duration(
-    power_kw: Mapping[Mode, Floats],
+    curves: Sequence[tuple[Line, Floats]],
     *,
     title: str,
     note: str,
@@ -30,21 +29,20 @@ def load_duration(
     or more in a fifth of its steps. All steps are equally long. Raises ``InvalidSpec`` without
     a curve, or for an empty one.
     """
-    if not power_kw or any(len(curve) == 0 for curve in power_kw.values()):
-        raise InvalidSpec("figure: no power at the grid, give at least one mode with steps")
+    if not curves or any(len(power_kw) == 0 for _, power_kw in curves):
+        raise InvalidSpec("figure: no power at the grid, give at least one curve with steps")
     figure = new_page(4.4, title, note, origin, paper)
     ax = figure.subplots()
-    for mode, of_mode in power_kw.items():
-        drawn = MODE_LINES[mode]
+    for drawn, power_kw in curves:
         ax.stairs(
-            np.sort(of_mode)[::-1],
-            np.linspace(0.0, 100.0, len(of_mode) + 1),
+            np.sort(power_kw)[::-1],
+            np.linspace(0.0, 100.0, len(power_kw) + 1),
             baseline=None,
             color=drawn.colour,
             linestyle=drawn.dashes,
             linewidth=drawn.width_pt * paper.scale,
-            label=f"{drawn.label}: up to {of_mode.max():.1f} kW",
-            gid=mode,
+            label=f"{drawn.label}: up to {power_kw.max():.1f} kW",
+            gid=drawn.label,
         )
     ax.axhline(0.0, color=BLACK, linewidth=0.8 * paper.scale)
     ax.set_xlim(0.0, 100.0)

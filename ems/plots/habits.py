@@ -100,7 +100,7 @@ def habit_course(course: HabitCourse, *, origin: Origin, paper: Paper = SCREEN) 
     figure = new_page(7.4 if paper.narrow else 6.4, course.title, course.note, origin, paper)
     maps, below = figure.subfigures(2, 1, height_ratios=[2.0, 1.0], squeeze=False)[:, 0]
     chosen = chosen_days(course.updates, 3 if paper.narrow else 5)
-    _maps(maps, course, chosen)
+    _maps(maps, course, chosen, paper)
     panels = below.subplots(1, len(chosen), sharey=True, squeeze=False)[0]
     for ax, day in zip(panels, chosen, strict=True):
         for kind, name in enumerate(DAY_TYPES):
@@ -132,7 +132,7 @@ def pmf_after(updates: Sequence[PmfUpdate], prior: Prior, kind: int, day: date) 
     return steps[-1] if steps else prior.hours[kind]
 
 
-def _maps(maps: Any, course: HabitCourse, chosen: Sequence[date]) -> None:
+def _maps(maps: Any, course: HabitCourse, chosen: Sequence[date], paper: Paper) -> None:
     axes = maps.subplots(len(DAY_TYPES), sharex=True, sharey=True)
     begin, end = mdates.date2num(course.first), mdates.date2num(course.last) + 1.0
     prior = course.prior
@@ -150,7 +150,7 @@ def _maps(maps: Any, course: HabitCourse, chosen: Sequence[date]) -> None:
         ax.set_yticks(range(0, N_HOURS + 1, 6))
         ax.set_ylabel("local hour [h]")
     axes[0].set_xlim(begin, end)
-    date_axis(axes[-1])
+    date_axis(axes[-1], paper)
     axes[0].tick_params(axis="x", length=0)
     bar = maps.colorbar(image, ax=axes, aspect=30, pad=0.01)
     bar.set_label(_PROBABILITY)

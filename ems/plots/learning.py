@@ -66,13 +66,15 @@ def _count(things: Sized, name: str) -> str:
     return f"{len(things)} {name}{'' if len(things) == 1 else 's'}"
 
 
-def date_axis(ax: Any) -> None:
+def date_axis(ax: Any, paper: Paper = SCREEN) -> None:
     """Dates below ``ax``: every day while they fit, else few, as months where they are many."""
     begin, end = ax.get_xlim()
     by_month = end - begin > 150
+    each_day = end - begin <= (5 if paper.narrow else EACH_DAY_UP_TO)
+    least, most = (2, 4) if paper.narrow else (4, 9)
     # multiples count days from the first of each month: the 29th would stand upon the 1st
-    few = mdates.AutoDateLocator(minticks=4, maxticks=9, interval_multiples=by_month)
-    ax.xaxis.set_major_locator(mdates.DayLocator() if end - begin <= EACH_DAY_UP_TO else few)
+    few = mdates.AutoDateLocator(minticks=least, maxticks=most, interval_multiples=by_month)
+    ax.xaxis.set_major_locator(mdates.DayLocator() if each_day else few)
     ax.xaxis.set_major_formatter(mdates.DateFormatter("%b %Y" if by_month else "%d %b"))
     ax.set_xlabel("local day")
 
@@ -133,7 +135,7 @@ def rate_map(cells: RateMap, *, origin: Origin, paper: Paper = SCREEN) -> Figure
     body_in = float(np.clip(_ROW_IN * len(taus), _LOWEST_IN, _TALLEST_IN)) + 1.0
     shape = (2, 1) if paper.narrow else (1, 2)
     figure = new_page(body_in * shape[0], cells.title, cells.note, origin, paper)
-    axes = np.ravel(figure.subplots(*shape, sharex=paper.narrow, sharey=True))
+    axes = np.ravel(figure.subplots(*shape, sharey=True))
     panels = (
         (f"log loss [{cells.unit}]", cells.log_loss_bits, _LESS),
         ("learning score [√nat]", cells.learning_score, _MORE),

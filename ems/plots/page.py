@@ -18,7 +18,7 @@ from ems.history import MeterHistory
 from ems.plots.paper import SCREEN, Paper
 from ems.plots.style import DARK_GREY, SYNTHETIC, VERMILLION, look
 
-_TITLE_PITCH, _NOTE_PITCH, _SOURCE_PITCH = 0.714, 0.729, 0.60
+_TITLE_PITCH, _NOTE_PITCH, _SOURCE_PITCH = 0.66, 0.729, 0.60
 """Room of a letter, as a share of its size; notes leave some to the mark at their right."""
 _LINE_PITCH = 1.42
 """From line to line, as a share of the letters' size."""

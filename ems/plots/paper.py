@@ -54,9 +54,9 @@ SLIDE = Paper(
     name="slide",
     width_in=40.0 / 3.0,
     height_in=7.5,
-    title_pt=22.0,
-    text_pt=15.0,
-    small_pt=12.5,
+    title_pt=19.0,
+    text_pt=13.0,
+    small_pt=11.0,
     dpi=144,
 )
 """A slide of 16:9, 1920 dots wide."""

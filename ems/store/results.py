@@ -166,6 +166,18 @@ def read_steps(path: str | Path, run_id: str, building: str, mode: str) -> pd.Da
     )
 
 
+def read_powers(path: str | Path, run_id: str, building: str, agent: str) -> pd.DataFrame:
+    """Net load [kW] of one agent, positive where it draws, a column a mode over ``ts_utc``."""
+    long = _query(
+        path,
+        "SELECT mode, ts_utc, value FROM plan_step WHERE run_id = ? AND building = ? "
+        "AND agent = ? AND quantity = 'net_load_kw'",
+        [run_id, building, agent],
+    )
+    wide = long.pivot(index="ts_utc", columns="mode", values="value")
+    return wide.rename_axis(columns=None).sort_index()
+
+
 def read_horizon(path: str | Path, run_id: str, building: str) -> pd.DataFrame:
     """The steps of a building's days, ordered in time: ``HORIZON_COLUMNS``."""
     columns = ", ".join(HORIZON_COLUMNS)

@@ -1,0 +1,235 @@
+"""Figures of runs that plan: modes, load duration, heat maps, captured shares, buildings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from ems.gallery.drawing import Drawing, Missing
+from ems.gallery.runs import KeptRun
+from ems.linear import Floats
+from ems.pipelines.captured import Captured, captured
+from ems.pipelines.comparison import BASELINES, MODES, ModeSummary, summarise
+from ems.pipelines.integrated import COST_ONLY, HABIT_ONLY
+from ems.plots.by_building import savings_by_building
+from ems.plots.captured import captured_shares
+from ems.plots.day_maps import DayMap, day_maps
+from ems.plots.duration import load_duration
+from ems.plots.modes import mode_overview
+from ems.plots.page import Origin, days_in_words
+from ems.plots.style import MODE_LINES, Line, words
+from ems.store.results import read_horizon, read_powers, read_steps
+
+COMPARISON, INTEGRATED = "comparison", "integrated"
+GRID = "grid"
+PRICE_COLOURS, LOAD_COLOURS, CHARGE_COLOURS = "YlOrBr", "Blues", "Greens"
+
+
+def mode_figures(run: KeptRun, buildings: Sequence[str]) -> Iterator[Drawing]:
+    """Cost, savings and self-sufficiency of every mode, a figure for each building."""
+    for building in buildings:
+        draw = partial(
+            mode_overview,
+            _summaries(run, building),
+            tariff=run.tariff,
+            origin=run.origin,
+            foresight=run.foresight,
+        )
+        yield Drawing(name=f"{building}_modes", draw=draw)
+
+
+def duration_figures(run: KeptRun, buildings: Sequence[str]) -> Iterator[Drawing]:
+    """Load duration curves at the grid, a figure for each building."""
+    for building in buildings:
+        powers = read_powers(run.path, run.run_id, building, GRID)
+        curves = [
+            (line, -powers[mode].to_numpy(float))
+            for mode, line in _lines(list(powers.columns)).items()
+        ]
+        title, note = _heading(run, building, "load duration at the grid")
+        draw = partial(load_duration, curves, title=title, note=note, origin=run.origin)
+        name = f"{building}_load_duration"
+        yield Drawing(name=name, draw=draw)
+
+
+def map_figures(
+    run: KeptRun, buildings: Sequence[str], mode: str | None
+) -> Iterator[Drawing | Missing]:
+    """Price, load and charge over hour × day, a figure for each building.
+
+    ``mode``: whose plan; None takes ``centralized``, else the first that was planned.
+    """
+    for building in buildings:
+        shown = _mode_shown(run, building, mode)
+        if isinstance(shown, Missing):
+            yield shown
+            continue
+        what = f"price, load and charge · {_mode_words(shown)}"
+        title, note = _heading(run, building, what)
+        maps = _maps(run, building, shown)
+        draw = partial(day_maps, maps, title=title, note=note, origin=run.origin)
+        name = f"{building}_heat_maps"
+        yield Drawing(name=name, draw=draw)
+
+
+def captured_figure(runs: Sequence[KeptRun], wanted: str | None) -> Drawing | Missing:
+    """The captured shares of all runs on forecasts in one figure."""
+    on_forecasts = [
+        run
+        for run in runs
+        if run.pipeline == COMPARISON and run.parameters["spec"]["foresight"] == "forecast"
+    ]
+    rows = [
+        (_group(on_forecasts, run, share.building), share)
+        for run in on_forecasts
+        for share in _captured(run)
+        if wanted in (None, share.building)
+    ]
+    if not rows:
+        reason = "no run of Pipeline A on forecasts; make one with 01_run.py --foresight forecast"
+        return Missing(name="captured_share", reason=reason)
+    title = "Share captured of what perfect foresight saves"
+    note = f"{_spans(on_forecasts)} · {_told(on_forecasts)} · lines: 95 % of a bootstrap over days"
+    draw = partial(captured_shares, rows, title=title, note=note, origin=_origin(on_forecasts))
+    return Drawing(name="captured_share", draw=draw)
+
+
+def building_figure(runs: Sequence[KeptRun], wanted: str | None) -> Drawing | Missing:
+    """What every mode saves in every building of all runs in one figure."""
+    comparing = [run for run in runs if run.pipeline == COMPARISON]
+    groups = {
+        _group(comparing, run, building): _summaries(run, building)
+        for run in comparing
+        for building in run.buildings
+        if wanted in (None, building)
+    }
+    if not groups:
+        reason = "no run of Pipeline A; make one with 01_run.py --building all"
+        return Missing(name="portfolio", reason=reason)
+    title = f"Savings by mode and building · {_n_of(len(comparing), 'run')}"
+    note = f"{_spans(comparing)} · {_told(comparing)} · stores put back; € of the best mode"
+    draw = partial(savings_by_building, groups, title=title, note=note, origin=_origin(comparing))
+    return Drawing(name="portfolio", draw=draw)
+
+
+# --- what stands in them --------------------------------------------------------------------------
+
+
+def _summaries(run: KeptRun, building: str) -> tuple[ModeSummary, ...]:
+    return summarise([r for r in run.days if r.building == building and r.mode in MODES])
+
+
+def _captured(run: KeptRun) -> tuple[Captured, ...]:
+    return captured(run.days)
+
+
+def _lines(modes: Sequence[str]) -> dict[str, Line]:
+    """How each mode is drawn; of controllers those at both ends of the frontier."""
+    lines: dict[str, Line] = {mode: MODE_LINES[mode] for mode in MODES if mode in modes}
+    for mode in modes:
+        if mode.endswith(COST_ONLY):
+            lines[mode] = replace(MODE_LINES["centralized"], label=COST_ONLY)
+        elif mode.endswith(HABIT_ONLY):
+            lines[mode] = replace(MODE_LINES["centralized_phases"], label=HABIT_ONLY)
+    return lines
+
+
+def _mode_shown(run: KeptRun, building: str, mode: str | None) -> str | Missing:
+    known = list(dict.fromkeys(r.mode for r in run.days if r.building == building))
+    if mode is None:
+        planned = [one for one in known if one not in BASELINES]
+        return "centralized" if "centralized" in planned else (planned or known)[0]
+    if mode not in known:
+        reason = f"mode {mode!r} was not run; there are {', '.join(known)}"
+        return Missing(name=f"{building}_heat_maps", reason=reason)
+    return mode
+
+
+def _mode_words(mode: str) -> str:
+    return MODE_LINES[mode].label if mode in MODES else mode
+
+
+def _maps(run: KeptRun, building: str, mode: str) -> list[DayMap]:
+    horizon = read_horizon(run.path, run.run_id, building)
+    steps = read_steps(run.path, run.run_id, building, mode)
+    days = [stamp.date() for stamp in pd.to_datetime(horizon["day"])]
+    local_hour = horizon["local_hour"].to_numpy(float)
+
+    def mapped(label: str, values: Floats, colours: str, least: float | None = None) -> DayMap:
+        return DayMap.of(label, days, local_hour, values, colours, least)
+
+    table = steps.pivot_table(index="ts_utc", columns=["agent", "quantity"], values="value")
+    table = table.reindex(horizon["ts_utc"])
+    stores, sources = _with(steps, "soc_kwh"), _with(steps, "generation_kw")
+    agents = steps["agent"].drop_duplicates()
+    loads = [agent for agent in agents if agent not in (*stores, *sources, GRID)]
+    load_kw = sum((_net_kw(table, agent) for agent in loads), np.zeros(len(horizon)))
+    price_ct = 100.0 * horizon["import_eur_per_kwh"].to_numpy(float)
+    return [
+        mapped("price [ct/kWh]", price_ct, PRICE_COLOURS),
+        mapped("load without stores [kW]" if stores else "load [kW]", load_kw, LOAD_COLOURS),
+        *(
+            mapped(
+                f"charge of the {words(agent)} [kWh]",
+                table[agent, "soc_kwh"].to_numpy(float),
+                CHARGE_COLOURS,
+                0.0,
+            )
+            for agent in stores
+        ),
+    ]
+
+
+def _with(steps: pd.DataFrame, quantity: str) -> list[str]:
+    """The agents that have a quantity."""
+    return list(steps.loc[steps["quantity"] == quantity, "agent"].drop_duplicates())
+
+
+def _net_kw(table: pd.DataFrame, agent: str) -> Floats:
+    """The net load of an agent, zero on days on which it has no plan."""
+    return table[agent, "net_load_kw"].fillna(0.0).to_numpy(float)
+
+
+def _heading(run: KeptRun, building: str, what: str) -> tuple[str, str]:
+    days = sorted({result.day for result in run.days if result.building == building})
+    title = f"{building} · {what} · {days_in_words(days)}"
+    return title, f"tariff {run.tariff} · {run.foresight}"
+
+
+def _group(runs: Sequence[KeptRun], run: KeptRun, building: str) -> str:
+    """What a building is called in a figure of several runs: with the run where it needs it."""
+    twice = sum(building in other.buildings for other in runs) > 1
+    return f"{building}\nrun {run.short_id}, {run.tariff}" if twice else building
+
+
+def _spans(runs: Sequence[KeptRun]) -> str:
+    """The days of all runs, or how many each building has where they differ."""
+    windows = {
+        tuple(sorted({r.day for r in run.days if r.building == building}))
+        for run in runs
+        for building in run.buildings
+    }
+    if len(windows) == 1:
+        return days_in_words(windows.pop())
+    least, most = min(map(len, windows)), max(map(len, windows))
+    return f"{_n_of(most, 'day')} of each" if least == most else f"{least} to {most} days of each"
+
+
+def _n_of(count: int, name: str) -> str:
+    return f"{count} {name}{'' if count == 1 else 's'}"
+
+
+def _told(runs: Sequence[KeptRun]) -> str:
+    tariffs = ", ".join(dict.fromkeys(run.tariff for run in runs))
+    known = "; ".join(dict.fromkeys(run.foresight for run in runs))
+    return f"tariff {tariffs} · {known}"
+
+
+def _origin(runs: Sequence[KeptRun]) -> Origin:
+    """The sources of all runs; one that is synthetic marks the whole figure."""
+    sources = "; ".join(dict.fromkeys(run.origin.source for run in runs))
+    return Origin(source=sources, synthetic=any(run.synthetic for run in runs))

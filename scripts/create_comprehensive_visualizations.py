@@ -1,0 +1,170 @@
+"""Draw finished runs, from what was stored of them alone, for a paper's column and for slides."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from common import DEFAULT_RESULTS, DEFAULT_TRACKING, Parser, console, near, path, run
+
+from ems.errors import InvalidSpec
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ems.gallery import Drawing, KeptRun, Wanted
+    from ems.plots.paper import Paper
+
+KINDS = (
+    *("portfolio", "captured", "modes", "duration", "maps"),
+    *("frontier", "habits", "hyperparameters"),
+)
+SIZES = ("column", "slide", "screen")
+FORMATS = ("png", "svg")
+CAPTIONS = "captions.md"
+EPILOG = (
+    "RUN is the id of a run or the first characters of it. portfolio and captured show all runs in "
+    "one figure, the others are drawn run by run. A column is 85 mm wide, a slide 16:9. What every "
+    "figure shows: docs/figures.md."
+)
+
+
+def parser() -> Parser:
+    """The command line of this script."""
+    p = Parser(__doc__ or "", EPILOG)
+    p.add_argument(
+        "run_ids", nargs="*", metavar="RUN", help="(default: the newest finished of each pipeline)"
+    )
+    p.add_argument("--list", action="store_true", help="only show the runs there are")
+    what = p.add_argument_group("what to draw")
+    what.add_argument(
+        "--figures", type=_among(KINDS), default=KINDS, metavar="NAME,…", help=_all(KINDS)
+    )
+    what.add_argument("--building", help="only this building")
+    what.add_argument("--mode", help="whose plan the heat maps show (centralized)")
+    how = p.add_argument_group("how")
+    how.add_argument(
+        "--sizes", type=_among(SIZES), default=SIZES[:2], metavar="NAME,…", help=_all(SIZES, 2)
+    )
+    how.add_argument(
+        "--formats", type=_among(FORMATS), default=FORMATS, metavar="NAME,…", help=_all(FORMATS)
+    )
+    where = p.add_argument_group("where things are")
+    where.add_argument(
+        "--results", type=path, default=DEFAULT_RESULTS, help="results folder (%(default)s)"
+    )
+    where.add_argument(
+        "--tracking_uri", default=DEFAULT_TRACKING, help="MLflow store (%(default)s)"
+    )
+    where.add_argument("--out", type=path, help="folder of the figures (RESULTS/visualizations)")
+    return p
+
+
+def _all(names: Sequence[str], n_default: int | None = None) -> str:
+    default = "all" if n_default is None else ",".join(names[:n_default])
+    return f"{', '.join(names)} ({default})"
+
+
+def _among(known: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
+    """An argument that names some of ``known`` with commas between."""
+
+    def parse(text: str) -> tuple[str, ...]:
+        names = tuple(dict.fromkeys(text.split(",")))
+        for name in names:
+            if name not in known:
+                raise argparse.ArgumentTypeError(f"'{name}' is unknown; known: {', '.join(known)}")
+        return names
+
+    return parse
+
+
+def main() -> None:
+    """Find the runs, draw what they hold, and say what they do not hold."""
+    from ems.gallery import Wanted, choose_runs, kept_runs
+
+    args = parser().parse_args()
+    out = console()
+    kept = kept_runs(args.results / "ems_results.duckdb")
+    if args.list:
+        show(out, kept)
+        return
+    runs = choose_runs(kept, args.run_ids)
+    for chosen in runs:
+        tell_run(out, chosen)
+    wanted = Wanted(kinds=args.figures, building=args.building, mode=args.mode)
+    n_drawn = draw(args, runs, wanted, out)
+    if not n_drawn:
+        raise InvalidSpec("nothing could be drawn: see above what is missing, or choose other runs")
+
+
+def tell_run(out: Console, chosen: KeptRun) -> None:
+    """A line for a run that is drawn, and what is the matter with it."""
+    when = f"{chosen.started_utc:%Y-%m-%d %H:%M} UTC"
+    out.print(f"run       {chosen.short_id} {chosen.pipeline}: {chosen.building}, {when}")
+    if chosen.status != "FINISHED":
+        line = f"warning   {chosen.short_id} is {chosen.status}: its figures show what was finished"
+        out.print(line, style="yellow")
+    if chosen.synthetic:
+        out.print("          SYNTHETIC DATA: the twin of seven buildings", style="bold yellow")
+
+
+def draw(args: argparse.Namespace, runs: Sequence[KeptRun], wanted: Wanted, out: Console) -> int:
+    """Write every figure at every size; returns how many figures there are."""
+    from ems.gallery import Missing, figures
+
+    folder: Path = args.out or args.results / "visualizations"
+    captions: dict[Path, list[str]] = {}
+    for of_run, figure in figures(runs, wanted, args.tracking_uri):
+        if isinstance(figure, Missing):
+            out.print(f"left out  {figure.name}: {figure.reason}", style="yellow")
+            continue
+        place = folder / ("all_runs" if of_run is None else of_run.short_id)
+        files, caption = write(figure, place, args)
+        captions.setdefault(place, []).append(f"**{figure.name}.** {caption}\n")
+        out.print(f"figure    {near(place / figure.name)}: {', '.join(files)}", soft_wrap=True)
+    for place, lines in captions.items():
+        (place / CAPTIONS).write_text("\n".join(lines), encoding="utf-8")
+        out.print(f"captions  {near(place / CAPTIONS)}")
+    return sum(len(lines) for lines in captions.values())
+
+
+def write(drawing: Drawing, place: Path, args: argparse.Namespace) -> tuple[list[str], str]:
+    """One figure at every size in every format; the ends of the files' names, and its caption."""
+    from ems.plots.page import save
+    from ems.plots.paper import PAPERS
+
+    ends, caption = [], ""
+    for size in args.sizes:
+        paper: Paper = PAPERS[size]
+        figure = drawing.on(paper)
+        caption = str(figure.get_label())
+        for kind in args.formats:
+            end = f"{size}.{kind}"
+            save(figure, place / f"{drawing.name}_{end}", paper)
+            ends.append(end)
+    return ends, caption
+
+
+def show(out: Console, kept: Sequence[KeptRun]) -> None:
+    """A row for each run."""
+    from rich.table import Table
+
+    table = Table(title=f"{len(kept)} runs", title_justify="left")
+    for head in ("run", "pipeline", "building", "started UTC", "status", "data"):
+        table.add_column(head, no_wrap=True)
+    for one in kept:
+        table.add_row(
+            one.short_id,
+            one.pipeline,
+            one.building,
+            f"{one.started_utc:%Y-%m-%d %H:%M:%S}",
+            one.status,
+            "synthetic" if one.synthetic else "measured",
+        )
+    out.print(table)
+
+
+if __name__ == "__main__":
+    run(main)
