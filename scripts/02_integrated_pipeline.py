@@ -17,6 +17,7 @@ from planning import (
     add_assets,
     add_foresight,
     add_how,
+    add_scheduler,
     add_what,
     add_where,
     command_line,
@@ -76,6 +77,7 @@ def parser() -> Parser:
     add_assets(p)
     add_foresight(p)
     add_how(p)
+    add_scheduler(p)
     add_where(p)
     return p
 
@@ -145,7 +147,6 @@ def integrate(
     points: list[FrontierPoint] = []
     examples: list[DayRecord] = []
     n_days = len(pipeline.window.days)
-    on_forecasts = spec.base.foresight == "forecast"
     with (
         tracked as run_,
         stored_run(args, EXPERIMENT, parameters, synthetic, run_.run_id) as stored,
@@ -155,20 +156,16 @@ def integrate(
         baselines = list(pipeline.baselines())
         stored.days(baselines)
         bar.update(task, advance=len(baselines))
-        for controller in spec.controllers:
-            days: list[HabitDay] = []
-            for day in pipeline.run(controller):
-                days.append(day)
-                bar.update(task, advance=1)
-            examples.append(_best_day(days, baselines))
-            perfect = list(pipeline.run(controller, perfect=True)) if on_forecasts else []
-            points.append(frontier_point(controller, days, baselines, perfect))
-            label = f"{args.mode} {controller.name}"
-            stored.days([replace(day.record, mode=label) for day in days])
-            stored.updates(name, label, [u for day in days for u in day.updates])
-            kpis = day_metrics([day.record.kpis for day in days])
-            run_.days(name, label, kpis, range(len(days)))
+        for done in pipeline.runs(args.workers, args.scheduler):
+            examples.append(_best_day(done.days, baselines))
+            points.append(frontier_point(done.controller, done.days, baselines, done.perfect))
+            label = f"{args.mode} {done.controller.name}"
+            stored.days([replace(day.record, mode=label) for day in done.days])
+            stored.updates(name, label, [u for day in done.days for u in day.updates])
+            kpis = day_metrics([day.record.kpis for day in done.days])
+            run_.days(name, label, kpis, range(len(done.days)))
             run_.summary(name, label, {**total_metrics(points[-1].summary), **_habit(points[-1])})
+            bar.update(task, advance=len(done.days))
         files = draw(args, spec, pipeline, points) if ON_OFF[args.figures] else []
         if ON_OFF[args.report]:
             page = write_page(args, spec, pipeline, known, points, examples[0], run_.run_id)

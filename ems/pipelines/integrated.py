@@ -45,6 +45,7 @@ from ems.pipelines.comparison import (
     run_block,
     summarise,
 )
+from ems.pipelines.parallel import in_parallel
 from ems.schedule import Mode
 
 if TYPE_CHECKING:
@@ -177,6 +178,17 @@ class Integrated:
             for block in self.blocks:
                 yield from run_block(self.building, self.spec.base, block, mode)
 
+    def runs(self, workers: int = 1, scheduler: str | None = None) -> Iterator[ControllerRun]:
+        """Every controller over the window, in their order, on ``workers`` processes.
+
+        With ``scheduler`` each runs on the Dask cluster at that address. What plans are made from
+        is learned here, once for all. The figures are the same on any number of workers.
+        """
+        for block in self.blocks:
+            self.foresight(block)
+        jobs = ((self, controller) for controller in self.spec.controllers)
+        yield from in_parallel(_run_controller, jobs, workers, scheduler)
+
     def run(self, controller: Controller, *, perfect: bool = False) -> Iterator[HabitDay]:
         """Predict, plan, settle and learn day by day; with ``perfect`` whatever is said of it."""
         base = replace(self.spec.base, foresight="perfect", risk="neutral")
@@ -233,6 +245,24 @@ class Integrated:
                 update = model.update(replace(use, shifted=_was_shifted(record, name)))
                 updates += [] if update is None else [update]
         return tuple(updates)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ControllerRun:
+    """The days of a controller, and those of its perfect plans where plans are on forecasts."""
+
+    controller: Controller
+    days: tuple[HabitDay, ...]
+    perfect: tuple[HabitDay, ...] = ()
+
+
+def _run_controller(pipeline: Integrated, controller: Controller) -> ControllerRun:
+    on_forecasts = pipeline.spec.base.foresight == "forecast"
+    return ControllerRun(
+        controller=controller,
+        days=tuple(pipeline.run(controller)),
+        perfect=tuple(pipeline.run(controller, perfect=True)) if on_forecasts else (),
+    )
 
 
 def _start_hours(record: DayRecord) -> list[tuple[str, int]]:

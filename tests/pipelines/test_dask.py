@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import date
 from functools import partial
 from itertools import chain
@@ -25,6 +26,7 @@ from ems.learning.search import rate_grid
 from ems.learning.usage import use_histories
 from ems.pipelines.comparison import Block, ComparisonSpec, DayRecord, blocks_of, choose_window
 from ems.pipelines.dask import Cluster, ClusterError, cluster, fingerprint
+from ems.pipelines.integrated import Integrated, IntegratedSpec
 from ems.pipelines.parallel import run_blocks
 from ems.pipelines.probability import SearchSpec, search_devices
 from ems.solver import Solver
@@ -135,6 +137,17 @@ def test_the_search_of_learning_rates_finds_the_same(two: LocalCluster) -> None:
             other.log_loss,
         )
         assert np.array_equal(one.grid.log_loss_bits, other.grid.log_loss_bits)
+
+
+def test_controllers_find_the_same(two: LocalCluster, buildings: list[Building]) -> None:
+    base = replace(SPEC, modes=("centralized",))
+    spec = IntegratedSpec(base=base, weights_eur=(0.1,))
+    here, away = (
+        list(Integrated(buildings[1], spec, date(2016, 10, 27), 2).runs(scheduler=address))
+        for address in (None, two.scheduler_address)
+    )
+    assert [run.controller for run in away] == [run.controller for run in here]
+    same(*([[day.record for day in run.days] for run in runs] for runs in (here, away)))
 
 
 # --- jobs and their workers ----------------------------------------------------------------------

@@ -123,6 +123,30 @@ def test_a_day_is_predicted_before_it_is_seen() -> None:
     assert a[-1].record.day == date(2016, 1, 24)
 
 
+@pytest.mark.parametrize("foresight", ["perfect", "forecast"])
+def test_two_workers_give_the_same_to_the_bit(foresight: str) -> None:
+    spec = spec_of(0.1)
+    base = replace(spec.base, foresight=foresight, forecaster="persistence")  # type: ignore[arg-type]
+    spec = replace(spec, base=base)
+    building = Building(made_house(), spec.base.tariff, spec.base.assets)
+    one, two = (
+        list(Integrated(building, spec, date(2016, 2, 1), 3).runs(workers)) for workers in (1, 2)
+    )
+    assert [run.controller for run in one] == list(spec.controllers)
+    assert [run.controller for run in two] == list(spec.controllers)
+    for alone, shared in zip(one, two, strict=True):
+        assert bool(alone.perfect) == (foresight == "forecast")
+        pairs = zip((*alone.days, *alone.perfect), (*shared.days, *shared.perfect), strict=True)
+        for a, b in pairs:
+            assert (a.record.day, a.probabilities, a.usual) == (
+                b.record.day,
+                b.probabilities,
+                b.usual,
+            )
+            assert a.record.kpis.cost_eur == b.record.kpis.cost_eur
+            assert len(a.updates) == len(b.updates)
+
+
 def test_reported_figures_are_those_of_the_starts() -> None:
     spec = spec_of(0.0, 5.0)
     building = Building(made_house(), spec.base.tariff, spec.base.assets)
