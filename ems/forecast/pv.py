@@ -176,7 +176,8 @@ class LearnedPV:
 
     The trees see the place of the sun, the clear-sky index lately and past generation; tilt,
     azimuth and size of the panels need not be known. With recorded forecasts in ``weather`` they
-    see too what was believed of sun and temperature; weather that persists tells nothing new.
+    see too what was believed of sun and temperature, and stand alone: the other half knows nothing
+    of it. Weather that persists tells nothing new.
     Their quantiles are described in ``ems.forecast.learned``, the mean of quantiles in Lichtendahl
     et al. 2013, doi:10.1287/mnsc.1120.1667. Zero in the night, and never above the most that was
     ever generated or ``CLOUD_EDGE`` · P_clear. ``latitude``, ``longitude``: the site [°].
@@ -235,8 +236,10 @@ class LearnedPV:
         trees[lit] = self.learned.boosted.predict(x, _band(sun, targets[lit], self.learned.edges))
         ceiling_kw = self.learned.roof.ceiling_kw(self.learned.roof.power_kw(sun))[targets]
         capped = np.clip(trees, 0.0, ceiling_kw[:, :, None]).transpose(0, 2, 1)
-        shaped = self.learned.clear_sky.forecast(series, origins, n_steps)
-        values = (capped + shaped.values) / 2.0
+        values = capped
+        if self.weather.mode == "persistence":
+            shaped = self.learned.clear_sky.forecast(series, origins, n_steps)
+            values = (capped + shaped.values) / 2.0
         return _forecast(series, self.name, origins, np.where(lit[:, None, :], values, 0.0))
 
     def _pairs(self, series: Series, sun: Sun, until: int) -> tuple[Ints, Ints]:
