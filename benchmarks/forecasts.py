@@ -5,8 +5,9 @@
 Rolling origin as in ``ems.forecast.rolling_origin``: each model learns again every 28 days from all
 that lies before, and is scored on the 48 hours after every local midnight, and after every
 6 hours. For each building its whole load, the base load that is left without the devices that are
-planned, its heat pumps and its PV; and the day-ahead price, of which only hours are scored that are
-not published at the origin. Skill is against the first model of each series.
+planned, its heat pumps and its PV, of which only hours of daylight are scored; and the day-ahead
+price, of which only hours are scored that are not published at the origin. Skill is against the
+first model of each series.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from rich.table import Table
 from ems.assets import Assets
 from ems.building import Building
 from ems.errors import DataError
+from ems.forecast.clear_sky import KONSTANZ_LATITUDE, KONSTANZ_LONGITUDE, Sun
 from ems.forecast.load import LearnedLoad
 from ems.forecast.persistence import SameHourLastWeek
 from ems.forecast.price import PriceForecast, known_until
@@ -43,7 +45,7 @@ from ems.forecast.rolling_origin import (
 )
 from ems.forecast.series import Forecaster, Ints, Series
 from ems.history import Floats, MeterHistory
-from ems.plots.forecasts import fan_chart
+from ems.plots.forecasts import fan_chart, skill_by_month
 from ems.plots.page import Origin, save
 from ems.store.connection import get_con
 from ems.store.read import list_buildings, read_history
@@ -65,7 +67,7 @@ def main() -> None:
     parser.add_argument("--db", type=Path, default=ROOT / "ems_data.duckdb")
     parser.add_argument("--building", help="only this one")
     parser.add_argument("--markdown", action="store_true", help="tables for the docs")
-    parser.add_argument("--figures", type=Path, help="draw a week of forecasts into this folder")
+    parser.add_argument("--figures", type=Path, help="draw into this folder")
     args = parser.parse_args()
     print(
         f"machine   {platform.processor() or platform.machine()}, {os.cpu_count()} cores, "
@@ -92,6 +94,8 @@ def main() -> None:
                 found[series.who] = scores
     show(rows, args.markdown)
     by_lead(found, args.markdown)
+    if args.figures is not None:
+        print(draw_months(found, histories, args.figures))
 
 
 # --- series ---------------------------------------------------------------------------------------
@@ -158,6 +162,19 @@ def draw(history: MeterHistory, folder: Path) -> Path:
     return save(figure, folder / f"{history.building}_forecasts.png")
 
 
+def draw_months(
+    found: dict[str, tuple[ModelScores, ...]], histories: Sequence[MeterHistory], folder: Path
+) -> Path:
+    """The skill of the learned models by month: a panel for each kind, a row for each building."""
+    panels: dict[str, dict[str, ModelScores]] = {}
+    for who, scores in found.items():
+        building, kind = who.split(" ", 1)
+        panels.setdefault(kind.replace("_", " "), {})[building] = scores[-1]
+    title = "How much better than persistence the learned forecasts are, month by month"
+    figure = skill_by_month(panels, title=title, origin=Origin.of(histories[0]))
+    return save(figure, folder / "forecast_skill_by_month.png")
+
+
 # --- scores ---------------------------------------------------------------------------------------
 
 
@@ -167,6 +184,8 @@ def scored(models: Sequence[Forecaster], series: Series, every_h: int) -> tuple[
     left_out = None
     if models is PRICE:
         left_out = published(series, origins)
+    if models is PV:
+        left_out = dark(series, origins)
     return rolling_scores(models, series, origins, N_STEPS, left_out)
 
 
@@ -174,6 +193,12 @@ def published(series: Series, origins: Ints) -> np.ndarray:
     """Which steps of each forecast have a published price."""
     ahead = known_until(series.ts_utc, origins, series.timezone) - origins
     return np.arange(N_STEPS) < ahead[:, None]
+
+
+def dark(series: Series, origins: Ints) -> np.ndarray:
+    """Which steps of each forecast have no sun."""
+    sun = Sun.over(series, N_STEPS, KONSTANZ_LATITUDE, KONSTANZ_LONGITUDE)
+    return ~sun.up[origins[:, None] + np.arange(N_STEPS)]
 
 
 def row(of_model: ModelScores, series: Series, every_h: int) -> tuple[str, ...]:

@@ -228,7 +228,8 @@ class DiscretePhaseDevice(FlexibleDeviceAgent):
         rows, free = [], real.busy_steps
         for row, cycle in enumerate(self.cycles):
             first = max(free, cycle.earliest)
-            if cycle.number > real.begun and first <= cycle.latest:
+            last = min(cycle.latest, horizon.n_steps - len(cycle.profile_kw))
+            if cycle.number > real.begun and first <= last:
                 rows.append(row)
                 free = first + len(cycle.profile_kw)
         table = self.discomfort_eur

@@ -127,12 +127,9 @@ def instants(horizon: Horizon, n_committed: int, mode: Mode, phase_h: float) -> 
 def _standing(
     believed: Sequence[Agent], real: Sequence[Agent], horizon: Horizon
 ) -> tuple[Agent, ...]:
-    """The believed agents in the state of the real ones."""
+    """The believed agents in the state of the real ones, in their own where nothing is real."""
     states = {agent.name: agent for agent in real}
-    return tuple(
-        agent.standing_as(states[agent.name], horizon) if agent.name in states else agent
-        for agent in believed
-    )
+    return tuple(agent.standing_as(states.get(agent.name, agent), horizon) for agent in believed)
 
 
 def _holding(agent: Agent) -> Agent:

@@ -560,3 +560,16 @@ def test_a_machine_that_has_begun_does_not_begin_again() -> None:
     believed = fresh.standing_as(later, rest)
     assert [cycle.number for cycle in believed.cycles] == [2]
     assert_array_equal(believed.committed_kw, later.committed_kw)
+
+
+@pytest.mark.parametrize(("n_steps", "fit"), [(6, [1, 2]), (5, [1]), (3, [1]), (2, [])])
+def test_a_machine_expects_only_the_runs_that_still_fit(n_steps: int, fit: list[int]) -> None:
+    cycles = tuple(
+        Cycle(number=i, profile_kw=(1.0, 1.0, 1.0), metered_start=0, earliest=0, latest=9)
+        for i in (1, 2)
+    )
+    machine = DiscretePhaseDevice(name="machine", cycles=cycles)
+    rest = HORIZON.window(0, n_steps)
+    believed = machine.standing_as(machine, rest)
+    assert [cycle.number for cycle in believed.cycles] == fit
+    GlobalOptimizer([believed], GridAgent(), EXACT).optimize_centralized(rest)

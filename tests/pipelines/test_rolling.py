@@ -275,6 +275,18 @@ def test_prices_are_known_from_13_on_and_not_before() -> None:
         assert knows == (at_hour >= 13)
 
 
+def test_runs_that_do_not_come_stand_in_no_plans_way() -> None:
+    """Two runs a day are expected, none comes: by the evening there is no room for both."""
+    index = local_index(FIRST, N_DAYS)
+    before = [START - timedelta(days=i + 1) for i in range(28)]
+    starts = [(f"{day} {hour}:00", 3.0, 0.6) for day in before for hour in (9, 14)]
+    of = building(made(index, {"dishwasher": at(index, *starts)}, pv_kwh=house().pv_kwh))
+    foresight = believed(of)
+    assert len(foresight.course(START, 0).runs["dishwasher"]) >= 2
+    (record,) = lived(of, foresight, "centralized_phases", n_days=1, phase_h=1.0)
+    assert "dishwasher" not in record.schedule.plans
+
+
 # --- what is carried out -----------------------------------------------------------------------
 
 

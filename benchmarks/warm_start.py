@@ -1,0 +1,148 @@
+"""Would re-plans be faster if the solver kept the program of the day before?
+
+``python benchmarks/warm_start.py [--db FILE] [--building NAME] [--start DAY] [--n_days N]``
+
+Hourly re-plans on forecasts, each solved twice in a run: by a new HiGHS, as we do, and by the
+HiGHS that solved the last program with the same matrix pattern (mostly that of the same hour a day
+before), after its costs, bounds and changed coefficients were replaced; it starts from its last
+basis, and with binaries from its last point.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+import highspy
+import numpy as np
+
+import ems.program
+from ems.assets import Assets
+from ems.building import Building
+from ems.pipelines.comparison import ComparisonSpec, blocks_of, choose_window, run_block
+from ems.pipelines.forecasting import foresight_of
+from ems.solver import HIGHS_CHOICES, Matrix, Outcome, Solver, highs_model, solve
+from ems.store.connection import get_con
+from ems.store.read import read_history
+from ems.tariff import load_tariff
+
+
+@dataclass(kw_only=True)
+class Kept:
+    """A solver that lives on, with the coefficients it has and its last point."""
+
+    highs: Any
+    coefs: Any
+    point: list[float]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--db", type=Path, default=ROOT / "ems_data.duckdb")
+    parser.add_argument("--building", default="DE_KN_residential4")
+    parser.add_argument("--start", type=date.fromisoformat, default=date(2016, 3, 1))
+    parser.add_argument("--n_days", type=int, default=60)
+    args = parser.parse_args()
+    with get_con(args.db) as con:
+        building = Building(read_history(con, args.building), load_tariff("dynamic"), Assets())
+    programs = list(replans(building, args.start, args.n_days))
+    kept: dict[bytes, Kept] = {}
+    cold_s, warm_s, largest_eur = [], [], 0.0
+    for matrix, solver in programs:
+        begin = time.perf_counter()
+        cold = new_highs(matrix, solver)
+        one_s = time.perf_counter() - begin
+        key = pattern(matrix)
+        if key not in kept:
+            kept[key] = Kept(highs=new_highs(matrix, solver), coefs=matrix.coefs, point=[])
+        else:
+            begin = time.perf_counter()
+            again(kept[key], matrix)
+            warm_s.append(time.perf_counter() - begin)
+            cold_s.append(one_s)
+            costs = [h.getInfo().objective_function_value for h in (cold, kept[key].highs)]
+            largest_eur = max(largest_eur, abs(costs[0] - costs[1]))
+        kept[key].coefs = matrix.coefs
+        kept[key].point = list(kept[key].highs.getSolution().col_value)
+    print(
+        f"{len(programs)} re-plans, {len(kept)} patterns; {len(warm_s)} solved twice: new "
+        f"{1000 * np.mean(cold_s):.2f} ms, kept {1000 * np.mean(warm_s):.2f} ms, ratio "
+        f"{np.sum(warm_s) / np.sum(cold_s):.2f}; objectives differ by up to {largest_eur:.1e} €"
+    )
+
+
+def replans(building: Building, start: date, n_days: int) -> Iterator[tuple[Matrix, Solver]]:
+    """Every program that hourly plans on forecasts solve."""
+    spec = ComparisonSpec(
+        tariff=building.tariff,
+        assets=building.assets,
+        modes=("centralized_phases",),
+        foresight="forecast",
+        forecaster="persistence",
+        dispatch="balance",
+        phase_h=1.0,
+    )
+    seen: list[tuple[Matrix, Solver]] = []
+
+    def recorded(matrix: Matrix, solver: Solver) -> Outcome:
+        seen.append((matrix, solver))
+        return solve(matrix, solver)
+
+    for block in blocks_of(choose_window(building, start, n_days), spec.block_days):
+        foresight = foresight_of(building, spec, block)
+        with patch.object(ems.program, "solve", recorded):
+            for _ in run_block(building, spec, block, "centralized_phases", foresight=foresight):
+                yield from seen
+                seen.clear()
+
+
+def pattern(matrix: Matrix) -> bytes:
+    """What two programs must share for one to follow the other in the same solver."""
+    shape = np.array([len(matrix.low), len(matrix.row_low)])
+    parts = (shape, matrix.rows, matrix.cols, matrix.integer)
+    return b"|".join(part.tobytes() for part in parts)
+
+
+def new_highs(matrix: Matrix, solver: Solver) -> Any:
+    """A new HiGHS after its run."""
+    highs = highspy.Highs()
+    options = {"output_flag": False, "threads": 1, "random_seed": solver.seed, **HIGHS_CHOICES}
+    options |= {"mip_rel_gap": solver.mip_gap, "mip_abs_gap": solver.mip_gap_eur}
+    for name, value in options.items():
+        highs.setOptionValue(name, value)
+    highs.passModel(highs_model(matrix))
+    highs.run()
+    return highs
+
+
+def again(kept: Kept, matrix: Matrix) -> None:
+    """The next program of the same pattern in a solver that lives on."""
+    highs, n_cols, n_rows = kept.highs, len(matrix.low), len(matrix.row_low)
+    for place in np.flatnonzero(matrix.coefs != kept.coefs):
+        row, col = int(matrix.rows[place]), int(matrix.cols[place])
+        highs.changeCoeff(row, col, float(matrix.coefs[place]))
+    cols, rows = (np.arange(n, dtype=np.int32) for n in (n_cols, n_rows))
+    highs.changeColsCost(n_cols, cols, matrix.cost)
+    highs.changeColsBounds(n_cols, cols, matrix.low, matrix.up)
+    highs.changeRowsBounds(n_rows, rows, matrix.row_low, matrix.row_up)
+    highs.changeObjectiveOffset(matrix.offset)
+    if matrix.integer.any():
+        start = highspy.HighsSolution()
+        start.col_value = kept.point
+        highs.setSolution(start)
+    highs.run()
+
+
+if __name__ == "__main__":
+    main()
