@@ -1,19 +1,27 @@
-"""Forecasts beside what came: the median, the 80 % interval and the truth."""
+"""Forecasts beside what came, and how good they were from month to month."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib.dates as mdates
 import numpy as np
 from matplotlib.figure import Figure
 
 from ems.errors import InvalidSpec
+from ems.forecast.rolling_origin import ModelScores
 from ems.forecast.series import MEDIAN, Forecast, Series
+from ems.history import Floats, Instants
 from ems.plots.page import Origin, new_page
-from ems.plots.style import BLACK, BLUE, SKY, beside, styled
+from ems.plots.paper import SCREEN, Paper
+from ems.plots.style import BLACK, BLUE, LIGHT_GREY, SKY, beside, styled
 
 _PANEL_IN = 1.7
+_ROW_IN, _TITLE_IN = 0.2, 0.36
+MOST_SKILL = 0.6
+"""Where the colours of skill end, above and below zero."""
+LEAST_HOURS = 168
+"""A month with fewer hours scored says too little to be drawn."""
 
 
 @styled
@@ -54,3 +62,60 @@ def fan_chart(pairs: Sequence[tuple[Series, Forecast]], *, title: str, origin: O
     axes[-1].set_xlabel(f"local day ({pairs[0][0].timezone})")
     figure.align_ylabels(axes)
     return figure
+
+
+@styled
+def skill_by_month(
+    panels: Mapping[str, Mapping[str, ModelScores]],
+    *,
+    title: str,
+    origin: Origin,
+    paper: Paper = SCREEN,
+) -> Figure:
+    """Skill of a model in each month: a panel for each kind of series, a row for each building.
+
+    ``panels``: the scores of a building under its name, under the name of their kind. Blue is
+    better than the reference, red worse; months with fewer than ``LEAST_HOURS`` hours scored are
+    grey. Raises ``InvalidSpec`` when there is nothing to draw.
+    """
+    scores = [each for rows in panels.values() for each in rows.values()]
+    named = [np.datetime64(name, "M") for each in scores for name in each.by_month]
+    if not named:
+        raise InvalidSpec("figure: no month is scored, give at least one model with one")
+    months = np.arange(min(named), max(named) + 1)
+    heights = [len(rows) for rows in panels.values()]
+    body_in = _ROW_IN * sum(heights) + _TITLE_IN * len(panels) + 0.6
+    note = (
+        "skill = 1 − MAE / MAE of persistence, midnight forecasts of 48 h; grey: too little known"
+    )
+    figure = new_page(body_in, title, note, origin, paper)
+    axes = figure.subplots(len(panels), sharex=True, squeeze=False, height_ratios=heights)[:, 0]
+    edges = mdates.date2num(np.append(months, months[-1] + 1).astype("datetime64[D]"))
+    for ax, (kind, rows) in zip(axes, panels.items(), strict=True):
+        ax.set_facecolor(LIGHT_GREY)
+        image = ax.pcolormesh(
+            edges,
+            np.arange(len(rows) + 1.0),
+            np.array([_skills(each, months) for each in rows.values()]),
+            cmap="RdBu",
+            vmin=-MOST_SKILL,
+            vmax=MOST_SKILL,
+            gid=kind,
+        )
+        ax.set_yticks(np.arange(len(rows)) + 0.5, list(rows))
+        ax.set_ylim(len(rows), 0)
+        ax.set_title(kind)
+        ax.tick_params(length=0)
+    bar = figure.colorbar(image, ax=list(axes), aspect=40, pad=0.01, extend="both", label="skill")
+    bar.outline.set_visible(False)
+    axes[-1].xaxis.set_major_locator(mdates.MonthLocator(bymonth=(1, 7)))
+    axes[-1].xaxis.set_major_formatter(mdates.DateFormatter("%b %Y"))
+    return figure
+
+
+def _skills(scores: ModelScores, months: Instants) -> Floats:
+    """The skill in each month, NaN where too few hours were scored."""
+    found = [scores.by_month.get(str(month)) for month in months]
+    return np.array(
+        [np.nan if each is None or each.n < LEAST_HOURS else each.skill for each in found]
+    )
