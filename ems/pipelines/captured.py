@@ -23,6 +23,8 @@ from ems.settlement import DayKpis, total
 
 PERFECT: Mode = "centralized_perfect"
 RESAMPLES = 2000
+LEAST_DAYS = 7
+"""Fewer days drawn again and again say nothing of days that were not drawn."""
 LEAST_POSSIBLE_EUR_PER_DAY = 0.01
 """Below this there is nothing to capture, and a share of it says nothing."""
 
@@ -31,8 +33,9 @@ LEAST_POSSIBLE_EUR_PER_DAY = 0.01
 class Captured:
     """How much of what perfect foresight saves against ``baseline`` a mode really saved.
 
-    ``low``, ``high``: the middle 95 % of the bootstrap. All three are None where perfect foresight
-    saves less than 0.01 € a day. ``saved_eur``, ``possible_eur``: what was and what could be saved.
+    ``low``, ``high``: the middle 95 % of the bootstrap, None for fewer than ``LEAST_DAYS`` days.
+    All three are None where perfect foresight saves less than 0.01 € a day. ``saved_eur``,
+    ``possible_eur``: what was and what could be saved.
     """
 
     building: str
@@ -101,7 +104,8 @@ def _row(
     share = low = high = None
     if possible.sum() >= LEAST_POSSIBLE_EUR_PER_DAY * len(possible):
         share = float(saved.sum() / possible.sum())
-        low, high = bootstrap(saved, possible, seed)
+        if len(saved) >= LEAST_DAYS:
+            low, high = bootstrap(saved, possible, seed)
     return Captured(
         building=building,
         mode=mode,

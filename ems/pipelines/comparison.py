@@ -55,6 +55,8 @@ ForesightName = Literal["perfect", "forecast"]
 Risk = Literal["neutral", "hedged"]
 HISTORY_DAYS = 56
 """Forecasters need four weeks to learn; with eight the first forecasts are worth something."""
+KNOWN_SHARE = 0.75
+"""Of those days so many must be known: a meter that starts with a gap teaches nothing."""
 FORECASTERS = ("learned", "persistence")
 
 
@@ -185,7 +187,7 @@ def choose_window(
 ) -> Window:
     """``n_days`` local days from ``start``; without ``start`` from the first plannable day.
 
-    ``history_days``: days that must lie before a first day that is not named, to learn from.
+    ``history_days``: days that must lie before a first day that is not named, see ``first_days``.
     ``n_days`` None takes every day to the end. Raises ``InvalidSpec`` for a window outside the
     meters' range or a start day that cannot be planned, naming the next day that can.
     """
@@ -194,17 +196,19 @@ def choose_window(
         raise DataError(f"{name}: the meters cover no day from midnight to midnight")
     if not plannable:
         raise DataError(f"{name}: no day can be planned; the first: {building.why_not(known[0])}")
-    learned = known[0] + timedelta(days=history_days)
-    later = [day for day in plannable if day >= learned]
+    later = first_days(building, history_days)
     if start is None and not later:
-        raise DataError(f"{name}: no plannable day has {history_days} days before it; name a start")
+        raise DataError(
+            f"{name}: no plannable day has {history_days} days before it, three quarters of them "
+            "known; name a start"
+        )
     first = later[0] if start is None else start
     if not known[0] <= first <= known[-1]:
         raise InvalidSpec(f"{name}: start is {first}, allowed is {known[0]} to {known[-1]}")
     reason = building.why_not(first)
     if reason is not None:
-        later = [day for day in plannable if day > first]
-        hint = f"the next day that can is {later[0]}" if later else "no later day can"
+        following = [day for day in plannable if day > first]
+        hint = f"the next day that can is {following[0]}" if following else "no later day can"
         raise InvalidSpec(f"{name}: start {first} cannot be planned: {reason}; {hint}")
     most = (known[-1] - first).days + 1
     count = most if n_days is None else n_days
@@ -213,6 +217,13 @@ def choose_window(
     asked = [first + timedelta(days=i) for i in range(count)]
     skipped = {day: reason for day in asked if (reason := building.why_not(day)) is not None}
     return Window(building=name, days=tuple(d for d in asked if d not in skipped), skipped=skipped)
+
+
+def first_days(building: Building, history_days: int) -> tuple[date, ...]:
+    """The plannable days with ``history_days`` days before them, three quarters of them known."""
+    taught = building.days[0] + timedelta(days=history_days)
+    enough = building.plannable_days[round(KNOWN_SHARE * history_days) :]
+    return tuple(day for day in enough if day >= taught)
 
 
 def blocks_of(window: Window, block_days: int) -> tuple[Block, ...]:

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
+from datetime import date
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,6 +42,7 @@ from ems.pipelines.comparison import (
     ModeSummary,
     blocks_of,
     choose_window,
+    first_days,
     run_block,
     summarise,
 )
@@ -162,9 +163,9 @@ class Integrated:
             for device in self.devices
             if len(self.histories[device]) >= LEAST_TRAINING_DAYS
         ]
-        learned = self.building.days[0] + timedelta(days=self.spec.base.history_days)
         trained = max(enough, default=self.building.days[-1])
-        later = [d for d in self.building.plannable_days if d >= learned and d > trained]
+        taught = first_days(self.building, self.spec.base.history_days)
+        later = [day for day in taught if day > trained]
         if len(enough) < len(self.devices) or not later:
             raise DataError(
                 f"{self.building.history.building}: no plannable day has {LEAST_TRAINING_DAYS} "

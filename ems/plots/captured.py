@@ -95,11 +95,12 @@ def _key(mode: Mode) -> Line2D:
 
 def _row(ax: Any, place: float, share: Captured, paper: Paper, *, told: bool) -> None:
     drawn = MODE_LINES[share.mode]
-    if share.share is None or share.low is None or share.high is None:
+    if share.share is None:
         ax.text(50.0, place, "nothing to capture", size=SMALL, color=DARK_GREY, **_CENTRE)
         return
     gid = f"{share.mode}/{share.baseline}"
-    ax.plot([100 * share.low, 100 * share.high], [place, place], color=drawn.colour)
+    if share.low is not None and share.high is not None:
+        ax.plot([100 * share.low, 100 * share.high], [place, place], color=drawn.colour)
     ax.plot([100 * share.share], [place], marker=drawn.marker, color=drawn.colour, gid=gid)
     if told:
         said = f"{share.saved_eur:.2f} of {share.possible_eur:.2f} €".replace("-", "−")

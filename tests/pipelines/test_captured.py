@@ -90,6 +90,21 @@ def test_nothing_possible_has_no_share() -> None:
     assert rows[0].share == pytest.approx(0.9)
 
 
+@pytest.mark.parametrize(("n_days", "has"), [(6, False), (7, True)])
+def test_few_days_have_no_interval(n_days: int, has: bool) -> None:
+    costs = np.linspace(1.0, 2.0, n_days)
+    rows = captured(
+        days(
+            as_metered=(costs + 4.0).tolist(),
+            rule_based=(costs + 2.0).tolist(),
+            centralized=(1.5 * costs).tolist(),
+            centralized_perfect=costs.tolist(),
+        )
+    )
+    assert all(row.share is not None for row in rows)
+    assert all((row.low is not None, row.high is not None) == (has, has) for row in rows)
+
+
 def test_without_a_perfect_plan_there_is_no_share() -> None:
     assert captured(days(as_metered=[5.0], rule_based=[4.0], centralized=[3.0])) == ()
 

@@ -108,6 +108,16 @@ def test_a_window_says_what_it_leaves_out() -> None:
     assert choose_window(with_gap(), date(2016, 6, 3), 2).days == (date(2016, 6, 3),)
 
 
+@pytest.mark.parametrize(("history_days", "first"), [(0, 1), (2, 3), (4, 6), (5, 7)])
+def test_without_a_start_enough_known_days_lie_before_the_first(
+    history_days: int, first: int
+) -> None:
+    """Days 4 and 5 teach nothing."""
+    assert choose_window(with_gap(), None, 1, history_days).days[0].day == first
+    with pytest.raises(DataError, match="three quarters of them known; name a start"):
+        choose_window(with_gap(), None, 1, 7)
+
+
 def test_a_history_without_any_day_that_can_be_planned() -> None:
     history = made(local_index(FIRST, 1))
     blind = replace(history, load_kwh=np.full(24, np.nan))
