@@ -10,7 +10,7 @@ import numpy as np
 from ems.errors import DataError
 from ems.forecast.clock import Clock, steps_ahead
 from ems.forecast.features import TEMPERATURE, rows
-from ems.forecast.learned import Boosted, known_steps
+from ems.forecast.learned import MIN_DAYS, Boosted, known_steps
 from ems.forecast.series import Forecast, Ints, Series
 from ems.forecast.weather import Bools, WeatherAgent
 from ems.history import Floats
@@ -36,7 +36,10 @@ class LearnedLoad:
         return "learned load"
 
     def fit(self, series: Series, until: int) -> Self:
-        """Learn from the steps before ``until``; ``DataError`` for under ``MIN_DAYS`` of them."""
+        """Learn from the steps before ``until``; ``DataError`` for under ``MIN_DAYS`` of them.
+
+        With recorded forecasts of the temperature they too must cover ``MIN_DAYS``.
+        """
         clock = Clock.of(series)
         target = known_steps(series, until, self.name)
         n_leads = round(self.max_lead_h / series.step_h)
@@ -44,6 +47,13 @@ class LearnedLoad:
         kept = target >= lead + series.steps_a_day
         target, known = target[kept], (target - lead)[kept]
         covered = self.weather.knows(series, known, target)
+        least = MIN_DAYS * series.steps_a_day
+        if self.weather.mode == "recorded" and covered.sum() < least:
+            raise DataError(
+                f"{series.who}: {covered.sum() / series.steps_a_day:.1f} days with recorded "
+                f"forecasts of the weather before step {until}, {self.name} needs {MIN_DAYS}; "
+                "forecast from a later day"
+            )
         x = self._rows(series, clock, known, target, covered)
         return replace(self, learned=Boosted.by_slot(x, series, clock, target))
 
@@ -73,10 +83,10 @@ class LearnedLoad:
     ) -> Floats:
         """The features of each pair, with the temperature that was believed where ``covered``."""
         own = rows(series, clock, known, target)
-        if self.weather.mode == "persistence":
+        recorded = self.weather.recorded
+        if recorded is None or TEMPERATURE not in recorded.values:
             return own
         _, believed = self.weather.believed(series, known[covered], target[covered])
         temperature_c = np.full(len(target), np.nan)
-        if TEMPERATURE in believed:
-            temperature_c[covered] = believed[TEMPERATURE]
+        temperature_c[covered] = believed[TEMPERATURE]
         return np.concatenate([own, temperature_c[:, None]], axis=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -15,6 +16,7 @@ from ems.forecast.load import LearnedLoad
 from ems.forecast.persistence import SameHourLastWeek
 from ems.forecast.price import PriceForecast, known_until
 from ems.forecast.series import Forecaster, Ints, Series
+from ems.forecast.weather import RecordedWeather, WeatherAgent
 
 MODELS: dict[str, Forecaster] = {
     "same hour last week": SameHourLastWeek(),
@@ -189,3 +191,60 @@ def test_quarter_hours_and_days_of_23_and_25_hours(name: str, first: str) -> Non
     assert np.abs(found.median - truth).mean() < 0.5
     evening = np.asarray(made.local[origins[0] + np.arange(192)].hour) == 19
     assert found.median[0][evening].mean() > found.median[0][~evening].mean() + 0.4
+
+
+# --- forecasts of the weather ---------------------------------------------------------------------
+
+
+def told(first: int, last: int) -> RecordedWeather:
+    """Forecasts of the temperature issued at every sixth step of a stretch, that turn out true."""
+    issued = np.arange(first, last, 6)
+    at = np.minimum(issued[:, None] + np.arange(60), len(SPRING) - 1)
+    return RecordedWeather(
+        site="made",
+        issued_utc=SPRING.ts_utc[issued],
+        first_utc=SPRING.ts_utc[issued],
+        step_h=1.0,
+        values={"temperature_c": SPRING.weather["temperature_c"][at]},
+    )
+
+
+def heated() -> Series:
+    """What a heat pump draws in the temperature of the hour, which no hour before tells."""
+    return with_values(SPRING, np.maximum(20.0 - SPRING.weather["temperature_c"], 0.0))
+
+
+def errors(model: LearnedLoad) -> float:
+    heat = heated()
+    found = model.fit(heat, UNTIL).forecast(heat, np.arange(UNTIL, UNTIL + 96, 5), AHEAD)
+    truth = heat.values[found.origins[:, None] + np.arange(AHEAD)]
+    return float(np.abs(found.median - truth).mean())
+
+
+def test_a_load_that_follows_the_temperature_is_better_known_with_its_forecast() -> None:
+    alone = errors(LearnedLoad())
+    assert errors(LearnedLoad(weather=WeatherAgent(recorded=told(24, len(SPRING))))) < 0.4 * alone
+    late = told(UNTIL - 32 * 24, len(SPRING))  # the month before is learned without
+    assert errors(LearnedLoad(weather=WeatherAgent(recorded=late))) < 0.7 * alone
+
+
+def test_too_few_recorded_forecasts_to_learn_a_load_from() -> None:
+    late = told(UNTIL - 5 * 24, len(SPRING))
+    with pytest.raises(
+        DataError, match=r"4\.\d days with recorded forecasts .* needs 28; forecast"
+    ):
+        LearnedLoad(weather=WeatherAgent(recorded=late)).fit(heated(), UNTIL)
+
+
+def test_a_load_is_not_forecast_where_recorded_weather_is_missing() -> None:
+    model = LearnedLoad(weather=WeatherAgent(recorded=told(24, UNTIL)))
+    learned = model.fit(heated(), UNTIL)
+    learned.forecast(heated(), np.array([UNTIL]), 24)
+    with pytest.raises(DataError, match="no forecast of the weather of made issued in the 24 h"):
+        learned.forecast(heated(), np.array([UNTIL + 48]), 24)
+
+
+def test_a_forecast_of_other_weather_tells_a_load_nothing() -> None:
+    issued = told(24, len(SPRING))
+    sunny = replace(issued, values={"ghi_w_per_m2": issued.values["temperature_c"]})
+    assert errors(LearnedLoad(weather=WeatherAgent(recorded=sunny))) == errors(LearnedLoad())

@@ -12,8 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ems.errors import DataError
+from ems.forecast.persistence import SameHourLastWeek
 from ems.forecast.price import PriceForecast, known_until, require_known
-from ems.forecast.series import Series
+from ems.forecast.rolling_origin import rolling_scores
+from ems.forecast.series import Forecaster, Series
+from ems.twin.clock import clock, quarter_hours
+from ems.twin.prices import day_ahead_prices
+from ems.twin.sky import make_sky
 
 HOURS = series(40, first="2016-03-01")
 QUARTERS = series(12, first="2016-10-25", step_h=0.25)
@@ -118,3 +123,25 @@ def test_negative_prices_are_forecast() -> None:
     origin = step_at(HOURS, "2016-04-05 06:00")
     found = PriceForecast().fit(low, origin).forecast(low, np.array([origin]), 48)
     assert found.values.max() < -20.0
+
+
+def test_learned_prices_of_the_twin_are_nearer_than_those_of_last_week() -> None:
+    """Noon forecasts of 27 days with a year before them; only unpublished hours count."""
+    ts_utc = quarter_hours(np.datetime64("2015-05-01", "s"), np.datetime64("2016-08-01", "s"))
+    prices = day_ahead_prices(7, clock(ts_utc), make_sky(7, ts_utc))
+    made = Series(
+        who="twin day-ahead price",
+        unit="€/MWh",
+        ts_utc=prices["ts_utc"].to_numpy().astype("datetime64[s]"),
+        step_h=1.0,
+        timezone=ZONE,
+        values=prices["eur_per_mwh"].to_numpy(),
+    )
+    origins = step_at(made, "2016-06-20 12:00") + 24 * np.arange(27)
+    end = known_until(made.ts_utc, origins, ZONE)
+    published = np.arange(48) < (end - origins)[:, None]
+    models: list[Forecaster] = [SameHourLastWeek(), PriceForecast()]
+    _, learned = rolling_scores(models, made, origins, 48, published)
+    assert learned.overall.n == 27 * 36
+    assert learned.overall.skill > 0.2
+    assert learned.overall.coverage == pytest.approx(0.8, abs=0.1)
