@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 import numpy as np
+import pandas as pd
 
 from ems.gallery.drawing import Drawing, Missing
 from ems.gallery.runs import KeptRun
@@ -13,12 +14,11 @@ from ems.learning.priors import Prior, learned, uniform
 from ems.pipelines.comparison import BASELINES, DayResult, ModeSummary, account
 from ems.pipelines.integrated import HABIT_ONLY, Controller, FrontierPoint
 from ems.plots.frontier import cost_comfort_frontier
-from ems.plots.habits import HabitCourse, habit_course
+from ems.plots.habits import HabitCourse, HabitStep, habit_course
 from ems.plots.learning import RateMap, rate_map
 from ems.plots.page import days_in_words
 from ems.plots.style import words
 from ems.settlement import savings
-from ems.store.frames import pmf_updates
 from ems.store.results import read_pmf_updates
 from ems.tracking.read import RunStore, TrackedRun
 
@@ -95,7 +95,7 @@ def habit_figures(run: KeptRun, wanted: str | None) -> Iterator[Drawing | Missin
         if wanted not in (None, building) or not _is_shown(str(model)):
             continue
         prior = _prior(run, str(device), str(model))
-        steps = pmf_updates(rows)
+        steps = _steps(rows)
         course = HabitCourse(
             title=f"{building} · {words(str(device))} · how the learned habit moved",
             note=f"prior {prior.name} · {len(steps)} updates · {run.pipeline}",
@@ -111,6 +111,17 @@ def habit_figures(run: KeptRun, wanted: str | None) -> Iterator[Drawing | Missin
     if not shown:
         reason = "the run has learned no habit; scripts 02 and 03 do"
         yield Missing(name="habits", reason=reason)
+
+
+def _steps(rows: pd.DataFrame) -> tuple[HabitStep, ...]:
+    return tuple(
+        HabitStep(
+            day=pd.Timestamp(row["day"]).date(),
+            day_type=row["day_type"],
+            hours=np.asarray(row["hours"], float),
+        )
+        for row in rows.to_dict("records")
+    )
 
 
 def _is_shown(model: str) -> bool:

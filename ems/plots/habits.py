@@ -45,6 +45,15 @@ _PROBABILITY = "probability [per hour]"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class HabitStep:
+    """The PMF ``hours``, shape ``(24,)``, of one day type after the end of ``day``."""
+
+    day: date
+    day_type: DayType
+    hours: Floats
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class HabitCourse:
     """How the habit of one device moved, and what is said above it.
 
@@ -54,7 +63,7 @@ class HabitCourse:
     title: str
     note: str
     prior: Prior
-    updates: Sequence[PmfUpdate]
+    updates: Sequence[HabitStep | PmfUpdate]
     first: date
     last: date
 
@@ -119,14 +128,16 @@ def habit_course(course: HabitCourse, *, origin: Origin, paper: Paper = SCREEN) 
     return figure
 
 
-def chosen_days(updates: Sequence[PmfUpdate], n_days: int = 5) -> list[date]:
+def chosen_days(updates: Sequence[HabitStep | PmfUpdate], n_days: int = 5) -> list[date]:
     """``n_days`` of the update days, evenly from the first to the last, each once."""
     days = [update.day for update in updates]
     places = np.rint(np.linspace(0, len(days) - 1, n_days)).astype(int)
     return list(dict.fromkeys(days[place] for place in places))
 
 
-def pmf_after(updates: Sequence[PmfUpdate], prior: Prior, kind: int, day: date) -> Floats:
+def pmf_after(
+    updates: Sequence[HabitStep | PmfUpdate], prior: Prior, kind: int, day: date
+) -> Floats:
     """The PMF of one day type at the end of ``day``, shape ``(24,)``; the prior before any step."""
     steps = [u.hours for u in updates if u.day_type == DAY_TYPES[kind] and u.day <= day]
     return steps[-1] if steps else prior.hours[kind]

@@ -157,22 +157,6 @@ def pmf_frame(building: str, model: str, updates: Sequence[PmfUpdate]) -> pd.Dat
     return pd.DataFrame(rows, columns=list(PMF_COLUMNS))
 
 
-def pmf_updates(frame: pd.DataFrame) -> tuple[PmfUpdate, ...]:
-    """The updates of ``PMF_COLUMNS`` as they were before ``pmf_frame``."""
-    return tuple(
-        PmfUpdate(
-            device=row["feed"],
-            day=pd.Timestamp(row["day"]).date(),
-            hours=np.asarray(row["hours"], float),
-            **{name: row[name] for name in _PMF_SAME},
-        )
-        for row in frame.to_dict("records")
-    )
-
-
-_PMF_SAME = ("day_type", "n", "alpha", "js_to_prior", "js_step", "entropy_bits", "own_starts")
-
-
 def _repeated(column: Sequence[str], row: NDArray[np.int64]) -> pd.Categorical[str]:
     """The names of ``column`` at the places ``row``, each stored once."""
     names = list(dict.fromkeys(column))
