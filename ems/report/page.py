@@ -11,6 +11,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 from ems.errors import DataError
+from ems.report import words
 from ems.report.explain import ExplainedHour
 from ems.report.template import PAGE
 
@@ -22,11 +23,15 @@ _URL = re.compile(r"\bhttps?://[^\s;,<>\"')]+")
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A table; ``words``: its cells are texts and not numbers; ``folded``: opened by hand."""
+    """A table; ``n_texts``: how many first columns are texts and not numbers; ``words``: all are.
+
+    ``folded``: opened by hand.
+    """
 
     caption: str
     heads: Sequence[str]
     rows: Sequence[Sequence[str]]
+    n_texts: int = 1
     words: bool = False
     folded: bool = False
 
@@ -58,7 +63,12 @@ def render(report: Report) -> str:
     page = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     ).from_string(PAGE)
-    return page.render(report=report, colours=COLOURS, linked=linked)
+    return page.render(report=report, colours=COLOURS, linked=linked, kind=_kind, ct=words.ct)
+
+
+def _kind(table: Table, column: int) -> str:
+    """The CSS class of a column."""
+    return "text" if table.words or column < table.n_texts else "number"
 
 
 def linked(text: str) -> Markup:

@@ -58,7 +58,7 @@ def stacked(
         for band, heights in zip(bands, part, strict=True):
             parts += _bars(frame, band.colour, base, base + heights)
             base = base + heights
-    return _picture(frame, parts, bands, ticks, unit, title)
+    return _picture(frame, parts, bands, ticks, unit, title, key="key")
 
 
 def steps(
@@ -69,17 +69,20 @@ def steps(
     values = np.array([band.values for band in bands])
     frame = _frame(min(0.0, float(values.min())), float(values.max()), values, 130.0)
     parts = [_line(frame, band) for band in bands]
-    return _picture(frame, parts, bands, ticks, unit, title)
+    return _picture(frame, parts, bands, ticks, unit, title, key="dash")
 
 
-def bars(rows: Sequence[tuple[str, float]], *, say: Callable[[float], str], title: str) -> Markup:
+def bars(
+    rows: Sequence[tuple[str, float]], *, say: Callable[[float], str], title: str, unit: str
+) -> Markup:
     """A horizontal bar for each named value, from 0; ``say`` writes the value beside it."""
     if not rows:
         raise InvalidSpec(f"figure {title}: no rows, give at least one")
-    row_h, names, numbers = 24.0, 160.0, 70.0
+    row_h, names, numbers = 24.0, 178.0, 78.0
     low, high = min(0.0, *(v for _, v in rows)), max(0.0, *(v for _, v in rows))
-    scale = (WIDTH - names - 2 * numbers) / max(high - low, 1e-9)
-    zero = names + numbers - low * scale
+    left = numbers if low < 0 else 0.0
+    scale = (WIDTH - names - left - (numbers if high > 0 else _RIGHT)) / max(high - low, 1e-9)
+    zero = names + left - low * scale
     height = row_h * len(rows) + 4
     parts = []
     for i, (name, value) in enumerate(rows):
@@ -93,7 +96,8 @@ def bars(rows: Sequence[tuple[str, float]], *, say: Callable[[float], str], titl
             f'<text x="{at:.1f}" y="{middle:.1f}" text-anchor="{anchor}">{said}</text>',
         ]
     parts.append(f'<path class="axis" d="M{zero:.1f} 0V{height:.1f}"/>')
-    return _svg(parts, height, title)
+    head = f"<figcaption><b>{escape(title)}</b> [{escape(unit)}]</figcaption>"
+    return Markup(f"<figure>{head}{_svg(parts, height, title)}</figure>")
 
 
 def _require(bands: Sequence[Band]) -> None:
@@ -136,8 +140,10 @@ def _picture(
     ticks: Sequence[tuple[int, str]],
     unit: str,
     title: str,
+    *,
+    key: str,
 ) -> Markup:
-    """Grid, data, axes and legend."""
+    """Grid, data, axes and legend, of the CSS class ``key``."""
     grid = []
     for value in _round_values(frame.low, frame.high):
         y = frame.y(value)
@@ -153,7 +159,7 @@ def _picture(
     zero = f'<path class="axis" d="M{_LEFT} {frame.y(0):.1f}H{WIDTH - _RIGHT}"/>'
     seen = dict.fromkeys((band.label, band.colour) for band in bands)
     keys = "".join(
-        f'<span><i class="key {colour}"></i>{escape(label)}</span>' for label, colour in seen
+        f'<span><i class="{key} {colour}"></i>{escape(label)}</span>' for label, colour in seen
     )
     head = f'<figcaption><b>{escape(title)}</b> [{escape(unit)}] <span class="keys">{keys}</span>'
     body = _svg([*grid, *parts, zero, *hours], frame.height, title)

@@ -12,14 +12,14 @@ PAGE = """<!doctype html>
   --page: #ffffff; --card: #f5f6f8; --text: #1b1f24; --soft: #59636e; --rule: #d5dae0;
   --link: #0b5cad; --warn: #a33a00; --warn-card: #fff1e8;
   --sun: #d9a300; --grid: #8a8f98; --sold: #56b4e9; --house: #6f7782; --battery: #009e73;
-  --car: #0072b2; --machine: #cc79a7; --heat: #d55e00; --worth: #0072b2; --saved: #009e73;
+  --car: #0072b2; --machine: #cc79a7; --heat: #d55e00; --worth: #b8400e; --saved: #009e73;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --page: #14171b; --card: #1e2329; --text: #e6e9ed; --soft: #a3adb8; --rule: #39414a;
     --link: #7cb8f5; --warn: #ffb184; --warn-card: #3a2416;
     --sun: #f0c83c; --grid: #7b838d; --sold: #56b4e9; --house: #a8b0ba; --battery: #1fc495;
-    --car: #4a9fe0; --machine: #dd98bd; --heat: #f08038; --worth: #6cb6f5; --saved: #1fc495;
+    --car: #4a9fe0; --machine: #dd98bd; --heat: #f08038; --worth: #ff9a66; --saved: #1fc495;
   }
 }
 * { box-sizing: border-box; }
@@ -28,8 +28,7 @@ body { margin: 0; background: var(--page); color: var(--text);
 main { max-width: 860px; margin: 0 auto; padding: 24px 16px 64px; }
 h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 4px; overflow-wrap: anywhere; }
 h2 { font-size: 1.25rem; margin: 40px 0 8px; padding-top: 12px; border-top: 1px solid var(--rule); }
-p { overflow-wrap: anywhere; }
-p { margin: 8px 0; }
+p { margin: 8px 0; overflow-wrap: anywhere; }
 a { color: var(--link); }
 .soft { color: var(--soft); }
 .mark { background: var(--warn-card); color: var(--warn); border: 1px solid currentColor;
@@ -40,26 +39,32 @@ caption { text-align: left; color: var(--soft); padding-bottom: 4px; }
 th, td { padding: 5px 10px 5px 0; text-align: right; border-bottom: 1px solid var(--rule);
   vertical-align: top; font-variant-numeric: tabular-nums; }
 th { color: var(--soft); font-weight: 600; }
-th:first-child, td:first-child, table.words th, table.words td { text-align: left; }
+th.text, td.text { text-align: left; }
+td.number { white-space: nowrap; }
+tr > :first-child { position: sticky; left: 0; background: var(--page); }
 table.words td:last-child { overflow-wrap: anywhere; }
 pre { background: var(--card); padding: 12px; border-radius: 6px; overflow-x: auto;
   white-space: pre-wrap; overflow-wrap: anywhere; font-size: .9rem; }
 figure { margin: 16px 0; }
 figcaption { font-size: .9rem; }
 svg { width: 100%; max-width: 620px; height: auto; display: block; }
-svg text { fill: var(--soft); }
+svg text { fill: var(--soft); font-size: 12px; }
 .keys { display: block; }
 .keys span { margin-right: 10px; white-space: nowrap; color: var(--soft); }
 .key { display: inline-block; width: 11px; height: 11px; border-radius: 2px; margin-right: 4px; }
+.dash { display: inline-block; width: 20px; margin-right: 4px; vertical-align: middle;
+  border-top: 2px solid; }
 .axis { stroke: var(--text); stroke-width: 1; fill: none; }
 path.level { stroke: var(--rule); stroke-width: .6; fill: none; }
 .line { fill: none; stroke-width: 2; }
 {% for name in colours -%}
 .fill.{{ name }} { fill: var(--{{ name }}); } .line.{{ name }} { stroke: var(--{{ name }}); }
 .key.{{ name }} { background: var(--{{ name }}); }
+.dash.{{ name }} { border-color: var(--{{ name }}); }
 {% endfor -%}
-.line.sold { stroke-dasharray: 5 3; } .line.grid { stroke-dasharray: 2 2; }
-.hour { display: grid; grid-template-columns: 4.2rem 1fr; gap: 0 12px; padding: 8px 0;
+.line.sold { stroke-dasharray: 6 4; } .line.grid { stroke-dasharray: 2 2; }
+.dash.sold { border-top-style: dashed; } .dash.grid { border-top-style: dotted; }
+.hour { display: grid; grid-template-columns: 6.4rem 1fr; gap: 0 12px; padding: 8px 0;
   border-bottom: 1px solid var(--rule); }
 .hour time { font-weight: 700; font-variant-numeric: tabular-nums; }
 .hour p { margin: 0 0 2px; }
@@ -68,6 +73,8 @@ details { margin: 8px 0; } summary { cursor: pointer; color: var(--link); }
 @media (max-width: 560px) {
   main { padding: 16px 12px 48px; } h1 { font-size: 1.35rem; }
   .hour { grid-template-columns: 1fr; } table { font-size: .85rem; }
+  .hour div:first-child { display: flex; gap: 10px; align-items: baseline; }
+  svg text { font-size: 15px; }
 }
 @media print { details:not([open]) > * { display: block; } }
 </style>
@@ -75,7 +82,7 @@ details { margin: 8px 0; } summary { cursor: pointer; color: var(--link); }
 <body>
 <main>
 <h1>{{ report.title }}</h1>
-<p class="soft">{{ report.subtitle }}</p>
+<p class="soft">{{ linked(report.subtitle) }}</p>
 {% if report.synthetic %}
 <p class="mark">SYNTHETIC DATA: a made-up twin of seven buildings, not measurements.
 No figure on this page says anything about a real house.</p>
@@ -83,24 +90,34 @@ No figure on this page says anything about a real house.</p>
 {% for section in report.sections %}
 <section>
 <h2>{{ section.title }}</h2>
-{% for text in section.paragraphs %}<p>{{ text }}</p>
+{% for text in section.paragraphs %}<p>{{ linked(text) }}</p>
 {% endfor %}
 {% for figure in section.figures %}{{ figure }}
 {% endfor %}
 {% for table in section.tables %}
 {% if table.folded %}<details><summary>{{ table.caption }}</summary>{% endif %}
-<div class="wide"><table{% if table.words %} class="words"{% endif %}>
+<div class="wide" tabindex="0" role="region" aria-label="{{ table.caption }}">
+<table{% if table.words %} class="words"{% endif %}>
 {% if not table.folded and table.caption %}<caption>{{ table.caption }}</caption>{% endif %}
-<thead><tr>{% for head in table.heads %}<th>{{ head }}</th>{% endfor %}</tr></thead>
+<thead><tr>
+{% for head in table.heads %}
+<th scope="col" class="{{ kind(table, loop.index0) }}">{{ head }}</th>
+{% endfor %}
+</tr></thead>
 <tbody>
-{% for row in table.rows %}<tr>{% for cell in row %}<td>{{ linked(cell) }}</td>{% endfor %}</tr>
-{% endfor %}</tbody>
+{% for row in table.rows %}
+<tr>
+{% for cell in row %}<td class="{{ kind(table, loop.index0) }}">{{ linked(cell) }}</td>
+{% endfor %}
+</tr>
+{% endfor %}
+</tbody>
 </table></div>
 {% if table.folded %}</details>{% endif %}
 {% endfor %}
 {% for hour in section.hours %}
-<div class="hour"><div><time>{{ hour.local.strftime("%H:%M") }}</time>
-<p class="soft">worth {{ "%.1f"|format(hour.worth_ct) }} ct</p></div>
+<div class="hour"><div><time datetime="{{ hour.local.isoformat() }}">{{ hour.clock }}</time>
+<p class="soft">worth {{ ct(hour.worth_ct) }}</p></div>
 <div>{% for sentence in hour.sentences %}<p>{{ sentence }}</p>{% endfor %}</div></div>
 {% endfor %}
 {% for command in section.commands %}<pre>{{ command }}</pre>
