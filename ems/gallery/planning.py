@@ -12,7 +12,7 @@ import pandas as pd
 from ems.gallery.drawing import Drawing, Missing
 from ems.gallery.runs import KeptRun
 from ems.linear import Floats
-from ems.pipelines.captured import Captured, captured
+from ems.pipelines.captured import LEAST_DAYS, Captured, captured
 from ems.pipelines.comparison import BASELINES, MODES, ModeSummary, summarise
 from ems.pipelines.integrated import COST_ONLY, HABIT_ONLY
 from ems.plots.by_building import savings_by_building
@@ -93,7 +93,7 @@ def captured_figure(runs: Sequence[KeptRun], wanted: str | None) -> Drawing | Mi
         reason = "no run of Pipeline A on forecasts; make one with 01_run.py --foresight forecast"
         return Missing(name="captured_share", reason=reason)
     title = "Share captured of what perfect foresight saves"
-    note = f"{_spans(on_forecasts)} · {_told(on_forecasts)} · lines: 95 % of a bootstrap over days"
+    note = f"{_spans(on_forecasts)} · {_told(on_forecasts)} · {_interval([s for _, s in rows])}"
     draw = partial(captured_shares, rows, title=title, note=note, origin=_origin(on_forecasts))
     return Drawing(name="captured_share", draw=draw)
 
@@ -125,6 +125,16 @@ def _summaries(run: KeptRun, building: str) -> tuple[ModeSummary, ...]:
 
 def _captured(run: KeptRun) -> tuple[Captured, ...]:
     return captured(run.days)
+
+
+def _interval(shares: Sequence[Captured]) -> str:
+    """What the lines are, and why there may be none."""
+    drawn = [share.low is not None for share in shares if share.share is not None]
+    of_days = "lines: 95 % of a bootstrap over days"
+    few = f"fewer than {LEAST_DAYS} days"
+    if all(drawn):
+        return of_days
+    return f"{of_days}, none for {few}" if any(drawn) else f"no intervals for {few}"
 
 
 def _lines(modes: Sequence[str]) -> dict[str, Line]:
@@ -201,9 +211,25 @@ def _heading(run: KeptRun, building: str, what: str) -> tuple[str, str]:
 
 
 def _group(runs: Sequence[KeptRun], run: KeptRun, building: str) -> str:
-    """What a building is called in a figure of several runs: with the run where it needs it."""
-    twice = sum(building in other.buildings for other in runs) > 1
-    return f"{building}\nrun {run.short_id}, {run.tariff}" if twice else building
+    """What a building is called in a figure of several runs: with what sets its run apart."""
+    same = [other for other in runs if building in other.buildings]
+    if len(same) == 1:
+        return building
+    told = [_asked(other) for other in same]
+    apart = [value for key, value in _asked(run).items() if len({one[key] for one in told}) > 1]
+    return f"{building}\n{', '.join(apart) or f'run {run.short_id}'}"
+
+
+def _asked(run: KeptRun) -> dict[str, str]:
+    """What runs of the same building may differ in, in words."""
+    spec = run.parameters["spec"]
+    return {
+        "tariff": run.tariff,
+        "foresight": run.foresight,
+        "dispatch": spec["dispatch"],
+        "risk": spec["risk"],
+        "phase_h": f"phases of {spec['phase_h']:g} h",
+    }
 
 
 def _spans(runs: Sequence[KeptRun]) -> str:
