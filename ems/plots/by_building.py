@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ems.errors import InvalidSpec
-from ems.pipelines.comparison import BASELINES, ModeSummary
+from ems.pipelines.comparison import BASELINES, PLANNED, ModeSummary
 from ems.plots.page import Origin, new_page
 from ems.plots.paper import SCREEN, Paper
 from ems.plots.style import BLACK, DARK_GREY, FAINT_GREY, MODE_LINES, SMALL, beside, styled
@@ -32,7 +32,7 @@ def savings_by_building(
     """Savings [% of what the baseline paid for import] of each mode, a panel for each baseline.
 
     ``groups``: the modes of a building under its name. Buildings differ by orders of magnitude
-    in euros; the best mode's are written beside. Where the baseline bought nearly nothing there
+    in euros; those of the best planned mode are written beside, never of the bound above it. Where the baseline bought nearly nothing there
     is no percentage. Raises ``InvalidSpec`` without groups.
     """
     if not groups:
@@ -84,7 +84,8 @@ def _building(
     if not drawn:
         ax.text(0.5, place, "the baseline buys next to nothing", size=SMALL, **_centred(ax))
         return
-    best = max(drawn, key=lambda mode: known[mode].savings_eur)
+    planned = [mode for mode in drawn if mode in PLANNED] or list(drawn)
+    best = max(planned, key=lambda mode: known[mode].savings_eur)
     ax.annotate(
         f"{known[best].savings_eur:,.2f} €".replace("-", "−"),
         (drawn[best], place - _SPREAD / 2),
