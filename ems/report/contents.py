@@ -138,7 +138,7 @@ def probability_report(
                     "does it then know more than nothing, and more than plain counting? Every day "
                     "is predicted before it is learned.",
                     f"{words.counted(len(spec.rates), 'learning rate')} from the "
-                    f"{'prior' if len(spec.priors) == 1 else 'priors'} {priors}; the first "
+                    f"{priors} {'prior' if len(spec.priors) == 1 else 'priors'}; the first "
                     f"{words.counted(spec.n_train, 'known day')} only train.",
                 ),
             ),

@@ -15,7 +15,19 @@ from ems.report import words
 from ems.report.explain import ExplainedHour
 from ems.report.template import PAGE
 
-COLOURS = ("sun", "grid", "sold", "house", "battery", "car", "machine", "heat", "worth", "saved")
+COLOURS = (
+    "sun",
+    "grid",
+    "sold",
+    "house",
+    "battery",
+    "car",
+    "machine",
+    "heat",
+    "worth",
+    "saved",
+    "lost",
+)
 """The CSS classes of figures."""
 _DOI = re.compile(r"\b(10\.\d{4,9}/[^\s;,<>\"')]+)")
 _URL = re.compile(r"\bhttps?://[^\s;,<>\"')]+")

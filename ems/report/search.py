@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from ems.history import MeterHistory
 from ems.pipelines.probability import DeviceSearch
@@ -11,8 +12,33 @@ from ems.report.page import Section, Table
 from ems.report.svg import bars
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Naming:
+    """How devices are called on a page: buildings and priors only where there are several."""
+
+    buildings: bool
+    priors: bool
+
+    @classmethod
+    def of(cls, found: Sequence[DeviceSearch]) -> _Naming:
+        return cls(
+            buildings=len({result.history.building for result in found}) > 1,
+            priors=len({result.prior for result in found}) > 1,
+        )
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        return ("device", "prior") if self.priors else ("device",)
+
+    def cells(self, result: DeviceSearch) -> tuple[str, ...]:
+        device = words.device_title(result.history.device)
+        who = f"{result.history.building} {device}" if self.buildings else device
+        return (who, result.prior) if self.priors else (who,)
+
+
 def known_days_section(history: MeterHistory, found: Sequence[DeviceSearch]) -> Section:
     """How many days and starts each device was learned from and scored on."""
+    naming = _Naming.of(found)
     profile = any(result.history.category == "partial_usage" for result in found)
     return Section(
         title="The data and their quality",
@@ -29,18 +55,17 @@ def known_days_section(history: MeterHistory, found: Sequence[DeviceSearch]) -> 
         tables=(
             Table(
                 caption="known days, and the starts on the scored ones",
-                heads=("device", "prior", "known days", "scored days", "starts"),
+                heads=(*naming.heads, "known days", "scored days", "starts"),
                 rows=[
                     (
-                        _device(result),
-                        result.prior,
+                        *naming.cells(result),
                         f"{len(result.history)}",
                         f"{len(result.forecasts.days)}",
                         f"{result.log_loss.weight:.0f}",
                     )
                     for result in found
                 ],
-                n_texts=2,
+                n_texts=len(naming.heads),
             ),
         ),
     )
@@ -48,14 +73,12 @@ def known_days_section(history: MeterHistory, found: Sequence[DeviceSearch]) -> 
 
 def search_section(found: Sequence[DeviceSearch]) -> Section:
     """The best learning rate of each device, and whether it beats knowing nothing."""
-    several = len({result.prior for result in found}) > 1
-    gains = [
-        (f"{_device(r)}, {r.prior}" if several else _device(r), r.gain_bits.mean) for r in found
-    ]
+    naming = _Naming.of(found)
+    gains = [(", ".join(naming.cells(result)), result.gain_bits.mean) for result in found]
     return Section(
         title="The result",
         paragraphs=(
-            f"{_beaten(found, several)} Log loss: bits a start, 4.585 for the uniform "
+            f"{_beaten(found, naming.priors)} Log loss: bits a start, 4.585 for the uniform "
             "distribution, less is better. Counting: all starts so far weigh alike, from the "
             "uniform prior.",
             f"{_rates(found)} The cell of each device was chosen on the days on which it is "
@@ -73,21 +96,20 @@ def search_section(found: Sequence[DeviceSearch]) -> Section:
             Table(
                 caption="best cell of each device (95 % interval)",
                 heads=(
-                    "device",
-                    "prior",
+                    *naming.heads,
                     "verdict",
                     "lr_tau / lr_max",
                     "log loss, bit",
                     "gain vs uniform, bit",
                     "gain vs counting, bit",
                 ),
-                rows=[_row(result) for result in found],
-                n_texts=3,
+                rows=[(*naming.cells(result), *_row(result)) for result in found],
+                n_texts=len(naming.heads) + 1,
             ),
             Table(
                 caption="where the learning score would choose otherwise",
-                heads=("device", "prior", "why not"),
-                rows=[(_device(r), r.prior, r.disagreement) for r in found],
+                heads=(*naming.heads, "why not"),
+                rows=[(*naming.cells(result), result.disagreement) for result in found],
                 words=True,
                 folded=True,
             ),
@@ -119,13 +141,7 @@ def _row(result: DeviceSearch) -> tuple[str, ...]:
     rate, counting = result.rate, result.rivals[f"rate:{result.prior}"].gain_bits["all_history"]
     figures = (result.log_loss, result.gain_bits, counting)
     return (
-        _device(result),
-        result.prior,
         result.verdict,
         f"{rate.lr_tau:g} / {rate.lr_max:g}",
         *(str(figure).replace("-", "−") for figure in figures),
     )
-
-
-def _device(result: DeviceSearch) -> str:
-    return f"{result.history.building} {words.device_title(result.history.device)}"

@@ -166,7 +166,9 @@ def _rests(priced: PricedPlan, agent: BatteryAgent, t: int) -> str:
         return f"{named(agent)} {state} until the plan ends."
     then = int(later[0])
     if t > 0 and not np.any(busy == t - 1):
-        return f"{named(agent)} still {state}."
+        return (
+            f"{named(agent)} {state.replace('is ', 'is still ').replace('rests', 'still rests')}."
+        )
     does = "charges" if charge_kw[then] > given_kw[then] else "gives"
     return (
         f"{named(agent)} {state}; it {does} next at {priced.clock(then)}: a kWh is worth "
@@ -209,10 +211,7 @@ def _due(agent: EVAgent, t: int) -> int | None:
 
 def _other_hours(priced: PricedPlan, agent: EVAgent, t: int) -> str:
     """How the hour compares with the others of the same stay that are in time and have room."""
-    away, worth_ct, due = np.flatnonzero(~agent.plugged_in), priced.worth_ct, _due(agent, t)
-    first = int(np.max(away[away < t], initial=-1)) + 1
-    end = int(np.min(away[away > t], initial=len(agent.plugged_in)))
-    end = end if due is None else min(end, due + 1)
+    worth_ct, (first, end) = priced.worth_ct, _stay(agent, t)
     room_kw = agent.charge_limit_kw - priced.series(agent, "charge_kw")
     free = [u for u in range(first, end) if u != t and room_kw[u] > VISIBLE_KW]
     if not free:
@@ -226,3 +225,18 @@ def _other_hours(priced: PricedPlan, agent: EVAgent, t: int) -> str:
         return f" The next best hour, {priced.clock(best)}, would cost {words.ct(dearer_ct)} more."
     why = "it must hold this before" if best > t else "it may not hold more by then"
     return f" {priced.clock(best)} would be cheaper, but {why}."
+
+
+def _stay(agent: EVAgent, t: int) -> tuple[int, int]:
+    """From the arrival before step ``t`` to its next departure or deadline: first step and end."""
+    away, arrivals = np.flatnonzero(~agent.plugged_in), np.flatnonzero(agent.trip_kwh > 0)
+    first = max(
+        int(np.max(away[away < t], initial=-1)) + 1,
+        int(np.max(arrivals[arrivals <= t], initial=0)),
+    )
+    end = min(
+        int(np.min(away[away > t], initial=len(agent.plugged_in))),
+        int(np.min(arrivals[arrivals > t], initial=len(agent.plugged_in))),
+    )
+    due = _due(agent, t)
+    return first, end if due is None else min(end, due + 1)

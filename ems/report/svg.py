@@ -15,7 +15,8 @@ from ems.errors import InvalidSpec
 from ems.linear import Floats
 
 WIDTH, _LEFT, _RIGHT, _TOP, _BOTTOM = 480.0, 36.0, 6.0, 8.0, 24.0
-_TEXT = 13
+_LETTER, _LONGEST_NAME = 7.8, 34
+"""Width of a letter, and how many of them a name beside a bar may have."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -78,10 +79,13 @@ def bars(
     """A horizontal bar for each named value, from 0; ``say`` writes the value beside it."""
     if not rows:
         raise InvalidSpec(f"figure {title}: no rows, give at least one")
-    row_h, names, numbers = 24.0, 178.0, 78.0
+    row_h, numbers = 24.0, 78.0
+    names = 12 + _LETTER * min(_LONGEST_NAME, max(len(name) for name, _ in rows))
     low, high = min(0.0, *(v for _, v in rows)), max(0.0, *(v for _, v in rows))
     left = numbers if low < 0 else 0.0
-    scale = (WIDTH - names - left - (numbers if high > 0 else _RIGHT)) / max(high - low, 1e-9)
+    scale = (WIDTH - names - left - (numbers if any(v >= 0 for _, v in rows) else _RIGHT)) / max(
+        high - low, 1e-9
+    )
     zero = names + left - low * scale
     height = row_h * len(rows) + 4
     parts = []
@@ -89,15 +93,21 @@ def bars(
         y, end, said = i * row_h + 4, zero + value * scale, escape(say(value))
         anchor, at = ("start", end + 5) if value >= 0 else ("end", end - 5)
         x, width = min(zero, end), abs(end - zero)
-        middle = y + 14
+        middle, colour = y + 14, "saved" if value >= 0 else "lost"
         parts += [
-            f'<text x="{names - 8:.1f}" y="{middle:.1f}" text-anchor="end">{escape(name)}</text>',
-            f'<rect class="fill saved" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="17"/>',
+            f'<text x="{names - 8:.1f}" y="{middle:.1f}" text-anchor="end">'
+            f"{escape(_shortened(name))}</text>",
+            f'<rect class="fill {colour}" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" '
+            'height="17"/>',
             f'<text x="{at:.1f}" y="{middle:.1f}" text-anchor="{anchor}">{said}</text>',
         ]
     parts.append(f'<path class="axis" d="M{zero:.1f} 0V{height:.1f}"/>')
     head = f"<figcaption><b>{escape(title)}</b> [{escape(unit)}]</figcaption>"
     return Markup(f"<figure>{head}{_svg(parts, height, title)}</figure>")
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
 
 
 def _require(bands: Sequence[Band]) -> None:
@@ -169,8 +179,8 @@ def _picture(
 def _svg(parts: Sequence[str], height: float, title: str) -> Markup:
     inside = "".join(parts)
     return Markup(
-        f'<svg viewBox="0 0 {WIDTH:.0f} {height:.0f}" role="img" aria-label="{escape(title)}" '
-        f'font-size="{_TEXT}">{inside}</svg>'
+        f'<svg viewBox="0 0 {WIDTH:.0f} {height:.0f}" role="img" aria-label="{escape(title)}">'
+        f"{inside}</svg>"
     )
 
 

@@ -11,15 +11,17 @@ PAGE = """<!doctype html>
   color-scheme: light dark;
   --page: #ffffff; --card: #f5f6f8; --text: #1b1f24; --soft: #59636e; --rule: #d5dae0;
   --link: #0b5cad; --warn: #a33a00; --warn-card: #fff1e8;
-  --sun: #d9a300; --grid: #8a8f98; --sold: #56b4e9; --house: #6f7782; --battery: #009e73;
-  --car: #0072b2; --machine: #cc79a7; --heat: #d55e00; --worth: #b8400e; --saved: #009e73;
+  --sun: #b98700; --grid: #8a8f98; --sold: #3d94c8; --house: #5f6771; --battery: #009e73;
+  --car: #0b4a85; --machine: #c56b9d; --heat: #d55e00; --worth: #b8400e; --saved: #009e73;
+  --lost: #d55e00;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --page: #14171b; --card: #1e2329; --text: #e6e9ed; --soft: #a3adb8; --rule: #39414a;
     --link: #7cb8f5; --warn: #ffb184; --warn-card: #3a2416;
-    --sun: #f0c83c; --grid: #7b838d; --sold: #56b4e9; --house: #a8b0ba; --battery: #1fc495;
-    --car: #4a9fe0; --machine: #dd98bd; --heat: #f08038; --worth: #ff9a66; --saved: #1fc495;
+    --sun: #f0c83c; --grid: #7b838d; --sold: #8fd0f5; --house: #a8b0ba; --battery: #1fc495;
+    --car: #3f7fe0; --machine: #dd98bd; --heat: #f08038; --worth: #ff9a66; --saved: #1fc495;
+    --lost: #f08038;
   }
 }
 * { box-sizing: border-box; }
@@ -56,6 +58,7 @@ svg text { fill: var(--soft); font-size: 12px; }
   border-top: 2px solid; }
 .axis { stroke: var(--text); stroke-width: 1; fill: none; }
 path.level { stroke: var(--rule); stroke-width: .6; fill: none; }
+.fill { stroke: var(--page); stroke-width: .5; }
 .line { fill: none; stroke-width: 2; }
 {% for name in colours -%}
 .fill.{{ name }} { fill: var(--{{ name }}); } .line.{{ name }} { stroke: var(--{{ name }}); }
