@@ -32,8 +32,9 @@ def savings_by_building(
     """Savings [% of what the baseline paid for import] of each mode, a panel for each baseline.
 
     ``groups``: the modes of a building under its name. Buildings differ by orders of magnitude
-    in euros; those of the best planned mode are written beside, never of the bound above it. Where the baseline bought nearly nothing there
-    is no percentage. Raises ``InvalidSpec`` without groups.
+    in euros; those of the best planned mode are written beside, never of the bound above it. Where
+    the baseline bought nearly nothing there is no percentage. Raises ``InvalidSpec`` without
+    groups.
     """
     if not groups:
         raise InvalidSpec("figure: no buildings, give at least one")
