@@ -43,7 +43,7 @@ def parser() -> Parser:
         "--figures", type=_among(KINDS), default=KINDS, metavar="NAME,…", help=_all(KINDS)
     )
     what.add_argument("--building", help="only this building")
-    what.add_argument("--mode", help="whose plan the heat maps show (centralized)")
+    what.add_argument("--mode", type=_mode, help="whose plan the heat maps show (centralized)")
     how = p.add_argument_group("how")
     how.add_argument(
         "--sizes", type=_among(SIZES), default=SIZES[:2], metavar="NAME,…", help=_all(SIZES, 2)
@@ -67,6 +67,11 @@ def _all(names: Sequence[str], n_default: int | None = None) -> str:
     return f"{', '.join(names)} ({default})"
 
 
+def _mode(text: str) -> str:
+    """A mode in the spelling of the results."""
+    return text.replace("centralised", "centralized")
+
+
 def _among(known: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
     """An argument that names some of ``known`` with commas between."""
 
@@ -83,8 +88,10 @@ def _among(known: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
 def main() -> None:
     """Find the runs, draw what they hold, and say what they do not hold."""
     from ems.gallery import Wanted, choose_runs, kept_runs
+    from ems.tracking import store_uri
 
     args = parser().parse_args()
+    store_uri(args.tracking_uri)  # a wrong one is not the same as a store without the run
     out = console()
     kept = kept_runs(args.results / "ems_results.duckdb")
     if args.list:
@@ -115,19 +122,20 @@ def draw(args: argparse.Namespace, runs: Sequence[KeptRun], wanted: Wanted, out:
     from ems.gallery import Missing, figures
 
     folder: Path = args.out or args.results / "visualizations"
-    captions: dict[Path, list[str]] = {}
+    places: dict[Path, int] = {}
     for of_run, figure in figures(runs, wanted, args.tracking_uri):
         if isinstance(figure, Missing):
             out.print(f"left out  {figure.name}: {figure.reason}", style="yellow")
             continue
         place = folder / ("all_runs" if of_run is None else of_run.short_id)
         files, caption = write(figure, place, args)
-        captions.setdefault(place, []).append(f"**{figure.name}.** {caption}\n")
-        out.print(f"figure    {near(place / figure.name)}: {', '.join(files)}", soft_wrap=True)
-    for place, lines in captions.items():
-        (place / CAPTIONS).write_text("\n".join(lines), encoding="utf-8")
-        out.print(f"captions  {near(place / CAPTIONS)}")
-    return sum(len(lines) for lines in captions.values())
+        keep_caption(place / CAPTIONS, figure.name, caption)
+        places[place] = places.get(place, 0) + 1
+        what = near(place / figure.file_stem)
+        out.print(f"figure    {what}: {', '.join(files)}", soft_wrap=True)
+    for place in places:
+        out.print(f"captions  {near(place / CAPTIONS)}", soft_wrap=True)
+    return sum(places.values())
 
 
 def write(drawing: Drawing, place: Path, args: argparse.Namespace) -> tuple[list[str], str]:
@@ -142,9 +150,27 @@ def write(drawing: Drawing, place: Path, args: argparse.Namespace) -> tuple[list
         caption = str(figure.get_label())
         for kind in args.formats:
             end = f"{size}.{kind}"
-            save(figure, place / f"{drawing.name}_{end}", paper)
+            save(figure, place / f"{drawing.file_stem}_{end}", paper)
             ends.append(end)
     return ends, caption
+
+
+def keep_caption(file: Path, name: str, caption: str) -> None:
+    """Put a figure's caption among those of the other figures of its folder."""
+    from ems.errors import DataError
+
+    begin = f"**{name}.** "
+    try:
+        old = file.read_text(encoding="utf-8").split("\n\n") if file.exists() else []
+        others = [text.strip() for text in old if not text.startswith(begin)]
+        beside = file.with_name(f".{file.name}.tmp")
+        text = "\n\n".join(sorted([*others, f"{begin}{caption}"]))
+        beside.write_text(f"{text}\n", encoding="utf-8")
+        beside.replace(file)
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"{file}: the captions cannot be written ({error}); move it away"
+        ) from error
 
 
 def show(out: Console, kept: Sequence[KeptRun]) -> None:

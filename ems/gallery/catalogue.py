@@ -60,7 +60,8 @@ def figures(
 ) -> Iterator[tuple[KeptRun | None, Drawing | Missing]]:
     """Each figure, or why it is missing, with its run; None: it is of all runs together.
 
-    What a pipeline never makes is not listed as missing. Raises ``InvalidSpec`` for a building
+    What a pipeline never makes is not listed as missing, unless it makes nothing of all that is
+    wanted. Raises ``InvalidSpec`` for a building
     that none of the runs has.
     """
     _require_building(runs, wanted.building)
@@ -68,9 +69,23 @@ def figures(
         yield None, building_figure(runs, wanted.building)
     if "captured" in wanted.kinds:
         yield None, captured_figure(runs, wanted.building)
-    for run in runs:
+    for run in runs if any(kind in OF_RUNS for kind in wanted.kinds) else ():
+        found = 0
         for figure in _of_run(run, wanted, tracking_uri):
+            found += 1
             yield run, figure
+        if not found:
+            yield run, Missing(name=f"run {run.short_id}", reason=_nothing(run, wanted))
+
+
+def _nothing(run: KeptRun, wanted: Wanted) -> str:
+    """Why a run has nothing of what is wanted."""
+    if run.pipeline != PROBABILITY and not run.buildings:
+        return f"it is {run.status} and has stored no day"
+    if wanted.building not in (None, run.building, *run.buildings):
+        return f"it has nothing of {wanted.building}"
+    kinds = ", ".join(kind for kind in wanted.kinds if kind in OF_RUNS)
+    return f"the pipeline {run.pipeline} makes no figure of {kinds}"
 
 
 def _of_run(run: KeptRun, wanted: Wanted, tracking_uri: str) -> Iterator[Drawing | Missing]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,13 +12,25 @@ from ems.plots.paper import Paper
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_NOT_IN_FILES = re.compile(r'[\x00-\x1f\x7f%/\\:*?"<>|]|^\.')
+"""What some system does not take in the name of a file, and the dot that hides one."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Drawing:
-    """A figure by the name of its file; ``draw`` takes the paper as ``paper``."""
+    """A figure by its name; ``draw`` takes the paper as ``paper``."""
 
     name: str
     draw: Callable[..., Figure]
+
+    @property
+    def file_stem(self) -> str:
+        """The name as one of a file: what files may not have in theirs is ``%`` and its code.
+
+        >>> Drawing(name="house a/b_modes", draw=lambda paper: None).file_stem
+        'house a%2Fb_modes'
+        """
+        return _NOT_IN_FILES.sub(lambda found: f"%{ord(found[0]):02X}", self.name)
 
     def on(self, paper: Paper) -> Figure:
         """The figure on a paper."""

@@ -41,6 +41,8 @@ def frontier_figure(
         if mode not in by_mode:
             return Missing(name=name, reason=f"MLflow has no run of {mode!r} below this one")
         points.append(_point(run.days, mode, by_mode[mode]))
+    if not points:
+        return Missing(name=name, reason="no controller has come to its end")
     if all(point.unusual is None for point in points):
         return Missing(name=name, reason="no appliance was started in the window")
     days = sorted({result.day for result in run.days})

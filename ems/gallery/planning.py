@@ -81,7 +81,7 @@ def captured_figure(runs: Sequence[KeptRun], wanted: str | None) -> Drawing | Mi
     on_forecasts = [
         run
         for run in runs
-        if run.pipeline == COMPARISON and run.parameters["spec"]["foresight"] == "forecast"
+        if _compares(run, wanted) and run.parameters["spec"]["foresight"] == "forecast"
     ]
     rows = [
         (_group(on_forecasts, run, share.building), share)
@@ -93,14 +93,15 @@ def captured_figure(runs: Sequence[KeptRun], wanted: str | None) -> Drawing | Mi
         reason = "no run of Pipeline A on forecasts; make one with 01_run.py --foresight forecast"
         return Missing(name="captured_share", reason=reason)
     title = "Share captured of what perfect foresight saves"
-    note = f"{_spans(on_forecasts)} · {_told(on_forecasts)} · {_interval([s for _, s in rows])}"
+    what = f"{_spans(on_forecasts, wanted)} · {_told(on_forecasts)}"
+    note = f"{what} · {_interval([share for _, share in rows])}"
     draw = partial(captured_shares, rows, title=title, note=note, origin=_origin(on_forecasts))
     return Drawing(name="captured_share", draw=draw)
 
 
 def building_figure(runs: Sequence[KeptRun], wanted: str | None) -> Drawing | Missing:
     """What every mode saves in every building of all runs in one figure."""
-    comparing = [run for run in runs if run.pipeline == COMPARISON]
+    comparing = [run for run in runs if _compares(run, wanted)]
     groups = {
         _group(comparing, run, building): _summaries(run, building)
         for run in comparing
@@ -111,12 +112,17 @@ def building_figure(runs: Sequence[KeptRun], wanted: str | None) -> Drawing | Mi
         reason = "no run of Pipeline A; make one with 01_run.py --building all"
         return Missing(name="portfolio", reason=reason)
     title = f"Savings by mode and building · {_n_of(len(comparing), 'run')}"
-    note = f"{_spans(comparing)} · {_told(comparing)} · stores put back; € of the best plan"
+    note = f"{_spans(comparing, wanted)} · {_told(comparing)} · stores put back; € of the best plan"
     draw = partial(savings_by_building, groups, title=title, note=note, origin=_origin(comparing))
     return Drawing(name="portfolio", draw=draw)
 
 
 # --- what stands in them --------------------------------------------------------------------------
+
+
+def _compares(run: KeptRun, wanted: str | None) -> bool:
+    """Whether a run compares modes, in the building that is wanted."""
+    return run.pipeline == COMPARISON and (wanted is None or wanted in run.buildings)
 
 
 def _summaries(run: KeptRun, building: str) -> tuple[ModeSummary, ...]:
@@ -217,7 +223,9 @@ def _group(runs: Sequence[KeptRun], run: KeptRun, building: str) -> str:
         return building
     told = [_asked(other) for other in same]
     apart = [value for key, value in _asked(run).items() if len({one[key] for one in told}) > 1]
-    return f"{building}\n{', '.join(apart) or f'run {run.short_id}'}"
+    if told.count(_asked(run)) > 1:
+        apart.append(f"run {run.short_id}")
+    return f"{building}\n{', '.join(apart)}"
 
 
 def _asked(run: KeptRun) -> dict[str, str]:
@@ -232,12 +240,13 @@ def _asked(run: KeptRun) -> dict[str, str]:
     }
 
 
-def _spans(runs: Sequence[KeptRun]) -> str:
-    """The days of all runs, or how many each building has where they differ."""
+def _spans(runs: Sequence[KeptRun], wanted: str | None) -> str:
+    """The days of all runs, or how many each wanted building has where they differ."""
     windows = {
         tuple(sorted({r.day for r in run.days if r.building == building}))
         for run in runs
         for building in run.buildings
+        if wanted in (None, building)
     }
     if len(windows) == 1:
         return days_in_words(windows.pop())

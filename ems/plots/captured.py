@@ -39,8 +39,8 @@ def captured_shares(
     """The captured share [%] of each mode with its interval, a panel for each baseline.
 
     ``rows``: what a group of modes is called (a building, a run) and a share of it. 0 % is the
-    baseline, 100 % the plan that knew everything. A row without a share says why. Raises
-    ``InvalidSpec`` without rows.
+    baseline, 100 % the plan that knew everything. A row without a share says why, one without an
+    interval has no line. Raises ``InvalidSpec`` without rows.
     """
     if not rows:
         raise InvalidSpec("figure: no captured share, run with --foresight forecast")
