@@ -68,7 +68,7 @@ def steps(
     """Each band as a line that is level within a step."""
     _require(bands)
     values = np.array([band.values for band in bands])
-    frame = _frame(min(0.0, float(values.min())), float(values.max()), values, 130.0)
+    frame = _frame(min(0.0, float(values.min())), max(0.0, float(values.max())), values, 130.0)
     parts = [_line(frame, band) for band in bands]
     return _picture(frame, parts, bands, ticks, unit, title, key="dash")
 
