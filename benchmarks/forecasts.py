@@ -1,6 +1,6 @@
 """How good forecasts are on every building of a database, and how long they take, in one run.
 
-``python benchmarks/forecasts.py [--db FILE] [--markdown] [--figures FOLDER]``
+``python benchmarks/forecasts.py [--db FILE] [--markdown] [--figures FOLDER] [--perfect_weather]``
 
 Rolling origin as in ``ems.forecast.rolling_origin``: each model learns again every 28 days from all
 that lies before, and is scored on the 48 hours after every local midnight, and after every
@@ -8,6 +8,10 @@ that lies before, and is scored on the 48 hours after every local midnight, and 
 planned, its heat pumps and its PV, of which only hours of daylight are scored; and the day-ahead
 price, of which only hours are scored that are not published at the origin. Skill is against the
 first model of each series.
+
+``--perfect_weather``: what forecasts of the weather could be worth. The weather that came is told
+as if it had been forecast: that of the database, and the sun that the roofs of the other buildings
+saw. An upper bound, not a result: no forecast of the weather is right.
 """
 
 from __future__ import annotations
@@ -17,13 +21,15 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import numpy as np
+import pandas as pd
 import sklearn
 from rich.console import Console
 from rich.table import Table
@@ -31,22 +37,37 @@ from rich.table import Table
 from ems.assets import Assets
 from ems.building import Building
 from ems.errors import DataError
-from ems.forecast.clear_sky import KONSTANZ_LATITUDE, KONSTANZ_LONGITUDE, Sun
+from ems.forecast.clear_sky import KONSTANZ_LATITUDE, KONSTANZ_LONGITUDE, ClearSkyRoof, Sun
+from ems.forecast.features import TEMPERATURE
 from ems.forecast.load import LearnedLoad
 from ems.forecast.persistence import SameHourLastWeek
 from ems.forecast.price import PriceForecast, known_until
-from ems.forecast.pv import ClearSkyPersistence, LearnedPV, PVPersistence
+from ems.forecast.pv import LEAST_CLEAR, ClearSkyPersistence, LearnedPV, PVPersistence
 from ems.forecast.rolling_origin import (
     ModelScores,
     Scores,
     first_origin,
     origins_every,
+    rolling_forecast,
     rolling_scores,
+    score,
 )
 from ems.forecast.series import Forecaster, Ints, Series
+from ems.forecast.weather import Bools, RecordedWeather, WeatherAgent
+from ems.foresight import Believed, forecast_days, models_of
 from ems.history import Floats, MeterHistory
+from ems.pipelines.captured import PERFECT, Captured, captured
+from ems.pipelines.comparison import (
+    BASELINES,
+    ComparisonSpec,
+    Window,
+    blocks_of,
+    choose_window,
+    run_block,
+)
 from ems.plots.forecasts import fan_chart, skill_by_month
 from ems.plots.page import Origin, save
+from ems.schedule import Mode
 from ems.store.connection import get_con
 from ems.store.read import list_buildings, read_history
 from ems.tariff import load_tariff
@@ -57,6 +78,8 @@ FIRST_DAYS = 56
 LOAD: tuple[Forecaster, ...] = (SameHourLastWeek(), LearnedLoad())
 PV: tuple[Forecaster, ...] = (PVPersistence(), ClearSkyPersistence(), LearnedPV())
 PRICE: tuple[Forecaster, ...] = (SameHourLastWeek(), PriceForecast())
+PERFECT_START, PERFECT_DAYS = date(2015, 12, 15), 386
+"""The days of docs/foresight.md."""
 COLUMNS = ("series", "model", "origins", "hours", "unknown", "mean", "MAE", "bias", "skill", "CRPS")
 COLUMNS += ("80 % holds", "its width")
 
@@ -68,6 +91,7 @@ def main() -> None:
     parser.add_argument("--building", help="only this one")
     parser.add_argument("--markdown", action="store_true", help="tables for the docs")
     parser.add_argument("--figures", type=Path, help="draw into this folder")
+    parser.add_argument("--perfect_weather", action="store_true", help="an upper bound")
     args = parser.parse_args()
     print(
         f"machine   {platform.processor() or platform.machine()}, {os.cpu_count()} cores, "
@@ -76,6 +100,11 @@ def main() -> None:
     with get_con(args.db) as con:
         names = [args.building] if args.building else list_buildings(con)
         histories = [read_history(con, name) for name in names]
+        if args.perfect_weather:
+            everyone = [read_history(con, name) for name in list_buildings(con)]
+            for history in histories:
+                with_perfect_weather(history, everyone)
+            return
     if args.figures is not None:
         for history in histories:
             print(draw(history, args.figures))
@@ -189,16 +218,17 @@ def scored(models: Sequence[Forecaster], series: Series, every_h: int) -> tuple[
     return rolling_scores(models, series, origins, N_STEPS, left_out)
 
 
-def published(series: Series, origins: Ints) -> np.ndarray:
+def published(series: Series, origins: Ints) -> Bools:
     """Which steps of each forecast have a published price."""
     ahead = known_until(series.ts_utc, origins, series.timezone) - origins
     return np.arange(N_STEPS) < ahead[:, None]
 
 
-def dark(series: Series, origins: Ints) -> np.ndarray:
+def dark(series: Series, origins: Ints) -> Bools:
     """Which steps of each forecast have no sun."""
     sun = Sun.over(series, N_STEPS, KONSTANZ_LATITUDE, KONSTANZ_LONGITUDE)
-    return ~sun.up[origins[:, None] + np.arange(N_STEPS)]
+    night: Bools = ~sun.up[origins[:, None] + np.arange(N_STEPS)]
+    return night
 
 
 def row(of_model: ModelScores, series: Series, every_h: int) -> tuple[str, ...]:
@@ -229,14 +259,14 @@ def numbers(s: Scores) -> tuple[str, ...]:
 
 def by_lead(found: dict[str, tuple[ModelScores, ...]], markdown: bool) -> None:
     """Skill and coverage of the learned models by lead."""
-    for title, score in (("skill by lead", "skill"), ("80 % holds, by lead", "coverage")):
+    for title, column in (("skill by lead", "skill"), ("80 % holds, by lead", "coverage")):
         leads = list(next(iter(found.values()))[0].by_lead)
         rows = [
             (
                 who,
                 scores[-1].model,
                 *(
-                    f"{getattr(scores[-1].by_lead[lead], score):.1%}"
+                    f"{getattr(scores[-1].by_lead[lead], column):.1%}"
                     if lead in scores[-1].by_lead
                     else "–"
                     for lead in leads
@@ -263,6 +293,95 @@ def show(
     for cells in rows:
         table.add_row(*cells)
     Console(width=150).print(table)
+
+
+# --- what forecasts of the weather could be worth -------------------------------------------------
+
+
+def with_perfect_weather(history: MeterHistory, everyone: Sequence[MeterHistory]) -> None:
+    """Scores of the sun, and the share captured by plans of every 6 h that balance errors."""
+    building = Building(history, load_tariff("dynamic"), Assets())
+    series = of(history, f"{history.building} PV", history.pv_kwh)
+    window = choose_window(building, PERFECT_START, PERFECT_DAYS)
+    spans = [building.span(day) for day in window.days]
+    origins = np.array([span.start for span in spans])
+    told = {
+        "persists": None,
+        "as measured": issued(history, history.weather),
+        "as neighbours' roofs saw it": issued(history, neighbours_sun(history, everyone)),
+    }
+    reference = rolling_forecast(LearnedPV(), series, origins, N_STEPS)
+    for name, recorded in told.items():
+        pv = LearnedPV(weather=WeatherAgent(recorded=recorded))
+        forecast = rolling_forecast(pv, series, origins, N_STEPS)
+        found = score(forecast, reference, series, dark(series, origins)).overall
+        share = captured_with(building, window, recorded)
+        print(
+            f"{history.building} weather {name:28}  sun: {' '.join(numbers(found))}  saved "
+            f"{share.saved_eur:.2f} of {share.possible_eur:.2f} €, captured {share.share:.1%}"
+        )
+
+
+def captured_with(building: Building, window: Window, recorded: RecordedWeather | None) -> Captured:
+    """What plans of every 6 h save of what is possible, against as metered."""
+    mode: Mode = "centralized_phases"
+    spec = ComparisonSpec(
+        tariff=building.tariff,
+        assets=building.assets,
+        modes=(mode,),
+        foresight="forecast",
+        dispatch="balance",
+    )
+    models, n_steps = models_of("learned", recorded), round(49.0 / building.site.step_h)
+    results = []
+    for block in blocks_of(window, spec.block_days):
+        spans = [building.span(day) for day in block.days]
+        steps = np.concatenate([np.arange(span.start, span.stop) for span in spans])
+        instants = steps[building.site.hour[steps] % spec.phase_h == 0]
+        forecasts = forecast_days(
+            building, models, first_day=block.days[0], instants=instants, n_steps=n_steps
+        )
+        foresight = Believed(building=building, forecasts=forecasts)
+        for one in (*BASELINES, mode, PERFECT):
+            records = run_block(building, spec, block, one, foresight=foresight)
+            results += [record.result for record in records]
+    return next(row for row in captured(results) if row.baseline == "as_metered")
+
+
+def issued(history: MeterHistory, weather: Mapping[str, Floats]) -> RecordedWeather:
+    """What came, as if it had been forecast every 6 hours."""
+    first = np.arange(0, len(history.ts_utc), round(6.0 / history.step_h))
+    at = first[:, None] + np.arange(round(56.0 / history.step_h))
+    inside = at < len(history.ts_utc)
+    at = np.minimum(at, len(history.ts_utc) - 1)
+    return RecordedWeather(
+        site="perfect foresight: upper bound",
+        issued_utc=history.ts_utc[first],
+        first_utc=history.ts_utc[first],
+        step_h=history.step_h,
+        values={name: np.where(inside, values[at], np.nan) for name, values in weather.items()},
+    )
+
+
+def neighbours_sun(history: MeterHistory, everyone: Sequence[MeterHistory]) -> Mapping[str, Floats]:
+    """Temperature, and the median clear-sky index of all other roofs times the cloudless sky.
+
+    Hours that no other roof knows are joined by a straight line.
+    """
+    sun = Sun.over(of(history, "", history.load_kwh), 0, KONSTANZ_LATITUDE, KONSTANZ_LONGITUDE)
+    indices = []
+    for other in everyone:
+        if other.building == history.building or not np.nanmax(other.pv_kwh, initial=0.0) > 0.0:
+            continue
+        series = of(other, other.building, other.pv_kwh)
+        seen = Sun.over(series, 0, KONSTANZ_LATITUDE, KONSTANZ_LONGITUDE)
+        clear_kw = ClearSkyRoof.fit(other.building, series.values, seen).power_kw(seen)
+        lit = clear_kw > LEAST_CLEAR * clear_kw.max()
+        index = np.divide(series.values, clear_kw, out=np.full(len(series), np.nan), where=lit)
+        indices.append(pd.Series(index, index=other.ts_utc).reindex(history.ts_utc))
+    median = pd.concat(indices, axis=1).median(axis=1).interpolate(limit_direction="both")
+    ghi: Floats = median.to_numpy() * sun.ghi_w_per_m2
+    return {"ghi_w_per_m2": ghi, TEMPERATURE: history.weather[TEMPERATURE]}
 
 
 # --- speed ----------------------------------------------------------------------------------------
