@@ -7,6 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.text import Annotation
 
 from ems.errors import InvalidSpec
 from ems.pipelines.comparison import BASELINES, PLANNED, ModeSummary
@@ -16,6 +17,8 @@ from ems.plots.style import BLACK, DARK_GREY, FAINT_GREY, MODE_LINES, SMALL, bes
 from ems.schedule import Mode
 
 _ROW_IN = 0.55
+_EDGE = 0.2
+"""How near an edge of the panel an amount runs away from it, as a share of its width."""
 _SPREAD = 0.5
 """How far apart the modes of a building stand, as a share of its row."""
 
@@ -39,16 +42,17 @@ def savings_by_building(
     if not groups:
         raise InvalidSpec("figure: no buildings, give at least one")
     shape = (2, 1) if paper.narrow else (1, 2)
-    body_in = (_ROW_IN * len(groups) + 1.3) * shape[0]
+    body_in = (paper.row_in(_ROW_IN, groups) * len(groups) + 1.3) * shape[0]
     figure = new_page(body_in, title, note, origin, paper)
     axes = figure.subplots(*shape, sharey=True).ravel()
     for ax, baseline in zip(axes, BASELINES, strict=True):
         for place, modes in enumerate(groups.values()):
             _building(ax, place, modes, baseline, paper)
         ax.axvline(0.0, color=BLACK, linewidth=0.8 * paper.scale, zorder=1.5)
-        ax.set_yticks(range(len(groups)), list(groups))
+        ax.set_yticks(range(len(groups)), [paper.beside(name) for name in groups])
         ax.set_ylim(len(groups) - 0.4, -0.6)
         ax.margins(x=0.12)
+        _keep_inside(ax)
         ax.grid(axis="y", color=FAINT_GREY)
         ax.tick_params(axis="y", length=0)
         ax.spines["left"].set_visible(False)
@@ -96,6 +100,14 @@ def _building(
         size=SMALL,
         color=DARK_GREY,
     )
+
+
+def _keep_inside(ax: Any) -> None:
+    """Let amounts near an edge of the panel run away from it."""
+    low, high = ax.get_xlim()
+    for text in ax.texts:
+        across = (text.xy[0] - low) / (high - low) if isinstance(text, Annotation) else 0.5
+        text.set_ha("left" if across < _EDGE else "right" if across > 1.0 - _EDGE else "center")
 
 
 def _centred(ax: Any) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def captured_shares(
     many = len(groups) > 1
     names = groups if many else [MODE_LINES[mode].label for mode in modes]
     shape = (2, 1) if paper.narrow else (1, 2)
-    body_in = (_ROW_IN * len(names) + 1.2) * shape[0]
+    body_in = (paper.row_in(_ROW_IN, names) * len(names) + 1.2) * shape[0]
     figure = new_page(body_in, title, note, origin, paper)
     axes = figure.subplots(*shape, sharex=True, sharey=True).ravel()
     for ax, baseline in zip(axes, BASELINES, strict=True):
@@ -80,7 +80,7 @@ def _frame(ax: Any, names: Sequence[str], paper: Paper) -> None:
     """Names of the rows, and the lines of nothing and of all that was possible."""
     for edge in (0.0, 100.0):
         ax.axvline(edge, color=BLACK, linewidth=0.8 * paper.scale, zorder=1.5)
-    ax.set_yticks(range(len(names)), names)
+    ax.set_yticks(range(len(names)), [paper.beside(name) for name in names])
     ax.set_ylim(len(names) - 0.4, -0.6)
     ax.margins(x=0.08)
     ax.grid(axis="y", color=FAINT_GREY)

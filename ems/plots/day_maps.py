@@ -19,6 +19,8 @@ from ems.plots.style import FAINT_GREY, styled
 
 N_HOURS = 24
 _PANEL_IN = 1.75
+_FINE_UP_TO = 4
+"""Up to so many panels there is room for a tick every six hours."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -66,7 +68,7 @@ class DayMap:
 def day_maps(
     maps: Sequence[DayMap], *, title: str, note: str, origin: Origin, paper: Paper = SCREEN
 ) -> Figure:
-    """A panel for each quantity: local hour from midnight upwards, days to the right.
+    """A panel for each quantity: local hour from midnight upwards, days around their dates.
 
     Days between that have no values, and hours that do not exist, are grey. Raises
     ``InvalidSpec`` without a map or a day.
@@ -81,7 +83,7 @@ def day_maps(
         span = (drawn.days[-1] - first).days + 1
         table = np.full((N_HOURS, span), np.nan)
         table[:, [(day - first).days for day in drawn.days]] = drawn.table
-        edges = mdates.date2num(first) + np.arange(span + 1.0)
+        edges = mdates.date2num(first) - 0.5 + np.arange(span + 1.0)
         image = ax.pcolormesh(
             edges,
             np.arange(N_HOURS + 1.0),
@@ -94,7 +96,7 @@ def day_maps(
         bar = figure.colorbar(image, ax=ax, aspect=12, pad=0.01)
         bar.outline.set_visible(False)
         ax.set_title(drawn.label)
-        ax.set_yticks(range(0, N_HOURS + 1, 6))
+        ax.set_yticks(range(0, N_HOURS + 1, 6 if len(maps) <= _FINE_UP_TO else 12))
         ax.set_xlim(edges[0], edges[-1])
         ax.tick_params(axis="x", length=0)
     figure.supylabel("local hour [h]", size="medium")

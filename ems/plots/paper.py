@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from textwrap import TextWrapper
 
 MM_PER_IN = 25.4
+_LETTER = 0.6
+"""Width of a letter, as a share of its size."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +40,22 @@ class Paper:
     def body_in(self, screen_in: float) -> float:
         """Height of a body that would be ``screen_in`` high on a screen [in]."""
         return screen_in * self.scale
+
+    def beside(self, name: str) -> str:
+        """A name left of a panel, in lines of at most a quarter of the width (narrow: a third).
+
+        >>> COLUMN.beside("DE_KN_residential_quarter_17\\nrun 1")
+        'DE_KN_residential_\\nquarter_17\\nrun 1'
+        """
+        share = 0.36 if self.narrow else 0.25
+        wrapper = TextWrapper(int(72.0 * self.width_in * share / (_LETTER * self.small_pt)))
+        wrapper.wordsep_re = re.compile(r"(\s+|[^\s_]*_)")
+        return "\n".join(line for part in name.split("\n") for line in wrapper.wrap(part))
+
+    def row_in(self, least_in: float, names: Iterable[str]) -> float:
+        """Height of a row on a screen [in], so that the longest of ``names`` has room beside it."""
+        lines = max(self.beside(name).count("\n") + 1 for name in names)
+        return max(least_in, (1.2 * lines + 0.6) * SCREEN.small_pt / 72.0)
 
 
 SCREEN = Paper(name="screen", width_in=10.0, title_pt=12.0, text_pt=9.5, small_pt=8.0, dpi=150)
