@@ -83,7 +83,8 @@ def test_a_bar_is_as_long_as_its_value() -> None:
 def test_only_zeros_are_drawn_as_bars_of_no_length() -> None:
     figure = bars([("a", 0.0)], say=str, title="t", unit="€")
     assert [rect.attrib["width"] for rect in tree(figure).iter("rect")] == ["0.0"]
-    assert all(number <= WIDTH for number in numbers(figure))
+    (said,) = [text for text in tree(figure).iter("text") if text.text == "0.0"]
+    assert float(said.attrib["x"]) < WIDTH - 50
 
 
 def test_a_stack_puts_each_band_on_the_one_before() -> None:
@@ -113,8 +114,8 @@ def test_the_legend_names_every_band_once() -> None:
 
 
 def test_axes_have_a_few_round_values() -> None:
-    figure = steps([band(0.0, 37.0)], [], unit="ct", title="t")
-    assert [t.text for t in tree(figure).iter("text")] == ["0", "10", "20", "30"]
+    figure = steps([band(0.0, 18.0)], [], unit="ct", title="t")
+    assert [t.text for t in tree(figure).iter("text")] == ["0", "5", "10", "15"]
 
 
 def test_nothing_to_draw_is_said() -> None:

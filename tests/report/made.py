@@ -1,0 +1,141 @@
+"""A small house, planned for two days, and what its report says."""
+
+from __future__ import annotations
+
+import html
+import re
+from dataclasses import dataclass, replace
+from datetime import date
+from functools import cache
+from typing import Any
+
+import numpy as np
+from small_building import at, local_index, made
+
+from ems.agents import BatteryAgent
+from ems.assets import Assets, EVSpec
+from ems.building import Building
+from ems.history import MeterHistory
+from ems.pipelines.captured import captured
+from ems.pipelines.comparison import (
+    ComparisonSpec,
+    DayRecord,
+    ModeSummary,
+    Window,
+    choose_window,
+    run_comparison,
+    summarise,
+)
+from ems.report import Report, comparison_report, render
+from ems.store.read import PortfolioRow, Problem
+from ems.tariff import load_tariff
+
+FIRST, N_DAYS = date(2016, 6, 1), 4
+SPEC = ComparisonSpec(tariff=load_tariff("dynamic"), modes=("centralized",))
+COMMAND = "python scripts/01_run.py --n_days 2"
+
+
+def house(*, sunny: bool = True, **fields: Any) -> MeterHistory:
+    """Two days with a dishwasher, a heat pump and, unless it is dark, the sun."""
+    index = local_index(FIRST, N_DAYS)
+    loads = {
+        "dishwasher": at(index, ("2016-06-01 19:00", 2, 0.8), ("2016-06-02 19:00", 2, 0.8)),
+        "heat_pump": at(index, ("2016-06-01 05:00", 3, 1.0), ("2016-06-02 05:00", 3, 1.0)),
+    }
+    pv_kwh = np.where((index.hour >= 9) & (index.hour < 17), 3.0, 0.0)
+    history = made(index, loads, pv_kwh=pv_kwh if sunny else None)
+    return replace(history, **fields)
+
+
+def habit_house() -> MeterHistory:
+    """Forty winter days on which people wash at 19 h."""
+    index = local_index(date(2016, 1, 4), 40)
+    starts = [f"{index[24 * day]:%Y-%m-%d} 19:00" for day in range(40)]
+    washed = at(index, *((start, 2, 0.8) for start in starts))
+    pv_kwh = np.where((index.hour >= 10) & (index.hour < 15), 3.0, 0.0)
+    return made(index, {"dishwasher": washed}, pv_kwh=pv_kwh)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Done:
+    """A finished run of Pipeline A on one house."""
+
+    building: Building
+    window: Window
+    records: tuple[DayRecord, ...]
+    summaries: tuple[ModeSummary, ...]
+    spec: ComparisonSpec
+
+    @property
+    def example(self) -> DayRecord:
+        """Its first planned day."""
+        return next(record for record in self.records if record.mode == self.spec.modes[0])
+
+
+def done(history: MeterHistory, spec: ComparisonSpec = SPEC, n_days: int = 2) -> Done:
+    """The run of a history."""
+    building = Building(history, spec.tariff, spec.assets)
+    records = tuple(run_comparison(history, spec, FIRST, n_days))
+    return Done(
+        building=building,
+        window=choose_window(building, FIRST, n_days),
+        records=records,
+        summaries=summarise(records),
+        spec=spec,
+    )
+
+
+@cache
+def usual() -> Done:
+    """Two sunny days with battery and car."""
+    return done(house())
+
+
+def row(building: str, *problems: Problem) -> PortfolioRow:
+    """What the database knows of a building."""
+    return PortfolioRow(
+        building=building,
+        kind="residential",
+        days=9,
+        plannable_days=9,
+        load_rule="import",
+        known_load_kwh=1.0,
+        metered_import_kwh=1.0,
+        metered_export_kwh=0.0,
+        metered_pv_kwh=0.0,
+        pv_peak_kw=0.0,
+        devices={},
+        has_import_meter=True,
+        problems=problems,
+    )
+
+
+def report(run: Done, **changes: Any) -> Report:
+    """The report of a run, with some of what it is made of changed."""
+    given: dict[str, Any] = {
+        "command": COMMAND,
+        "run_id": "abc",
+        "spec": run.spec,
+        "chosen": [(run.building, run.window)],
+        "known": [row(run.window.building)],
+        "summaries": run.summaries,
+        "captured": captured([record.result for record in run.records]),
+        "example": run.example,
+    }
+    return comparison_report(**{**given, **changes})
+
+
+def text_of(page: str) -> str:
+    """What a person reads, with plain spaces."""
+    body = re.sub(r"<style>.*?</style>|<title>.*?</title>", " ", page, flags=re.DOTALL)
+    plain = html.unescape(re.sub(r"<[^>]+>", " ", body)).replace("\u00a0", " ")
+    return re.sub(r"\s+", " ", plain)
+
+
+def text(run: Done, **changes: Any) -> str:
+    """What a person reads on the page of a run."""
+    return text_of(render(report(run, **changes)))
+
+
+BARE = Assets(battery=None, ev=None, appliances=False)
+V2G = Assets(battery=BatteryAgent(), ev=EVSpec(max_discharge_kw=5.0, strategy="three_phase"))
