@@ -29,8 +29,8 @@ COLOURS = (
     "lost",
 )
 """The CSS classes of figures."""
-_DOI = re.compile(r"\b(10\.\d{4,9}/[^\s;,<>\"')]+)")
-_URL = re.compile(r"\bhttps?://[^\s;,<>\"')]+")
+_ADDRESS = re.compile(r"\bhttps?://[^\s;,<>\"')]+|\b10\.\d{4,9}/[^\s;,<>\"')]+")
+"""An address, or a DOI."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,16 +85,14 @@ def _kind(table: Table, column: int) -> str:
 
 def linked(text: str) -> Markup:
     """A text with its addresses and DOIs as links to click; nothing is loaded by them."""
-    pattern = re.compile(f"{_URL.pattern}|{_DOI.pattern}")
-    found = escape(text)
-    return Markup(pattern.sub(_link, str(found)))
-
-
-def _link(match: re.Match[str]) -> str:
-    what = match.group(0).rstrip(".")
-    rest = match.group(0)[len(what) :]
-    address = what if what.startswith("http") else f"https://doi.org/{what}"
-    return f'<a href="{address}" rel="noreferrer">{what}</a>{rest}'
+    done, parts = 0, []
+    for match in _ADDRESS.finditer(text):
+        what = match.group(0).rstrip(".")
+        address = what if what.startswith("http") else f"https://doi.org/{what}"
+        link = Markup('<a href="{}" rel="noreferrer">{}</a>').format(address, what)
+        parts += [escape(text[done : match.start()]), link]
+        done = match.start() + len(what)
+    return Markup("").join([*parts, escape(text[done:])])
 
 
 def write_report(report: Report, path: Path) -> Path:
