@@ -9,6 +9,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from ems.plots import (
     Origin,
@@ -19,13 +20,12 @@ from ems.plots import (
     save,
     savings_by_day,
 )
-from ems.plots.paper import SCREEN
+from ems.plots.paper import COLUMN, PAPERS, SCREEN, Paper
 from plots.made import (
     LONG_NAME,
     REAL,
     TWIN,
     all_text,
-    clashes,
     horizon,
     portfolio_row,
     record,
@@ -33,6 +33,7 @@ from plots.made import (
     schedule,
     summaries,
 )
+from plots.on_papers import PAPER_FIGURES, Draw, crowded
 
 BUILDINGS = [f"DE_KN_residential{i}" for i in range(1, 8)]
 MACHINES = [f"machine_of_the_workshop_{i}" for i in range(1, 21)]
@@ -104,7 +105,18 @@ every_figure = pytest.mark.parametrize("draw", FIGURES.values(), ids=FIGURES)
 def test_no_text_overlaps_another_leaves_the_page_or_covers_data(
     draw: Callable[[Origin], Figure],
 ) -> None:
-    assert clashes(draw(TWIN)) == []
+    assert crowded(draw(TWIN)) == []
+
+
+@pytest.mark.parametrize("paper", PAPERS.values(), ids=PAPERS)
+@pytest.mark.parametrize("draw", PAPER_FIGURES.values(), ids=PAPER_FIGURES)
+def test_nothing_is_crowded_or_too_small_to_read_on_any_paper(draw: Draw, paper: Paper) -> None:
+    figure = draw(origin=TWIN, paper=paper)
+    assert crowded(figure) == []
+    least_pt = min(text.get_fontsize() for text in figure.findobj(Text) if text.get_text())
+    assert least_pt >= (5.0 if paper is COLUMN else 7.0)
+    words = [word for ax in figure.axes for word in (ax.get_xlabel(), ax.get_ylabel())]
+    assert any("[" in word for word in words) or "[kW" in all_text(figure)
 
 
 @pytest.mark.parametrize("name", ["a day", "savings of 7 days", "cost of 31 days", "portfolio"])
