@@ -54,7 +54,7 @@ class DayMap:
         """
         every = sorted(set(days))
         place = {day: i for i, day in enumerate(every)}
-        column = np.array([place[day] for day in days])
+        column = np.array([place[day] for day in days], dtype=int)
         cell = np.floor(local_hour).astype(int) * len(every) + column
         size = N_HOURS * len(every)
         count = np.bincount(cell, minlength=size)
