@@ -23,6 +23,8 @@ from ems.store.results import read_pmf_updates
 from ems.tracking.read import RunStore, TrackedRun
 
 PROBABILITY = "probability"
+BEST = "total/best"
+"""The metric that only the chosen cell of a grid has."""
 
 
 def frontier_figure(
@@ -150,8 +152,11 @@ def rate_figures(
     if not groups:
         yield Missing(name="hyperparameters", reason="MLflow has no cell of a grid below this run")
     for (building, device, prior), cells in sorted(groups.items()):
-        draw = partial(rate_map, _rate_map(building, device, prior, cells), origin=run.origin)
         name = f"{building}_{device}_{prior}_hyperparameters"
+        if not any(BEST in cell.metrics for cell in cells):
+            yield Missing(name=name, reason="its search did not come to its end")
+            continue
+        draw = partial(rate_map, _rate_map(building, device, prior, cells), origin=run.origin)
         yield Drawing(name=name, draw=draw)
 
 
@@ -160,7 +165,8 @@ def _rate_map(building: str, device: str, prior: str, cells: Sequence[TrackedRun
     places = [_rate(cell) for cell in ranked]
     losses = [cell.metrics["total/log_loss_bits"] for cell in ranked]
     scores = [cell.metrics["total/learning_score"] for cell in ranked]
-    best, other = int(np.argmin(losses)), int(np.argmax(scores))
+    best = next(place for place, cell in enumerate(ranked) if BEST in cell.metrics)
+    other = int(np.argmax(scores))
     itself = ranked[0].parameters["cell.category"] == "partial_usage"
     says = "both scores choose the same cell"
     if best != other:

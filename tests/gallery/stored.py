@@ -30,7 +30,7 @@ AUTUMN = ("--start", "2016-10-29", "--n_days", "3")
 """Around the night whose hour from two to three comes twice."""
 CALLS: Mapping[str, tuple[str, ...]] = {
     "home": (A, "--building", "DE_KN_residential4", *AUTUMN),
-    "flat": (A, "--building", "DE_KN_residential1", *AUTUMN, "--mode", "centralized"),
+    "other": (A, "--building", "DE_KN_residential1", *AUTUMN, "--mode", "centralized"),
     "forecast": (A, "--building", "DE_KN_residential1", *AUTUMN, "--foresight", "forecast"),
     "habits": (B, "--start", "2016-06-01", "--n_days", "3", "--preference_eur", "0,0.1"),
     "rates": (
