@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ems.errors import InvalidSpec
+
+if TYPE_CHECKING:
+    from ems.forecast.weather import RecordedWeather
 
 Floats = NDArray[np.float64]
 Instants = NDArray[np.datetime64]
@@ -58,6 +61,7 @@ class MeterHistory:
     ``pv_kwh``: generation behind the load rule [kWh], zeros for a building without PV.
     ``price_eur_per_mwh``: day-ahead price of each step [€/MWh], NaN where not known.
     ``weather``: named series at each step (``temperature_c``, ``ghi_w_per_m2``, …).
+    ``weather_forecast``: forecasts of the weather as they were issued, None where none is recorded.
     ``synthetic``: true when the data come from the twin; every output then says so.
     ``source``: one line naming where the data come from and their licence.
     """
@@ -77,6 +81,7 @@ class MeterHistory:
     source: str
     data_hash: str
     weather: Mapping[str, Floats] = field(default_factory=dict)
+    weather_forecast: RecordedWeather | None = None
 
     def __post_init__(self) -> None:
         n = len(self.ts_utc)

@@ -309,6 +309,14 @@ def describe(out: Console, spec: ComparisonSpec, chosen: Sequence[Chosen]) -> No
         out.print(f"          {figure.name} {figure.value:g} {figure.unit} ({figure.source})")
     out.print(f"assets    {_assets(spec, chosen)}")
     out.print(f"plans     local days with {spec.lookahead_h:g} h look-ahead, {_knowledge(spec)}")
+    if spec.foresight == "forecast":
+        out.print(f"weather   {_weather_told(spec, chosen[0].building)}")
+
+
+def _weather_told(spec: ComparisonSpec, building: Building) -> str:
+    from ems.foresight import models_of
+
+    return models_of(spec.forecaster, building.history.weather_forecast).weather_text
 
 
 def _knowledge(spec: ComparisonSpec) -> str:
@@ -431,7 +439,7 @@ def run_parameters(
     args: argparse.Namespace, spec: ComparisonSpec, chosen: Sequence[Chosen]
 ) -> dict[str, object]:
     """Everything needed to run it again."""
-    history = chosen[0].building.history
+    history, uncertain = chosen[0].building.history, spec.foresight == "forecast"
     return {
         "building": args.building,
         "mode": args.mode,
@@ -441,6 +449,7 @@ def run_parameters(
         "n_days_left_out": sum(len(item.window.skipped) for item in chosen),
         "workers": args.workers,
         "spec": spec,
+        **({"weather": _weather_told(spec, chosen[0].building)} if uncertain else {}),
         "data": {"source": history.source, "hash": history.data_hash, "db": args.db.name},
     }
 

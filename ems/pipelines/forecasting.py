@@ -20,7 +20,8 @@ def foresight_of(building: Building, spec: ComparisonSpec, block: Block) -> Fore
     """What plans of ``block`` are made from.
 
     Forecasters learn once a block, from what lies before it, and forecast from every instant at
-    which a plan is made. Raises ``DataError`` where too little lies before the block.
+    which a plan is made. Raises ``DataError`` where too little lies before the block, and where
+    the database has recorded forecasts of the weather that do not cover its days.
     """
     if spec.foresight == "perfect":
         return Perfect(building=building)
@@ -30,7 +31,7 @@ def foresight_of(building: Building, spec: ComparisonSpec, block: Block) -> Fore
     longest_h = 25.0 + spec.lookahead_h
     forecasts = forecast_days(
         building,
-        models_of(spec.forecaster),
+        models_of(spec.forecaster, building.history.weather_forecast),
         first_day=block.days[0],
         instants=_instants(building, spec, days),
         n_steps=round(longest_h / building.site.step_h),

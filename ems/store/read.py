@@ -28,7 +28,7 @@ def list_buildings(con: duckdb.DuckDBPyConnection) -> tuple[str, ...]:
 def read_history(
     con: duckdb.DuckDBPyConnection, building: str, zone: str = SPOT_ZONES
 ) -> MeterHistory:
-    """All meters of one building with prices and weather on its grid.
+    """All meters of one building with prices and weather on its grid, and recorded forecasts.
 
     ``zone``: a bidding zone, or several that follow each other in time, separated by ``/``.
     Raises :class:`DataError` for an unknown building, a zone without prices or a damaged database.
@@ -60,6 +60,7 @@ def _history(con: duckdb.DuckDBPyConnection, building: str, zone: str) -> MeterH
         source=f"{meta['source']}; {meta['licence']}",
         data_hash=meta["data_hash"],
         weather=_weather(con, ts_utc),
+        weather_forecast=_weather_forecast(con),
     )
 
 
@@ -175,6 +176,12 @@ def _weather(con: duckdb.DuckDBPyConnection, ts_utc: Instants) -> dict[str, Floa
         name: _held(starts, np.full(len(starts), _step_h(starts)), series, ts_utc)
         for (name, _), starts, series in zip(rows, instants, values, strict=False)
     }
+
+
+def _weather_forecast(con: duckdb.DuckDBPyConnection) -> RecordedWeather | None:
+    """All recorded forecasts of the weather, None where there are none."""
+    (found,) = con.execute("SELECT count(*) FROM weather_forecast").fetchall()
+    return read_weather_forecast(con) if found[0] else None
 
 
 def read_weather_forecast(con: duckdb.DuckDBPyConnection) -> RecordedWeather:

@@ -12,7 +12,7 @@ from ems.errors import DataError
 from ems.store.build import build_database
 from ems.store.connection import get_con
 from ems.store.ingest.dataset import Dataset
-from ems.store.read import read_weather_forecast
+from ems.store.read import list_buildings, read_history, read_weather_forecast
 
 HOME = dataset(building({"grid_import": household(5)}))
 ISSUED = pd.to_datetime(["2016-03-01T06:00", "2016-03-01T18:00"])
@@ -52,6 +52,15 @@ def test_what_was_recorded_is_read_back(tmp_path: Path) -> None:
     np.testing.assert_array_equal(
         found.values["ghi_w_per_m2"], [[10.0, 20.0, 30.0], [40.0, 50.0, np.nan]]
     )
+
+
+def test_a_building_comes_with_the_forecasts_recorded_and_without_where_there_are_none(
+    tmp_path: Path,
+) -> None:
+    for table, wanted in ((issued(), 2), (pd.DataFrame(), None)):
+        with get_con(stored(tmp_path, replace(HOME, weather_forecast=table))) as con:
+            found = read_history(con, list_buildings(con)[0]).weather_forecast
+        assert (None if found is None else len(found.issued_utc)) == wanted
 
 
 def test_none_recorded_is_an_error_that_names_the_option(tmp_path: Path) -> None:
