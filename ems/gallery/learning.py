@@ -23,6 +23,7 @@ from ems.store.results import read_pmf_updates
 from ems.tracking.read import RunStore, TrackedRun
 
 PROBABILITY = "probability"
+LOSS, WEIGHT = "total/log_loss_bits", "total/weight_eur"
 BEST = "total/best"
 """The metric that only the chosen cell of a grid has."""
 
@@ -35,13 +36,13 @@ def frontier_figure(
     Costs come from the stored days, how unusual the starts were from the runs in MLflow.
     """
     name = f"{building}_frontier"
-    by_mode = {one.parameters["mode"]: one for one in tracked if "mode" in one.parameters}
+    by_mode = {one.parameters["mode"]: one for one in tracked if WEIGHT in one.metrics}
     points = []
     for mode in dict.fromkeys(result.mode for result in run.days):
         if mode in BASELINES:
             continue
         if mode not in by_mode:
-            return Missing(name=name, reason=f"MLflow has no run of {mode!r} below this one")
+            return Missing(name=name, reason=f"MLflow has no totals of {mode!r} below this run")
         points.append(_point(run.days, mode, by_mode[mode]))
     if not points:
         return Missing(name=name, reason="no controller has come to its end")
@@ -65,7 +66,7 @@ def _point(days: Sequence[DayResult], mode: str, tracked: TrackedRun) -> Frontie
     against = {base: savings(ours, of_mode[base]) for base in BASELINES}
     controller = Controller(
         name=_controller(mode),
-        weight_eur=metrics["total/weight_eur"],
+        weight_eur=metrics[WEIGHT],
         movable=not mode.endswith(HABIT_ONLY),
     )
     return FrontierPoint(
@@ -146,7 +147,7 @@ def rate_figures(
     groups: dict[tuple[str, str, str], list[TrackedRun]] = {}
     for one in tracked:
         told = one.parameters
-        if "cell.device" in told and wanted in (None, told["building"]):
+        if LOSS in one.metrics and "cell.device" in told and wanted in (None, told["building"]):
             key = told["building"], told["cell.device"], told["cell.prior"]
             groups.setdefault(key, []).append(one)
     if not groups:
@@ -163,7 +164,7 @@ def rate_figures(
 def _rate_map(building: str, device: str, prior: str, cells: Sequence[TrackedRun]) -> RateMap:
     ranked = sorted(cells, key=_rate)
     places = [_rate(cell) for cell in ranked]
-    losses = [cell.metrics["total/log_loss_bits"] for cell in ranked]
+    losses = [cell.metrics[LOSS] for cell in ranked]
     scores = [cell.metrics["total/learning_score"] for cell in ranked]
     best = next(place for place, cell in enumerate(ranked) if BEST in cell.metrics)
     other = int(np.argmax(scores))

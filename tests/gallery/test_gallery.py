@@ -530,13 +530,36 @@ def test_a_frontier_of_no_controller_says_so(made: Stored, changed: Path) -> Non
     assert found == [(f"{HOME}_frontier", "no controller has come to its end")]
 
 
-def test_a_search_that_did_not_end_says_so(made: Stored, tmp_path: Path) -> None:
-    shutil.copy(made.folder / "mlflow.db", tmp_path / "mlflow.db")
-    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as con:
+def without_metrics(made: Stored, folder: Path, which: str) -> str:
+    """The address of a copy of the MLflow store that lacks some metrics, as of a stopped run."""
+    shutil.copy(made.folder / "mlflow.db", folder / "mlflow.db")
+    with closing(sqlite3.connect(folder / "mlflow.db")) as con:
         for table in ("metrics", "latest_metrics"):
-            con.execute(f"DELETE FROM {table} WHERE key = 'total/best'")
+            assert con.execute(f"DELETE FROM {table} WHERE {which}").rowcount > 0
         con.commit()
-    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    return f"sqlite:///{folder / 'mlflow.db'}"
+
+
+def test_a_controller_that_did_not_end_says_so(made: Stored, tmp_path: Path) -> None:
+    below = "(SELECT run_uuid FROM runs WHERE name LIKE '%habit-only')"
+    uri = without_metrics(made, tmp_path, f"key LIKE 'total/%' AND run_uuid IN {below}")
+    found = missing([made.kept("habits")], uri, "frontier")
+    reason = "MLflow has no totals of 'centralized habit-only' below this run"
+    assert found == [(f"{HOME}_frontier", reason)]
+
+
+def test_cells_that_were_not_scored_leave_holes(made: Stored, tmp_path: Path) -> None:
+    below = "(SELECT run_uuid FROM runs WHERE name LIKE '%tau=20 max=0.15')"
+    uri = without_metrics(made, tmp_path, f"key LIKE 'total/%' AND run_uuid IN {below}")
+    found = figures([made.kept("rates")], Wanted(kinds=("hyperparameters",)), uri)
+    for _, drawing in found:
+        assert isinstance(drawing, Drawing)
+        table = drawing.on(SCREEN).axes[0].images[0].get_array()
+        assert np.isnan(np.ma.filled(table, np.nan)).tolist() == [[False, False], [False, True]]
+
+
+def test_a_search_that_did_not_end_says_so(made: Stored, tmp_path: Path) -> None:
+    uri = without_metrics(made, tmp_path, "key = 'total/best'")
     found = missing([made.kept("rates")], uri, "hyperparameters")
     priors = ("learned", "uniform")
     assert found == [
