@@ -153,7 +153,7 @@ def _fill(con: duckdb.DuckDBPyConnection, dataset: Dataset) -> int:
             digest.update(np.ascontiguousarray(data.energy_kwh[feed.name]).tobytes())
     _write_findings(con, findings)
     _write_tables(con, dataset)
-    for table in (dataset.prices, dataset.weather_forecast):
+    for table in (dataset.prices, dataset.weather, dataset.weather_forecast):
         digest.update(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes())
     meta = {**dataset.meta, "schema_version": SCHEMA_VERSION, "data_hash": digest.hexdigest()}
     con.executemany("INSERT INTO meta VALUES (?, ?)", list(meta.items()))

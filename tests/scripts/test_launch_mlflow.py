@@ -118,26 +118,29 @@ def test_it_serves_the_runs_until_ctrl_c(tmp_path: Path) -> None:
         text=True,
         env=os.environ | {"PYTHONUNBUFFERED": "1"},
     ) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        assert str(db) in process.stdout.readline()
-        line = process.stdout.readline()
-        (url,) = re.findall(r"http://\S+", line)
-        assert url == f"http://127.0.0.1:{port}"
-        assert "Ctrl-C" in line
-        assert requests.get(f"{url}/health", timeout=5).text == "OK"
-        got = requests.get(
-            f"{url}/api/2.0/mlflow/runs/get", params={"run_id": kept.run_id}, timeout=5
-        )
-        assert got.json()["run"]["info"]["run_name"] == "p"
-        with pipeline_run(url, experiment="over http", name="q", parameters={"n": 1}) as other:
-            other.days("home", "m", {"cost_eur": [1.0, 2.0]}, [0, 1])
-        below = children(process.pid)
-        assert below
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=30) == 0
-        assert process.stdout.read() == "stopped\n"
-        assert process.stderr.read() == ""
+        try:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            assert str(db) in process.stdout.readline()
+            line = process.stdout.readline()
+            (url,) = re.findall(r"http://\S+", line)
+            assert url == f"http://127.0.0.1:{port}"
+            assert "Ctrl-C" in line
+            assert requests.get(f"{url}/health", timeout=30).text == "OK"
+            got = requests.get(
+                f"{url}/api/2.0/mlflow/runs/get", params={"run_id": kept.run_id}, timeout=30
+            )
+            assert got.json()["run"]["info"]["run_name"] == "p"
+            with pipeline_run(url, experiment="over http", name="q", parameters={"n": 1}) as other:
+                other.days("home", "m", {"cost_eur": [1.0, 2.0]}, [0, 1])
+            below = children(process.pid)
+            assert below
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=30) == 0
+            assert process.stdout.read() == "stopped\n"
+            assert process.stderr.read() == ""
+        finally:
+            process.terminate()  # if it is still there, something above has failed
     assert not any(Path(f"/proc/{pid}").exists() for pid in below)
     assert launch_mlflow.is_free(port)
     assert {path.name for path in tmp_path.iterdir()} == {"runs"}

@@ -64,6 +64,23 @@ def test_the_hash_follows_the_data_and_nothing_else(tmp_path: Path) -> None:
     assert data_hash(HOME) != data_hash({**HOME, "pv": changed})
 
 
+def test_weather_is_part_of_the_hash(tmp_path: Path) -> None:
+    hours = pd.date_range("2016-03-01", periods=3, freq="h")
+    hashes = {
+        build_database(
+            replace(dataset(building(HOME)), weather=frame), tmp_path / "a.duckdb"
+        ).data_hash
+        for frame in (
+            dataset(building(HOME)).weather,
+            *(
+                pd.DataFrame({"site": "made", "ts_utc": hours, "temperature_c": celsius})
+                for celsius in (1.0, 2.0)
+            ),
+        )
+    }
+    assert len(hashes) == 3
+
+
 def test_a_kill_in_the_middle_leaves_the_old_and_the_next_build_tidies_up(tmp_path: Path) -> None:
     target = tmp_path / "ems_data.duckdb"
     build_database(dataset(building(HOME)), target)
