@@ -31,12 +31,7 @@ def assumptions_section(
             "“assumed” the figure is ours. Standing charges are in no bill: no plan changes them.",
         ),
         tables=(
-            Table(
-                caption="every figure of the tariff",
-                heads=("figure", "value", "source"),
-                rows=[*_figures(tariff)],
-                words=True,
-            ),
+            *_tariff(tariff),
             Table(
                 caption="assets and rules",
                 heads=("what", "how"),
@@ -45,6 +40,15 @@ def assumptions_section(
             ),
         ),
     )
+
+
+def _tariff(tariff: Tariff) -> list[Table]:
+    """Its figures; the bare day-ahead price has none."""
+    rows = list(_figures(tariff))
+    if not rows:
+        return []
+    heads = ("figure", "value", "source")
+    return [Table(caption="every figure of the tariff", heads=heads, rows=rows, words=True)]
 
 
 def _figures(tariff: Tariff) -> Iterator[tuple[str, str, str]]:

@@ -75,8 +75,12 @@ def test_on_forecasts_it_does_not_speak_of_an_upper_bound_of_its_own_plans() -> 
 
 
 def test_every_hour_of_the_explained_day_has_its_reason() -> None:
-    text = text_of(page())
-    assert len(re.findall(r"\b([01]\d|2[0-3]):00\b", text)) >= 24
+    hour = r'<div class="hour"><div><time[^>]*>(.*?)</time>(.*?)(?=<div class="hour">|</section>)'
+    hours = re.findall(hour, page(), re.DOTALL)
+    assert [clock for clock, _ in hours] == [f"{hour:02}:00" for hour in range(24)]
+    for _, told in hours:
+        assert "worth" in told
+        assert told.count("<p>") >= 2
 
 
 def test_no_password_reaches_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,6 +185,9 @@ def test_an_address_or_a_doi_becomes_a_link_and_nothing_else_does() -> None:
         "javascript:alert(1) &lt;b&gt; &#34;q&#34; 3.10/2"
     )
     assert "<a" not in linked('"https:')
+    assert linked("<b> 10.1000/x") == Markup(
+        '&lt;b&gt; <a href="https://doi.org/10.1000/x" rel="noreferrer">10.1000/x</a>'
+    )
     check_quiet(render(report(usual(), run_id='https://a.b/"onclick="x')))
 
 
