@@ -87,10 +87,11 @@ def _among(known: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
 
 def main() -> None:
     """Find the runs, draw what they hold, and say what they do not hold."""
+    args = parser().parse_args()
+
     from ems.gallery import Wanted, choose_runs, kept_runs
     from ems.tracking import store_uri
 
-    args = parser().parse_args()
     store_uri(args.tracking_uri)  # a wrong one is not the same as a store without the run
     out = console()
     kept = kept_runs(args.results / "ems_results.duckdb")

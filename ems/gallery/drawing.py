@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 _NOT_IN_FILES = re.compile(r'[\x00-\x1f\x7f%/\\:*?"<>|]|^\.')
 """What some system does not take in the name of a file, and the dot that hides one."""
 
+_LONGEST = 200
+"""Bytes of a name; size, format and checksum follow it, and file systems take 255."""
 _PLACES = 6
 
 
@@ -30,10 +33,16 @@ class Drawing:
     def file_stem(self) -> str:
         """The name as one of a file: what files may not have in theirs is ``%`` and its code.
 
+        One that is too long ends in a checksum of the whole.
+
         >>> Drawing(name="house a/b_modes", draw=lambda paper: None).file_stem
         'house a%2Fb_modes'
         """
-        return _NOT_IN_FILES.sub(lambda found: f"%{ord(found[0]):02X}", self.name)
+        stem = _NOT_IN_FILES.sub(lambda found: f"%{ord(found[0]):02X}", self.name)
+        whole = stem.encode()
+        if len(whole) <= _LONGEST:
+            return stem
+        return f"{whole[:_LONGEST].decode(errors='ignore')}~{zlib.crc32(whole):08x}"
 
     def on(self, paper: Paper) -> Figure:
         """The figure on a paper, laid out once for all the files it is saved in."""
