@@ -94,11 +94,14 @@ def _what_it_is(
         "and prices of the day and of what it looks ahead, from the charge that the stores had at "
         f"midnight, and costs {words.eur(planned)}."
     )
-    carried_out = f"What was carried out{of} cost {words.eur(example.kpis.cost_eur)}"
+    carried_out = (
+        f"What was carried out{of} cost {words.eur(example.kpis.cost_eur)}, with stores that may "
+        "end otherwise"
+    )
     if spec.foresight == "forecast":
         return (
             "This is what perfect knowledge would have done from there, not what was carried out: "
-            f"that was planned on forecasts. {text} {carried_out}; the stores may end differently."
+            f"that was planned on forecasts. {text} {carried_out}."
         )
     if example.mode == "decentralized":
         return f"{text} {carried_out}: this run planned each device alone."

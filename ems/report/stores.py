@@ -6,7 +6,7 @@ rule that what came last goes first: a charge is gone when the store is as empty
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -15,6 +15,12 @@ from ems.report import words
 from ems.report.priced import SAME_CT, VISIBLE_KW, VISIBLE_KWH, PricedPlan, named
 
 Storing = BatteryAgent | EVAgent
+_GIVEN: Mapping[str, str] = {
+    "sold": "each kWh is sold at",
+    "mostly sold": "most of it is sold at",
+    "not bought": "each kWh saves buying one at",
+    "mostly not bought": "most of it saves buying at",
+}
 
 
 def tell_battery(priced: PricedPlan, agent: BatteryAgent, t: int) -> Iterator[str]:
@@ -82,11 +88,13 @@ def charged_before(priced: PricedPlan, agent: Storing, t: int) -> int | None:
 
 
 def _replaced(priced: PricedPlan, agent: Storing, t: int) -> tuple[float, str]:
-    """What a kWh given in a step replaces: a purchase, or a sale that would not be [ct/kWh]."""
+    """What becomes of most that is given in a step: sold, or used and not bought [ct/kWh]."""
     given_kw = float(priced.series(agent, "discharge_kw")[t])
-    if -priced.grid_kw[t] >= given_kw - VISIBLE_KW:
-        return priced.export_ct(t), "sold"
-    return priced.import_ct(t), "not bought"
+    sold_kw = float(np.clip(-priced.grid_kw[t], 0.0, given_kw))
+    if sold_kw >= given_kw / 2:
+        how = "sold" if sold_kw >= given_kw - VISIBLE_KW else "mostly sold"
+        return priced.export_ct(t), how
+    return priced.import_ct(t), "not bought" if sold_kw <= VISIBLE_KW else "mostly not bought"
 
 
 def _gain_ct(agent: Storing, charged_ct: float, given_ct: float) -> float:
@@ -139,13 +147,12 @@ def _as_well(priced: PricedPlan, agent: BatteryAgent, t: int) -> str:
 def _given(priced: PricedPlan, agent: Storing, t: int) -> str:
     then_ct, how = _replaced(priced, agent, t)
     given_kw = float(priced.series(agent, "discharge_kw")[t])
-    end = "is sold at" if how == "sold" else "saves buying one at"
-    text = f"{named(agent)} gives {words.kw(given_kw)}: each kWh {end} {words.ct(then_ct)}"
+    text = f"{named(agent)} gives {words.kw(given_kw)}: {_GIVEN[how]} {words.ct(then_ct)}"
     filled = charged_before(priced, agent, t)
     if filled is None:
         return f"{text}, from what was stored before this day."
-    was = f"was worth {words.ct(float(priced.worth_ct[filled]))} when it was charged"
-    return f"{text}, and {was}, at {priced.clock(filled)}.{_verdict(priced, agent, filled, t)}"
+    was = f"a kWh was worth {words.ct(float(priced.worth_ct[filled]))} when most was charged"
+    return f"{text}; {was}, at {priced.clock(filled)}.{_verdict(priced, agent, filled, t)}"
 
 
 def _rests(priced: PricedPlan, agent: BatteryAgent, t: int) -> str:

@@ -15,7 +15,7 @@ from ems.errors import InvalidSpec
 from ems.linear import Floats
 
 WIDTH, _LEFT, _RIGHT, _TOP, _BOTTOM = 480.0, 36.0, 6.0, 8.0, 24.0
-_LETTER, _LONGEST_NAME = 7.8, 34
+_LETTER, _LONGEST_NAME = 8.6, 34
 """Width of a letter, and how many of them a name beside a bar may have."""
 
 

@@ -77,8 +77,8 @@ def test_surplus_is_stored_for_the_evening_and_given_there() -> None:
         "The battery is full; it gives next at 14:00: a kWh is worth 30.0 ct now and 32.0 ct then."
     ]
     assert told(day, 2, "battery") == [
-        "The battery gives 2.0 kW: each kWh saves buying one at 32.0 ct, and was worth 8.0 ct when "
-        "it was charged, at 12:00. After losses and wear 22.0 ct are left."
+        "The battery gives 2.0 kW: each kWh saves buying one at 32.0 ct; a kWh was worth 8.0 ct "
+        "when most was charged, at 12:00. After losses and wear 22.0 ct are left."
     ]
     assert told(day, 2)[-1] == "3.0 kW are bought at 32.0 ct a kWh."
 
@@ -104,6 +104,16 @@ def test_what_is_sold_later_is_not_called_a_saving() -> None:
     day = explain(problem([40, 40], sun(3, 0), battery(), export_ct=[5, 20], load_kw=0.0))
     assert "20.0 ct at 13:00 (sold)" in told(day, 0, "takes")[0]
     assert "each kWh is sold at 20.0 ct" in told(day, 1, "gives")[0]
+
+
+def test_what_is_partly_sold_and_partly_used_is_told_by_its_greater_part() -> None:
+    full = battery(initial_soc_kwh=2.0, final_soc_kwh=0.0, max_discharge_kw=2.0)
+    for load_kw, said in (
+        (0.5, "most of it is sold at 20.0 ct"),
+        (1.5, "most of it saves buying at 40.0 ct"),
+    ):
+        day = explain(problem([40], full, export_ct=20.0, load_kw=load_kw))
+        assert said in told(day, 0, "gives")[0]
 
 
 def test_where_selling_now_earns_more_than_keeping_nothing_is_stored() -> None:
