@@ -54,7 +54,7 @@ def comparison_report(
                     "days, against what the people did (as metered, no battery) and against the "
                     "usual rule that stores any surplus and covers any need (rule-based)?",
                     f"Planned: {words.listed([words.title(mode) for mode in spec.modes])}. "
-                    f"{_knowledge(spec)}",
+                    f"{_knowledge(spec)} {_bounds(spec)}",
                 ),
             ),
             data_section(chosen, known),
@@ -158,12 +158,11 @@ def _subtitle(run_id: str, history: MeterHistory, windows: Sequence[Window]) -> 
 
 
 def _knowledge(spec: ComparisonSpec) -> str:
+    """What the plans knew, and what their savings therefore are."""
     if spec.foresight == "perfect":
         return (
             "Every plan knew the true load, sun and prices of all that it looks at: take what it "
-            "saves as an upper bound of what it saves where it has to guess. “All days at once” "
-            "knew the whole block on its first morning: with discomfort counted, no plan of these "
-            "assets costs less."
+            "saves as an upper bound of what it saves where it has to guess."
         )
     balance = (
         ", with the battery balancing what comes otherwise" if spec.dispatch == "balance" else ""
@@ -175,6 +174,18 @@ def _knowledge(spec: ComparisonSpec) -> str:
     )
     return (
         f"Plans are made from {spec.forecaster} forecasts, at the instant in which they were made"
-        f"{hedged}, and carried out{balance} and settled on what really happened. “Perfect plan” "
-        "and “all days at once” knew what came."
+        f"{hedged}, and carried out{balance} and settled on what really happened."
+    )
+
+
+def _bounds(spec: ComparisonSpec) -> str:
+    """What the rows knew that stand beside the plans of Pipeline A."""
+    perfect = (
+        ""
+        if spec.foresight == "perfect"
+        else "“Perfect plan” knew its day and what it looks ahead at. "
+    )
+    return (
+        f"{perfect}“All days at once” knew the whole block on its first morning: with discomfort "
+        "counted, no plan of these assets that keeps every rule costs less."
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from markupsafe import Markup
 
-from ems.pipelines.captured import Captured
+from ems.pipelines.captured import LEAST_DAYS, Captured
 from ems.pipelines.comparison import BASELINES, SINGLE_ERRORS, ModeSummary
 from ems.pipelines.integrated import FrontierPoint, knee
 from ems.report import words
@@ -26,8 +26,16 @@ def result_sections(
 ) -> Iterator[Section]:
     """One section, and for a portfolio one more for each of its buildings."""
     names = list(dict.fromkeys(summary.building for summary in summaries))
-    shares = [_shares(captured)] if captured else []
-    if len(names) == 1:
+    several = len(names) > 1
+    called = [
+        (
+            f"{share.building} {words.title(share.mode)}" if several else words.title(share.mode),
+            share,
+        )
+        for share in captured
+    ]
+    shares = [_shares("mode", called)] if called else []
+    if not several:
         yield Section(
             title="The result",
             paragraphs=(HOW_COUNTED,),
@@ -108,20 +116,22 @@ def _saved(rows: Sequence[ModeSummary]) -> list[Markup]:
     return [bars(against, say=words.eur, title=title, unit="€")]
 
 
-def _shares(rows: Sequence[Captured]) -> Table:
+def _shares(head: str, rows: Sequence[tuple[str, Captured]]) -> Table:
+    """What each named row captured."""
     return Table(
-        caption="captured of what the perfect plan saves (95 % of a bootstrap over days)",
-        heads=("mode", "against", "saved €", "possible €", "captured", "95 %"),
+        caption="captured of what the perfect plan saves (95 % of a bootstrap over days, none for "
+        f"fewer than {LEAST_DAYS})",
+        heads=(head, "against", "saved €", "possible €", "captured", "95 %"),
         rows=[
             (
-                f"{row.building} {words.title(row.mode)}",
+                name,
                 words.title(row.baseline),
                 words.amount(row.saved_eur),
                 words.amount(row.possible_eur),
                 words.percent(row.share),
                 "–" if row.low is None else f"{words.percent(row.low)} … {words.percent(row.high)}",
             )
-            for row in rows
+            for name, row in rows
         ],
         n_texts=2,
     )
@@ -138,7 +148,7 @@ def frontier_section(points: Sequence[FrontierPoint]) -> Section:
         else f"The knee of the frontier is {best.controller.name}, the point farthest below the "
         "line between its ends: more comfort than there costs more for each bit of it."
     )
-    shares = [share for point in points for share in point.captured]
+    shares = [(point.controller.name, share) for point in points for share in point.captured]
     return Section(
         title="The result",
         paragraphs=(
@@ -171,6 +181,6 @@ def frontier_section(points: Sequence[FrontierPoint]) -> Section:
                     for point in points
                 ],
             ),
-            *([_shares(shares)] if shares else ()),
+            *([_shares("controller", shares)] if shares else ()),
         ),
     )

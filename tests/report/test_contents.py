@@ -181,6 +181,8 @@ def test_perfect_plans_are_called_an_upper_bound_and_checked() -> None:
     said = text(usual())
     assert "upper bound" in said
     assert "not what was carried out" not in said
+    assert "“All days at once” knew the whole block on its first morning" in said
+    assert "“Perfect plan”" not in said
     assert "a forecast may miss them" not in said
     assert "As metered and rule-based are no plans" in said
 
@@ -191,6 +193,7 @@ def test_on_forecasts_the_page_says_what_was_not_known_and_not_checked() -> None
     plainly = said.index("This is what perfect knowledge would have done from there, not what was")
     assert before < plainly < said.index("“Worth” is the plan's own price")
     assert "upper bound" not in said
+    assert "“Perfect plan” knew its day" in said
     assert "What was carried out cost" in said
     assert "a forecast may miss them" in said
     assert "missed by a car at its deadlines, in the worst mode 0.0 kWh" in said
@@ -231,7 +234,9 @@ def test_shares_of_the_possible_are_shown() -> None:
         low=None,
         high=None,
     )
-    assert "made_house centralized rule-based −1.00 2.00 −50 % –" in text(usual(), captured=[share])
+    assert " centralized rule-based −1.00 2.00 −50 % – " in text(usual(), captured=[share])
+    point = replace(controllers()[1][1], captured=(share,))
+    assert "w = 0.1 € rule-based −1.00 2.00 −50 % – " in comfort_text((point, point))
 
 
 def test_it_says_how_to_run_it_again() -> None:
@@ -280,6 +285,8 @@ def test_the_price_of_comfort_is_told_for_every_controller() -> None:
     assert "counts the weight w of discomfort" in said
     assert "an hour of shift counts" not in said
     assert "The joint plan of this day (cost-only)" in said
+    assert "upper bound" in said
+    assert "All days at once" not in said
 
 
 def test_the_explained_day_of_pipeline_b_asks_for_money_alone() -> None:
