@@ -103,7 +103,7 @@ def _span(days: Sequence[date]) -> str:
 def _findings(rows: Sequence[PortfolioRow]) -> list[Table]:
     found = [
         (
-            f"{row.building} {words.device_title(problem.feed)}",
+            f"{row.building} {problem.feed.replace('_', ' ')}",
             RULES.get(problem.rule, problem.rule),
             f"{problem.days:,}",
             f"{problem.steps:,}",

@@ -147,7 +147,7 @@ def test_days_left_out_are_listed_with_their_reason_and_findings_with_their_rule
     )
     assert "made_house 2016-06-03 … 2016-06-05 (3 days) grid_import is not ok" in said
     assert "3 that were asked for could not be" in said
-    assert "made_house car copied day: hours that repeat another day to the Wh 1,200 9" in said
+    assert "made_house ev copied day: hours that repeat another day to the Wh 1,200 9" in said
     assert "elsewhere" not in said
 
 
