@@ -67,6 +67,24 @@ def dots(ax: Any) -> dict[str, float]:
     }
 
 
+@pytest.fixture
+def changed(made: Stored, tmp_path: Path) -> Path:
+    """A copy of the results to be changed."""
+    file = tmp_path / "ems_results.duckdb"
+    shutil.copy(made.database, file)
+    return file
+
+
+def kept_of(made: Stored, file: Path, name: str) -> KeptRun:
+    (run,) = (run for run in kept_runs(file) if run.run_id == made.made[name].run_id)
+    return run
+
+
+def change(file: Path, sql: str, *values: object) -> None:
+    with duckdb.connect(str(file)) as con:
+        con.execute(sql, values)
+
+
 # --- which runs there are -------------------------------------------------------------------------
 
 
@@ -168,6 +186,13 @@ def test_the_duration_curves_are_the_stored_powers_at_the_grid(made: Stored) -> 
     imported = sum(kw[kw > 0].sum() for kw in [curves["as metered"]])
     kpis = [r.kpis for r in results_of(made.made["home"], HOME) if r.mode == "as_metered"]
     assert imported == pytest.approx(sum(day.import_kwh for day in kpis))
+
+
+def test_a_run_of_one_mode_shows_it_beside_its_bounds(made: Stored) -> None:
+    (ax,) = drawn(made, "other", "duration")[f"{OTHER}_load_duration"].axes
+    shown = [patch.get_gid() for patch in ax.patches]
+    assert shown[:3] == ["as metered", "rule-based", "centralized"]
+    assert len(shown) == 4
 
 
 def test_a_pipeline_of_controllers_shows_both_ends_of_its_frontier(made: Stored) -> None:
@@ -289,6 +314,40 @@ def test_the_portfolio_has_every_building_of_every_run(made: Stored) -> None:
     assert "29–31 Oct 2016 (3 days)" in str(figure.get_label())
 
 
+def test_one_building_of_a_run_of_many(made: Stored, changed: Path) -> None:
+    home, other = (made.made[name].run_id for name in ("home", "other"))
+    for table in ("day_result", "horizon_step", "plan_step"):
+        change(changed, f"UPDATE {table} SET run_id = ? WHERE run_id = ?", home, other)
+    run = kept_of(made, changed, "home")
+    assert set(run.buildings) == {HOME, OTHER}
+    kinds = ("portfolio", "modes", "duration", "maps")
+    for building in (HOME, OTHER):
+        wanted = Wanted(kinds=kinds, building=building)
+        found = [one for _, one in figures([run], wanted, made.tracking_uri)]
+        names = [f"{building}_{what}" for what in ("modes", "load_duration", "heat_maps")]
+        assert [one.name for one in found] == ["portfolio", *names]
+        assert isinstance(found[0], Drawing)
+        rows = found[0].on(SCREEN).axes[0].get_yticklabels()
+        assert [row.get_text() for row in rows] == [building]
+    every = [one.name for _, one in figures([run], Wanted(kinds=kinds), made.tracking_uri)]
+    assert len(every) == 1 + 2 * 3
+    figure = drawn(made, "home", "modes")[f"{HOME}_modes"]
+    wanted = Wanted(kinds=("modes",), building=HOME)
+    ((_, again),) = figures([run], wanted, made.tracking_uri)
+    assert isinstance(again, Drawing)
+    assert dots(again.on(SCREEN).axes[0]) == dots(figure.axes[0])
+
+
+def test_places_in_a_figure_are_fixed_to_a_millionth_of_it(made: Stored) -> None:
+    figure = drawn(made, "rates", "habits")[f"{HOME}_dishwasher_uniform_habit"]
+    boxes = [ax.get_position(original=True) for ax in figure.axes]
+    boxes += [part.bbox_relative for part in figure.subfigs]
+    assert len(boxes) > 4
+    for box in boxes:
+        millionths = 1e6 * box.get_points()
+        assert np.allclose(millionths, np.rint(millionths), rtol=0.0, atol=1e-6)
+
+
 def test_runs_of_the_same_building_are_told_apart(made: Stored) -> None:
     runs = [made.kept(name) for name in ("other", "forecast", "home")]
     drawing = building_figure(runs, None)
@@ -371,12 +430,17 @@ def test_the_habit_is_the_prior_and_then_every_stored_update(made: Stored, prior
 def test_the_habits_of_pipeline_b_are_those_of_the_controller_that_moves_nothing(
     made: Stored,
 ) -> None:
-    found = drawn(made, "habits", "habits")
+    wanted = Wanted(kinds=("habits",))
+    drawings = [one for _, one in figures([made.kept("habits")], wanted, made.tracking_uri)]
     updates = stored_updates(made, "habits")
     own = updates[updates["model"].str.endswith("habit-only")]
-    assert {f"{HOME}_{feed}_uniform_habit" for feed in own["feed"]} == set(found)
-    for figure in found.values():
-        assert "SYNTHETIC" in "".join(text.get_text() for text in figure.texts)
+    feeds = sorted(set(own["feed"]))
+    assert [one.name for one in drawings] == [f"{HOME}_{feed}_uniform_habit" for feed in feeds]
+    for feed, drawing in zip(feeds, drawings, strict=True):
+        assert isinstance(drawing, Drawing)
+        n_updates = int((own["feed"] == feed).sum())
+        said = str(drawing.on(SCREEN).get_label())
+        assert f"prior uniform · {n_updates} updates · integrated" in said
 
 
 @pytest.mark.parametrize("prior", ["learned", "uniform"])
@@ -414,24 +478,6 @@ def test_the_grid_is_the_tracked_cells(made: Stored, prior: str) -> None:
 
 
 # --- what is missing, and why ---------------------------------------------------------------------
-
-
-@pytest.fixture
-def changed(made: Stored, tmp_path: Path) -> Path:
-    """A copy of the results to be changed."""
-    file = tmp_path / "ems_results.duckdb"
-    shutil.copy(made.database, file)
-    return file
-
-
-def kept_of(made: Stored, file: Path, name: str) -> KeptRun:
-    (run,) = (run for run in kept_runs(file) if run.run_id == made.made[name].run_id)
-    return run
-
-
-def change(file: Path, sql: str, *values: object) -> None:
-    with duckdb.connect(str(file)) as con:
-        con.execute(sql, values)
 
 
 def test_a_store_that_is_not_there_is_named(made: Stored, tmp_path: Path) -> None:
