@@ -347,6 +347,7 @@ def test_an_interrupted_figure_leaves_nothing_half_written(
     run = place.id_of("home")
     assert place.call(run, *SOME).code == 0
     before = {file: (place.out / file).read_bytes() for file in place.files}
+    assert len(before) == 2
     savefig = Figure.savefig
 
     def cut(figure: Figure, file: Path, **kwargs: object) -> None:
