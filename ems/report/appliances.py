@@ -15,7 +15,7 @@ from ems.report import words
 from ems.report.priced import SAME_CT, VISIBLE_KW, VISIBLE_KWH, PricedPlan, named
 
 Elsewhere = Callable[[DiscretePhaseDevice, Cycle, int], float | None]
-"""What the whole plan would cost more with a cycle put on a start [ct], None where it cannot be."""
+"""What the whole plan costs more with a cycle put on a start [ct], None where it does not fit."""
 
 
 def tell_machine(
@@ -70,7 +70,7 @@ def _at(
     more_ct = elsewhere(agent, agent.cycles[row], start)
     when = priced.clock(start)
     if more_ct is None:
-        return f" At {when} it does not fit beside the other runs."
+        return f" At {when} it does not fit beside the rest of the plan."
     if more_ct <= SAME_CT:
         return f" With a start at {when} the whole plan would cost the same."
     discomfort = agent.discomfort_eur is not None and np.any(agent.discomfort_eur > 0)

@@ -24,7 +24,6 @@ from ems.agents import (
     PartialUsageDevice,
     PVAgent,
 )
-from ems.errors import Infeasible
 from ems.linear import Floats
 from ems.optimizer import GlobalOptimizer
 from ems.problem import Problem
@@ -108,22 +107,35 @@ def planned_anew(problem: Problem, solver: Solver, plan: Schedule) -> Elsewhere:
     """Price another start of a run by planning all with it; differences within the gap are none."""
 
     def elsewhere(machine: DiscretePhaseDevice, cycle: Cycle, start: int) -> float | None:
+        if not fits(plan, machine, cycle, start):
+            return None
         put = replace(cycle, earliest=start, latest=start)
         cycles = tuple(put if c.number == cycle.number else c for c in machine.cycles)
         agents = [
             replace(machine, cycles=cycles) if agent.name == machine.name else agent
             for agent in problem.agents
         ]
-        try:
-            other = GlobalOptimizer(agents, problem.grid, solver).optimize_centralized(
-                problem.horizon
-            )
-        except Infeasible:
-            return None
+        other = GlobalOptimizer(agents, problem.grid, solver).optimize_centralized(problem.horizon)
         more_eur = other.objective_eur - plan.objective_eur
         return 0.0 if more_eur <= max(plan.gap_eur, other.gap_eur) else 100 * more_eur
 
     return elsewhere
+
+
+def fits(plan: Schedule, machine: DiscretePhaseDevice, cycle: Cycle, start: int) -> bool:
+    """Whether a run can start in another step with all else as planned."""
+    starts = np.rint(plan.plans[machine.name].series["started"]).tolist()
+    at = {c.number: starts.index(c.number) for c in machine.cycles} | {cycle.number: start}
+    placed = tuple(replace(c, metered_start=at[c.number]) for c in machine.cycles)
+    moved = replace(machine, cycles=placed).unplanned(plan.horizon)
+    others_kw = plan.net_load_kw("load", "generation", "storage")
+    net_kw = others_kw + moved.net_load_kw - plan.plans[machine.name].net_load_kw
+    grid = next(agent for agent in plan.agents if isinstance(agent, GridAgent))
+    failures = (
+        *machine.audit(moved, plan.horizon),
+        *grid.audit(grid.settle(net_kw), plan.horizon),
+    )
+    return not failures
 
 
 def tell(priced: PricedPlan, t: int, elsewhere: Elsewhere) -> Iterator[str]:

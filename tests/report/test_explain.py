@@ -265,7 +265,20 @@ def test_a_run_that_fits_nowhere_else_says_so() -> None:
     day = explain(problem([20, 30], machine(first, second)))
     assert told(day, 0, "washing") == [
         "The washing machine starts when its people started it. At 13:00 it does not fit beside "
-        "the other runs."
+        "the rest of the plan."
+    ]
+
+
+def test_a_run_that_the_connection_cannot_carry_elsewhere_says_so() -> None:
+    made = problem(
+        [20, 10],
+        machine(run(2.0, metered=0, earliest=0, latest=1)),
+        load_kw=[1, 2],
+        grid=GridAgent(max_import_kw=3.5),
+    )
+    assert told(explain(made), 0, "washing") == [
+        "The washing machine starts when its people started it. At 13:00 it does not fit beside "
+        "the rest of the plan."
     ]
 
 
