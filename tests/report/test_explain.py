@@ -282,6 +282,12 @@ def test_a_run_that_the_connection_cannot_carry_elsewhere_says_so() -> None:
     ]
 
 
+def test_a_run_is_not_in_its_own_way() -> None:
+    long = Cycle(number=1, profile_kw=(2.0, 2.0), metered_start=0, earliest=0, latest=1)
+    day = explain(problem([20, 20, 30], machine(long), grid=GridAgent(max_import_kw=3.5)))
+    assert "With a start at 13:00 the whole plan would cost 20.0 ct more." in told(day, 0)[1]
+
+
 def test_a_run_that_may_not_move_is_only_told() -> None:
     day = explain(problem([30, 20], machine(run(2.0, metered=0, earliest=0, latest=0))))
     assert told(day, 0, "washing") == ["The washing machine starts when its people started it."]
