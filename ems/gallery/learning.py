@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from functools import partial
 
 import numpy as np
@@ -101,13 +102,14 @@ def habit_figures(run: KeptRun, wanted: str | None) -> Iterator[Drawing | Missin
             continue
         prior = _prior(run, str(device), str(model))
         steps = _steps(rows)
+        n_updates = f"{len(steps)} update{'' if len(steps) == 1 else 's'}"
         course = HabitCourse(
             title=f"{building} · {words(str(device))} · how the learned habit moved",
-            note=f"prior {prior.name} · {len(steps)} updates · {run.pipeline}",
+            note=f"prior {prior.name} · {n_updates} · pipeline {run.pipeline}",
             prior=prior,
             updates=steps,
             first=steps[0].day,
-            last=steps[-1].day,
+            last=steps[-1].day + timedelta(days=1),  # the first that the last update is for
         )
         shown += 1
         draw = partial(habit_course, course, origin=run.origin)

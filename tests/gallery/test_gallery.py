@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import matplotlib.dates as mdates
 import numpy as np
 import pandas as pd
 import pytest
@@ -424,7 +425,14 @@ def test_the_habit_is_the_prior_and_then_every_stored_update(made: Stored, prior
         of_type = updates[updates["day_type"] == name]
         expected = np.stack([begun[kind], *(np.array(h) for h in of_type["hours"])], axis=1)
         assert np.allclose(mesh.get_array().reshape(24, -1), expected)
-    assert f"prior {prior} · {len(updates)} updates · probability" in str(figure.get_label())
+        edges = mesh.get_coordinates()[0, :, 0]
+        ends = [mdates.date2num(day) + 1.0 for day in of_type["day"]]
+        first, last = mdates.date2num(updates["day"].min()), mdates.date2num(updates["day"].max())
+        assert np.allclose(edges, [first, *ends, last + 2.0])
+        assert (np.diff(edges) > 0.0).all()
+    assert f"prior {prior} · {len(updates)} updates · pipeline probability" in str(
+        figure.get_label()
+    )
 
 
 def test_the_habits_of_pipeline_b_are_those_of_the_controller_that_moves_nothing(
@@ -438,9 +446,10 @@ def test_the_habits_of_pipeline_b_are_those_of_the_controller_that_moves_nothing
     assert [one.name for one in drawings] == [f"{HOME}_{feed}_uniform_habit" for feed in feeds]
     for feed, drawing in zip(feeds, drawings, strict=True):
         assert isinstance(drawing, Drawing)
-        n_updates = int((own["feed"] == feed).sum())
+        count = int((own["feed"] == feed).sum())
+        n_updates = "1 update" if count == 1 else f"{count} updates"
         said = str(drawing.on(SCREEN).get_label())
-        assert f"prior uniform · {n_updates} updates · integrated" in said
+        assert f"prior uniform · {n_updates} · pipeline integrated" in said
 
 
 @pytest.mark.parametrize("prior", ["learned", "uniform"])
