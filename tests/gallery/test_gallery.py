@@ -644,12 +644,10 @@ def test_a_building_of_any_name_has_a_file_of_its_own(
     for table in ("day_result", "horizon_step", "plan_step"):
         change(changed, f"UPDATE {table} SET building = ?", building)
     run = kept_of(made, changed, "home")
-    wanted = Wanted(kinds=("modes", "maps"), building=building)
-    modes, maps = (one for _, one in figures([run], wanted, made.tracking_uri))
+    wanted = Wanted(kinds=("modes",), building=building)
+    ((_, modes),) = figures([run], wanted, made.tracking_uri)
     assert isinstance(modes, Drawing)
-    assert isinstance(maps, Drawing)
-    assert modes.file_stem == stem
-    assert building.splitlines()[0] in str(maps.on(COLUMN).get_label())
+    assert (modes.name, modes.file_stem) == (f"{building}_modes", stem)
 
 
 def test_a_run_stored_with_other_days_of_its_modes_is_no_traceback(

@@ -173,7 +173,7 @@ PAPER_FIGURES: Mapping[str, Draw] = {
 
 def crowded(figure: Figure) -> list[str]:
     """The clashes of a figure, those of the legends of whole figures among them."""
-    in_its_panel = "the legend of 'cost over the window [€]' covers data"  # where no point can be
+    in_its_panel = "the legend of 'cost over the window [€]' covers data"
     found = [clash for clash in clashes(figure) if clash != in_its_panel]
     parts = [figure, *figure.subfigs]
     legends = [legend for part in parts for legend in part.legends]
