@@ -7,13 +7,14 @@ from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 from matplotlib.text import Annotation
 
 from ems.errors import InvalidSpec
 from ems.pipelines.comparison import BASELINES, PLANNED, ModeSummary
 from ems.plots.page import Origin, new_page
 from ems.plots.paper import SCREEN, Paper
-from ems.plots.style import BLACK, DARK_GREY, FAINT_GREY, MODE_LINES, SMALL, beside, styled
+from ems.plots.style import BLACK, DARK_GREY, FAINT_GREY, MODE_LINES, SMALL, beside, euros, styled
 from ems.schedule import Mode
 
 _ROW_IN = 0.55
@@ -92,13 +93,14 @@ def _building(
     planned = [mode for mode in drawn if mode in PLANNED] or list(drawn)
     best = max(planned, key=lambda mode: known[mode].savings_eur)
     ax.annotate(
-        f"{known[best].savings_eur:,.2f} €".replace("-", "−"),
+        euros(known[best].savings_eur),
         (drawn[best], place - _SPREAD / 2),
         xytext=(0, 3 * paper.scale),
         textcoords="offset points",
         ha="center",
         size=SMALL,
         color=DARK_GREY,
+        path_effects=[withStroke(linewidth=2.0 * paper.scale, foreground="white")],
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 
 from ems.errors import InvalidSpec
 from ems.pipelines.captured import Captured
@@ -20,6 +21,7 @@ from ems.plots.style import (
     MODE_LINES,
     SMALL,
     beside,
+    euros,
     styled,
 )
 from ems.schedule import Mode
@@ -83,6 +85,7 @@ def _frame(ax: Any, names: Sequence[str], paper: Paper) -> None:
     ax.set_yticks(range(len(names)), [paper.beside(name) for name in names])
     ax.set_ylim(len(names) - 0.4, -0.6)
     ax.margins(x=0.08)
+    ax.locator_params(axis="x", nbins=5 if paper.narrow else 7)
     ax.grid(axis="y", color=FAINT_GREY)
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
@@ -103,7 +106,7 @@ def _row(ax: Any, place: float, share: Captured, paper: Paper, *, told: bool) ->
         ax.plot([100 * share.low, 100 * share.high], [place, place], color=drawn.colour)
     ax.plot([100 * share.share], [place], marker=drawn.marker, color=drawn.colour, gid=gid)
     if told:
-        said = f"{share.saved_eur:.2f} of {share.possible_eur:.2f} €".replace("-", "−")
+        said = f"{euros(share.saved_eur).removesuffix(' €')} of {euros(share.possible_eur)}"
         ax.annotate(
             said,
             (100 * share.share, place),
@@ -112,6 +115,7 @@ def _row(ax: Any, place: float, share: Captured, paper: Paper, *, told: bool) ->
             ha="center",
             size=SMALL,
             color=DARK_GREY,
+            path_effects=[withStroke(linewidth=2.0 * paper.scale, foreground="white")],
         )
 
 

@@ -72,14 +72,14 @@ def maps(building: str, n_days: int, n_maps: int = 4) -> Draw:
     return partial(day_maps, made, **head(building, what, n_days))
 
 
-def shares(groups: Sequence[str]) -> Draw:
+def shares(groups: Sequence[str], least: float = -0.2) -> Draw:
     """All planned modes of each group; the last against rule-based has nothing to capture."""
     rng = np.random.default_rng(3)
     rows = []
     for group in groups:
         for mode in PLANNED:
             for baseline in BASELINES:
-                share, half = rng.uniform(-0.2, 0.95), rng.uniform(0.01, 0.1)
+                share, half = rng.uniform(least, 0.95), rng.uniform(0.01, 0.1)
                 row = Captured(
                     building=group,
                     mode=mode,
@@ -155,6 +155,7 @@ PAPER_FIGURES: Mapping[str, Draw] = {
     "maps of many stores": maps(BUILDINGS[0], 31, 6),
     "captured by one": shares(BUILDINGS[:1]),
     "captured by seven": shares(BUILDINGS),
+    "captured far below nothing": shares(BUILDINGS[:1], least=-70.0),
     "captured by two runs": shares([f"{b}\n{FORECASTS}" for b in BUILDINGS[:2]]),
     "captured, long names": shares(LONG_NAMES),
     "buildings: one": by_building(BUILDINGS[:1]),

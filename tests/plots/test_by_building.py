@@ -69,6 +69,21 @@ def test_the_euros_are_those_of_the_best_plan_and_not_of_the_bound_above_it() ->
         assert said == [f"{eur:,.2f} €".replace("-", "−") for eur in best]
 
 
+def test_a_loss_of_less_than_a_cent_is_no_negative_zero() -> None:
+    none = tuple(
+        replace(
+            s,
+            against=MappingProxyType(
+                {b: replace(saving, savings_eur=-0.001) for b, saving in s.against.items()}
+            ),
+        )
+        for s in GROUPS["farm"]
+    )
+    text = all_text(draw({"farm": none}))
+    assert "0.00 €" in text
+    assert "−0.00" not in text
+
+
 def test_amounts_at_the_edges_run_into_the_panel() -> None:
     ax = draw(GROUPS).axes[0]
     low, high = ax.get_xlim()

@@ -86,6 +86,13 @@ def test_one_group_names_its_modes_and_says_its_euros() -> None:
         assert said in all_text(figure)
 
 
+def test_a_loss_of_less_than_a_cent_is_no_negative_zero() -> None:
+    rows = [("home", replace(share, saved_eur=-0.001)) for _, share in rows_of("home")]
+    text = all_text(draw(rows))
+    assert "0.00 of 10.00 €" in text
+    assert "−0.00" not in text
+
+
 def test_groups_stand_in_rows_of_their_own_with_their_names() -> None:
     figure = draw([*rows_of("home\nrun 1"), *rows_of("farm", 2)])
     names = [text.get_text() for text in figure.axes[0].get_yticklabels()]
