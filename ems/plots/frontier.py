@@ -59,7 +59,7 @@ def cost_comfort_frontier(
             "color": VERMILLION,
         }
         ax.plot(*place, "o", gid="knee", label=f"knee: {best.controller.name}", **ring)
-        ax.legend(loc="upper right")
+        ax.legend(loc="best")
     ax.margins(x=0.12, y=0.15)
     what = "mean of 1 − p(hour)/max p  [0 usual … 1 never]"
     ax.set_xlabel("how unusual the starts are:" + ("\n" if paper.narrow else " ") + what)

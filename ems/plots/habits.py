@@ -19,7 +19,7 @@ from ems.learning.priors import Prior, prior_named
 from ems.learning.rivals import DirichletModel
 from ems.learning.usage import UseHistory
 from ems.pipelines.probability import DeviceSearch
-from ems.plots.learning import date_axis, heading
+from ems.plots.learning import count, date_axis, heading
 from ems.plots.page import Origin, new_page
 from ems.plots.paper import SCREEN, Paper
 from ems.plots.style import BLACK, BLUE, DARK_GREY, LIGHT_GREY, ORANGE, SMALL, beside, styled
@@ -157,7 +157,7 @@ def _maps(maps: Any, course: HabitCourse, chosen: Sequence[date], paper: Paper) 
         )
         for day in chosen:
             ax.axvline(mdates.date2num(day) + 1.0, **_CHOSEN)
-        ax.set_title(f"{_TYPE_NAMES[name]} · {len(steps)} updates")
+        ax.set_title(f"{_TYPE_NAMES[name]} · {count(steps, 'update')}")
         ax.set_yticks(range(0, N_HOURS + 1, 6))
         ax.set_ylabel("local hour [h]")
     axes[0].set_xlim(begin, end)

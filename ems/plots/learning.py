@@ -55,14 +55,15 @@ def heading(search: DeviceSearch, what: str) -> tuple[str, str]:
     history, rate = search.history, search.rate
     title = f"{history.building} · {words(history.device)} · {what}"
     note = (
-        f"prior {search.prior} · best of {_count(search.grid.rates, 'cell')} by log loss: "
+        f"prior {search.prior} · best of {count(search.grid.rates, 'cell')} by log loss: "
         f"lr_tau {rate.lr_tau:g} days, lr_max {rate.lr_max:g} · "
-        f"{_count(search.updates, 'update')}, {_count(search.forecasts.days, 'scored day')}"
+        f"{count(search.updates, 'update')}, {count(search.forecasts.days, 'scored day')}"
     )
     return title, note
 
 
-def _count(things: Sized, name: str) -> str:
+def count(things: Sized, name: str) -> str:
+    """How many there are, in words."""
     return f"{len(things)} {name}{'' if len(things) == 1 else 's'}"
 
 

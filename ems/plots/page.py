@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -142,8 +143,8 @@ def save(figure: Figure, path: Path, paper: Paper = SCREEN) -> Path:
             f"{path}: the figure cannot be written ({error}); check permissions"
         ) from error
     finally:
-        if path.parent.is_dir():
-            beside.unlink(missing_ok=True)
+        if os.path.exists(beside):  # noqa: PTH110 - Path.exists raises for a name too long
+            beside.unlink()
     return path
 
 

@@ -46,6 +46,8 @@ def test_a_place_that_cannot_be_written_is_told_and_nothing_is_left(tmp_path: Pa
     (tmp_path / "taken.png").mkdir()
     with pytest.raises(DataError, match="cannot be written"):
         save(Figure(), tmp_path / "taken.png")
+    with pytest.raises(DataError, match="cannot be written"):
+        save(Figure(), tmp_path / f"{'long' * 80}.png")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "taken.png"]
 
 
