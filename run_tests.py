@@ -27,8 +27,13 @@ LINT = (
     ("architecture", ["-c", "from importlinter.cli import *; lint_imports_command(['--no-logo'])"]),
 )
 COMPLIANCE = ("-m", "compliance")
-IN_SUBPROCESSES = ("tests/scripts", "tests/compliance", "tests/pipelines", "tests/test_docs.py")
-"""Tests that run whole scripts: half of the time, so they go beside the others."""
+IN_SUBPROCESSES = (
+    "tests/scripts",
+    "tests/compliance",
+    "tests/pipelines/test_dask.py",
+    "tests/test_docs.py",
+)
+"""Tests that run whole scripts or workers: half of the time, so they go beside the others."""
 
 
 def main() -> int:
