@@ -166,7 +166,8 @@ def integrate(
             run_.days(name, label, kpis, range(len(done.days)))
             run_.summary(name, label, {**total_metrics(points[-1].summary), **_habit(points[-1])})
             bar.update(task, advance=len(done.days))
-        files = draw(args, spec, pipeline, points) if ON_OFF[args.figures] else []
+        wanted = ON_OFF[args.figures] and _has_starts(points)
+        files = draw(args, spec, pipeline, points) if wanted else []
         if ON_OFF[args.report]:
             page = write_page(args, spec, pipeline, known, points, examples[0], run_.run_id)
             files.append(page)
@@ -262,7 +263,9 @@ def show(out: Console, points: Sequence[FrontierPoint], foresight: str) -> None:
         table.add_row(point.controller.name, *_cells(point), *captured)
     out.print(table)
     best = knee(points)
-    if best is None:
+    if not _has_starts(points):
+        out.print("knee      none, and no figure of it: no appliance was started in the window")
+    elif best is None:
         out.print("knee      none: cost and comfort do not trade off in this window")
     else:
         out.print(f"knee      {best.controller.name}: beyond it comfort costs the most money")
@@ -270,6 +273,10 @@ def show(out: Console, points: Sequence[FrontierPoint], foresight: str) -> None:
         "start probability: mean learned probability of the hours of the starts; unusual: mean of "
         "1 − p/max p.\nWhat a plan has moved trains no hours: they are the people's own."
     )
+
+
+def _has_starts(points: Sequence[FrontierPoint]) -> bool:
+    return any(point.unusual is not None for point in points)
 
 
 def _cells(point: FrontierPoint) -> list[str]:

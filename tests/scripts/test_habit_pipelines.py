@@ -75,6 +75,16 @@ def test_every_controller_is_tracked_and_stored(tmp_path: Path) -> None:
     assert largest < 1e-9
 
 
+def test_days_on_which_nothing_was_started_have_no_frontier(tmp_path: Path) -> None:
+    """Three days after the first training: nobody washed."""
+    done = call(B, tmp_path, "--n_days", "3", "--preference_eur", "0", "--mode", "centralized")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "knee      none, and no figure of it: no appliance was started" in done.stdout
+    assert not (tmp_path / "results" / "visualizations").exists()
+    assert len(list((tmp_path / "results" / "reports").glob("integrated_*.html"))) == 1
+    assert stored(tmp_path, "SELECT status FROM run") == [("FINISHED",)]
+
+
 @pytest.mark.smoke
 def test_every_cell_is_tracked_and_every_update_stored(tmp_path: Path) -> None:
     args = ("--target_device", "dishwasher", "--figures", "off", "--test_both_priors")
