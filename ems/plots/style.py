@@ -50,7 +50,7 @@ MODE_LINES: Mapping[Mode, Line] = {
         label="centralized, phases", colour=GREEN, dashes=(0, (4, 3)), width_pt=1.8, marker="D"
     ),
     "perfect_foresight": Line(
-        label="perfect foresight", colour=PURPLE, dashes=(0, (1, 2.5)), width_pt=1.8, marker="*"
+        label="all days at once", colour=PURPLE, dashes=(0, (1, 2.5)), width_pt=1.8, marker="*"
     ),
 }
 
