@@ -25,6 +25,7 @@ from planning import (
     command_line,
     days_of,
     describe,
+    figure_folder,
     foresight_text,
     percent_text,
     report_file,
@@ -178,7 +179,8 @@ def compare(
         if ON_OFF[args.figures]:
             history = chosen[0].building.history
             out.print("drawing the figures …")
-            files = draw(args, spec, history, known, results, summaries, examples)
+            folder = figure_folder(args, run_.run_id)
+            files = draw(folder, spec, history, known, results, summaries, examples)
         page = None
         if ON_OFF[args.report]:
             page = write_page(args, spec, chosen, known, summaries, shares, examples, run_.run_id)
@@ -237,7 +239,7 @@ def write_page(
 
 
 def draw(
-    args: argparse.Namespace,
+    folder: Path,
     spec: ComparisonSpec,
     history: MeterHistory,
     known: Sequence[PortfolioRow],
@@ -245,9 +247,9 @@ def draw(
     summaries: Sequence[ModeSummary],
     examples: Mapping[str, DayRecord],
 ) -> list[Path]:
-    """The figures of the run: three a building, all modes, and the portfolio."""
+    """The figures of the run: three a building, all modes, and what is metered."""
     from ems.pipelines.comparison import MODES
-    from ems.plots.buildings import portfolio
+    from ems.plots.buildings import energies_by_building
     from ems.plots.cost import cumulative_cost
     from ems.plots.day import planned_day
     from ems.plots.modes import mode_overview
@@ -273,8 +275,7 @@ def draw(
     figures["mode_overview"] = mode_overview(
         shown, tariff=tariff, origin=origin, foresight=foresight
     )
-    figures["portfolio"] = portfolio(known, origin=origin)
-    folder: Path = args.results / "visualizations"
+    figures["energies_by_building"] = energies_by_building(known, origin=origin)
     return [save(figure, folder / f"{name}.png") for name, figure in figures.items()]
 
 

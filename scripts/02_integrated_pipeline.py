@@ -22,6 +22,7 @@ from planning import (
     add_where,
     command_line,
     describe,
+    figure_folder,
     foresight_text,
     open_building,
     percent_text,
@@ -167,7 +168,8 @@ def integrate(
             run_.summary(name, label, {**total_metrics(points[-1].summary), **_habit(points[-1])})
             bar.update(task, advance=len(done.days))
         wanted = ON_OFF[args.figures] and _has_starts(points)
-        files = draw(args, spec, pipeline, points) if wanted else []
+        folder = figure_folder(args, run_.run_id)
+        files = draw(folder, spec, pipeline, points) if wanted else []
         if ON_OFF[args.report]:
             page = write_page(args, spec, pipeline, known, points, examples[0], run_.run_id)
             files.append(page)
@@ -224,7 +226,7 @@ def write_page(
 
 
 def draw(
-    args: argparse.Namespace,
+    folder: Path,
     spec: IntegratedSpec,
     pipeline: Integrated,
     points: Sequence[FrontierPoint],
@@ -242,7 +244,7 @@ def draw(
         origin=Origin.of(pipeline.building.history),
         foresight=foresight_text(spec.base),
     )
-    return [save(figure, args.results / "visualizations" / f"{building}_frontier.png")]
+    return [save(figure, folder / f"{building}_frontier.png")]
 
 
 def show(out: Console, points: Sequence[FrontierPoint], foresight: str) -> None:

@@ -23,6 +23,7 @@ from planning import (
     add_scheduler,
     add_where,
     command_line,
+    figure_folder,
     n_days_or_all,
     report_file,
     results_db,
@@ -212,7 +213,8 @@ def search(
                     model = f"rate:{result.prior}"
                     stored.updates(result.history.building, model, result.updates)
                 bar.update(task, advance=1)
-        files = draw(args, found, history) if ON_OFF[args.figures] else []
+        folder = figure_folder(args, run_.run_id)
+        files = draw(folder, found, history) if ON_OFF[args.figures] else []
         if ON_OFF[args.report]:
             files.append(write_page(args, spec, found, history, run_.run_id))
         for file in files:
@@ -266,9 +268,7 @@ def write_page(
     return write_report(report, report_file(args, EXPERIMENT, run_id))
 
 
-def draw(
-    args: argparse.Namespace, found: Sequence[DeviceSearch], history: MeterHistory
-) -> list[Path]:
+def draw(folder: Path, found: Sequence[DeviceSearch], history: MeterHistory) -> list[Path]:
     """Four figures for each device and prior; of many devices the two that say most."""
     from ems.plots.habits import pmf_evolution, prior_and_learned
     from ems.plots.learning import grid_map, learning_curves
@@ -277,7 +277,7 @@ def draw(
     figures = [grid_map, prior_and_learned]
     if len({result.history.who for result in found}) <= ALL_FIGURES_UP_TO:
         figures += [learning_curves, pmf_evolution]
-    folder, origin = args.results / "visualizations", Origin.of(history)
+    origin = Origin.of(history)
     return [
         save(
             figure(result, origin=origin),

@@ -52,7 +52,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong in one line and leave with exit code 2."""
-        self.exit(EXIT_BAD_INPUT, f"{self.prog}: {message} (see {self.prog} --help)\n")
+        _say(f"{message} (see {self.prog} --help)")
+        self.exit(EXIT_BAD_INPUT)
 
 
 def run(main: Callable[[], None]) -> NoReturn:

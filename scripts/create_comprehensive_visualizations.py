@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from ems.plots.paper import Paper
 
 KINDS = (
-    *("portfolio", "captured", "modes", "duration", "maps"),
+    *("savings_by_building", "captured", "modes", "duration", "maps"),
     *("frontier", "habits", "hyperparameters"),
 )
 SIZES = ("column", "slide", "screen")
 FORMATS = ("png", "svg")
 CAPTIONS = "captions.md"
 EPILOG = (
-    "RUN is the id of a run or the first characters of it. portfolio and captured show all runs in "
-    "one figure, the others are drawn run by run. A column is 85 mm wide, a slide 16:9. What every "
-    "figure shows: docs/figures.md."
+    "RUN is the id of a run or the first characters of it. savings_by_building and captured show "
+    "all runs in one figure, the others are drawn run by run. A column is 85 mm wide, a slide "
+    "16:9. What every figure shows: docs/figures.md."
 )
 
 

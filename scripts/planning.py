@@ -104,7 +104,7 @@ def add_foresight(p: Parser) -> None:
         "--risk",
         choices=("neutral", "hedged"),
         default="neutral",
-        help="plan for the median, or for several futures at once (neutral)",
+        help="plan for the mean, or for several futures at once (neutral)",
     )
     known.add_argument(
         "--n_scenarios", type=positive_int, default=10, help="futures of a hedged plan, 5–20 (10)"
@@ -433,6 +433,14 @@ def report_file(args: argparse.Namespace, experiment: str, run_id: str) -> Path:
     """Where the report of a run stands."""
     folder: Path = args.results
     return folder / "reports" / f"{experiment}_{run_id}.html"
+
+
+def figure_folder(args: argparse.Namespace, run_id: str) -> Path:
+    """Where the figures of a run stand, those that are drawn of it later among them."""
+    from ems.gallery.runs import SHORT_ID
+
+    folder: Path = args.results
+    return folder / "visualizations" / run_id[:SHORT_ID]
 
 
 def run_parameters(

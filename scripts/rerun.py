@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ from common import (
     DEFAULT_DB,
     DEFAULT_TRACKING,
     EXIT_BAD_INPUT,
+    EXIT_INTERRUPTED,
     ROOT,
     Parser,
     console,
@@ -216,20 +218,30 @@ def _database(command: Sequence[str], folder: Path) -> Path:
 
 
 def repeat(command: Sequence[str], folder: Path, run_id: str) -> None:
-    """Run the command; raises ``TrackingError`` when it does not come to its end."""
+    """Run the command; raises ``TrackingError`` when it does not come to its end.
+
+    Ctrl-C reaches this script alone, which hands it on once and waits: the run marks itself ended.
+    """
     from ems.tracking import RERUN_OF
 
     script, *options = command
     sys.stdout.flush()
-    done = subprocess.run(
+    with subprocess.Popen(
         [sys.executable, str(ROOT / script), *options],
         cwd=folder,
         env=os.environ | {RERUN_OF: run_id},
-        check=False,
-    )
-    if done.returncode:
+        start_new_session=True,
+    ) as run_again:
+        try:
+            code = run_again.wait()
+        except KeyboardInterrupt:
+            run_again.send_signal(signal.SIGINT)
+            if run_again.wait() == EXIT_INTERRUPTED:  # and has said so
+                raise SystemExit(EXIT_INTERRUPTED) from None
+            raise
+    if code:
         raise TrackingError(
-            f"the command has ended with exit code {done.returncode}; its own message stands above"
+            f"the command has ended with exit code {code}; its own message stands above"
         )
 
 

@@ -26,7 +26,7 @@ from ems.gallery.runs import KeptRun
 from ems.tracking.read import RunStore, TrackedRun
 
 OF_SETS: Mapping[str, str] = {
-    "portfolio": "savings by mode of every building of all runs",
+    "savings_by_building": "savings by mode of every building of all runs",
     "captured": "captured share of all runs on forecasts",
 }
 OF_RUNS: Mapping[str, str] = {
@@ -65,7 +65,7 @@ def figures(
     that none of the runs has.
     """
     _require_building(runs, wanted.building)
-    if "portfolio" in wanted.kinds:
+    if "savings_by_building" in wanted.kinds:
         yield None, building_figure(runs, wanted.building)
     if "captured" in wanted.kinds:
         yield None, captured_figure(runs, wanted.building)

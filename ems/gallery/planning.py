@@ -110,11 +110,11 @@ def building_figure(runs: Sequence[KeptRun], wanted: str | None) -> Drawing | Mi
     }
     if not groups:
         reason = "no run of Pipeline A; make one with 01_run.py --building all"
-        return Missing(name="portfolio", reason=reason)
+        return Missing(name="savings_by_building", reason=reason)
     title = f"Savings by mode and building · {_n_of(len(comparing), 'run')}"
     note = f"{_spans(comparing, wanted)} · {_told(comparing)} · stores put back; € of the best plan"
     draw = partial(savings_by_building, groups, title=title, note=note, origin=_origin(comparing))
-    return Drawing(name="portfolio", draw=draw)
+    return Drawing(name="savings_by_building", draw=draw)
 
 
 # --- what stands in them --------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 Every function returns a ``matplotlib.figure.Figure`` that pyplot does not know; ``save`` writes it.
 """
 
-from ems.plots.buildings import portfolio
+from ems.plots.buildings import energies_by_building
 from ems.plots.cost import cumulative_cost
 from ems.plots.day import planned_day
 from ems.plots.modes import mode_overview
@@ -13,9 +13,9 @@ from ems.plots.savings import savings_by_day
 __all__ = [
     "Origin",
     "cumulative_cost",
+    "energies_by_building",
     "mode_overview",
     "planned_day",
-    "portfolio",
     "save",
     "savings_by_day",
 ]

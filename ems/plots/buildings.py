@@ -39,7 +39,7 @@ _REASON_LETTERS, _REASON_LINES = 64, 2
 
 
 @styled
-def portfolio(rows: Sequence[PortfolioRow], *, origin: Origin) -> Figure:
+def energies_by_building(rows: Sequence[PortfolioRow], *, origin: Origin) -> Figure:
     """Total energies of each building [kWh], its plannable days [%], and what spoils the others.
 
     Energies are totals over the record of each building, on a logarithmic axis, none where there
@@ -48,7 +48,7 @@ def portfolio(rows: Sequence[PortfolioRow], *, origin: Origin) -> Figure:
     """
     if not rows:
         raise InvalidSpec("figure: no buildings, build a database with at least one")
-    title = f"Portfolio · {len(rows)} building{'s' if len(rows) > 1 else ''}"
+    title = f"Energies and plannable days · {len(rows)} building{'s' if len(rows) > 1 else ''}"
     note = "totals over the whole record of each building: not annual, records differ in length"
     figure = new_page(1.0 + _ROW_IN * len(rows), title, note, origin)
     energy, days = figure.subplots(1, 2, sharey=True, width_ratios=[1.25, 1.0])

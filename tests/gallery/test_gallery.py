@@ -321,12 +321,12 @@ def test_one_building_of_a_run_of_many(made: Stored, changed: Path) -> None:
         change(changed, f"UPDATE {table} SET run_id = ? WHERE run_id = ?", home, other)
     run = kept_of(made, changed, "home")
     assert set(run.buildings) == {HOME, OTHER}
-    kinds = ("portfolio", "modes", "duration", "maps")
+    kinds = ("savings_by_building", "modes", "duration", "maps")
     for building in (HOME, OTHER):
         wanted = Wanted(kinds=kinds, building=building)
         found = [one for _, one in figures([run], wanted, made.tracking_uri)]
         names = [f"{building}_{what}" for what in ("modes", "load_duration", "heat_maps")]
-        assert [one.name for one in found] == ["portfolio", *names]
+        assert [one.name for one in found] == ["savings_by_building", *names]
         assert isinstance(found[0], Drawing)
         rows = found[0].on(SCREEN).axes[0].get_yticklabels()
         assert [row.get_text() for row in rows] == [building]
@@ -512,13 +512,13 @@ def test_no_run_on_forecasts_and_no_run_of_pipeline_a_are_named(made: Stored) ->
     ((name, reason),) = missing([made.kept("home")], made.tracking_uri, "captured")
     assert name == "captured_share"
     assert "make one with 01_run.py --foresight forecast" in reason
-    ((name, reason),) = missing([made.kept("rates")], made.tracking_uri, "portfolio")
-    assert name == "portfolio"
+    ((name, reason),) = missing([made.kept("rates")], made.tracking_uri, "savings_by_building")
+    assert name == "savings_by_building"
     assert reason == "no run of Pipeline A; make one with 01_run.py --building all"
 
 
 def test_a_pipeline_that_makes_nothing_of_what_is_wanted_says_so(made: Stored) -> None:
-    found = missing([made.kept("rates")], made.tracking_uri, "modes duration portfolio")
+    found = missing([made.kept("rates")], made.tracking_uri, "modes duration savings_by_building")
     short = made.kept("rates").short_id
     reason = "the pipeline probability makes no figure of modes, duration"
     assert found[1:] == [(f"run {short}", reason)]
@@ -543,7 +543,9 @@ def test_a_mode_that_was_not_run_names_those_that_were(made: Stored) -> None:
 
 
 def test_an_unknown_kind_is_refused() -> None:
-    with pytest.raises(InvalidSpec, match=r"figure 'nope' is unknown; known are portfolio, "):
+    with pytest.raises(
+        InvalidSpec, match=r"figure 'nope' is unknown; known are savings_by_building, "
+    ):
         Wanted(kinds=("nope",))
     assert len(KINDS) == 8
 
@@ -558,7 +560,7 @@ def test_a_run_that_was_stopped_shows_the_days_it_has(made: Stored, changed: Pat
         choose_runs([run], [])
     found = [one for _, one in figures([run], Wanted(), made.tracking_uri)]
     assert [one.name for one in found if isinstance(one, Missing)] == []
-    names = ["portfolio", "captured_share"]
+    names = ["savings_by_building", "captured_share"]
     names += [f"{OTHER}_{what}" for what in ("modes", "load_duration", "heat_maps")]
     assert [one.name for one in found] == names
     maps = next(one for one in found if one.name.endswith("heat_maps"))

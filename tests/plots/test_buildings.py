@@ -1,4 +1,4 @@
-"""The portfolio read back from the figure."""
+"""Energies and plannable days read back from the figure."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from ems.errors import InvalidSpec
-from ems.plots import portfolio
+from ems.plots import energies_by_building
 from plots.made import TWIN, all_text, portfolio_row
 
 ROWS = [portfolio_row("a"), portfolio_row("b", load_kwh=900.0, pv_kwh=0.0)]
 
 
 def test_energies_are_the_totals_and_what_is_not_there_has_no_dot() -> None:
-    ax = portfolio(ROWS, origin=TWIN).axes[0]
+    ax = energies_by_building(ROWS, origin=TWIN).axes[0]
     dots = {line.get_label(): line.get_xdata() for line in ax.lines}
     np.testing.assert_array_equal(dots["load (where known)"], [7000.0, 900.0])
     np.testing.assert_array_equal(dots["import"], [5600.0, 720.0])
@@ -25,14 +25,14 @@ def test_energies_are_the_totals_and_what_is_not_there_has_no_dot() -> None:
 
 
 def test_bars_are_the_share_of_plannable_days() -> None:
-    ax = portfolio(ROWS, origin=TWIN).axes[1]
+    ax = energies_by_building(ROWS, origin=TWIN).axes[1]
     shares = [bar.get_width() for bar in ax.patches if bar.get_gid() == "plannable"]
     assert shares == pytest.approx([100.0 * 1012 / 1385] * 2)
     assert "1,012 of 1,385" in all_text(ax.figure)
 
 
 def test_reasons_are_those_of_the_meters_that_are_needed() -> None:
-    text = all_text(portfolio(ROWS, origin=TWIN)).replace("\N{NO-BREAK SPACE}", " ")
+    text = all_text(energies_by_building(ROWS, origin=TWIN)).replace("\N{NO-BREAK SPACE}", " ")
     assert "grid import out of service: 500 d" in text
     assert "PV roof out of service: 499 d" in text
     assert "freezer" not in text
@@ -40,11 +40,13 @@ def test_reasons_are_those_of_the_meters_that_are_needed() -> None:
 
 def test_a_single_energy_still_has_a_labelled_tick_in_sight() -> None:
     for kwh in np.geomspace(1.0, 9.9, 30):
-        ax = portfolio([portfolio_row("a", load_kwh=kwh, pv_kwh=0.0)], origin=TWIN).axes[0]
+        ax = energies_by_building([portfolio_row("a", load_kwh=kwh, pv_kwh=0.0)], origin=TWIN).axes[
+            0
+        ]
         low, high = ax.get_xlim()
         assert any(low <= tick <= high for tick in ax.get_xticks())
 
 
 def test_no_building_is_refused() -> None:
     with pytest.raises(InvalidSpec, match="no buildings"):
-        portfolio([], origin=TWIN)
+        energies_by_building([], origin=TWIN)

@@ -14,9 +14,9 @@ from matplotlib.text import Text
 from ems.plots import (
     Origin,
     cumulative_cost,
+    energies_by_building,
     mode_overview,
     planned_day,
-    portfolio,
     save,
     savings_by_day,
 )
@@ -72,14 +72,16 @@ FIGURES = {
     "overview, long": lambda o: mode_overview(
         summaries([LONG_NAME, BUILDINGS[0]]), tariff="a-tariff-of-my-own.toml", origin=o
     ),
-    "portfolio": lambda o: portfolio(
+    "energies": lambda o: energies_by_building(
         [portfolio_row(name, load_kwh=3000 * 2.3**i) for i, name in enumerate(BUILDINGS)], origin=o
     ),
-    "portfolio of one": lambda o: portfolio([portfolio_row(BUILDINGS[0], pv_kwh=0.0)], origin=o),
-    "portfolio of nothing": lambda o: portfolio(
+    "energies of one": lambda o: energies_by_building(
+        [portfolio_row(BUILDINGS[0], pv_kwh=0.0)], origin=o
+    ),
+    "energies of nothing": lambda o: energies_by_building(
         [portfolio_row(BUILDINGS[0], load_kwh=0.0, pv_kwh=0.0, n_problems=0)], origin=o
     ),
-    "portfolio of all sizes": lambda o: portfolio(
+    "energies of all sizes": lambda o: energies_by_building(
         [
             portfolio_row("a", load_kwh=20.0, n_problems=5),
             portfolio_row("b", load_kwh=9e6, n_problems=5),
@@ -119,7 +121,7 @@ def test_nothing_is_crowded_or_too_small_to_read_on_any_paper(draw: Draw, paper:
     assert any("[" in word for word in words) or "[kW" in all_text(figure)
 
 
-@pytest.mark.parametrize("name", ["a day", "savings of 7 days", "cost of 31 days", "portfolio"])
+@pytest.mark.parametrize("name", ["a day", "savings of 7 days", "cost of 31 days", "energies"])
 def test_synthetic_data_are_marked_and_only_those(name: str) -> None:
     assert "SYNTHETIC TWIN" in all_text(FIGURES[name](TWIN))
     assert "SYNTHETIC" not in all_text(FIGURES[name](REAL))
@@ -157,7 +159,7 @@ def test_a_notebook_with_settings_of_its_own_gets_the_same_file(tmp_path: Path) 
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
-@pytest.mark.parametrize("name", ["a day", "savings of 1 day", "portfolio"])
+@pytest.mark.parametrize("name", ["a day", "savings of 1 day", "energies"])
 def test_the_file_has_the_size_of_the_page_in_pixels(name: str, tmp_path: Path) -> None:
     figure = FIGURES[name](TWIN)
     path = save(figure, tmp_path / "new" / "figure.png")

@@ -135,7 +135,7 @@ def test_a_wrong_argument_is_one_line(capsys: pytest.CaptureFixture[str]) -> Non
         parser.parse_args(["--n_days", "0"])
     assert left.value.code == 2
     assert capsys.readouterr().err == (
-        "01_run.py: argument --n_days: '0' must be a whole number of at least 1 "
+        "error: argument --n_days: '0' must be a whole number of at least 1 "
         "(see 01_run.py --help)\n"
     )
 

@@ -58,7 +58,10 @@ def test_every_controller_is_tracked_and_stored(tmp_path: Path) -> None:
     for name in names:
         assert f"│ {name} " in done.stdout
     assert "knee" in done.stdout
-    assert (tmp_path / "results/visualizations/DE_KN_residential4_frontier.png").is_file()
+    ((run_id,),) = stored(tmp_path, "SELECT run_id FROM run")
+    figure = f"results/visualizations/{run_id[:8]}/DE_KN_residential4_frontier.png"
+    assert (tmp_path / figure).is_file()
+    assert figure in done.stdout
     runs = tracked(tmp_path, "SELECT name, status FROM runs ORDER BY start_time")
     children = {f"DE_KN_residential4 centralized_phases {name}" for name in names}
     assert {name for name, _ in runs} == children | {"DE_KN_residential4 centralized_phases"}

@@ -180,16 +180,28 @@ def test_figures_are_drawn_and_kept(place: Place) -> None:
     args = ("--building", "DE_KN_residential4", "--n_days", "2", "--mode", "centralized")
     done = place.call(*args, "--figures", "on")
     assert (done.returncode, done.stderr) == (0, "")
-    drawn = {file.name for file in (place.folder / "results" / "visualizations").glob("*.png")}
+    ((run_id,),) = place.found("SELECT run_id FROM run")
+    folder = place.folder / "results" / "visualizations" / run_id[:8]
+    drawn = {file.name for file in folder.iterdir()}
+    for name in drawn:
+        assert f"results/visualizations/{run_id[:8]}/{name}" in done.stdout
     assert drawn == {
         "DE_KN_residential4_planned_day.png",
         "DE_KN_residential4_savings_by_day.png",
         "DE_KN_residential4_cumulative_cost.png",
         "mode_overview.png",
-        "portfolio.png",
+        "energies_by_building.png",
     }
     kept = {file.name for file in (place.folder / "artifacts").rglob("*.png")}
     assert kept == drawn
+
+
+def test_the_figures_of_another_run_lie_beside_them(place: Place) -> None:
+    args = ("--n_days", "1", "--mode", "centralized", "--figures", "on")
+    for building in ("DE_KN_residential4", "DE_KN_residential1"):
+        assert place.call(*args, "--building", building).returncode == 0
+    of_runs = list((place.folder / "results" / "visualizations").glob("*/mode_overview.png"))
+    assert len({file.read_bytes() for file in of_runs}) == 2
 
 
 def test_help_needs_nothing_heavy() -> None:

@@ -128,7 +128,7 @@ def test_every_figure_of_the_newest_runs_is_drawn(place: Place) -> None:
     names = [
         *(f"{a}/{OTHER}_{what}" for what in ("heat_maps", "load_duration", "modes")),
         "all_runs/captured_share",
-        "all_runs/portfolio",
+        "all_runs/savings_by_building",
         *(f"{b}/{HOME}_{what}" for what in ("frontier", "heat_maps", "load_duration")),
         *(f"{c}/{HOME}_dishwasher_{p}_habit" for p in ("learned", "uniform")),
         *(f"{c}/{HOME}_dishwasher_{p}_hyperparameters" for p in ("learned", "uniform")),
@@ -224,7 +224,7 @@ def test_a_building_may_have_any_name(place: Place, name: str) -> None:
     run = place.id_of("home")
     for table in ("day_result", "horizon_step", "plan_step"):
         place.change(f"UPDATE {table} SET building = ? WHERE run_id = ?", name, run)
-    done = place.call(run, *SOME, "--figures", "modes,duration,maps,portfolio")
+    done = place.call(run, *SOME, "--figures", "modes,duration,maps,savings_by_building")
     assert (done.code, done.err) == (0, "")
     parts = [file.split("/") for file in place.files]
     assert {len(part) for part in parts} == {2}
@@ -240,8 +240,11 @@ def test_a_building_may_have_any_name(place: Place, name: str) -> None:
 @pytest.mark.parametrize(
     ("args", "says"),
     [
-        (("--figures", "nope"), "--figures: 'nope' is unknown; known: portfolio, captured, modes"),
-        (("--figures", ""), "--figures: '' is unknown; known: portfolio"),
+        (
+            ("--figures", "nope"),
+            "--figures: 'nope' is unknown; known: savings_by_building, captured, modes",
+        ),
+        (("--figures", ""), "--figures: '' is unknown; known: savings_by_building"),
         (("--figures", "modes,"), "--figures: '' is unknown"),
         (("--sizes", "poster"), "--sizes: 'poster' is unknown; known: column, slide, screen"),
         (("--formats", "pdf"), "--formats: 'pdf' is unknown; known: png, svg"),
