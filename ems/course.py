@@ -29,7 +29,8 @@ class Course:
     ``spot_eur_per_mwh``: day-ahead price; ``runs``: for each appliance that is
     planned its runs in order, none across midnight; ``heat_kw``: for each heat pump
     that is planned how it runs when nobody plans [kW]; ``ev_use``: how the car is used, None
-    without one.
+    without one. ``runs_foreseen``: whether a run is known before its people start it; if not, it
+    can be put off but not brought forward.
     """
 
     load_kwh: Floats
@@ -38,6 +39,7 @@ class Course:
     runs: Mapping[str, tuple[Run, ...]]
     heat_kw: Mapping[str, Floats]
     ev_use: EVUse | None
+    runs_foreseen: bool = True
 
     def charged_kwh(self, where: slice, step_h: float) -> Floats:
         """What a metered car charges in the steps ``where`` when nobody plans [kWh]."""

@@ -65,9 +65,14 @@ def metered_use(energy_kwh: Floats, step_h: float, hour: Floats, spec: EVSpec) -
 
 def _deadline_step(session: Session, hour: Floats, full_by_hour: int) -> int:
     """The last step before the deadline hour that follows the arrival, or the metered end."""
-    due = np.flatnonzero(hour[session.start + 1 :] == full_by_hour)
-    before_due = session.start + int(due[0]) if due.size else len(hour) - 1
-    return max(before_due, session.end - 1)
+    return max(_last_before_due(session.start, hour, full_by_hour), session.end - 1)
+
+
+def _last_before_due(arrival: int, hour: Floats, full_by_hour: int) -> int:
+    """The last step before the local clock next reaches the hour, or skips it in spring."""
+    since = (hour[arrival:] - full_by_hour) % 24
+    due = np.flatnonzero(since[1:] < since[:-1])
+    return arrival + int(due[0]) if due.size else len(hour) - 1
 
 
 def known_use(use: EVUse, at: int, hour: Floats, spec: EVSpec) -> EVUse:
@@ -82,8 +87,7 @@ def known_use(use: EVUse, at: int, hour: Floats, spec: EVSpec) -> EVUse:
     soc_kwh[at:] = spec.capacity_kwh
     if at and use.plugged_in[at - 1] and not use.deadline[at - 1]:
         arrival = int(np.flatnonzero(use.trip_kwh[:at])[-1])
-        due = arrival + 1 + np.flatnonzero(hour[arrival + 1 :] == spec.must_be_full_by_hour)
-        last = max(int(due[0]) - 1 if due.size else len(hour) - 1, at)
+        last = max(_last_before_due(arrival, hour, spec.must_be_full_by_hour), at)
         plugged[at : last + 1] = True
         deadline[last] = True
     metered_kw = None if use.metered_kw is None else use.metered_kw.copy()

@@ -3,7 +3,8 @@
 - Price: published up to the end of the day, from 13:00 up to the end of the next; then forecast.
 - PV, base load and heat: measured until now; then forecast.
 - Weather: measured until now; then the newest forecast issued by now, where any are recorded.
-- Appliances: as many runs as lately, see ``ems.forecast.appliances``; one that runs says how long.
+- Appliances: a run that its people have started is known and can be put off; of those that they
+  have not, as many are expected as lately, see ``ems.forecast.appliances``.
 - A metered car: one that is plugged in says how full it is and is asked to be full by its hour; one
   that has not come is not expected. A car that is assumed comes and goes as assumed.
 
@@ -24,13 +25,13 @@ from ems.building import Building
 from ems.course import Course, Run, runs_between
 from ems.errors import InvalidSpec
 from ems.ev_use import EVUse, known_use
-from ems.forecast.appliances import MEMORY_DAYS, expected_runs
+from ems.forecast.appliances import MEMORY_DAYS, expected_runs, still_expected
 from ems.forecast.load import LearnedLoad
 from ems.forecast.persistence import SameHourLastWeek
 from ems.forecast.price import PriceForecast
 from ems.forecast.pv import LearnedPV, PVPersistence
 from ems.forecast.scenarios import draw, levels_of_truth, templates
-from ems.forecast.series import MEDIAN, Forecast, Forecaster, Ints, Series
+from ems.forecast.series import Forecast, Forecaster, Ints, Series
 from ems.forecast.weather import RecordedWeather, WeatherAgent
 from ems.history import Floats
 
@@ -60,6 +61,10 @@ class Foresight(Protocol):
 
     certain: ClassVar[bool]
 
+    @property
+    def runs_foreseen(self) -> bool:
+        """Whether runs of appliances are known before their people start them."""
+
     def course(self, day: date, at: int) -> Course:
         """What is believed ``at`` steps after the midnight of ``day``."""
 
@@ -76,6 +81,7 @@ class Perfect:
 
     building: Building
     certain: ClassVar[bool] = True
+    runs_foreseen: ClassVar[bool] = True
 
     def course(self, day: date, at: int) -> Course:
         """The truth."""
@@ -189,9 +195,12 @@ def _series(building: Building, what: str, energy_kwh: Floats, *, least: float =
 
 
 def _heat_series(building: Building, name: str, power_kw: Floats) -> Series:
-    """A heat pump's power, unknown on days that its meter does not cover."""
+    """A heat pump's power, unknown on days that its meter does not cover from end to end."""
     metered_kwh = building.history.energy_kwh[name]
-    known_kwh = np.where(np.isfinite(metered_kwh), power_kw * building.history.step_h, np.nan)
+    known_kwh = np.full(len(metered_kwh), np.nan)
+    for span in map(building.span, building.days):
+        if np.isfinite(metered_kwh[span]).all():
+            known_kwh[span] = power_kw[span] * building.history.step_h
     return _series(building, name, known_kwh, least=0.0)
 
 
@@ -220,6 +229,11 @@ class Believed:
     scenarios: Scenarios = field(default_factory=Scenarios)
     certain: ClassVar[bool] = False
 
+    @property
+    def runs_foreseen(self) -> bool:
+        """Whether the use of devices is among what is known."""
+        return "devices" not in self.unknown
+
     def knowing_all_but(self, what: str) -> Believed:
         """The same, but all is known except ``what``."""
         if what not in UNKNOWN:
@@ -231,7 +245,7 @@ class Believed:
         truth, first = self.building.truth, self.building.span(day).start + at
         ahead = slice(first, min(first + self.forecasts.base.n_steps, len(truth.load_kwh)))
         heat_kw = self._heat_kw(ahead)
-        runs = self._runs(day) if "devices" in self.unknown else truth.runs
+        runs = truth.runs if self.runs_foreseen else self._runs(day, first)
         ev_use = self._ev_use(first)
         course = Course(
             load_kwh=truth.load_kwh.copy(),
@@ -240,13 +254,17 @@ class Believed:
             runs=runs,
             heat_kw=heat_kw,
             ev_use=ev_use,
+            runs_foreseen=self.runs_foreseen,
         )
         planned_kwh = course.planned_kwh(ahead, self.building.site.step_h)
         course.load_kwh[ahead] = self._base_kwh(ahead) + planned_kwh
         return course
 
     def futures(self, day: date, at: int, n_steps: int) -> Futures:
-        """Scenarios of base load and sun, correlated as past errors were, less their medians."""
+        """Scenarios of base load and sun, correlated as past errors were, less what is expected.
+
+        What is known does not differ.
+        """
         first = self.building.span(day).start + at
         series = {"base": self.forecasts.base}
         if self.forecasts.pv is not None:
@@ -262,25 +280,30 @@ class Believed:
             np.random.default_rng([self.scenarios.seed, first]),
             {name: forecast.least for name, forecast in series.items()},
         )
-        apart = {name: drawn[name] - series[name].at(first)[MEDIAN, :n_steps] for name in drawn}
-        return Futures(base_kw=apart["base"], pv_kw=apart.get("pv", np.zeros_like(apart["base"])))
+        nothing = np.zeros_like(drawn["base"])
+        ahead = slice(first, first + n_steps)
+        apart = {name: drawn[name] - _expected(series[name], ahead) for name in drawn}
+        return Futures(
+            base_kw=apart["base"] if "load" in self.unknown else nothing,
+            pv_kw=apart["pv"] if "pv" in self.unknown and "pv" in apart else nothing,
+        )
 
     def _pv_kwh(self, ahead: slice) -> Floats:
         truth, forecast = self.building.truth.pv_kwh, self.forecasts.pv
         if "pv" not in self.unknown or forecast is None:
             return truth
-        return _replaced(truth, ahead, _median(forecast, ahead) * self.building.site.step_h)
+        return _replaced(truth, ahead, _expected(forecast, ahead) * self.building.site.step_h)
 
     def _spot_eur_per_mwh(self, ahead: slice) -> Floats:
         truth, forecast = self.building.truth.spot_eur_per_mwh, self.forecasts.price
         if "price" not in self.unknown or forecast is None:
             return truth
-        return _replaced(truth, ahead, _median(forecast, ahead))
+        return _replaced(truth, ahead, _expected(forecast, ahead))
 
     def _base_kwh(self, ahead: slice) -> Floats:
         if "load" not in self.unknown:
             return self.building.base_kwh[ahead]
-        return _median(self.forecasts.base, ahead) * self.building.site.step_h
+        return _expected(self.forecasts.base, ahead) * self.building.site.step_h
 
     def _heat_kw(self, ahead: slice) -> Mapping[str, Floats]:
         truth = self.building.truth.heat_kw
@@ -289,23 +312,25 @@ class Believed:
         heat_kw = {name: kw.copy() for name, kw in truth.items()}
         for name, forecast in self.forecasts.heat.items():
             most_kw = self.building.site.heat_kw[name]
-            heat_kw[name][ahead] = np.clip(_median(forecast, ahead), 0.0, most_kw)
+            heat_kw[name][ahead] = np.clip(_expected(forecast, ahead), 0.0, most_kw)
         return heat_kw
 
-    def _runs(self, day: date) -> Mapping[str, tuple[Run, ...]]:
-        """The runs to expect on ``day`` and the next, from what was seen before it."""
+    def _runs(self, day: date, now: int) -> Mapping[str, tuple[Run, ...]]:
+        """Those started on ``day`` before ``now``, and those to expect of it and of the next."""
         known = [d for d in self.building.days if d < day][-MEMORY_DAYS:]
-        spans = [self.building.span(d) for d in known]
-        recent = [(span.start, span.stop) for span in spans]
-        following = day + timedelta(days=1)
-        asked = [day, following] if following in self.building.days else [day]
-        expected: dict[str, tuple[Run, ...]] = {}
+        recent = [(span.start, span.stop) for span in map(self.building.span, known)]
+        today, following = self.building.span(day), day + timedelta(days=1)
+        believed: dict[str, tuple[Run, ...]] = {}
         for name, runs in self.building.truth.runs.items():
             seen = [run for first, last in recent for run in runs_between(runs, first, last)]
-            coming = [self.building.span(d) for d in asked]
-            found = [expected_runs(seen, recent, (span.start, span.stop)) for span in coming]
-            expected[name] = tuple(run for some in found for run in some)
-        return expected
+            started = tuple(runs_between(runs, today.start, now))
+            expected = expected_runs(seen, recent, (today.start, today.stop))
+            coming = still_expected(expected, len(started), now, today.stop)
+            if following in self.building.days:
+                span = self.building.span(following)
+                coming += expected_runs(seen, recent, (span.start, span.stop))
+            believed[name] = started + coming
+        return believed
 
     def _ev_use(self, first: int) -> EVUse | None:
         use, spec = self.building.truth.ev_use, self.building.assets.ev
@@ -320,6 +345,10 @@ def _replaced(truth: Floats, ahead: slice, values: Floats) -> Floats:
     return believed
 
 
-def _median(forecast: Forecast, ahead: slice) -> Floats:
-    median: Floats = forecast.at(ahead.start)[MEDIAN][: ahead.stop - ahead.start]
-    return median
+def _expected(forecast: Forecast, ahead: slice) -> Floats:
+    """The mean of the quantiles, tails cut: costs are nearly linear in what comes.
+
+    Where they are, the plan for the mean costs least on average; the median is the best guess.
+    """
+    mean: Floats = forecast.at(ahead.start).mean(axis=0)[: ahead.stop - ahead.start]
+    return mean

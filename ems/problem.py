@@ -127,7 +127,7 @@ class Site:
         machines = [
             self._machine(name, cycles, stretch.whole, comfort)
             for name, runs in course.runs.items()
-            if (cycles := self._cycles_within(runs, stretch))
+            if (cycles := self._cycles_within(runs, stretch, course.runs_foreseen))
         ]
         heat_pumps = [
             self._heat_pump(name, power_kw, stretch)
@@ -146,8 +146,13 @@ class Site:
             base_kwh[: committed.stop - committed.start] -= runs_kwh(runs, committed)
         return base_kwh
 
-    def _cycles_within(self, runs: Sequence[Run], stretch: Stretch) -> tuple[Cycle, ...]:
-        """The runs of each day that still fit into it, free to start anywhere in its rest."""
+    def _cycles_within(
+        self, runs: Sequence[Run], stretch: Stretch, foreseen: bool
+    ) -> tuple[Cycle, ...]:
+        """The runs of each day that still fit into it.
+
+        They may start anywhere in its rest if ``foreseen``, else not before their people.
+        """
         now = stretch.whole.start
         in_days = [
             (span, run)
@@ -159,7 +164,7 @@ class Site:
                 number=number,
                 profile_kw=tuple((energy_kwh / self.step_h).tolist()),
                 metered_start=start - now,
-                earliest=max(span.start, now) - now,
+                earliest=max(span.start if foreseen else start, now) - now,
                 latest=span.stop - len(energy_kwh) - now,
             )
             for number, (span, (start, energy_kwh)) in enumerate(in_days, 1)

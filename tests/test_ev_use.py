@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -13,7 +14,7 @@ from small_building import at, local_index, made
 from ems.assets import Assets, EVSpec
 from ems.building import Building
 from ems.errors import DataError
-from ems.ev_use import EVUse, assumed_use, metered_use
+from ems.ev_use import EVUse, assumed_use, known_use, metered_use
 from ems.history import Floats
 from ems.tariff import load_tariff
 
@@ -50,6 +51,20 @@ def test_a_session_that_lasts_longer_moves_its_deadline() -> None:
 def test_an_arrival_in_the_deadline_hour_has_a_day() -> None:
     use = use_of(("2016-06-02 07:00", 1, 3.0))
     assert np.flatnonzero(use.deadline).tolist() == [48 + 6]
+
+
+@pytest.mark.parametrize("step_h", [1.0, 0.25])
+def test_a_deadline_that_the_clock_skips_is_due_when_it_skips(step_h: float) -> None:
+    """On 27 March 2016 the hour from 2 to 3 does not exist."""
+    index = local_index(date(2016, 3, 26), 3, step_h)
+    energy_kwh = at(index, ("2016-03-26 22:00", 2, 3.0))
+    spec = replace(SPEC, must_be_full_by_hour=2)
+    use = metered_use(energy_kwh, step_h, hours(index), spec)
+    (due,) = np.flatnonzero(use.deadline)
+    assert str(index[due + 1]) == "2016-03-27 03:00:00+02:00"
+    plugged_in = index.get_loc("2016-03-27 00:00")
+    known = known_use(use, int(plugged_in), hours(index), spec)
+    assert np.flatnonzero(known.deadline[plugged_in:]).tolist() == [due - plugged_in]
 
 
 def test_the_record_ends_before_the_deadline() -> None:

@@ -143,6 +143,11 @@ class DiscretePhaseDevice(FlexibleDeviceAgent):
         """How many steps the run that has begun still takes."""
         return int(np.max(np.flatnonzero(self.committed_kw), initial=-1)) + 1
 
+    @property
+    def rest_of_run(self) -> Self:
+        """The machine with nothing but the rest of the run that has begun."""
+        return replace(self, cycles=(), discomfort_eur=None)
+
     def _committed(self, n_steps: int) -> Floats:
         power_kw = np.zeros(n_steps)
         known = min(n_steps, len(self.committed_kw))
@@ -197,17 +202,18 @@ class DiscretePhaseDevice(FlexibleDeviceAgent):
         return Plan(agent=self.name, net_load_kw=power_kw, series=series)
 
     def carry_out(self, horizon: Horizon, told: Plan | None, believed: Agent | None) -> Plan:
-        """Each run in the next slot of the plan; without a slot when its people start it.
+        """Each run in the plan's slot for its number; without one when its people start it.
 
-        The runs keep their order and end within their windows, so the last of them may not wait.
+        The runs keep their order and their windows, so the last of them may not wait.
         """
         n = horizon.n_steps
-        slots: list[int] = []
+        slots: dict[int, int] = {}
         if told is not None:
-            slots = np.flatnonzero(np.rint(told.series["started"][:n])).tolist()
+            numbers = np.rint(told.series["started"][:n]).astype(int)
+            slots = {int(numbers[at]): int(at) for at in np.flatnonzero(numbers)}
         power_kw, started, free = self._committed(n), np.zeros(n), self.busy_steps
-        for k, (cycle, latest) in enumerate(zip(self.cycles, self._latest_starts(), strict=True)):
-            wanted = slots[k] if k < len(slots) else max(cycle.metered_start, 0)
+        for cycle, latest in zip(self.cycles, self._latest_starts(), strict=True):
+            wanted = slots.get(cycle.number, max(cycle.metered_start, 0))
             at = np.array([min(max(wanted, cycle.earliest, free), latest)])
             power_kw = power_kw + _placed(cycle, at, n)[:, 0]
             started[at] = cycle.number

@@ -44,3 +44,19 @@ def expected_runs(
             expected.append((start, profile))
             free = start + len(profile)
     return tuple(expected)
+
+
+def still_expected(expected: Sequence[Run], n_started: int, now: int, end: int) -> tuple[Run, ...]:
+    """Those of a day's ``expected`` runs that are left once ``n_started`` have been started.
+
+    The first are taken to be the started ones. One whose time has passed is expected at any moment
+    from ``now``; one that no longer fits before the step ``end`` is expected no more.
+    """
+    left: list[Run] = []
+    free = now
+    for start, energy_kwh in expected[n_started:]:
+        first = max(start, free)
+        if first + len(energy_kwh) <= end:
+            left.append((first, energy_kwh))
+            free = first + len(energy_kwh)
+    return tuple(left)

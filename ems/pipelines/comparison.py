@@ -71,7 +71,7 @@ class ComparisonSpec:
     ``block_days``: most days planned in one chain.
     ``foresight``: whether plans know the truth or are made from forecasts by ``forecaster``.
     ``dispatch``: how stores carry out their set-points, to the letter or balancing errors.
-    ``risk``: ``neutral`` plans for the median, ``hedged`` the centralized modes for
+    ``risk``: ``neutral`` plans for the mean, ``hedged`` the centralized modes for
     ``n_scenarios`` futures at once, drawn with ``scenario_seed``.
     """
 
@@ -311,7 +311,7 @@ def _forecast_day(
         spec.solver,
         phase_h=spec.phase_h,
         dispatch=spec.dispatch,
-        hedged=spec.risk == "hedged" and mode.startswith("centralized"),
+        hedged=spec.risk == "hedged" and planned_as.startswith("centralized"),
     )
     record = _record(block, live.day, replace(lived.schedule, mode=mode), np.nan)
     kpis = replace(

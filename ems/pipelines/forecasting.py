@@ -41,11 +41,14 @@ def foresight_of(building: Building, spec: ComparisonSpec, block: Block) -> Fore
 
 
 def _instants(building: Building, spec: ComparisonSpec, days: Sequence[date]) -> Ints:
-    """The steps in which plans are made: every midnight, and every phase where a mode has them."""
+    """The steps in which plans are made: every midnight, and every phase where a mode has them.
+
+    From the first step of all nothing is known, so nothing is forecast from there.
+    """
     spans = [building.span(day) for day in days]
-    if "centralized_phases" not in spec.modes:
-        return np.array([span.start for span in spans])
-    phase = np.floor(building.site.hour / spec.phase_h)
-    return np.concatenate(
-        [span.start + np.flatnonzero(np.diff(phase[span], prepend=-1.0)) for span in spans]
-    )
+    starts = [np.array([span.start]) for span in spans]
+    if "centralized_phases" in spec.modes:
+        phase = np.floor(building.site.hour / spec.phase_h)
+        starts = [span.start + np.flatnonzero(np.diff(phase[span], prepend=-1.0)) for span in spans]
+    steps = np.concatenate(starts)
+    return steps[steps > 0]

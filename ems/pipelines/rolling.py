@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from ems.agents import Agent, BaseLoadAgent, BatteryAgent, GridAgent, PVAgent
+from ems.agents import (
+    Agent,
+    BaseLoadAgent,
+    BatteryAgent,
+    DiscretePhaseDevice,
+    GridAgent,
+    PVAgent,
+)
 from ems.agents.base import TOLERANCE
 from ems.baseline import settled
 from ems.building import Building
@@ -76,7 +83,11 @@ def live_day(
     carried out breaks a physical rule.
     """
     real = building.problem(
-        [live.day], lookahead_h=live.lookahead_h, soc_kwh=live.soc_kwh, comfort=live.comfort
+        [live.day],
+        lookahead_h=live.lookahead_h,
+        soc_kwh=live.soc_kwh,
+        comfort=live.comfort,
+        course=replace(building.truth, runs_foreseen=foresight.runs_foreseen),
     )
     starts = instants(real.horizon, real.n_committed, mode, phase_h)
     agents, grid = real.agents, live.grid
@@ -127,9 +138,19 @@ def instants(horizon: Horizon, n_committed: int, mode: Mode, phase_h: float) -> 
 def _standing(
     believed: Sequence[Agent], real: Sequence[Agent], horizon: Horizon
 ) -> tuple[Agent, ...]:
-    """The believed agents in the state of the real ones, in their own where nothing is real."""
+    """The believed agents in the state of the real ones, in their own where nothing is real.
+
+    A machine that runs and of which no other run is believed still draws the rest of its run.
+    """
     states = {agent.name: agent for agent in real}
-    return tuple(agent.standing_as(states.get(agent.name, agent), horizon) for agent in believed)
+    names = {agent.name for agent in believed}
+    running = [
+        agent.rest_of_run
+        for agent in real
+        if isinstance(agent, DiscretePhaseDevice) and agent.name not in names and agent.busy_steps
+    ]
+    standing = [agent.standing_as(states.get(agent.name, agent), horizon) for agent in believed]
+    return (*standing, *running)
 
 
 def _holding(agent: Agent) -> Agent:

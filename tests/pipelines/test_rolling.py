@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import cache
 from typing import Self
@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from small_building import Floats, at, local_index, made, twin_database
 
-from ems.agents import BatteryAgent
+from ems.agents import BatteryAgent, DiscretePhaseDevice
 from ems.assets import Assets, EVSpec
 from ems.building import Building
 from ems.errors import InvalidSpec
-from ems.forecast.price import PriceForecast
+from ems.forecast.price import PriceForecast, known_until
 from ems.forecast.series import LEVELS, Forecast, Ints, Series
 from ems.foresight import UNKNOWN, Believed, Foresight, Models, Perfect, Scenarios, forecast_days
 from ems.history import MeterHistory
@@ -185,21 +185,43 @@ def altered(history: MeterHistory, at_step: int) -> MeterHistory:
     """Everything from a step on otherwise, but for prices that are published by then."""
     rng = np.random.default_rng(0)
 
-    def other(values: Floats) -> Floats:
+    def other(values: Floats, first: int = at_step) -> Floats:
         changed = values.copy()
-        changed[at_step:] *= rng.uniform(0.3, 0.9, len(values) - at_step)
+        changed[first:] *= rng.uniform(0.3, 0.9, len(values) - first)
         return changed
 
-    price = history.price_eur_per_mwh.copy()
-    local_day = at_step + 48
-    price[local_day:] += 50.0
+    unpublished = int(known_until(history.ts_utc, np.array([at_step]), history.timezone)[0])
     return replace(
         history,
         energy_kwh={name: other(kwh) for name, kwh in history.energy_kwh.items()},
         load_kwh=other(history.load_kwh),
         pv_kwh=other(history.pv_kwh),
-        price_eur_per_mwh=price,
+        price_eur_per_mwh=other(history.price_eur_per_mwh, unpublished),
+        weather={name: other(values) for name, values in history.weather.items()},
     )
+
+
+@pytest.mark.parametrize(("at_hour", "risk"), [(6, "neutral"), (18, "hedged")])
+def test_the_models_of_the_pipeline_know_nothing_of_what_comes(at_hour: int, risk: str) -> None:
+    now = building()
+    later = building(altered(house(), now.span(START).start + at_hour))
+    courses, futures = [], []
+    for of in (now, later):
+        spec = specification(of, modes=("centralized_phases",), risk=risk)
+        block = blocks_of(choose_window(of, START, 2), 28)[0]
+        foresight = foresight_of(of, spec, block)
+        courses.append(foresight.course(START, at_hour))
+        if risk == "hedged":
+            futures.append(foresight.futures(START, at_hour, 24))
+    ahead = slice(now.span(START).start + at_hour, now.span(START).stop + 24)
+    one, other = courses
+    for what in ("load_kwh", "pv_kwh", "spot_eur_per_mwh"):
+        np.testing.assert_array_equal(getattr(one, what)[ahead], getattr(other, what)[ahead], what)
+    np.testing.assert_array_equal(
+        one.heat_kw["heat_pump"][ahead], other.heat_kw["heat_pump"][ahead]
+    )
+    for what in ("base_kw", "pv_kw") if futures else ():
+        np.testing.assert_array_equal(*(getattr(drawn, what) for drawn in futures), what)
 
 
 @pytest.mark.parametrize("at_hour", [0, 1, 7, 13, 18, 23])
@@ -247,6 +269,27 @@ def test_nothing_after_the_instant_of_planning_changes_what_is_done(risk: str) -
             )
 
 
+def test_what_is_known_does_not_differ_between_futures() -> None:
+    of = building()
+    foresight = believed(of)
+    assert np.ptp(foresight.futures(START, 6, 12).pv_kw, axis=0).max() > 0.1
+    for unknown, differs in (("pv", ["pv_kw"]), ("load", ["base_kw"]), ("price", [])):
+        futures = foresight.knowing_all_but(unknown).futures(START, 6, 12)
+        found = [what for what in ("base_kw", "pv_kw") if np.any(getattr(futures, what))]
+        assert found == differs
+
+
+def test_a_single_error_is_priced_with_plans_hedged_as_the_mode_is() -> None:
+    of = building(ev=None, appliances=False)
+    foresight = believed(of)
+    given: dict[str, object] = {"modes": ("centralized",), "n_scenarios": 5}
+    neutral, hedged = (
+        lived(of, foresight, "pv_unknown", risk=risk, **given)[0].schedule.plans["battery"]
+        for risk in ("neutral", "hedged")
+    )
+    assert not np.allclose(neutral.net_load_kw, hedged.net_load_kw, atol=1e-3)
+
+
 def test_what_an_appliance_does_today_says_nothing_of_what_to_expect_today() -> None:
     index = local_index(FIRST, N_DAYS)
     before = [START - timedelta(days=2 * i + 1) for i in range(13)]
@@ -285,6 +328,111 @@ def test_runs_that_do_not_come_stand_in_no_plans_way() -> None:
     assert len(foresight.course(START, 0).runs["dishwasher"]) >= 2
     (record,) = lived(of, foresight, "centralized_phases", n_days=1, phase_h=1.0)
     assert "dishwasher" not in record.schedule.plans
+
+
+@dataclass(frozen=True)
+class Told(Yesterday):
+    """Keeps the series that it is told."""
+
+    series: list[Series] = field(default_factory=list)
+
+    def fit(self, series: Series, until: int) -> Self:
+        self.series.append(series)
+        return self
+
+
+def test_heat_is_not_told_as_zero_on_a_day_that_its_meter_covers_in_part() -> None:
+    day = START - timedelta(days=3)
+    heat = house().energy_kwh["heat_pump"].copy()
+    span = building().span(day)
+    heat[span.start + 5] = np.nan
+    of = building(replace(house(), energy_kwh={**house().energy_kwh, "heat_pump": heat}))
+    load = Told()
+    models = Models(load=load, pv=Yesterday(), price=Yesterday())
+    instants = np.array([of.span(START).start])
+    forecast_days(of, models, first_day=START, instants=instants, n_steps=24)
+    (told,) = [series.values for series in load.series if "heat_pump" in series.who]
+    assert np.isnan(told[span]).all()
+    assert told[span.stop : span.stop + 24] == pytest.approx(heat[span.stop : span.stop + 24])
+
+
+# --- what people ask of their appliances -------------------------------------------------------
+
+
+def with_dishes(
+    *runs: tuple[int, int], usual: int | None = None, dear: bool = False, **assets: object
+) -> Building:
+    """A house whose people start the dishwasher at (hour, for hours) on the day of planning.
+
+    ``usual``: the hour at which they did on each of the four weeks before. Energy is cheap at 12,
+    and cheaper at 21 and 22, or if ``dear`` only dear at 23.
+    """
+    index = local_index(FIRST, N_DAYS)
+    before = [] if usual is None else [START - timedelta(days=i + 1) for i in range(28)]
+    dishes = [(f"{day} {usual}:00", 2.0, 0.6) for day in before]
+    dishes += [(f"{START} {hour}:00", float(hours), 0.6) for hour, hours in runs]
+    hour = index.hour.to_numpy()
+    price = np.where(hour == 12, 0.0, np.where(np.isin(hour, (21, 22)), -50.0, 100.0))
+    history = made(
+        index,
+        {"dishwasher": at(index, *dishes)},
+        price_eur_per_mwh=np.where(hour == 23, 300.0, 0.0) if dear else price,
+    )
+    return building(history, **{"ev": None, "battery": None, **assets})
+
+
+def started(records: list[DayRecord]) -> list[int]:
+    """The hours of the first day in which the dishwasher starts."""
+    return np.flatnonzero(records[0].schedule.plans["dishwasher"].series["started"]).tolist()
+
+
+@pytest.mark.parametrize("mode", PLANNED)
+def test_no_appliance_runs_before_its_people_start_it_unless_that_is_known(mode: Mode) -> None:
+    of = with_dishes((22, 2), usual=9)
+    foresight = believed(of)
+    assert started(lived(of, Perfect(building=of), mode)) == [21]
+    assert started(lived(of, foresight.knowing_all_but("price"), mode)) == [21]
+    assert started(lived(of, foresight, mode)) == [22]
+
+
+def test_an_expected_run_that_comes_waits_for_the_cheap_hours() -> None:
+    of = with_dishes((17, 2), usual=17)
+    for mode, phase_h in (("centralized", 6.0), ("centralized_phases", 1.0)):
+        assert started(lived(of, believed(of), mode, phase_h=phase_h)) == [21]  # type: ignore[arg-type]
+
+
+def test_an_expected_run_is_not_planned_before_its_usual_time() -> None:
+    of = with_dishes(usual=17)
+    (run,) = believed(of).course(START, 0).runs["dishwasher"][:1]
+    problem = of.problem([START], course=believed(of).course(START, 0))
+    (machine,) = [agent for agent in problem.agents if isinstance(agent, DiscretePhaseDevice)]
+    assert run[0] - of.span(START).start == 17
+    assert [cycle.earliest for cycle in machine.cycles] == [17]
+
+
+def test_a_run_that_nobody_expected_starts_when_its_people_start_it() -> None:
+    of = with_dishes((10, 2))
+    assert started(lived(of, believed(of), "centralized_phases", phase_h=1.0)) == [10]
+
+
+def test_a_run_that_has_been_started_is_known_as_it_is_and_not_expected_again() -> None:
+    of = with_dishes((8, 3), usual=17)
+    foresight, midnight = believed(of), of.span(START).start
+    for hour, starts, n_steps in ((8, 17, 2), (9, 8, 3), (20, 8, 3)):
+        today = [
+            run
+            for run in foresight.course(START, hour).runs["dishwasher"]
+            if run[0] < of.span(START).stop
+        ]
+        assert [(start - midnight, len(kwh)) for start, kwh in today] == [(starts, n_steps)]
+
+
+def test_a_machine_that_runs_is_in_the_plan_to_the_end_of_its_run() -> None:
+    """From 22 on nothing else is believed of it; the dear hour from 23 is met from the battery."""
+    battery = replace(BATTERY, round_trip_efficiency=1.0)
+    of = with_dishes((21, 3), dear=True, battery=battery)
+    records = lived(of, believed(of), "centralized_phases", n_days=1, phase_h=1.0)
+    assert records[0].schedule.plans["battery"].net_load_kw[23] == pytest.approx(-1.0, abs=1e-3)
 
 
 # --- what is carried out -----------------------------------------------------------------------
