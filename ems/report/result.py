@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from markupsafe import Markup
 
@@ -121,20 +121,25 @@ def _shares(head: str, rows: Sequence[tuple[str, Captured]]) -> Table:
     return Table(
         caption="captured of what the perfect plan saves (95 % of a bootstrap over days, none for "
         f"fewer than {LEAST_DAYS})",
-        heads=(head, "against", "saved €", "possible €", "captured", "95 %"),
+        heads=(head, "against", "saved €", "95 %", "possible €", "captured", "95 %"),
         rows=[
             (
                 name,
                 words.title(row.baseline),
                 words.amount(row.saved_eur),
+                _within(row.saved_low_eur, row.saved_high_eur, words.amount),
                 words.amount(row.possible_eur),
                 words.percent(row.share),
-                "–" if row.low is None else f"{words.percent(row.low)} … {words.percent(row.high)}",
+                _within(row.low, row.high, words.percent),
             )
             for name, row in rows
         ],
         n_texts=2,
     )
+
+
+def _within(low: float | None, high: float | None, say: Callable[[float], str]) -> str:
+    return "–" if low is None or high is None else f"{say(low)} … {say(high)}"
 
 
 def frontier_section(points: Sequence[FrontierPoint]) -> Section:

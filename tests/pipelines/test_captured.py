@@ -8,7 +8,7 @@ from datetime import date, timedelta
 import numpy as np
 import pytest
 
-from ems.pipelines.captured import bootstrap, captured, ignorance
+from ems.pipelines.captured import bootstrap, captured, ignorance, middle
 from ems.pipelines.comparison import DayResult, account
 from ems.schedule import Mode
 from ems.settlement import DayKpis
@@ -103,6 +103,7 @@ def test_few_days_have_no_interval(n_days: int, has: bool) -> None:
     )
     assert all(row.share is not None for row in rows)
     assert all((row.low is not None, row.high is not None) == (has, has) for row in rows)
+    assert all((row.saved_low_eur is not None) == has for row in rows)
 
 
 def test_without_a_perfect_plan_there_is_no_share() -> None:
@@ -115,8 +116,24 @@ def test_the_interval_covers_as_often_as_it_says() -> None:
     for trial in range(200):
         possible = rng.gamma(2.0, 1.0, 60)
         saved = 0.7 * possible + rng.normal(0.0, 1.0, 60)
-        low, high = bootstrap(saved, possible, trial)
+        drawn_saved, drawn_possible = bootstrap(saved, possible, trial)
+        low, high = middle(drawn_saved / drawn_possible)
         hits += low <= 0.7 <= high
+    assert 0.89 <= hits / 200 <= 0.99
+
+
+def test_the_interval_of_what_is_saved_covers_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(2)
+    hits = 0
+    for trial in range(200):
+        saved = rng.normal(0.1, 1.0, 60)
+        ours = (10.0 - saved).tolist()
+        costs = days(as_metered=[11.0] * 60, rule_based=[10.0] * 60, centralized=ours)
+        costs += days(centralized_perfect=[9.0] * 60)
+        row = captured(costs, seed=trial)[1]
+        assert row.saved_low_eur is not None
+        assert row.saved_high_eur is not None
+        hits += row.saved_low_eur <= 0.1 * 60 <= row.saved_high_eur
     assert 0.89 <= hits / 200 <= 0.99
 
 

@@ -234,9 +234,9 @@ def test_shares_of_the_possible_are_shown() -> None:
         low=None,
         high=None,
     )
-    assert " centralized rule-based −1.00 2.00 −50 % – " in text(usual(), captured=[share])
+    assert " centralized rule-based −1.00 – 2.00 −50 % – " in text(usual(), captured=[share])
     point = replace(controllers()[1][1], captured=(share,))
-    assert "w = 0.1 € rule-based −1.00 2.00 −50 % – " in comfort_text((point, point))
+    assert "w = 0.1 € rule-based −1.00 – 2.00 −50 % – " in comfort_text((point, point))
 
 
 def test_it_says_how_to_run_it_again() -> None:
