@@ -20,7 +20,7 @@ import numpy as np
 from ems.history import Floats
 from ems.pipelines.comparison import BASELINES, PLANNED, SINGLE_ERRORS, DayResult
 from ems.schedule import Mode
-from ems.settlement import DayKpis, total
+from ems.settlement import total
 
 PERFECT: Mode = "centralized_perfect"
 RESAMPLES = 2000
@@ -143,8 +143,7 @@ def middle(values: Floats) -> tuple[float, float]:
 def _daily_costs_eur(results: Sequence[DayResult]) -> dict[str, dict[Mode, Floats]]:
     """For each building and mode the cost of each day, less what it added to the stores.
 
-    Within a block a stored kWh has one price, that at which the block's account is closed
-    (``DayKpis.stored_eur``), so that the days add up to the closed accounts.
+    The days of a block add up to its closed account (``DayKpis.stored_eur``).
     """
     table: dict[str, dict[Mode, dict[date, DayResult]]] = {}
     for result in results:
@@ -154,24 +153,28 @@ def _daily_costs_eur(results: Sequence[DayResult]) -> dict[str, dict[Mode, Float
         days = sorted(next(iter(modes.values())))
         costs[building] = {}
         for mode, of_mode in modes.items():
-            prices = _stored_eur_per_kwh(list(of_mode.values()))
-            costs[building][mode] = np.array(
-                [
-                    of_mode[day].kpis.cost_eur
-                    - prices[of_mode[day].block] * of_mode[day].kpis.stored_change_kwh
-                    for day in days
-                ]
-            )
+            of_day = _restored_eur(list(of_mode.values()))
+            costs[building][mode] = np.array([of_day[day] for day in days])
     return costs
 
 
-def _stored_eur_per_kwh(results: Sequence[DayResult]) -> dict[date | None, float]:
-    """The price at which each block's account is closed [€/kWh], zero where nothing is left."""
-    blocks: dict[date | None, list[DayKpis]] = {}
+def _restored_eur(results: Sequence[DayResult]) -> dict[date, float]:
+    """What each day of a building and mode cost with the stores put back [€].
+
+    What a day hands on is worth the same in every mode, half of a kWh bought and half of one sold.
+    The block's account is closed at one of the two prices; what that makes of difference falls on
+    its days alike. Were days valued at the closing price, modes that close at different ones would
+    seem to differ by every kWh that they carry over a night.
+    """
+    blocks: dict[date | None, list[DayResult]] = {}
     for result in results:
-        blocks.setdefault(result.block, []).append(result.kpis)
-    closed = {block: total(days) for block, days in blocks.items()}
-    return {
-        block: kpis.stored_eur / kpis.stored_change_kwh if kpis.stored_change_kwh else 0.0
-        for block, kpis in closed.items()
-    }
+        blocks.setdefault(result.block, []).append(result)
+    restored: dict[date, float] = {}
+    for days in blocks.values():
+        whole = total([result.kpis for result in days])
+        price = (whole.mean_import_eur_per_kwh + whole.mean_export_eur_per_kwh) / 2
+        rest_eur = (whole.stored_eur - price * whole.stored_change_kwh) / len(days)
+        for result in days:
+            kept_eur = price * result.kpis.stored_change_kwh + rest_eur
+            restored[result.day] = result.kpis.cost_eur - kept_eur
+    return restored

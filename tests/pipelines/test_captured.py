@@ -71,6 +71,21 @@ def test_days_that_hand_their_charge_on_add_up_to_the_closed_account() -> None:
     assert row.saved_eur == pytest.approx(10.0 - (closed.cost_eur - closed.stored_eur))
 
 
+def test_modes_that_close_at_different_prices_do_not_differ_by_what_they_carry_over_nights() -> (
+    None
+):
+    """Both swing by 5 kWh from day to day; one ends with a little more, one with a little less."""
+    results = days(as_metered=[9.0] * 10, centralized_perfect=[3.0] * 10)
+    for mode, end_kwh in (("rule_based", 0.1), ("centralized", -0.1)):
+        swings = [5.0, -5.0] * 5
+        swings[-1] += end_kwh
+        results += [result(mode, i, 4.0, stored_kwh=kwh) for i, kwh in enumerate(swings)]  # type: ignore[arg-type]
+    row = captured(results)[1]
+    assert row.saved_eur == pytest.approx(-0.1 * 0.25 - 0.1 * 0.10)
+    assert row.saved_low_eur == pytest.approx(row.saved_eur, abs=0.1)
+    assert row.saved_high_eur == pytest.approx(row.saved_eur, abs=0.1)
+
+
 def test_days_may_come_in_any_order() -> None:
     results = days(
         as_metered=[5.0, 1.0],
