@@ -94,21 +94,11 @@ def live_day(
     parts: list[Schedule] = []
     errors_kwh = np.zeros(2)
     for first, end in zip(starts, (*starts[1:], real.n_committed), strict=True):
-        problem = building.problem(
-            [live.day],
-            lookahead_h=live.lookahead_h,
-            soc_kwh=live.soc_kwh,
-            comfort=live.comfort,
-            course=foresight.course(live.day, first),
-            at=first,
-        )
-        believed = _standing(problem.agents, agents, problem.horizon)
-        if not foresight.certain:
-            believed = tuple(_holding(agent) for agent in believed)
-        optimizer = GlobalOptimizer(believed, grid, solver)
+        problem = believed(building, foresight, live, first, agents, grid)
+        optimizer = GlobalOptimizer(problem.agents, grid, solver)
         if hedged:
             futures = foresight.futures(live.day, first, problem.horizon.n_steps)
-            scenarios = _scenarios(believed, futures)
+            scenarios = _scenarios(problem.agents, futures)
             plan = optimizer.optimize_hedged(problem.horizon, scenarios, end - first)
         elif mode == "decentralized":
             plan = optimizer.optimize_decentralized(problem.horizon)
@@ -118,7 +108,7 @@ def live_day(
         part = carry_out(plan, agents, grid, rest, dispatch)
         last = end == real.n_committed
         parts.append(part if last else part.window(0, end - first))
-        errors_kwh += _errors_kwh(believed, agents, rest, end - first)
+        errors_kwh += _errors_kwh(problem.agents, agents, rest, end - first)
         if not last:
             *others, grid = part.after(end - first)  # type: ignore[assignment]
             agents = tuple(others)
@@ -126,6 +116,32 @@ def live_day(
     return Lived(
         schedule=schedule, pv_error_kwh=float(errors_kwh[0]), load_error_kwh=float(errors_kwh[1])
     )
+
+
+def believed(
+    building: Building,
+    foresight: Foresight,
+    live: LiveDay,
+    at: int,
+    real: Sequence[Agent],
+    grid: GridAgent,
+) -> Problem:
+    """What is planned ``at`` steps after midnight: what is believed, in the state that is real.
+
+    ``real``, ``grid``: the agents as they stand at that instant.
+    """
+    problem = building.problem(
+        [live.day],
+        lookahead_h=live.lookahead_h,
+        soc_kwh=live.soc_kwh,
+        comfort=live.comfort,
+        course=foresight.course(live.day, at),
+        at=at,
+    )
+    agents = _standing(problem.agents, real, problem.horizon)
+    if not foresight.certain:
+        agents = tuple(_holding(agent) for agent in agents)
+    return replace(problem, agents=agents, grid=grid)
 
 
 def instants(horizon: Horizon, n_committed: int, mode: Mode, phase_h: float) -> tuple[int, ...]:
@@ -136,20 +152,20 @@ def instants(horizon: Horizon, n_committed: int, mode: Mode, phase_h: float) -> 
 
 
 def _standing(
-    believed: Sequence[Agent], real: Sequence[Agent], horizon: Horizon
+    expected: Sequence[Agent], real: Sequence[Agent], horizon: Horizon
 ) -> tuple[Agent, ...]:
-    """The believed agents in the state of the real ones, in their own where nothing is real.
+    """The expected agents in the state of the real ones, in their own where nothing is real.
 
-    A machine that runs and of which no other run is believed still draws the rest of its run.
+    A machine that runs and of which no other run is expected still draws the rest of its run.
     """
     states = {agent.name: agent for agent in real}
-    names = {agent.name for agent in believed}
+    names = {agent.name for agent in expected}
     running = [
         agent.rest_of_run
         for agent in real
         if isinstance(agent, DiscretePhaseDevice) and agent.name not in names and agent.busy_steps
     ]
-    standing = [agent.standing_as(states.get(agent.name, agent), horizon) for agent in believed]
+    standing = [agent.standing_as(states.get(agent.name, agent), horizon) for agent in expected]
     return (*standing, *running)
 
 
@@ -163,12 +179,12 @@ def _holding(agent: Agent) -> Agent:
     return replace(agent, hold_value_eur_per_kwh_h=HOLD_VALUE_EUR_PER_KWH_H)
 
 
-def _scenarios(believed: Sequence[Agent], futures: Futures) -> list[list[Agent]]:
+def _scenarios(expected: Sequence[Agent], futures: Futures) -> list[list[Agent]]:
     """For each future the agents that differ in it: base load and sun."""
     scenarios: list[list[Agent]] = []
     for base_kw, pv_kw in zip(futures.base_kw, futures.pv_kw, strict=True):
         others: list[Agent] = []
-        for agent in believed:
+        for agent in expected:
             if isinstance(agent, BaseLoadAgent):
                 others.append(replace(agent, load_kw=agent.load_kw + base_kw))
             elif isinstance(agent, PVAgent):
@@ -179,13 +195,13 @@ def _scenarios(believed: Sequence[Agent], futures: Futures) -> list[list[Agent]]
 
 
 def _errors_kwh(
-    believed: Sequence[Agent], real: Sequence[Agent], horizon: Horizon, n_steps: int
+    expected: Sequence[Agent], real: Sequence[Agent], horizon: Horizon, n_steps: int
 ) -> Floats:
     """By how much sun and base load of the first steps were expected otherwise [kWh]."""
     return np.array(
         [
             horizon.energy_kwh(
-                np.abs(_net_kw(believed, name, n_steps) - _net_kw(real, name, n_steps))
+                np.abs(_net_kw(expected, name, n_steps) - _net_kw(real, name, n_steps))
             ).sum()
             for name in ("pv", "base_load")
         ]
@@ -213,14 +229,14 @@ def carry_out(
 
     With ``balance`` the stores are told last and corrected by what the others really draw.
     """
-    believed = {agent.name: agent for agent in plan.agents}
+    expected = {agent.name: agent for agent in plan.agents}
     plans: dict[str, Plan] = {}
     others_kw = np.zeros(horizon.n_steps)
     for agent in sorted(real, key=lambda agent: agent.kind == "storage"):
         told = plan.plans.get(agent.name)
         if told is not None and agent.kind == "storage" and dispatch == "balance":
             told = _balancing(told, others_kw, -plan.plans[grid.name].net_load_kw)
-        plans[agent.name] = agent.carry_out(horizon, told, believed.get(agent.name))
+        plans[agent.name] = agent.carry_out(horizon, told, expected.get(agent.name))
         others_kw = others_kw + plans[agent.name].net_load_kw
     done = settled(plan.mode, real, grid, horizon, plans)
     return replace(done, build_s=plan.build_s, solver_s=plan.solver_s)
