@@ -2,9 +2,9 @@
 
 Minimise  Σ_s cost_s / S  subject to the rules of every scenario s = 1 … S. Until the next plan all
 scenarios do the same (non-anticipativity): net load_s(t) = net load_1(t) for t < n_first and all
-agents that are told set-points; the grid and a PV inverter follow what comes. What is decided here
-and now, such as the start of a machine, is the same in all scenarios over the whole horizon and is
-written once.
+agents that are told set-points. The grid and a PV inverter follow what comes, and so does a battery
+that balances: its flow is a recourse from the first step on. What is decided here and now, such as
+the start of a machine, is the same in all scenarios over the whole horizon and is written once.
 
 Birge and Louveaux, Introduction to Stochastic Programming, 2011, doi:10.1007/978-1-4614-0237-4.
 """
@@ -40,11 +40,13 @@ class HedgedProgram:
 
     ``worlds``: for each future its agents, of the same names; those that decide are the same in
     all. ``n_first``: steps until the next plan, in which all futures do the same.
+    ``stores_follow``: stores balance what comes instead of keeping to set-points.
     """
 
     horizon: Horizon
     worlds: tuple[tuple[Agent, ...], ...]
     n_first: int
+    stores_follow: bool = False
 
     def __post_init__(self) -> None:
         if not self.worlds:
@@ -101,7 +103,7 @@ class HedgedProgram:
                     continue
                 weight = 1.0 if agent.here_and_now else 1.0 / len(self.worlds)
                 cost = cost + weight * _as_linear(own[agent.name].cost_eur)
-                if shares and agent.kind in ("load", "storage") and not agent.fixed:
+                if shares and self._is_told(agent):
                     self._tie(columns, number, agent.name, own, shares[0])
             shares.append(own)
         return columns, shares, cost
@@ -121,6 +123,10 @@ class HedgedProgram:
             total = total + own[agent.name].net_load_kw
         columns.rules.append((f"s{number}.balance", "kW", total == 0.0))
         return own
+
+    def _is_told(self, agent: Agent) -> bool:
+        told = agent.kind == "load" or (agent.kind == "storage" and not self.stores_follow)
+        return told and not agent.fixed
 
     def _tie(
         self,

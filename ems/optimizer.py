@@ -107,16 +107,25 @@ class GlobalOptimizer:
         return schedule
 
     def optimize_hedged(
-        self, horizon: Horizon, scenarios: Sequence[Sequence[Agent]], n_first: int
+        self,
+        horizon: Horizon,
+        scenarios: Sequence[Sequence[Agent]],
+        n_first: int,
+        *,
+        stores_follow: bool = False,
     ) -> Schedule:
         """One decision for the first ``n_first`` steps, a recourse for each scenario behind them.
 
         ``scenarios``: equally likely futures; each gives the agents that replace those of the same
-        name. Returns the plan of the first scenario; all agree on the first ``n_first`` steps. Its
-        ``bound_eur`` is not proven: the optimum is that of the mean over all scenarios.
+        name. With ``stores_follow`` stores balance what comes instead of keeping to set-points.
+        Returns the plan of the first scenario; on the first ``n_first`` steps all that are told
+        set-points agree. Its ``bound_eur`` is not proven: the optimum is that of the mean over all
+        scenarios.
         """
         worlds = tuple(self._world(scenario) for scenario in scenarios)
-        program = HedgedProgram(horizon=horizon, worlds=worlds, n_first=n_first)
+        program = HedgedProgram(
+            horizon=horizon, worlds=worlds, n_first=n_first, stores_follow=stores_follow
+        )
         solutions = program.solve(self.solver)
         build_s, solver_s = sum(s.build_s for s in solutions), sum(s.solver_s for s in solutions)
         schedules = [

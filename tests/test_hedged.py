@@ -155,3 +155,24 @@ def test_bad_worlds() -> None:
         HedgedProgram(horizon=of, worlds=(tuple(house),), n_first=3)
     with pytest.raises(InvalidSpec, match="scenario 1 has the agents battery, the first base_load"):
         HedgedProgram(horizon=of, worlds=(tuple(house), (LOSSLESS,)), n_first=1)
+
+
+def test_a_store_that_balances_need_not_be_told() -> None:
+    """Half of the futures use 4 kWh at once: a store that follows saves them, one told buys none.
+
+    Told: 0 or 4 kWh must leave the battery in both futures; left over, they are sold for 0.05 €.
+    """
+    of = horizon([0.40, 0.40], [0.05, 0.05])
+    full = replace(LOSSLESS, initial_soc_kwh=4.0)
+    futures = loads([0.0, 0.0], [4.0, 0.0], [0.0, 4.0])
+    optimizer = GlobalOptimizer([*futures[0], full], GridAgent(), EXACT)
+    worlds = tuple((*some, full, GridAgent()) for some in futures)
+
+    def mean_eur(*, stores_follow: bool) -> float:
+        optimizer.optimize_hedged(of, futures, 2, stores_follow=stores_follow)
+        program = HedgedProgram(horizon=of, worlds=worlds, n_first=2, stores_follow=stores_follow)
+        return program.solve(EXACT)[0].objective_eur
+
+    # told: 4 kWh leave in one of the steps: sold, used, sold
+    assert mean_eur(stores_follow=False) == pytest.approx((-0.2 + 0.0 + (-0.2 + 1.6)) / 3, abs=1e-3)
+    assert mean_eur(stores_follow=True) == pytest.approx(-0.2 / 3, abs=1e-3)

@@ -99,7 +99,10 @@ def live_day(
         if hedged:
             futures = foresight.futures(live.day, first, problem.horizon.n_steps)
             scenarios = _scenarios(problem.agents, futures)
-            plan = optimizer.optimize_hedged(problem.horizon, scenarios, end - first)
+            follow = dispatch == "balance"
+            plan = optimizer.optimize_hedged(
+                problem.horizon, scenarios, end - first, stores_follow=follow
+            )
         elif mode == "decentralized":
             plan = optimizer.optimize_decentralized(problem.horizon)
         else:
@@ -180,8 +183,8 @@ def _holding(agent: Agent) -> Agent:
 
 
 def _scenarios(expected: Sequence[Agent], futures: Futures) -> list[list[Agent]]:
-    """For each future the agents that differ in it: base load and sun."""
-    scenarios: list[list[Agent]] = []
+    """For each future the agents that differ in it, base load and sun; first what is expected."""
+    scenarios: list[list[Agent]] = [[]]
     for base_kw, pv_kw in zip(futures.base_kw, futures.pv_kw, strict=True):
         others: list[Agent] = []
         for agent in expected:

@@ -475,6 +475,19 @@ def test_balancing_keeps_the_meter_at_what_was_planned() -> None:
     assert cost_eur(balanced) < cost_eur(letter) - 0.01
 
 
+def test_hedged_and_balanced_a_battery_alone_has_nothing_to_decide_beforehand() -> None:
+    """It follows what comes, so that its plan is the one for what is expected."""
+    of = building(ev=None, appliances=False)
+    neutral, hedged = (
+        lived(of, believed(of), "centralized", n_days=2, dispatch="balance", risk=risk)
+        for risk in ("neutral", "hedged")
+    )
+    for one, other in zip(neutral, hedged, strict=True):
+        np.testing.assert_allclose(
+            *(record.schedule.plans["battery"].net_load_kw for record in (one, other)), atol=1e-3
+        )
+
+
 def test_more_scenarios_than_the_past_has_forecasts_is_refused() -> None:
     of = building()
     spec = specification(of, risk="hedged", n_scenarios=20)
