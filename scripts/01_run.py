@@ -307,18 +307,19 @@ def show_captured(out: Console, outcome: Outcome) -> None:
     if not outcome.captured:
         return
     table = Table(title="share captured of what the perfect plan saves", title_justify="left")
-    for head in ("building", "mode", "against", "saved €", "possible €", "captured", "95 %"):
+    heads = ("building", "mode", "against", "saved €", "95 %", "possible €", "captured", "95 %")
+    for head in heads:
         table.add_column(head, justify="left" if head in ("building", "mode") else "right")
     for row in outcome.captured:
-        within = "–" if row.low is None else f"{100 * row.low:.0f} … {100 * (row.high or 0):.0f} %"
         table.add_row(
             row.building,
             row.mode,
             TITLES[row.baseline],
             f"{row.saved_eur:.2f}",
+            _within(row.saved_low_eur, row.saved_high_eur, 1.0),
             f"{row.possible_eur:.2f}",
             percent_text(row.share),
-            within,
+            _within(row.low, row.high, 100.0),
         )
     out.print(table)
     for lost in outcome.ignorance:
@@ -335,6 +336,12 @@ def show_captured(out: Console, outcome: Outcome) -> None:
                 f"{kpis.generation_kwh:.0f} kWh, load {kpis.load_error_kwh:.0f} of "
                 f"{kpis.demand_kwh:.0f} kWh; the car missed {kpis.missed_kwh:.1f} kWh"
             )
+
+
+def _within(low: float | None, high: float | None, scale: float) -> str:
+    if low is None or high is None:
+        return "–"
+    return f"{scale * low:.0f} … {scale * high:.0f}"
 
 
 def tell_limits(
