@@ -272,8 +272,12 @@ def draw(
             ),
         }
     shown = [summary for summary in summaries if summary.mode in MODES]
+    days = {
+        building: sorted({result.day for result in results if result.building == building})
+        for building in examples
+    }
     figures["mode_overview"] = mode_overview(
-        shown, tariff=tariff, origin=origin, foresight=foresight
+        shown, days=days, tariff=tariff, origin=origin, foresight=foresight
     )
     figures["energies_by_building"] = energies_by_building(known, origin=origin)
     return [save(figure, folder / f"{name}.png") for name, figure in figures.items()]

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ems.plots.paper import Paper
-from ems.plots.style import styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,7 +18,6 @@ _NOT_IN_FILES = re.compile(r'[\x00-\x1f\x7f%/\\:*?"<>|]|^\.')
 
 _LONGEST = 200
 """Bytes of a name; size, format and checksum follow it, and file systems take 255."""
-_PLACES = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,25 +43,8 @@ class Drawing:
         return f"{whole[:_LONGEST].decode(errors='ignore')}~{zlib.crc32(whole):08x}"
 
     def on(self, paper: Paper) -> Figure:
-        """The figure on a paper, laid out once for all the files it is saved in."""
-        figure = self.draw(paper=paper)
-        _lay_out(figure, paper=paper)
-        return figure
-
-
-@styled
-def _lay_out(figure: Figure, *, paper: Paper) -> None:
-    """Fix every place to a millionth of the page.
-
-    The layout's solver is exact to the last bit but one, and the names in an SVG follow all bits.
-    """
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
-    for part in figure.subfigs:
-        part.bbox_relative.set_points(part.bbox_relative.get_points().round(_PLACES))
-    for ax in figure.axes:
-        box = ax.get_position(original=True)
-        ax.set_position(box.from_extents(*box.get_points().round(_PLACES).ravel()))
+        """The figure on a paper."""
+        return self.draw(paper=paper)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,6 +35,7 @@ def mode_figures(run: KeptRun, buildings: Sequence[str]) -> Iterator[Drawing]:
         draw = partial(
             mode_overview,
             _summaries(run, building),
+            days={building: sorted({r.day for r in run.days if r.building == building})},
             tariff=run.tariff,
             origin=run.origin,
             foresight=run.foresight,

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from matplotlib.text import Annotation
+from matplotlib.transforms import Bbox
 
 from ems.errors import InvalidSpec
 from ems.pipelines.integrated import FrontierPoint, knee
 from ems.plots.page import Origin, new_page
 from ems.plots.paper import SCREEN, Paper
-from ems.plots.style import BLUE, DARK_GREY, FORESIGHT, SMALL, VERMILLION, styled
+from ems.plots.style import BLUE, DARK_GREY, FORESIGHT, GREY, SMALL, VERMILLION, styled
+
+Place = tuple[float, float]
+_LETTERS, _NARROW_LETTERS = 32, 18
+"""A line of a label has at most so many."""
+_NEAR_PT, _FAR_PT, _RINGS, _WAYS = 9.0, 60.0, 7, 16
+"""How far from its point a label may stand, at how many distances and in how many directions."""
 
 
 @styled
@@ -36,15 +48,6 @@ def cost_comfort_frontier(
     ax = figure.subplots()
     ours = sorted((u, p.summary.kpis.cost_eur) for p, u in drawn if p.controller.movable)
     ax.plot([u for u, _ in ours], [c for _, c in ours], color=BLUE, marker="o", gid="frontier")
-    for (unusual, cost_eur), names in _labels(points).items():
-        ax.annotate(
-            ", ".join(names),
-            (unusual, cost_eur),
-            xytext=(7 * paper.scale, 7 * paper.scale),
-            textcoords="offset points",
-            size=SMALL,
-            color=DARK_GREY,
-        )
     for point, unusual in drawn:
         if not point.controller.movable:
             cost_eur = point.summary.kpis.cost_eur
@@ -59,17 +62,120 @@ def cost_comfort_frontier(
             "color": VERMILLION,
         }
         ax.plot(*place, "o", gid="knee", label=f"knee: {best.controller.name}", **ring)
-        ax.legend(loc="best")
-    ax.margins(x=0.12, y=0.15)
+        ax.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.2)
+    ax.margins(x=0.12, y=0.25)
     what = "mean of 1 − p(hour)/max p  [0 usual … 1 never]"
     ax.set_xlabel("how unusual the starts are:" + ("\n" if paper.narrow else " ") + what)
     ax.set_ylabel("cost over the window [€]")
+    _name_points(figure, ax, _labels(points), ours, paper)
     return figure
 
 
-def _labels(points: Sequence[FrontierPoint]) -> dict[tuple[float, float], list[str]]:
+def _name_points(
+    figure: Figure,
+    ax: Any,
+    labels: Mapping[Place, Sequence[str]],
+    line: Sequence[Place],
+    paper: Paper,
+) -> None:
+    """A name at each point, where it covers neither points nor the line nor another name."""
+    figure.draw_without_rendering()  # the layout says where points are; labels change it no more
+    taken = [
+        Bbox.from_bounds(x - half, y - half, 2 * half, 2 * half)
+        for half, places in ((_dots(figure, 4.0, paper), labels), (1.0, _along(ax, line)))
+        for x, y in (ax.transData.transform(place) for place in places)
+    ]
+    for place, names in labels.items():
+        note = ax.annotate(
+            _told(names, _NARROW_LETTERS if paper.narrow else _LETTERS),
+            place,
+            xytext=(0.0, 0.0),
+            textcoords="offset points",
+            size=SMALL,
+            color=DARK_GREY,
+            ha="center",
+            va="center",
+            path_effects=[withStroke(linewidth=1.5 * paper.scale, foreground="white")],
+        )
+        note.set_in_layout(False)
+        box = _put(note, ax, taken, paper)
+        _lead(ax, place, box)
+        taken.append(box)
+
+
+def _dots(figure: Figure, size_pt: float, paper: Paper) -> float:
+    """A length on a screen in the dots of the figure."""
+    return size_pt * paper.scale * figure.dpi / 72.0
+
+
+def _along(ax: Any, line: Sequence[Place]) -> list[Place]:
+    """Places on the line, close to each other."""
+    ends = [np.array(place) for place in line]
+    shares = np.linspace(0.0, 1.0, 40)
+    return [tuple(a + share * (b - a)) for a, b in pairwise(ends) for share in shares]
+
+
+def _put(note: Annotation, ax: Any, taken: Sequence[Bbox], paper: Paper) -> Bbox:
+    """Put a label where it covers least, the nearest such place; returns its box."""
+
+    def covered(offset_pt: Place) -> tuple[float, Bbox]:
+        note.set_position(offset_pt)
+        box = note.get_window_extent()
+        common = [Bbox.intersection(box, other) for other in taken]
+        inside = Bbox.intersection(box, ax.bbox)
+        outside = _area(box) - (_area(inside) if inside else 0.0)
+        return outside + sum(_area(each) for each in common if each), box
+
+    tried = [(*covered(offset_pt), offset_pt) for offset_pt in _offsets_pt(note, paper)]
+    least = min(area for area, _, _ in tried)
+    _, box, offset_pt = next(each for each in tried if each[0] <= least)
+    note.set_position(offset_pt)
+    return box
+
+
+def _lead(ax: Any, place: Place, box: Bbox) -> None:
+    """A thin line from a point to its label."""
+    x, y = ax.transData.transform(place)
+    end = np.clip(x, box.x0, box.x1) - x, np.clip(y, box.y0, box.y1) - y
+    dots_pt = ax.figure.dpi / 72.0
+    thin = {"arrowstyle": "-", "color": GREY, "linewidth": 0.5, "shrinkA": 0, "shrinkB": 0}
+    to = (end[0] / dots_pt, end[1] / dots_pt)
+    line = ax.annotate("", place, xytext=to, textcoords="offset points", arrowprops=thin, zorder=1)
+    line.set_in_layout(False)
+
+
+def _area(box: Bbox) -> float:
+    return float(box.width * box.height)
+
+
+def _offsets_pt(note: Annotation, paper: Paper) -> Iterator[Place]:
+    """Where the middle of a label may stand from its point, near ones first."""
+    box = note.get_window_extent()
+    half = np.array([box.width, box.height]) * 36.0 / paper.dpi
+    for gap_pt in np.linspace(_NEAR_PT, _FAR_PT, _RINGS) * paper.scale:
+        for turn in np.arange(_WAYS) / _WAYS + 1.0 / 8.0:
+            way = np.array([np.cos(2 * np.pi * turn), np.sin(2 * np.pi * turn)])
+            x, y = way * gap_pt + np.sign(np.round(way, 6)) * half
+            yield float(x), float(y)
+
+
+def _told(names: Sequence[str], letters: int) -> str:
+    """The names at one point; of weights the numbers.
+
+    >>> _told(["cost-only", "w = 0.02 €", "w = 0.1 €"], 40)
+    'cost-only, w = 0.02, 0.1 €'
+    """
+    begin, end = "w = ", " €"
+    weights = [name for name in names if name.startswith(begin) and name.endswith(end)]
+    others = [name for name in names if name not in weights]
+    numbers = ", ".join(name.removeprefix(begin).removesuffix(end) for name in weights)
+    parts = [*others, *([f"{begin}{numbers}{end}"] if weights else [])]
+    return "\n".join(textwrap.wrap(", ".join(parts), letters, break_on_hyphens=False))
+
+
+def _labels(points: Sequence[FrontierPoint]) -> dict[Place, list[str]]:
     """The names at each place, those of equal plans together, from left to right."""
-    places: dict[tuple[float, float], list[str]] = {}
+    places: dict[Place, list[str]] = {}
     for point in points:
         if point.unusual is not None:
             place = round(point.unusual, 3), round(point.summary.kpis.cost_eur, 2)

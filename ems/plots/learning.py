@@ -22,7 +22,7 @@ from ems.learning.scores import Forecasts, prequential
 from ems.learning.usage import UseHistory
 from ems.pipelines.probability import DeviceSearch
 from ems.plots.days import EACH_DAY_UP_TO
-from ems.plots.page import Origin, new_page
+from ems.plots.page import Origin, days_in_words, new_page
 from ems.plots.paper import SCREEN, Paper
 from ems.plots.style import (
     BLACK,
@@ -47,7 +47,7 @@ _MORE = LinearSegmentedColormap.from_list("more", ["#F7FBFF", SKY])
 _LESS = _MORE.reversed("less")
 """Light enough for black numbers and both frames."""
 _SETTLED = 0.1
-"""The axis of bits fits the running means behind this share of the starts; before it they jump."""
+"""Running means are drawn behind this share of the starts; before it they jump."""
 
 
 def heading(search: DeviceSearch, what: str) -> tuple[str, str]:
@@ -55,7 +55,8 @@ def heading(search: DeviceSearch, what: str) -> tuple[str, str]:
     history, rate = search.history, search.rate
     title = f"{history.building} · {words(history.device)} · {what}"
     note = (
-        f"prior {search.prior} · best of {count(search.grid.rates, 'cell')} by log loss: "
+        f"{days_in_words(history.days.tolist())} · prior {search.prior} · "
+        f"best of {count(search.grid.rates, 'cell')} by log loss: "
         f"lr_tau {rate.lr_tau:g} days, lr_max {rate.lr_max:g} · "
         f"{count(search.updates, 'update')}, {count(search.forecasts.days, 'scored day')}"
     )
@@ -236,20 +237,19 @@ def learning_curves(
     figure = new_page(5.4, title, note, origin)
     mean, saved = figure.subplots(2, sharex=True, height_ratios=[1.2, 1.0])
     curves = _curves(search, others)
-    shown = []
     for look, (name, forecasts) in zip(_LOOKS, curves.items(), strict=False):
         bits, starts = forecasts.log_loss_bits.cumsum(), forecasts.own_starts.cumsum()
         begun = starts > 0.0
         days, so_far = forecasts.days[begun], bits[begun] / starts[begun]
         label = f"{name}: {so_far[-1]:.3f}"
         marked = look | {"marker": "o" if len(days) <= EACH_DAY_UP_TO else None, "gid": name}
-        mean.plot(days, so_far, label=label, **marked)
+        settled = starts[begun] >= _SETTLED * starts[-1]
+        mean.plot(days[settled], so_far[settled], label=label, **marked)
         saved.plot(days, UNIFORM_BITS * starts[begun] - bits[begun], **marked)
-        shown.append(so_far[starts[begun] >= _SETTLED * starts[-1]])
     none = {"color": BLACK, "linewidth": 1.2, "linestyle": (0, (1, 1.2))}
     mean.axhline(UNIFORM_BITS, label=f"uniform: {UNIFORM_BITS:.3f}", gid="uniform", **none)
     saved.axhline(0.0, gid="uniform", **none)
-    _reach(mean, [*shown, np.array([UNIFORM_BITS])])
+    mean.set_title(f"mean so far, from {100 * _SETTLED:.0f} % of the starts on")
     mean.set_ylabel(f"mean log loss so far\n[{_bits_of(search)}]")
     saved.set_ylabel("saved so far\nagainst uniform [bit]")
     beside(mean, title="mean of all scored days")
@@ -281,10 +281,3 @@ def _curves(search: DeviceSearch, others: Sequence[UseHistory]) -> dict[str, For
         label = words(name) + (" (best rival)" if name == best else "")
         curves[label] = prequential(models[name], history, n_train=n_train)
     return curves
-
-
-def _reach(ax: Any, shown: list[Floats]) -> None:
-    """An axis that shows these values, with a little room."""
-    values = np.concatenate(shown)
-    room = 0.06 * float(np.ptp(values)) + 0.01
-    ax.set_ylim(float(values.min()) - room, float(values.max()) + room)

@@ -24,6 +24,7 @@ _TITLE_PITCH, _NOTE_PITCH, _SOURCE_PITCH = 0.66, 0.729, 0.60
 _LINE_PITCH = 1.42
 """From line to line, as a share of the letters' size."""
 _EDGE_IN, _SOURCE_LESS_PT = 0.10, 0.5
+_PLACES = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,10 +100,10 @@ class _Lines:
             mark_in = _pitch_in(paper.text_pt) + edge_in if origin.synthetic else 0.0
             return cls(titles=(), notes=(), sources=(), head_in=edge_in + mark_in, foot_in=0.0)
         width_pt = 72.0 * paper.width_in
-        titles = textwrap.wrap(title, int(width_pt / paper.title_pt / _TITLE_PITCH))
-        notes = textwrap.wrap(note, int(width_pt / paper.text_pt / _NOTE_PITCH))
+        titles = wrapped(title, int(width_pt / paper.title_pt / _TITLE_PITCH))
+        notes = wrapped(note, int(width_pt / paper.text_pt / _NOTE_PITCH))
         of_source = int(width_pt / source_pt / _SOURCE_PITCH)
-        sources = textwrap.wrap(f"Data: {origin.source}", of_source, break_on_hyphens=False)
+        sources = wrapped(f"Data: {origin.source}", of_source)
         head_in = 2 * edge_in + _pitch_in(paper.title_pt) * len(titles)
         return cls(
             titles=titles,
@@ -111,6 +112,35 @@ class _Lines:
             head_in=head_in + _pitch_in(paper.text_pt) * len(notes),
             foot_in=edge_in + _pitch_in(source_pt) * len(sources),
         )
+
+
+def wrapped(text: str, letters: int) -> list[str]:
+    """Lines of at most so many letters: between parts where that takes no more lines, and even.
+
+    >>> wrapped("prior uniform · best of 20 cells · 820 scored days", 46)
+    ['prior uniform · best of 20 cells', '820 scored days']
+    >>> wrapped("so no word of a text stands alone", 30)
+    ['so no word of a', 'text stands alone']
+    """
+    hard_space = "\N{NO-BREAK SPACE}"
+    parts = text.split(" · ")
+    whole = [part.replace(" ", hard_space) if len(part) < letters - 1 else part for part in parts]
+    lines = _even(f"{hard_space}· ".join(whole), letters)
+    if len(lines) > len(_even(text, letters)):
+        lines = _even(text, letters)
+    return [line.replace(hard_space, " ").strip(" ·") for line in lines]
+
+
+def _even(text: str, letters: int) -> list[str]:
+    """As few lines as fit, the longest as short as they allow."""
+
+    def lines(width: int) -> list[str]:
+        return textwrap.wrap(text, width, break_on_hyphens=False)
+
+    fewest = len(lines(letters))
+    longest = max(map(len, text.split(" ")))
+    widths = range(min(longest, letters), letters)
+    return next((lines(width) for width in widths if len(lines(width)) <= fewest), lines(letters))
 
 
 def _pitch_in(size_pt: float) -> float:
@@ -127,8 +157,8 @@ def _mark(figure: Figure, right: float, top: float, paper: Paper) -> None:
 def save(figure: Figure, path: Path, paper: Paper = SCREEN) -> Path:
     """Write ``figure`` as PNG or SVG by the name of ``path``, beside it and then renamed into it.
 
-    Its caption is kept in the file. Returns ``path``. Raises ``DataError`` when it cannot be
-    written.
+    Its caption is kept in the file, and its layout is fixed from now on: the same figure is the
+    same file, in every format. Returns ``path``. Raises ``DataError`` when it cannot be written.
     """
     beside = path.with_name(f".{path.name}.tmp")
     kind = path.suffix.removeprefix(".")
@@ -136,6 +166,7 @@ def save(figure: Figure, path: Path, paper: Paper = SCREEN) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with mpl.rc_context(look(paper)):
+            _fix_layout(figure)
             figure.savefig(beside, format=kind, dpi=paper.dpi, metadata=told)
         beside.replace(path)
     except OSError as error:
@@ -146,6 +177,22 @@ def save(figure: Figure, path: Path, paper: Paper = SCREEN) -> Path:
         if os.path.exists(beside):  # noqa: PTH110 - Path.exists raises for a name too long
             beside.unlink()
     return path
+
+
+def _fix_layout(figure: Figure) -> None:
+    """Fix every place to a millionth of the page, once.
+
+    The layout's solver is exact to the last bit but one, and the names in an SVG follow all bits.
+    """
+    if not isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):
+        return
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for part in figure.subfigs:
+        part.bbox_relative.set_points(part.bbox_relative.get_points().round(_PLACES))
+    for ax in figure.axes:
+        box = ax.get_position(original=True)
+        ax.set_position(box.from_extents(*box.get_points().round(_PLACES).ravel()))
 
 
 def days_in_words(days: Sequence[date]) -> str:

@@ -25,6 +25,7 @@ from ems.learning.calendar import DAY_TYPES
 from ems.learning.priors import learned, uniform
 from ems.pipelines.captured import captured
 from ems.pipelines.comparison import MODES, summarise
+from ems.plots.page import save
 from ems.plots.paper import COLUMN, SCREEN
 from gallery.stored import Stored, results_of, stored
 
@@ -339,8 +340,11 @@ def test_one_building_of_a_run_of_many(made: Stored, changed: Path) -> None:
     assert dots(again.on(SCREEN).axes[0]) == dots(figure.axes[0])
 
 
-def test_places_in_a_figure_are_fixed_to_a_millionth_of_it(made: Stored) -> None:
+def test_places_in_a_saved_figure_are_fixed_to_a_millionth_of_it(
+    made: Stored, tmp_path: Path
+) -> None:
     figure = drawn(made, "rates", "habits")[f"{HOME}_dishwasher_uniform_habit"]
+    save(figure, tmp_path / "habit.svg")
     boxes = [ax.get_position(original=True) for ax in figure.axes]
     boxes += [part.bbox_relative for part in figure.subfigs]
     assert len(boxes) > 4

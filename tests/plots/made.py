@@ -166,6 +166,13 @@ def summaries(buildings: Sequence[str], n_days: int = 7) -> tuple[ModeSummary, .
     )
 
 
+def days_of(buildings: Sequence[str], n_days: int = 7) -> dict[str, list[date]]:
+    """The days of :func:`results`."""
+    return {
+        name: [date(2016, 3, 1) + timedelta(days=i) for i in range(n_days)] for name in buildings
+    }
+
+
 def portfolio_row(
     building: str, *, load_kwh: float = 7000.0, pv_kwh: float = 9000.0, n_problems: int = 3
 ) -> PortfolioRow:

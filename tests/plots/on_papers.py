@@ -29,7 +29,7 @@ from ems.plots.habits import pmf_evolution
 from ems.plots.learning import grid_map
 from ems.plots.page import days_in_words
 from ems.plots.style import MODE_LINES
-from plots.made import LONG_NAME, clashes, results, summaries
+from plots.made import LONG_NAME, clashes, days_of, results, summaries
 
 Draw = Callable[..., Figure]
 """Takes ``origin`` and ``paper``."""
@@ -105,22 +105,28 @@ def by_building(groups: Sequence[str], n_days: int = 7) -> Draw:
 
 
 def overview(groups: Sequence[str]) -> Draw:
-    return partial(mode_overview, summaries(groups), tariff="dynamic", foresight=FORECASTS)
+    return partial(
+        mode_overview,
+        summaries(groups),
+        days=days_of(groups),
+        tariff="dynamic",
+        foresight=FORECASTS,
+    )
 
 
-def frontier(n_points: int) -> Draw:
+def frontier(n_points: int, step_eur: float = 2.0, least: float = 0.0) -> Draw:
     """A frontier of distinct points, and people's habits beside it."""
     summary = summaries(["home"])[3]
     names = ["cost-only", *(f"w = {0.05 * i:g} €" for i in range(1, n_points - 1)), "habit-only"]
     points = []
     for i, name in enumerate(names):
-        kpis = replace(summary.kpis, bill_eur=30.0 + 2.0 * i * i, wear_eur=0.0)
+        kpis = replace(summary.kpis, bill_eur=30.0 + step_eur * i * i, wear_eur=0.0)
         points.append(
             FrontierPoint(
                 controller=Controller(name=name, weight_eur=0.0, movable=name != "habit-only"),
                 summary=replace(summary, kpis=kpis),
                 mean_start_probability=0.1,
-                unusual=0.9 - 0.9 * i / (n_points - 1),
+                unusual=0.9 - (0.9 - least) * i / (n_points - 1),
             )
         )
     title = head(LONG_NAME, "what comfort costs", 7)["title"]
@@ -164,8 +170,13 @@ PAPER_FIGURES: Mapping[str, Draw] = {
     "buildings, long names": by_building(LONG_NAMES),
     "overview of one": overview(BUILDINGS[:1]),
     "overview, long name": overview(LONG_NAMES[:1]),
+    "overview of three": overview(BUILDINGS[:3]),
+    "overview of seven": overview(BUILDINGS),
+    "overview, long names": overview(LONG_NAMES[:2]),
     "frontier of 3": frontier(3),
     "frontier of 5": frontier(5),
+    "frontier of 8": frontier(8),
+    "frontier of 8, near": frontier(8, step_eur=0.02, least=0.6),
     "habit of 450 days": learned(pmf_evolution, "450 days"),
     "habit of 4 days": learned(pmf_evolution, "4 days"),
     "rates, long name": learned(grid_map, "450 days"),

@@ -26,6 +26,7 @@ from plots.made import (
     REAL,
     TWIN,
     all_text,
+    days_of,
     horizon,
     portfolio_row,
     record,
@@ -67,10 +68,17 @@ FIGURES = {
     "curtailed PV": _day(curtailed=True),
     "twenty machines": _day(devices=MACHINES),
     "the baseline": _day(mode="as_metered"),
-    "overview of one": lambda o: mode_overview(summaries(BUILDINGS[:1]), tariff="tou", origin=o),
-    "overview of seven": lambda o: mode_overview(summaries(BUILDINGS), tariff="tou", origin=o),
+    "overview of one": lambda o: mode_overview(
+        summaries(BUILDINGS[:1]), days=days_of(BUILDINGS[:1]), tariff="tou", origin=o
+    ),
+    "overview of seven": lambda o: mode_overview(
+        summaries(BUILDINGS), days=days_of(BUILDINGS), tariff="tou", origin=o
+    ),
     "overview, long": lambda o: mode_overview(
-        summaries([LONG_NAME, BUILDINGS[0]]), tariff="a-tariff-of-my-own.toml", origin=o
+        summaries([LONG_NAME, BUILDINGS[0]]),
+        days=days_of([LONG_NAME, BUILDINGS[0]]),
+        tariff="a-tariff-of-my-own.toml",
+        origin=o,
     ),
     "energies": lambda o: energies_by_building(
         [portfolio_row(name, load_kwh=3000 * 2.3**i) for i, name in enumerate(BUILDINGS)], origin=o

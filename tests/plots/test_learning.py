@@ -25,6 +25,7 @@ from ems.learning.usage import UseHistory
 from ems.pipelines.probability import DeviceSearch, SearchSpec, search_device
 from ems.plots.habits import LEVEL, chosen_days, pmf_after, pmf_evolution, prior_and_learned
 from ems.plots.learning import UNIFORM_BITS, grid_map, learning_curves
+from ems.plots.page import days_in_words
 from plots.made import LONG_NAME, REAL, TWIN, all_text, clashes, stairs_of
 
 SOME = ((5.0, 20.0, 50.0), (0.05, 0.2))
@@ -95,6 +96,21 @@ def test_every_figure_says_device_prior_source_and_whether_it_is_synthetic(
     assert all(word in text for word in ("home · dishwasher", "prior learned", "CC BY 4.0"))
     assert "SYNTHETIC" not in text
     assert "SYNTHETIC TWIN" in all_text(figure(usual(), origin=TWIN))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_no_curve_is_cut_off_by_its_axis(case: str) -> None:
+    for ax in learning_curves(CASES[case](), origin=TWIN).axes:
+        low, high = ax.get_ylim()
+        for line in ax.lines:
+            assert np.all((low <= line.get_ydata()) & (line.get_ydata() <= high))
+
+
+@pytest.mark.parametrize("figure", EVERY, ids=lambda figure: figure.__name__)
+def test_every_figure_says_which_days_were_learned(figure: Callable[..., Figure]) -> None:
+    search = usual()
+    said = days_in_words(search.history.days.tolist())
+    assert said in " ".join(all_text(figure(search, origin=TWIN)).split())
 
 
 # --- the grid -------------------------------------------------------------------------------------
@@ -195,7 +211,7 @@ def test_a_curve_is_the_running_mean_per_start_of_forecasts_made_before_the_day(
     bits, starts, days = 0.0, 0.0, []
     for day, of_day, n in zip(said.days, said.log_loss_bits, said.own_starts, strict=True):
         bits, starts = bits + of_day, starts + n
-        if starts:
+        if starts >= 0.1 * said.own_starts.sum():  # before it the mean jumps
             days.append((mdates.date2num(day), bits / starts))
     shown = [mdates.date2num(line.get_xdata()), line.get_ydata()]
     np.testing.assert_allclose(np.transpose(shown), days)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import textwrap
 from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 from ems.errors import DataError
-from ems.plots.page import Origin, days_in_words, new_page, save
+from ems.plots.page import Origin, days_in_words, new_page, save, wrapped
 from ems.plots.paper import SCREEN
 from plots.made import TWIN, clashes
 
@@ -57,3 +60,29 @@ def test_the_same_figure_is_the_same_file_to_the_bit(tmp_path: Path) -> None:
         save(one, tmp_path / "a.png").read_bytes() == save(other, tmp_path / "b.png").read_bytes()
     )
     assert one.dpi == SCREEN.dpi
+
+
+WORDS = st.text("abcdef-", min_size=1, max_size=12)
+PARTS = st.lists(st.lists(WORDS, min_size=1, max_size=8).map(" ".join), min_size=1, max_size=6)
+
+
+@settings(derandomize=True, max_examples=200, deadline=None)
+@given(PARTS, st.integers(14, 80))
+def test_wrapped_lines_fit_say_everything_and_are_as_few_as_can_be(
+    parts: list[str], letters: int
+) -> None:
+    text = " · ".join(parts)
+    lines = wrapped(text, letters)
+    assert all(len(line) <= letters for line in lines)
+    assert " ".join(lines).replace(" ·", "").split() == text.replace(" ·", "").split()
+    assert len(lines) <= len(textwrap.wrap(text, letters, break_on_hyphens=False))
+
+
+def test_no_lonely_word_is_left_below_a_long_note() -> None:
+    note = (
+        "10 Oct 2015 – 4 Feb 2018 (848 days) · prior uniform · best of 20 cells by log loss: "
+        "lr_tau 10 days, lr_max 0.05 · 170 updates, 820 scored days"
+    )
+    lines = wrapped(note, 103)
+    assert min(map(len, lines)) > 40
+    assert all(line in note for line in lines)
