@@ -245,7 +245,14 @@ def track(run_: PipelineRun, result: DeviceSearch, log_model: bool) -> None:
                 f"rival_{name.replace(':', '_')}_bits": s.log_loss_bits.mean for name, s in rivals
             }
         name = f"{who.device} {result.prior} tau={rate.lr_tau:g} max={rate.lr_max:g}"
-        cell_of = {"device": who.device, "category": who.category, "prior": result.prior}
+        cell_of = {
+            "device": who.device,
+            "category": who.category,
+            "prior": result.prior,
+            "first_day": str(who.days[0]),
+            "last_day": str(who.days[-1]),
+            "n_days": len(who),
+        }
         own = {"cell": {**cell_of, "rate": rate}}
         run_.summary(who.building, name, metrics, own)
         if log_model and cell == result.cell:

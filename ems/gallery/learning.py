@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import partial
 
 import numpy as np
@@ -17,7 +17,7 @@ from ems.pipelines.integrated import HABIT_ONLY, Controller, FrontierPoint
 from ems.plots.frontier import cost_comfort_frontier
 from ems.plots.habits import HabitCourse, HabitStep, habit_course
 from ems.plots.learning import RateMap, rate_map
-from ems.plots.page import days_in_words
+from ems.plots.page import days_in_words, span_in_words
 from ems.plots.style import words
 from ems.settlement import savings
 from ems.store.results import read_pmf_updates
@@ -103,13 +103,15 @@ def habit_figures(run: KeptRun, wanted: str | None) -> Iterator[Drawing | Missin
         prior = _prior(run, str(device), str(model))
         steps = _steps(rows)
         n_updates = f"{len(steps)} update{'' if len(steps) == 1 else 's'}"
+        first, last = steps[0].day, steps[-1].day
+        span = span_in_words(first, last, (last - first).days + 1)
         course = HabitCourse(
             title=f"{building} · {words(str(device))} · how the learned habit moved",
-            note=f"prior {prior.name} · {n_updates} · pipeline {run.pipeline}",
+            note=f"{span} · prior {prior.name} · {n_updates} · pipeline {run.pipeline}",
             prior=prior,
             updates=steps,
-            first=steps[0].day,
-            last=steps[-1].day + timedelta(days=1),  # the first that the last update is for
+            first=first,
+            last=last + timedelta(days=1),  # the first that the last update is for
         )
         shown += 1
         draw = partial(habit_course, course, origin=run.origin)
@@ -179,7 +181,7 @@ def _rate_map(building: str, device: str, prior: str, cells: Sequence[TrackedRun
         )
     return RateMap(
         title=f"{building} · {words(device)} · how fast to follow the habit",
-        note=f"prior {prior} · best of {len(ranked)} cells by log loss: lr_tau "
+        note=f"{_window(ranked[0])}prior {prior} · best of {len(ranked)} cells by log loss: lr_tau "
         f"{places[best][0]:g} days, lr_max {places[best][1]:g} · {says}",
         unit="bit per day" if itself else "bit per start",
         places=places,
@@ -188,6 +190,15 @@ def _rate_map(building: str, device: str, prior: str, cells: Sequence[TrackedRun
         cell=best,
         by_learning_score=other,
     )
+
+
+def _window(cell: TrackedRun) -> str:
+    """The days of a search; nothing of a run of before they were kept."""
+    told = cell.parameters
+    if "cell.first_day" not in told:
+        return ""
+    first, last = (date.fromisoformat(told[f"cell.{end}_day"]) for end in ("first", "last"))
+    return f"{span_in_words(first, last, int(told['cell.n_days']))} · "
 
 
 def _rate(cell: TrackedRun) -> tuple[float, float]:

@@ -49,7 +49,10 @@ def energies_by_building(rows: Sequence[PortfolioRow], *, origin: Origin) -> Fig
     if not rows:
         raise InvalidSpec("figure: no buildings, build a database with at least one")
     title = f"Energies and plannable days · {len(rows)} building{'s' if len(rows) > 1 else ''}"
-    note = "totals over the whole record of each building: not annual, records differ in length"
+    note = (
+        "totals over the whole record of each building: not annual, records differ in length · "
+        "a day counts as soon as one of its steps is metered"
+    )
     figure = new_page(1.0 + _ROW_IN * len(rows), title, note, origin)
     energy, days = figure.subplots(1, 2, sharey=True, width_ratios=[1.25, 1.0])
     places = np.arange(len(rows))

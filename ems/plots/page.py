@@ -201,11 +201,19 @@ def days_in_words(days: Sequence[date]) -> str:
     >>> days_in_words([date(2016, 6, 1), date(2016, 6, 2), date(2016, 6, 4)])
     '1–4 Jun 2016 (3 of 4 days)'
     """
-    first, last = days[0], days[-1]
+    return span_in_words(days[0], days[-1], len(days))
+
+
+def span_in_words(first: date, last: date, n_days: int) -> str:
+    """The span from the first to the last day, and how many of it are meant.
+
+    >>> span_in_words(date(2016, 6, 1), date(2016, 7, 4), 34)
+    '1 Jun – 4 Jul 2016 (34 days)'
+    """
     if first == last:
         return f"{first:%a} {first.day} {first:%b %Y}"
     span = (last - first).days + 1
-    count = f"{span} days" if span == len(days) else f"{len(days)} of {span} days"
+    count = f"{span} days" if span == n_days else f"{n_days} of {span} days"
     begin = f"{first.day}"
     if (first.year, first.month) != (last.year, last.month):
         begin += f" {first:%b}"

@@ -25,7 +25,7 @@ from ems.learning.calendar import DAY_TYPES
 from ems.learning.priors import learned, uniform
 from ems.pipelines.captured import captured
 from ems.pipelines.comparison import MODES, summarise
-from ems.plots.page import save
+from ems.plots.page import save, span_in_words
 from ems.plots.paper import COLUMN, SCREEN
 from gallery.stored import Stored, results_of, stored
 
@@ -413,6 +413,20 @@ def stored_updates(made: Stored, name: str) -> pd.DataFrame:
     with duckdb.connect(str(made.database), read_only=True) as con:
         sql = "SELECT * FROM pmf_update WHERE run_id = ? ORDER BY building, feed, model, day"
         return con.execute(sql, [made.made[name].run_id]).df()
+
+
+def test_the_grid_says_which_days_were_searched(made: Stored) -> None:
+    figure = drawn(made, "rates", "hyperparameters")[f"{HOME}_dishwasher_uniform_hyperparameters"]
+    said = str(figure.get_label())
+    ((first, last, n_days),) = tracked(
+        made,
+        "SELECT DISTINCT f.value, l.value, n.value FROM params f JOIN params l USING (run_uuid) "
+        "JOIN params n USING (run_uuid) JOIN params d USING (run_uuid) "
+        "WHERE f.key = 'cell.first_day' AND l.key = 'cell.last_day' AND n.key = 'cell.n_days' "
+        "AND d.key = 'cell.device' AND d.value = 'dishwasher'",
+    )
+    span = span_in_words(date.fromisoformat(first), date.fromisoformat(last), int(n_days))
+    assert f"{span} · prior uniform · best of" in said
 
 
 @pytest.mark.parametrize("prior", ["learned", "uniform"])
