@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from ems.errors import InvalidSpec
 from ems.plots import energies_by_building
+from ems.store.build import build_database
+from ems.store.ingest.meter import read_meter
 from plots.made import TWIN, all_text, portfolio_row
 
+ROOT = Path(__file__).resolve().parents[2]
 ROWS = [portfolio_row("a"), portfolio_row("b", load_kwh=900.0, pv_kwh=0.0)]
 
 
@@ -50,3 +55,16 @@ def test_a_single_energy_still_has_a_labelled_tick_in_sight() -> None:
 def test_no_building_is_refused() -> None:
     with pytest.raises(InvalidSpec, match="no buildings"):
         energies_by_building([], origin=TWIN)
+
+
+def test_figure_and_documents_count_the_days_of_the_example_meter_alike(tmp_path: Path) -> None:
+    """Its first row ends at midnight, so that its record touches one day more than it fills."""
+    database = tmp_path / "my_home.duckdb"
+    (row,) = build_database(read_meter(ROOT / "docs/own_meter/meter.toml"), database).portfolio
+    text = all_text(energies_by_building([row], origin=TWIN))
+    assert f"residential, {row.days} days" in text
+    assert f"{row.plannable_days} of {row.days}" in text
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert f"{row.days} days, of which {row.plannable_days} can be planned" in readme
+    sources = " ".join((ROOT / "docs/sources.md").read_text(encoding="utf-8").split())
+    assert f"the example has {row.days} days, {row.plannable_days} of them plannable" in sources
