@@ -39,7 +39,7 @@ def _moved(
     counts = _comfort_ct(agent, row, t) - _comfort_ct(agent, row, there)
     comfort = f", and {words.ct(counts)} of discomfort for moving it" if counts > SAME_CT else ""
     return (
-        f" instead of at {priced.clock(there)}, when its people started it: at the plan's prices "
+        f" instead of at {priced.clock(there)}, {_people(priced)}: at the plan's prices "
         f"its run costs {words.ct(_run_ct(priced, agent, row, t))} here{comfort}, and "
         f"{words.ct(_run_ct(priced, agent, row, there))} there."
         f"{_at(priced, agent, row, there, elsewhere)}"
@@ -51,11 +51,15 @@ def _unmoved(
 ) -> str:
     """Beside the start that the prices make the best of the others."""
     others = [u for u in _starts(priced, agent.cycles[row]) if u != t]
-    text = " when its people started it."
+    text = f" {_people(priced)}."
     if not others:
         return text
     best = min(others, key=lambda u: _run_ct(priced, agent, row, u) + _comfort_ct(agent, row, u))
     return f"{text}{_at(priced, agent, row, best, elsewhere)}"
+
+
+def _people(priced: PricedPlan) -> str:
+    return f"when its people {'are expected to start' if priced.believed else 'started'} it"
 
 
 def _starts(priced: PricedPlan, cycle: Cycle) -> range:
@@ -94,14 +98,15 @@ def tell_heat(priced: PricedPlan, agent: PartialUsageDevice, t: int) -> Iterator
     """How the heat pump differs from its meter in step ``t``, and from or to which step it is."""
     power_kw = priced.series(agent, "power_kw")
     more_kw = power_kw - agent.metered_kw
+    unplanned = "expected without a plan" if priced.believed else "metered"
     if abs(more_kw[t]) <= VISIBLE_KW:
         if power_kw[t] > VISIBLE_KW:
-            yield f"{named(agent)} draws {words.kw(float(power_kw[t]))}, as metered."
+            yield f"{named(agent)} draws {words.kw(float(power_kw[t]))}, as {unplanned}."
         return
     word = "more" if more_kw[t] > 0 else "less"
     does = f"draws {words.kw(float(power_kw[t]))}" if power_kw[t] > VISIBLE_KW else "rests"
     text = (
-        f"{named(agent)} {does}, {words.kw(abs(float(more_kw[t])))} {word} than metered: "
+        f"{named(agent)} {does}, {words.kw(abs(float(more_kw[t])))} {word} than {unplanned}: "
         f"a kWh is worth {priced.worth(t)}"
     )
     other = exchanged(priced, agent, t)

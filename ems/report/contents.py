@@ -15,7 +15,7 @@ from ems.report import words
 from ems.report.assumptions import assumptions_section
 from ems.report.audit import again_section, audit_section
 from ems.report.data import data_section
-from ems.report.day import day_section, explained
+from ems.report.day import day_sections, explained
 from ems.report.page import Report, Section
 from ems.report.result import frontier_section, result_sections
 from ems.report.search import known_days_section, search_section
@@ -65,8 +65,8 @@ def comparison_report(
                 "discomfort (assumed)",
             ),
             *result_sections(summaries, captured),
-            day_section(example, day, spec),
-            audit_section(day, spec, summaries),
+            *day_sections(example, day, spec),
+            audit_section(day, example, spec, summaries),
             again_section(command, building.history),
         ),
     )
@@ -107,8 +107,8 @@ def integrated_report(
                 "most usual hour nothing",
             ),
             frontier_section(points),
-            day_section(example, day, spec.base, points[0].controller.name),
-            audit_section(day, spec.base, [point.summary for point in points]),
+            *day_sections(example, day, spec.base, points[0].controller.name),
+            audit_section(day, example, spec.base, [point.summary for point in points]),
             again_section(command, building.history),
         ),
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from markupsafe import Markup
@@ -19,12 +20,18 @@ from ems.agents import (
 from ems.building import Building
 from ems.comfort import Comfort
 from ems.horizon import Horizon
-from ems.pipelines.comparison import ComparisonSpec, DayRecord, Window, blocks_of
+from ems.pipelines.comparison import Block, ComparisonSpec, DayRecord, Window, blocks_of
+from ems.pipelines.rolling import LiveDay, believed, instants
 from ems.report import words
 from ems.report.explain import ExplainedDay, explain_day
+from ems.report.looks import look
+from ems.report.outcome import TOLD_KW, Beside, came, compared, outcome_figures, outcome_tables
 from ems.report.page import Section
 from ems.report.svg import Band, stacked, steps
 from ems.settlement import settle
+
+if TYPE_CHECKING:
+    from ems.foresight import Foresight
 
 WORTH = (
     "“Worth” is the plan's own price: what one kWh more in that hour would cost, when everything "
@@ -35,11 +42,8 @@ WORTH = (
     "would have cost was planned anew."
 )
 _TICK_H = 6
-_BY_KIND: Mapping[str, tuple[str, str]] = {
-    "load": ("house", "other use"),
-    "generation": ("sun", "sun"),
-    "storage": ("battery", "battery"),
-}
+LEFT_KWH = 0.1
+"""Stores that end this close to the plan end as planned [kWh]."""
 
 
 def explained(
@@ -51,35 +55,77 @@ def explained(
 ) -> ExplainedDay:
     """The joint plan of the example's day, from the charge with which its stores began.
 
-    The last day of a block has no look-ahead, as when it was planned.
+    On forecasts it is made from what was believed at that midnight. The last day of a block has no
+    look-ahead, as when it was planned.
     """
+    block = next(b for b in blocks_of(window, spec.block_days) if example.day in b.days)
     agents = example.schedule.agents
-    soc_kwh = {
-        agent.name: agent.initial_soc_kwh
-        for agent in agents
-        if isinstance(agent, BatteryAgent | EVAgent)
-    }
-    last_days = {block.days[-1] for block in blocks_of(window, spec.block_days)}
-    problem = building.problem(
-        [example.day],
-        lookahead_h=0.0 if example.day in last_days else spec.lookahead_h,
-        soc_kwh=soc_kwh,
+    live = LiveDay(
+        day=example.day,
+        lookahead_h=0.0 if example.day == block.days[-1] else spec.lookahead_h,
+        soc_kwh={
+            agent.name: agent.initial_soc_kwh
+            for agent in agents
+            if isinstance(agent, BatteryAgent | EVAgent)
+        },
         comfort=comfort,
+        grid=next(agent for agent in agents if isinstance(agent, GridAgent)),
     )
-    grid = next(agent for agent in agents if isinstance(agent, GridAgent))
-    return explain_day(replace(problem, grid=grid), spec.solver)
+    if spec.foresight == "forecast":
+        foresight = _of_midnights(building, spec, block)
+        devices = [agent for agent in agents if agent.name != live.grid.name]
+        problem = believed(building, foresight, live, 0, devices, live.grid)
+        return explain_day(problem, spec.solver, believed=True)
+    known = building.problem(
+        [live.day], lookahead_h=live.lookahead_h, soc_kwh=live.soc_kwh, comfort=live.comfort
+    )
+    return explain_day(replace(known, grid=live.grid), spec.solver)
 
 
-def day_section(
+def _of_midnights(building: Building, spec: ComparisonSpec, block: Block) -> Foresight:
+    """What was believed at the midnights of a block, as its plans had it and no more."""
+    from ems.pipelines.forecasting import foresight_of  # only forecasts need to learn
+
+    once_a_day = replace(spec, modes=("centralized",), risk="neutral")
+    return foresight_of(building, once_a_day, block)
+
+
+def day_sections(
     example: DayRecord, day: ExplainedDay, spec: ComparisonSpec, controller: str | None = None
-) -> Section:
-    """One day in pictures and words; ``controller``: which one it began from, where several ran."""
+) -> tuple[Section, ...]:
+    """One day in pictures and words; ``controller``: which one it began from, where several ran.
+
+    On forecasts its plan, what came of it, and both hour by hour.
+    """
     where = f"{example.building}, {example.day:%A} {example.day.day} {example.day:%B %Y}"
-    return Section(
-        title=f"One day explained: {where}",
-        paragraphs=(_what_it_is(example, day, spec, controller), WORTH),
-        figures=_figures(day),
-        hours=day.hours,
+    title = f"One day explained: {where}"
+    figures = _figures(day)
+    if spec.foresight == "perfect":
+        told = (_what_it_is(example, day, spec, controller), WORTH)
+        return (Section(title=title, paragraphs=told, figures=figures, hours=day.hours),)
+    rows = compared(day.schedule, example.schedule)
+    return (
+        Section(
+            title=title,
+            paragraphs=(_what_was_planned(example, day, spec, controller), WORTH),
+            figures=figures,
+        ),
+        Section(
+            title="What came of this plan",
+            paragraphs=[*_what_came(example, day, spec, rows)],
+            figures=outcome_figures(rows, _ticks(day.schedule.horizon)),
+            tables=outcome_tables(
+                rows, day.schedule, example.schedule, [hour.clock for hour in day.hours]
+            ),
+        ),
+        Section(
+            title="The plan hour by hour, and what came",
+            paragraphs=(
+                "What the plan does and why. Where at least "
+                f"{words.kw(TOLD_KW)} came otherwise, a line says what really was.",
+            ),
+            hours=[replace(hour, came=came(rows, t)) for t, hour in enumerate(day.hours)],
+        ),
     )
 
 
@@ -94,18 +140,97 @@ def _what_it_is(
         "and prices of the day and of what it looks ahead, from the charge that the stores had at "
         f"midnight, and costs {words.eur(planned)}."
     )
-    carried_out = (
-        f"What was carried out{of} cost {words.eur(example.kpis.cost_eur)}, with stores that may "
-        "end otherwise"
-    )
-    if spec.foresight == "forecast":
-        return (
-            "This is what perfect knowledge would have done from there, not what was carried out: "
-            f"that was planned on forecasts. {text} {carried_out}."
-        )
     if example.mode == "decentralized":
-        return f"{text} {carried_out}: this run planned each device alone."
+        return (
+            f"{text} What was carried out{of} cost {words.eur(example.kpis.cost_eur)}, with stores "
+            "that may end otherwise: this run planned each device alone."
+        )
     return text
+
+
+def _what_was_planned(
+    example: DayRecord, day: ExplainedDay, spec: ComparisonSpec, controller: str | None
+) -> str:
+    """Which plan is explained, what it was made from, and how it is related to those of the run."""
+    text = (
+        f"The joint plan of this day{'' if controller is None else f' ({controller})'} as midnight "
+        "saw it; the day was chosen because planning saved much on it, others are duller. Sun, use "
+        f"and runs of appliances are what was expected at midnight ({spec.forecaster} forecasts), "
+        "the charge of the stores is what they really had. The prices of this day were known by "
+        "then. Had all come as expected, the day would have cost "
+        f"{words.eur(settle(day.schedule).cost_eur)}."
+    )
+    return f"{text}{''.join(_other_plans(example, day, spec))}"
+
+
+def _other_plans(example: DayRecord, day: ExplainedDay, spec: ComparisonSpec) -> Iterator[str]:
+    """In what the run's own plans differ from the one that is explained."""
+    if example.mode == "decentralized":
+        yield (
+            " This run planned each device alone, from the same expectations: what was carried "
+            "out is not this plan."
+        )
+        return
+    if spec.risk == "hedged":
+        yield (
+            f" This run hedged its plans with {spec.n_scenarios} futures; explained is the plan "
+            "for the mean of what may come, so what was carried out is not quite this plan."
+        )
+    if _later_plans(example, day, spec):
+        yield (
+            f" It is the first plan of the day: every {spec.phase_h:g} h a new one, which knew "
+            "more by then, replaced what was left of it."
+        )
+
+
+def _later_plans(example: DayRecord, day: ExplainedDay, spec: ComparisonSpec) -> tuple[int, ...]:
+    """The steps in which the run planned again."""
+    horizon = day.schedule.horizon
+    return instants(horizon, horizon.n_steps, example.mode, spec.phase_h)[1:]
+
+
+def _what_came(
+    example: DayRecord, day: ExplainedDay, spec: ComparisonSpec, rows: Sequence[Beside]
+) -> Iterator[str]:
+    """What was carried out, and how devices took what came otherwise."""
+    yield (
+        f"What was carried out cost {words.eur(example.kpis.cost_eur)}, where the plan expected "
+        f"{words.eur(settle(day.schedule).cost_eur)}{_left(example, day)}. "
+        f"{' '.join(_rules(spec, [row.agent for row in rows]))}"
+    )
+    later = _later_plans(example, day, spec)
+    since = f" From {day.hours[later[0]].clock} on later plans are in it too." if later else ""
+    yield f"The line is the plan of midnight, the area what came.{since}"
+
+
+def _left(example: DayRecord, day: ExplainedDay) -> str:
+    """With which charge the stores ended otherwise than planned."""
+    planned_kwh, left_kwh = day.schedule.soc_kwh, example.schedule.soc_kwh
+    return "".join(
+        f"; the {words.device_title(name)} ended the day with {words.kwh(kwh)} "
+        f"(planned: {words.kwh(planned_kwh[name])})"
+        for name, kwh in left_kwh.items()
+        if name in planned_kwh and abs(kwh - planned_kwh[name]) >= LEFT_KWH
+    )
+
+
+def _rules(spec: ComparisonSpec, agents: Sequence[Agent]) -> Iterator[str]:
+    """What each device does where it comes otherwise."""
+    kinds = {type(agent) for agent in agents}
+    if BatteryAgent in kinds:
+        yield (
+            "The battery balanced at the meter what came otherwise, as far as it could; the grid "
+            "took the rest."
+            if spec.dispatch == "balance"
+            else "The battery kept to its plan as far as its charge let it; the grid took what "
+            "came otherwise."
+        )
+    if DiscretePhaseDevice in kinds:
+        yield "A run of an appliance never starts before its people start it."
+    if PartialUsageDevice in kinds:
+        yield "The heat pump keeps within the heat that is really needed."
+    if EVAgent in kinds:
+        yield "A car that was not expected charges as soon as it comes."
 
 
 def _figures(day: ExplainedDay) -> list[Markup]:
@@ -155,19 +280,6 @@ def _power(day: ExplainedDay) -> list[Band]:
             bands.append(Band(label="bought", colour="grid", values=np.maximum(net_kw, 0.0)))
             bands.append(Band(label="sold", colour="sold", values=np.minimum(net_kw, 0.0)))
         else:
-            colour, label = _look(agent)
+            colour, label = look(agent)
             bands.append(Band(label=label, colour=colour, values=net_kw))
     return [band for band in bands if np.any(np.abs(band.values) > 1e-3)] or bands[:1]
-
-
-def _look(agent: Agent) -> tuple[str, str]:
-    """The colour and the label of an agent."""
-    match agent:
-        case EVAgent():
-            return "car", "car"
-        case DiscretePhaseDevice():
-            return "machine", "appliances"
-        case PartialUsageDevice():
-            return "heat", "heat pump"
-        case _:
-            return _BY_KIND[agent.kind]

@@ -40,7 +40,8 @@ from ems.solver import Solver
 class ExplainedHour:
     """One step of the day: its local time, its prices [ct/kWh] and what happens in it and why.
 
-    ``clock``: the time as a person reads it, with the zone in the doubled hour of autumn.
+    ``clock``: the time as a person reads it, with the zone in the doubled hour of autumn;
+    ``came``: what came otherwise than planned, empty where nothing did or nothing was forecast.
     """
 
     local: pd.Timestamp
@@ -49,6 +50,7 @@ class ExplainedHour:
     export_ct: float
     worth_ct: float
     sentences: tuple[str, ...]
+    came: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -68,10 +70,11 @@ class ExplainedDay:
     gap_eur: float
 
 
-def explain_day(problem: Problem, solver: Solver) -> ExplainedDay:
+def explain_day(problem: Problem, solver: Solver, *, believed: bool = False) -> ExplainedDay:
     """Plan ``problem`` centrally, price its bus, and say what each committed step does and why.
 
-    Raises ``Infeasible`` and ``SolveError`` as the plan does.
+    ``believed``: whether sun, loads and starts of ``problem`` are forecasts and not known. Raises
+    ``Infeasible`` and ``SolveError`` as the plan does.
     """
     horizon, n = problem.horizon, problem.n_committed
     plan = GlobalOptimizer(problem.agents, problem.grid, solver).optimize_centralized(horizon)
@@ -79,7 +82,7 @@ def explain_day(problem: Problem, solver: Solver) -> ExplainedDay:
     for agent in plan.agents:
         program.add(agent)
     worth = program.bus_prices(solver)
-    priced = PricedPlan(plan=plan, worth_ct=100 * worth, n_told=n)
+    priced = PricedPlan(plan=plan, worth_ct=100 * worth, n_told=n, believed=believed)
     elsewhere = planned_anew(problem, solver, plan)
     hours = tuple(
         ExplainedHour(
@@ -167,6 +170,9 @@ def _load(priced: PricedPlan, t: int) -> str:
         if isinstance(agent, BaseLoadAgent)
     )
     sun_kw = float(priced.sun_kw[t])
+    if priced.believed:
+        sun = f", the sun to give {words.kw(sun_kw)}" if sun_kw > VISIBLE_KW else ""
+        return f"The building is expected to use {words.kw(used_kw)}{sun}."
     sun = f", the sun gives {words.kw(sun_kw)}" if sun_kw > VISIBLE_KW else ""
     return f"The building uses {words.kw(used_kw)}{sun}."
 

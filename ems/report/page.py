@@ -27,6 +27,7 @@ COLOURS = (
     "worth",
     "saved",
     "lost",
+    "plan",
 )
 """The CSS classes of figures."""
 _ADDRESS = re.compile(r"\bhttps?://[^\s;,<>\"')]+|\b10\.\d{4,9}/[^\s;,<>\"')]+")

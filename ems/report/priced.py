@@ -28,12 +28,14 @@ _LONGEST_LIST = 3
 class PricedPlan:
     """``plan`` with the price of its bus in each step, ``worth_ct`` [ct/kWh], ``(n_steps,)``.
 
-    ``n_told``: how many of the steps are carried out.
+    ``n_told``: how many of the steps are carried out; ``believed``: whether what comes is a
+    forecast and not known.
     """
 
     plan: Schedule
     worth_ct: Floats
     n_told: int
+    believed: bool = False
 
     # --- numbers -------------------------------------------------------------------------------
 

@@ -59,7 +59,7 @@ def stacked(
         for band, heights in zip(bands, part, strict=True):
             parts += _bars(frame, band.colour, base, base + heights)
             base = base + heights
-    return _picture(frame, parts, bands, ticks, unit, title, key="key")
+    return _picture(frame, parts, [("key", band) for band in bands], ticks, unit, title)
 
 
 def steps(
@@ -70,7 +70,20 @@ def steps(
     values = np.array([band.values for band in bands])
     frame = _frame(min(0.0, float(values.min())), max(0.0, float(values.max())), values, 130.0)
     parts = [_line(frame, band) for band in bands]
-    return _picture(frame, parts, bands, ticks, unit, title, key="dash")
+    return _picture(frame, parts, [("dash", band) for band in bands], ticks, unit, title)
+
+
+def beside(
+    area: Band, line: Band, ticks: Sequence[tuple[int, str]], *, unit: str, title: str
+) -> Markup:
+    """One quantity twice: as an area from 0, and as a line over it."""
+    _require([area, line])
+    values = np.array([area.values, line.values])
+    frame = _frame(min(0.0, float(values.min())), max(0.0, float(values.max())), values, 104.0)
+    zero = np.zeros(values.shape[1])
+    parts = [*_bars(frame, area.colour, zero, area.values), _line(frame, line)]
+    keys = [("key", area), ("dash", line)]
+    return _picture(frame, parts, keys, ticks, unit, title)
 
 
 def bars(
@@ -146,14 +159,12 @@ def _line(frame: _Frame, band: Band) -> str:
 def _picture(
     frame: _Frame,
     parts: Sequence[str],
-    bands: Sequence[Band],
+    keyed: Sequence[tuple[str, Band]],
     ticks: Sequence[tuple[int, str]],
     unit: str,
     title: str,
-    *,
-    key: str,
 ) -> Markup:
-    """Grid, data, axes and legend, of the CSS class ``key``."""
+    """Grid, data, axes and legend; ``keyed``: the CSS class of each band's key in it."""
     grid = []
     for value in _round_values(frame.low, frame.high):
         y = frame.y(value)
@@ -167,9 +178,9 @@ def _picture(
         for t, text in ticks
     ]
     zero = f'<path class="axis" d="M{_LEFT} {frame.y(0):.1f}H{WIDTH - _RIGHT}"/>'
-    seen = dict.fromkeys((band.label, band.colour) for band in bands)
+    seen = dict.fromkeys((key, band.colour, band.label) for key, band in keyed)
     keys = "".join(
-        f'<span><i class="{key} {colour}"></i>{escape(label)}</span>' for label, colour in seen
+        f'<span><i class="{key} {colour}"></i>{escape(label)}</span>' for key, colour, label in seen
     )
     head = f'<figcaption><b>{escape(title)}</b> [{escape(unit)}] <span class="keys">{keys}</span>'
     body = _svg([*grid, *parts, zero, *hours], frame.height, title)

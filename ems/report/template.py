@@ -13,7 +13,7 @@ PAGE = """<!doctype html>
   --link: #0b5cad; --warn: #a33a00; --warn-card: #fff1e8;
   --sun: #b98700; --grid: #8a8f98; --sold: #3d94c8; --house: #5f6771; --battery: #009e73;
   --car: #0b4a85; --machine: #c56b9d; --heat: #d55e00; --worth: #b8400e; --saved: #009e73;
-  --lost: #d55e00;
+  --lost: #d55e00; --plan: #1b1f24;
 }
 @media (prefers-color-scheme: dark) {
   :root {
@@ -21,7 +21,7 @@ PAGE = """<!doctype html>
     --link: #7cb8f5; --warn: #ffb184; --warn-card: #3a2416;
     --sun: #f0c83c; --grid: #7b838d; --sold: #8fd0f5; --house: #a8b0ba; --battery: #1fc495;
     --car: #3f7fe0; --machine: #dd98bd; --heat: #f08038; --worth: #ff9a66; --saved: #1fc495;
-    --lost: #f08038;
+    --lost: #f08038; --plan: #e6e9ed;
   }
 }
 * { box-sizing: border-box; }
@@ -72,6 +72,7 @@ path.level { stroke: var(--rule); stroke-width: .6; fill: none; }
 .hour time { font-weight: 700; font-variant-numeric: tabular-nums; }
 .hour p { margin: 0 0 2px; }
 .hour .soft { font-size: .85rem; }
+.hour .came { border-left: 3px solid var(--link); padding-left: 9px; margin-top: 4px; }
 details { margin: 8px 0; } summary { cursor: pointer; color: var(--link); }
 @media (max-width: 560px) {
   main { padding: 16px 12px 48px; } h1 { font-size: 1.35rem; }
@@ -121,7 +122,8 @@ No figure on this page says anything about a real house.</p>
 {% for hour in section.hours %}
 <div class="hour"><div><time datetime="{{ hour.local.isoformat() }}">{{ hour.clock }}</time>
 <p class="soft">worth {{ ct(hour.worth_ct) }}</p></div>
-<div>{% for sentence in hour.sentences %}<p>{{ sentence }}</p>{% endfor %}</div></div>
+<div>{% for sentence in hour.sentences %}<p>{{ sentence }}</p>{% endfor %}
+{% if hour.came %}<p class="came">{{ hour.came }}</p>{% endif %}</div></div>
 {% endfor %}
 {% for command in section.commands %}<pre>{{ command }}</pre>
 {% endfor %}

@@ -5,8 +5,9 @@ from __future__ import annotations
 import html
 import re
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from functools import cache
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -22,10 +23,11 @@ from ems.pipelines.comparison import (
     DayRecord,
     ModeSummary,
     Window,
+    blocks_of,
     choose_window,
-    run_comparison,
     summarise,
 )
+from ems.pipelines.parallel import run_blocks
 from ems.report import Report, comparison_report, render
 from ems.store.read import PortfolioRow, Problem
 from ems.tariff import load_tariff
@@ -45,6 +47,25 @@ def house(*, sunny: bool = True, **fields: Any) -> MeterHistory:
     pv_kwh = np.where((index.hour >= 9) & (index.hour < 17), 3.0, 0.0)
     history = made(index, loads, pv_kwh=pv_kwh if sunny else None)
     return replace(history, **fields)
+
+
+def changing_house() -> MeterHistory:
+    """Forty days of clouds, meals, heat and washing that change from day to day."""
+    rng = np.random.default_rng(5)
+    index = local_index(FIRST, 40)
+    day = np.arange(len(index)) // 24
+    washed = [f"{index[24 * i]:%Y-%m-%d} {17 + rng.integers(4)}:00" for i in range(40)]
+    warm = np.where((index.hour >= 5) & (index.hour < 8), 1.0, 0.0)
+    loads = {
+        "dishwasher": at(index, *((start, 2, 0.8) for start in washed)),
+        "heat_pump": warm * rng.uniform(0.5, 1.5, 40)[day],
+        "fridge": np.where(index.hour == rng.integers(11, 14, 40)[day], 1.5, 0.1),
+    }
+    light = np.where((index.hour >= 8) & (index.hour < 18), 4.0, 0.0)
+    price = 30.0 + 20.0 * np.sin(index.hour / 6 * np.pi)
+    return made(
+        index, loads, pv_kwh=light * rng.uniform(0.1, 1.0, 40)[day], price_eur_per_mwh=price
+    )
 
 
 def habit_house() -> MeterHistory:
@@ -72,13 +93,17 @@ class Done:
         return next(record for record in self.records if record.mode == self.spec.modes[0])
 
 
-def done(history: MeterHistory, spec: ComparisonSpec = SPEC, n_days: int = 2) -> Done:
+def done(
+    history: MeterHistory, spec: ComparisonSpec = SPEC, n_days: int = 2, first: date = FIRST
+) -> Done:
     """The run of a history."""
     building = Building(history, spec.tariff, spec.assets)
-    records = tuple(run_comparison(history, spec, FIRST, n_days))
+    window = choose_window(building, first, n_days)
+    blocks = blocks_of(window, spec.block_days)
+    records = tuple(chain.from_iterable(run_blocks([building], spec, blocks)))
     return Done(
         building=building,
-        window=choose_window(building, FIRST, n_days),
+        window=window,
         records=records,
         summaries=summarise(records),
         spec=spec,
@@ -89,6 +114,22 @@ def done(history: MeterHistory, spec: ComparisonSpec = SPEC, n_days: int = 2) ->
 def usual() -> Done:
     """Two sunny days with battery and car."""
     return done(house())
+
+
+ON_FORECASTS = replace(
+    SPEC,
+    tariff=load_tariff("tou"),
+    foresight="forecast",
+    forecaster="persistence",
+    modes=("centralized", "centralized_phases"),
+)
+
+
+@cache
+def guessed(**fields: Any) -> Done:
+    """Two days whose plans were made on forecasts."""
+    first = FIRST + timedelta(days=36)
+    return done(changing_house(), replace(ON_FORECASTS, **fields), first=first)
 
 
 def row(building: str, *problems: Problem) -> PortfolioRow:

@@ -39,6 +39,7 @@ from report.made import (
     SPEC,
     V2G,
     done,
+    guessed,
     habit_house,
     house,
     report,
@@ -188,10 +189,7 @@ def test_perfect_plans_are_called_an_upper_bound_and_checked() -> None:
 
 
 def test_on_forecasts_the_page_says_what_was_not_known_and_not_checked() -> None:
-    said = text(usual(), spec=replace(SPEC, foresight="forecast"))
-    before = said.index("One day explained")
-    plainly = said.index("This is what perfect knowledge would have done from there, not what was")
-    assert before < plainly < said.index("“Worth” is the plan's own price")
+    said = text(guessed())
     assert "upper bound" not in said
     assert "“Perfect plan” knew its day" in said
     assert "What was carried out cost" in said
@@ -200,8 +198,8 @@ def test_on_forecasts_the_page_says_what_was_not_known_and_not_checked() -> None
 
 
 def test_hedging_and_balancing_are_said() -> None:
-    spec = replace(SPEC, foresight="forecast", risk="hedged", dispatch="balance")
-    said = text(usual(), spec=spec)
+    run = guessed()
+    said = text(run, spec=replace(run.spec, risk="hedged", dispatch="balance"))
     assert "hedged with 10 futures" in said
     assert "with the battery balancing what comes otherwise" in said
 

@@ -22,7 +22,7 @@ from ems.report import render, write_report
 from ems.report.page import COLOURS, linked
 from ems.report.template import PAGE
 from ems.store.read import Problem
-from report.made import report, row, text_of, usual
+from report.made import guessed, report, row, text_of, usual
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -65,13 +65,15 @@ def test_it_says_what_was_asked_with_what_and_what_came_out() -> None:
         assert part in text, part
     assert re.search("synthetic", text, re.IGNORECASE)
     assert "upper bound" in text
-    assert "not what was carried out" not in text
+    assert "What came of this plan" not in text
 
 
 def test_on_forecasts_it_does_not_speak_of_an_upper_bound_of_its_own_plans() -> None:
     text = text_of(page("--foresight", "forecast", "--forecaster", "persistence"))
     assert "Plans are made from persistence forecasts" in text
-    assert "not what was carried out" in text
+    assert "upper bound" not in text
+    assert "as midnight saw it" in text
+    assert "What came of this plan" in text
 
 
 def test_every_hour_of_the_explained_day_has_its_reason() -> None:
@@ -230,10 +232,10 @@ def test_texts_and_figures_stand_out_in_light_and_dark(scheme: int) -> None:
 
 
 def test_every_colour_of_a_figure_is_a_colour_of_the_page() -> None:
-    html = render(report(usual()))
+    html = render(report(usual())) + render(report(guessed()))
     used = set(re.findall(r'class="(?:fill|line|key|dash) (\w+)"', html))
     assert used <= set(COLOURS)
-    assert {"sun", "battery", "car", "worth"} <= used
+    assert {"sun", "battery", "car", "worth", "plan"} <= used
 
 
 WIDE = """<!doctype html><body style="margin:0"><iframe id="f" width="{width}" height="900"

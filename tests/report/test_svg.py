@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from markupsafe import Markup
 
 from ems.errors import InvalidSpec
-from ems.report.svg import WIDTH, Band, bars, stacked, steps
+from ems.report.svg import WIDTH, Band, bars, beside, stacked, steps
 
 Draw = Callable[..., Markup]
 NASTY = 'a < b & "c" > <script>alert(1)</script>'
@@ -125,3 +125,24 @@ def test_nothing_to_draw_is_said() -> None:
         stacked([band()], [], unit="kW", title="t")
     with pytest.raises(InvalidSpec, match="no rows"):
         bars([], say=str, title="t", unit="€")
+
+
+@pytest.mark.parametrize("values", [(0.0, 0.0), (2.0, -1.0), (0.0, 1e-12)])
+def test_an_outcome_is_an_area_and_its_plan_a_line_each_with_its_key(
+    values: tuple[float, ...],
+) -> None:
+    area = band(*values, label="as it came", colour="battery")
+    line = band(3.0, -3.0, label=NASTY, colour="plan")
+    figure = beside(area, line, [(0, "00:00")], unit="kW", title="t")
+    assert all(-0.1 <= number <= WIDTH + 0.1 for number in numbers(figure))
+    keys = [element.get("class") for element in tree(figure).iter("i")]
+    assert keys == ["key battery", "dash plan"]
+    drawn = [element.get("class") for element in tree(figure).iter("path")]
+    assert drawn.count("line plan") == 1
+    assert drawn.count("fill battery") == (max(values) > 1e-3)
+    assert drawn.index("line plan") > max(
+        [i for i, name in enumerate(drawn) if name == "fill battery"], default=-1
+    )
+    assert "<script" not in str(figure)
+    with pytest.raises(InvalidSpec, match="at least one with a step"):
+        beside(band(), band(), [], unit="kW", title="t")

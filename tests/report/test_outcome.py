@@ -1,0 +1,274 @@
+"""The plan that was really made on forecasts, and what came of it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ems.agents import (
+    Agent,
+    BaseLoadAgent,
+    BatteryAgent,
+    Cycle,
+    DiscretePhaseDevice,
+    EVAgent,
+    GridAgent,
+    PartialUsageDevice,
+    PVAgent,
+)
+from ems.building import Building
+from ems.history import MeterHistory
+from ems.pipelines.comparison import DayRecord, blocks_of
+from ems.pipelines.forecasting import foresight_of
+from ems.pipelines.rolling import carry_out
+from ems.report import render
+from ems.report.day import explained
+from ems.report.explain import ExplainedDay, explain_day
+from ems.report.outcome import Beside, came, compared
+from report.made import Done, changing_house, guessed, report, text, usual
+from report.reading import SOLVER, problem, told
+
+
+def planned(run: Done, example: DayRecord, **spec: Any) -> ExplainedDay:
+    return explained(run.building, run.window, replace(run.spec, **spec), example)
+
+
+def days_of(run: Done, mode: str = "centralized") -> list[DayRecord]:
+    return [record for record in run.records if record.mode == mode]
+
+
+# --- which plan it is ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dispatch", ["setpoints", "balance"])
+@pytest.mark.parametrize("number", [0, 1])
+def test_the_explained_plan_is_the_one_that_was_carried_out(dispatch: str, number: int) -> None:
+    """Told to the real devices it gives what was recorded, on the last day without look-ahead."""
+    run = guessed(dispatch=dispatch)
+    example = days_of(run)[number]
+    day = planned(run, example)
+    n = day.schedule.horizon.n_steps
+    real = run.building.problem(
+        [example.day],
+        lookahead_h=0.0,
+        soc_kwh={a.name: a.initial_soc_kwh for a in example.schedule.agents if is_store(a)},
+        course=replace(run.building.truth, runs_foreseen=False),
+    )
+    again = carry_out(day.schedule, real.agents, GridAgent(), real.horizon, run.spec.dispatch)
+    for name, plan in example.schedule.plans.items():
+        np.testing.assert_allclose(
+            again.plans[name].net_load_kw[:n], plan.net_load_kw, atol=1e-6, err_msg=name
+        )
+    expected = day.schedule.net_load_kw("generation")
+    assert np.max(np.abs(expected - example.schedule.net_load_kw("generation"))) > 0.2
+
+
+def is_store(agent: Agent) -> bool:
+    return isinstance(agent, BatteryAgent | EVAgent)
+
+
+def test_only_midnights_are_forecast_and_are_believed_as_the_run_believed_them() -> None:
+    run = guessed()
+    often: dict[str, Any] = {"modes": ("centralized_phases",), "phase_h": 1.0, "risk": "hedged"}
+    (block,) = blocks_of(run.window, run.spec.block_days)
+    of_run = foresight_of(run.building, replace(run.spec, **often), block)
+    for example in days_of(run):
+        day = planned(run, example, **often)
+        course, span = of_run.course(example.day, 0), run.building.span(example.day)
+        sun_kwh = -day.schedule.net_load_kw("generation")
+        np.testing.assert_allclose(sun_kwh, course.pv_kwh[span], atol=1e-9)
+        once = planned(run, example).schedule
+        for name, plan in once.plans.items():
+            np.testing.assert_array_equal(
+                day.schedule.plans[name].net_load_kw, plan.net_load_kw, name
+            )
+
+
+def test_the_explained_plan_knows_nothing_of_its_day() -> None:
+    run = guessed()
+    example = days_of(run)[0]
+    midnight = run.building.span(example.day).start
+
+    def other(values: np.ndarray) -> np.ndarray:
+        changed = values.copy()
+        changed[midnight:] *= 0.7
+        return changed
+
+    history: MeterHistory = changing_house()
+    otherwise = replace(
+        history,
+        energy_kwh={name: other(kwh) for name, kwh in history.energy_kwh.items()},
+        load_kwh=other(history.load_kwh),
+        pv_kwh=other(history.pv_kwh),
+    )
+    later = replace(run, building=Building(otherwise, run.spec.tariff, run.spec.assets))
+    ours, theirs = (planned(of, example).schedule for of in (run, later))
+    for name, plan in ours.plans.items():
+        np.testing.assert_allclose(plan.net_load_kw, theirs.plans[name].net_load_kw, atol=1e-9)
+
+
+# --- what is said of it ----------------------------------------------------------------------
+
+
+def test_what_is_expected_is_not_told_as_known() -> None:
+    said = text(guessed())
+    assert "as midnight saw it" in said
+    assert "The building is expected to use" in said
+    assert ", the sun to give" in said
+    assert "when its people are expected to start it" in said
+    assert "metered:" not in said.split("One day explained")[1]
+    assert "when its people started it" not in said
+    assert "perfect knowledge" not in said
+
+
+def test_a_perfect_run_speaks_of_no_outcome() -> None:
+    said = text(usual())
+    assert [s.title for s in report(usual()).sections if "plan" in s.title] == []
+    assert "Really:" not in said
+    assert "The building uses" in said
+    assert "expected" not in said.split("One day explained")[1]
+    assert 'class="came"' not in render(report(usual()))
+
+
+def test_heat_is_told_against_what_is_expected_without_a_plan() -> None:
+    pump = PartialUsageDevice(
+        name="heat_pump",
+        metered_kw=np.array([1.0, 0.0, 0.5]),
+        min_cumulative_kwh=np.array([0.0, 1.0, 1.5]),
+        max_cumulative_kwh=np.array([1.0, 1.0, 1.5]),
+        max_power_kw=2.0,
+    )
+    day = explain_day(problem([40, 20, 30], pump), SOLVER, believed=True)
+    assert told(day, 0, "heat pump")[0].startswith(
+        "The heat pump rests, 1.0 kW less than expected without a plan: a kWh is worth"
+    )
+    assert told(day, 2, "heat pump") == ["The heat pump draws 0.5 kW, as expected without a plan."]
+    assert told(day, 0)[0] == "The building is expected to use 1.0 kW."
+
+
+def test_a_moved_run_is_told_against_its_expected_start() -> None:
+    cycle = Cycle(number=1, profile_kw=(1.0,), metered_start=0, earliest=0, latest=1)
+    machine = DiscretePhaseDevice(name="dishwasher", cycles=(cycle,))
+    day = explain_day(problem([40, 20], machine), SOLVER, believed=True)
+    assert told(day, 1, "dishwasher")[0].startswith(
+        "The dishwasher starts instead of at 12:00, when its people are expected to start it:"
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "parts"),
+    [
+        ({"risk": "hedged"}, ["hedged its plans with 10 futures", "for the mean of what may come"]),
+        ({"modes": ("centralized_phases",)}, ["every 6 h a new one", "From 06:00 on later plans"]),
+        ({"modes": ("decentralized",)}, ["planned each device alone", "is not this plan"]),
+        ({"dispatch": "balance"}, ["balanced at the meter what came otherwise"]),
+        ({"dispatch": "setpoints"}, ["kept to its plan as far as its charge let it"]),
+    ],
+)
+def test_what_the_run_did_beside_this_plan_is_said(
+    fields: dict[str, Any], parts: list[str]
+) -> None:
+    run = guessed()
+    spec = replace(run.spec, **fields)
+    example = replace(run.example, mode=spec.modes[0])
+    said, usually = text(run, spec=spec, example=example), text(run)
+    for part in parts:
+        assert part in said
+        assert (part in usually) == (fields == {"dispatch": "setpoints"})
+
+
+def test_no_later_plan_is_spoken_of_where_a_phase_is_a_day() -> None:
+    run = guessed()
+    spec = replace(run.spec, modes=("centralized_phases",), phase_h=24.0)
+    said = text(run, spec=spec, example=replace(run.example, mode="centralized_phases"))
+    assert "first plan of the day" not in said
+    assert "later plans" not in said
+
+
+def test_what_came_is_that_of_the_record() -> None:
+    run = guessed()
+    kpis, day = run.example.kpis, planned(run, run.example)
+    (section,) = [s for s in report(run).sections if s.title == "What came of this plan"]
+    sums, hours = section.tables
+    rows = {what: (plan, real) for what, plan, real in sums.rows}
+    assert rows["sun [kWh]"][1] == f"{kpis.generation_kwh:.1f}"
+    assert rows["sun [kWh]"][0] == f"{-day.schedule.net_load_kw('generation').sum():.1f}"
+    assert rows["bought [kWh]"][1] == f"{kpis.import_kwh:.1f}"
+    assert rows["sold [kWh]"][1] == f"{kpis.export_kwh:.1f}"
+    assert rows["cost [€]"][1] == f"{kpis.cost_eur:.2f}".replace("-", "−")
+    soc_kwh = run.example.schedule.soc_kwh["battery"]
+    assert rows["battery, charge at the end [kWh]"][1] == f"{soc_kwh:.1f}"
+    assert len(hours.rows) == len(day.hours)
+    assert all(len(cells) == len(hours.heads) for cells in hours.rows)
+    assert hours.folded
+    assert len(section.figures) == 5
+
+
+def test_every_hour_that_came_otherwise_says_so_and_no_other() -> None:
+    run = guessed()
+    (section,) = [s for s in report(run).sections if s.hours]
+    rows = compared(planned(run, run.example).schedule, run.example.schedule)
+    apart = [any(abs(r.came_kw[t] - r.planned_kw[t]) >= 0.2 for r in rows) for t in range(24)]
+    assert [bool(hour.came) for hour in section.hours] == apart
+    assert 0 < sum(apart) < 24
+    assert render(report(run)).count('class="came"') == sum(apart)
+
+
+def test_the_audit_tells_the_plan_from_what_was_carried_out() -> None:
+    said = text(guessed())
+    assert "made again for this page, from the forecasts that the run had" in said
+    assert re.search(r"step of the plan that is explained \d\.\de[-+]\d\d kW", said)
+    assert re.search(r"step of what was carried out that day \d\.\de[-+]\d\d kW", said)
+
+
+# --- the sentence of an hour -----------------------------------------------------------------
+
+STEP = np.zeros(1)
+PV = PVAgent(name="pv", available_kw=STEP)
+HOUSE = BaseLoadAgent(name="base_load", load_kw=STEP)
+WASHER = DiscretePhaseDevice(name="washing_machine", cycles=())
+CAR = EVAgent(
+    trip_kwh=STEP, plugged_in=np.ones(1, dtype=bool), min_soc_kwh=STEP, max_soc_kwh=STEP + 60.0
+)
+
+
+def beside(agent: Agent, planned_kw: float, came_kw: float, *, expected: bool = True) -> Beside:
+    return Beside(
+        agent=agent, expected=expected, planned_kw=STEP + planned_kw, came_kw=STEP + came_kw
+    )
+
+
+@pytest.mark.parametrize(
+    ("row", "sentence"),
+    [
+        (beside(PV, 2.0, 1.2), "the sun gave 1.2 kW (expected: 2.0 kW)"),
+        (beside(PV, 0.4, 0.01), "the sun gave nothing (expected: 0.4 kW)"),
+        (beside(HOUSE, 0.3, 0.8), "the building used 0.8 kW (expected: 0.3 kW)"),
+        (beside(BatteryAgent(), 1.3, 0.5), "the battery took 0.5 kW (planned: 1.3 kW)"),
+        (beside(BatteryAgent(), -1.0, 0.5), "the battery took 0.5 kW (planned: to give 1.0 kW)"),
+        (beside(BatteryAgent(), 0.7, 0.0), "the battery rested (planned: to take 0.7 kW)"),
+        (beside(BatteryAgent(), 0.0, -0.4), "the battery gave 0.4 kW (planned: to rest)"),
+        (beside(CAR, 0.0, 3.7, expected=False), "the car charged 3.7 kW (not expected)"),
+        (beside(CAR, 3.7, 0.0), "the car did not charge (planned: to charge 3.7 kW)"),
+        (beside(WASHER, 0.0, 0.9), "the washing machine drew 0.9 kW (planned: nothing)"),
+        (beside(WASHER, 0.9, 0.0), "the washing machine drew nothing (planned: to draw 0.9 kW)"),
+        (beside(GridAgent(), -0.3, 0.4), "0.4 kW were bought (planned: 0.3 kW sold)"),
+        (beside(GridAgent(), 0.9, 0.4), "0.4 kW were bought (planned: 0.9 kW)"),
+        (beside(GridAgent(), -0.3, 0.0), "nothing was bought or sold (planned: 0.3 kW sold)"),
+        (beside(GridAgent(), 0.0, -0.3), "0.3 kW were sold (planned: nothing bought or sold)"),
+    ],
+)
+def test_each_difference_is_told_with_what_was_planned(row: Beside, sentence: str) -> None:
+    assert came([row], 0).replace("\u00a0", " ") == f"Really: {sentence}."
+
+
+def test_what_hardly_differs_is_not_told() -> None:
+    near, apart = beside(PV, 1.0, 0.85), beside(HOUSE, 0.3, 0.5)
+    assert came([near], 0) == ""
+    assert came([near, apart], 0).replace("\u00a0", " ") == (
+        "Really: the building used 0.5 kW (expected: 0.3 kW)."
+    )
