@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import date, timedelta
 
 import numpy as np
 import pytest
 
-from ems.pipelines.captured import bootstrap, captured, ignorance, middle
+from ems.pipelines.captured import bootstrap, captured, error_costs, ignorance, middle
 from ems.pipelines.comparison import DayResult, account
 from ems.schedule import Mode
 from ems.settlement import DayKpis
@@ -171,3 +171,120 @@ def test_what_not_knowing_cost_is_told_apart() -> None:
     )
     assert rows[0].together_eur == pytest.approx(3.0)
     assert rows[0].rest_eur == pytest.approx(1.25)
+
+
+# --- what errors cost -----------------------------------------------------------------------------
+
+SUN_KWH = [2.0, 0.0, 5.0, 1.0, 3.0, 8.0, 4.0]
+LOAD_KWH = [1.0, 2.0, 0.0, 1.0, 0.5, 0.0, 2.5]
+
+
+def with_errors(
+    results: list[DayResult], mode: Mode, pv_kwh: list[float], load_kwh: list[float]
+) -> list[DayResult]:
+    """The days of ``mode`` with errors, in order, and those of all others as they are."""
+    errors = iter(zip(pv_kwh, load_kwh, strict=True))
+    changed = []
+    for one in results:
+        if one.mode == mode:
+            pv, load = next(errors)
+            one = replace(one, kpis=replace(one.kpis, pv_error_kwh=pv, load_error_kwh=load))
+        changed.append(one)
+    return changed
+
+
+def ten_cents_a_kwh() -> list[DayResult]:
+    """Seven days on which every kWh of error costs 0.10 € above the perfect plan."""
+    n = len(SUN_KWH)
+    perfect = np.linspace(1.0, 4.0, n)
+    both = np.add(SUN_KWH, LOAD_KWH)
+    made = days(
+        as_metered=[9.0] * n,
+        rule_based=[8.0] * n,
+        centralized=(perfect + 0.1 * both).tolist(),
+        pv_unknown=(perfect + 0.1 * np.array(SUN_KWH)).tolist(),
+        price_unknown=(perfect + 0.2).tolist(),
+        centralized_perfect=perfect.tolist(),
+    )
+    made = with_errors(made, "centralized", SUN_KWH, LOAD_KWH)
+    return with_errors(made, "pv_unknown", SUN_KWH, [0.0] * n)
+
+
+def test_errors_that_cost_ten_cents_a_kwh_are_told_so() -> None:
+    rows = {row.mode: row for row in error_costs(ten_cents_a_kwh())}
+    assert list(rows) == ["centralized", "pv_unknown"]  # of the price there are no kWh
+    for row in rows.values():
+        figures = [row.eur_per_kwh, row.low, row.high, row.rank_correlation]
+        assert figures == pytest.approx([0.1, 0.1, 0.1, 1.0])
+        assert row.days == tuple(FIRST + timedelta(days=i) for i in range(7))
+        assert row.above_eur == pytest.approx(0.1 * row.error_kwh)
+    assert rows["centralized"].pv_error_kwh.tolist() == SUN_KWH
+    assert rows["centralized"].load_error_kwh.tolist() == LOAD_KWH
+    assert rows["pv_unknown"].error_kwh.tolist() == SUN_KWH
+
+
+def test_the_cost_of_an_error_is_a_ratio_of_sums_with_the_stores_put_back() -> None:
+    made = days(as_metered=[9.0] * 2, rule_based=[9.0] * 2, centralized_perfect=[3.0] * 2)
+    made += [result("centralized", 0, 4.0, stored_kwh=4.0), result("centralized", 1, 4.5, -4.0)]
+    (row,) = error_costs(with_errors(made, "centralized", [4.0, 1.0], [0.0, 0.0]))
+    assert row.eur_per_kwh == pytest.approx((1.0 + 1.5) / 5.0)
+    worth = 4.0 * (0.25 + 0.10) / 2
+    assert row.above_eur == pytest.approx([1.0 - worth, 1.5 + worth])
+
+
+def test_days_of_errors_may_come_in_any_order() -> None:
+    rows = [error_costs(made) for made in (ten_cents_a_kwh(), ten_cents_a_kwh()[::-1])]
+    for one, other in zip(*rows, strict=True):
+        assert (one.mode, one.days, one.low) == (other.mode, other.days, other.low)
+        assert one.above_eur.tolist() == other.above_eur.tolist()
+        assert one.pv_error_kwh.tolist() == other.pv_error_kwh.tolist()
+
+
+def test_without_a_perfect_plan_no_error_has_a_cost() -> None:
+    made = [one for one in ten_cents_a_kwh() if one.mode != "centralized_perfect"]
+    assert error_costs(made) == ()
+
+
+@pytest.mark.parametrize(("n_days", "has"), [(6, False), (7, True)])
+def test_the_cost_of_errors_on_few_days_has_no_interval(n_days: int, has: bool) -> None:
+    last = FIRST + timedelta(days=n_days)
+    for row in error_costs([one for one in ten_cents_a_kwh() if one.day < last]):
+        assert row.eur_per_kwh == pytest.approx(0.1)
+        told = (row.low, row.high, row.rank_correlation)
+        assert [each is not None for each in told] == [has] * 3
+
+
+def test_errors_that_are_alike_on_all_days_have_no_rank() -> None:
+    made = with_errors(ten_cents_a_kwh(), "centralized", [3.0] * 7, [0.0] * 7)
+    row = error_costs(made)[0]
+    assert row.rank_correlation is None
+    assert row.eur_per_kwh == pytest.approx(0.1 * (sum(SUN_KWH) + sum(LOAD_KWH)) / 21.0)
+    assert row.low is not None
+
+
+def test_more_error_that_costs_less_has_a_negative_rank() -> None:
+    """By hand: 1 − 6 Σ d² / (n (n² − 1)) with the ranks the other way round but for two days."""
+    made = days(centralized=[6.0, 7.0, 5.0, 4.0, 3.0, 2.0, 1.0], centralized_perfect=[0.0] * 7)
+    errors_kwh = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]
+    (row,) = error_costs(with_errors(made, "centralized", errors_kwh, [0.0] * 7))
+    assert row.rank_correlation == pytest.approx(1 - 6 * (25 + 25 + 4 + 0 + 4 + 16 + 36) / 336)
+
+
+def test_where_everything_came_as_expected_no_error_has_a_cost() -> None:
+    made = with_errors(ten_cents_a_kwh(), "centralized", [1e-9] * 7, [0.0] * 7)
+    assert [row.mode for row in error_costs(made)] == ["pv_unknown"]
+
+
+def test_the_interval_of_the_cost_of_errors_covers_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(3)
+    hits = 0
+    for trial in range(200):
+        error_kwh = rng.gamma(2.0, 2.0, 60)
+        above = 0.03 * error_kwh + rng.normal(0.0, 0.2, 60)
+        made = days(centralized=above.tolist(), centralized_perfect=[0.0] * 60)
+        made = with_errors(made, "centralized", error_kwh.tolist(), [0.0] * 60)
+        (row,) = error_costs(made, seed=trial)
+        assert row.low is not None
+        assert row.high is not None
+        hits += row.low <= 0.03 <= row.high
+    assert 0.89 <= hits / 200 <= 0.99
