@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from ems.history import MeterHistory
-    from ems.pipelines.captured import Captured, Ignorance
+    from ems.pipelines.captured import Captured, ErrorCost, Ignorance
     from ems.pipelines.comparison import ComparisonSpec, DayRecord, DayResult, ModeSummary
     from ems.store.read import PortfolioRow
 
@@ -90,6 +90,7 @@ class Outcome:
     summaries: tuple[ModeSummary, ...]
     captured: tuple[Captured, ...]
     ignorance: tuple[Ignorance, ...]
+    error_costs: tuple[ErrorCost, ...]
     figures: tuple[Path, ...]
     report: Path | None
     run_id: str
@@ -132,7 +133,7 @@ def compare(
     out: Console,
 ) -> Outcome:
     """Plan every block, keeping what is finished whatever happens."""
-    from ems.pipelines.captured import captured, ignorance
+    from ems.pipelines.captured import captured, error_costs, ignorance
     from ems.pipelines.comparison import PLANNED, blocks_of, summarise
     from ems.pipelines.parallel import run_blocks
     from ems.tracking import day_metrics, pipeline_run, total_metrics
@@ -171,9 +172,9 @@ def compare(
                 results += [record.result for record in records]
                 bar.update(task, advance=len(records))
         summaries = summarise(results)
-        shares = captured(results)
+        shares, costs = captured(results), error_costs(results)
         for summary in summaries:
-            metrics = {**total_metrics(summary), **_shares(summary, shares)}
+            metrics = total_metrics(summary) | _shares(summary, shares) | _costs(summary, costs)
             run_.summary(summary.building, summary.mode, metrics)
         files = []
         if ON_OFF[args.figures]:
@@ -190,6 +191,7 @@ def compare(
         summaries=summaries,
         captured=shares,
         ignorance=ignorance(results, spec.modes[-1]),
+        error_costs=costs,
         figures=tuple(files),
         report=page,
         run_id=run_.run_id,
@@ -200,6 +202,20 @@ def _shares(summary: ModeSummary, shares: Sequence[Captured]) -> dict[str, float
     """The captured shares of one mode as metrics."""
     own = [s for s in shares if (s.building, s.mode) == (summary.building, summary.mode)]
     return {f"captured_share_vs_{s.baseline}": s.share for s in own}
+
+
+def _costs(summary: ModeSummary, costs: Sequence[ErrorCost]) -> dict[str, float | None]:
+    """What errors cost one mode as metrics; none where there were no errors."""
+    found: dict[str, float | None] = {}
+    for cost in costs:
+        if (cost.building, cost.mode) == (summary.building, summary.mode):
+            found = {
+                "error_cost_eur_per_kwh": cost.eur_per_kwh,
+                "error_cost_low_eur_per_kwh": cost.low,
+                "error_cost_high_eur_per_kwh": cost.high,
+                "error_rank_correlation": cost.rank_correlation,
+            }
+    return found
 
 
 def _best_day(records: Sequence[DayRecord], spec: ComparisonSpec) -> DayRecord:
@@ -326,12 +342,17 @@ def show_captured(out: Console, outcome: Outcome) -> None:
             _within(row.low, row.high, 100.0),
         )
     out.print(table)
+    costs = {(cost.building, cost.mode): _ct_text(cost) for cost in outcome.error_costs}
     for lost in outcome.ignorance:
         single = ", ".join(f"{ERRORS[one]} {eur:.2f} €" for one, eur in lost.single_eur.items())
         out.print(
             f"ignorance {lost.building}, {lost.mode}: {lost.together_eur:.2f} € above the perfect "
             f"plan;\n          each alone: {single}; together {lost.rest_eur:+.2f} € on top"
         )
+        keys = {one: (lost.building, one) for one in lost.single_eur}
+        each = [f"{ERRORS[one]} {costs[key]}" for one, key in keys.items() if key in costs]
+        if each:
+            out.print(f"          a kWh that came otherwise cost: {', '.join(each)}")
     for summary in outcome.summaries:
         kpis = summary.kpis
         if kpis.load_error_kwh > 0 and summary.mode not in ERRORS:
@@ -340,6 +361,21 @@ def show_captured(out: Console, outcome: Outcome) -> None:
                 f"{kpis.generation_kwh:.0f} kWh, load {kpis.load_error_kwh:.0f} of "
                 f"{kpis.demand_kwh:.0f} kWh; the car missed {kpis.missed_kwh:.1f} kWh"
             )
+            cost = costs.get((summary.building, summary.mode))
+            if cost is not None:
+                out.print(f"          above the perfect plan for each of these kWh: {cost}")
+
+
+def _ct_text(cost: ErrorCost) -> str:
+    """What a kWh of error cost, and between which amounts."""
+    told = f"{_ct(cost.eur_per_kwh)} ct"
+    if cost.low is None or cost.high is None:
+        return told
+    return f"{told} ({_ct(cost.low)} … {_ct(cost.high)})"
+
+
+def _ct(amount_eur: float) -> str:
+    return f"{round(100.0 * amount_eur, 1) + 0.0:.1f}"
 
 
 def _within(low: float | None, high: float | None, scale: float) -> str:

@@ -50,6 +50,9 @@ def test_a_run_on_forecasts_says_what_was_captured_and_what_not_knowing_cost(
     assert "upper bound" not in done.stdout
     assert "share captured of what the perfect plan saves" in done.stdout
     assert re.search(r"each alone: sun -?\d+\.\d\d €, load and heat", done.stdout)
+    ct = r"-?\d+\.\d ct"
+    assert re.search(rf"a kWh that came otherwise cost: sun {ct}, load and heat {ct}", done.stdout)
+    assert len(re.findall(rf"above the perfect plan for each of these kWh: {ct}", done.stdout)) == 3
     assert modes(tmp_path) == {
         "as_metered",
         "rule_based",
@@ -63,7 +66,10 @@ def test_a_run_on_forecasts_says_what_was_captured_and_what_not_knowing_cost(
         "centralized_perfect",
         "perfect_foresight",
     }
-    assert metrics(tmp_path)["total/captured_share_vs_as_metered"] == 3
+    tracked = metrics(tmp_path)
+    assert tracked["total/captured_share_vs_as_metered"] == 3
+    assert tracked["total/error_cost_eur_per_kwh"] == 5
+    assert "total/error_cost_low_eur_per_kwh" not in tracked  # two days have no interval
 
 
 def test_a_hedged_run_on_simple_forecasts(tmp_path: Path) -> None:
