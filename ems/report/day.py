@@ -216,20 +216,28 @@ def _left(example: DayRecord, day: ExplainedDay) -> str:
 
 def _rules(spec: ComparisonSpec, agents: Sequence[Agent]) -> Iterator[str]:
     """What each device does where it comes otherwise."""
-    kinds = {type(agent) for agent in agents}
-    if BatteryAgent in kinds:
+    stores = [
+        f"the {words.device_title(agent.name)}"
+        for agent in agents
+        if isinstance(agent, BatteryAgent | EVAgent)
+    ]
+    if stores:
+        who = words.listed(stores)
+        own, them = ("its plan", "it") if len(stores) == 1 else ("their plans", "them")
+        follow = f"{who[0].upper()}{who[1:]} followed {own}"
         yield (
-            "The battery balanced at the meter what came otherwise, as far as it could; the grid "
-            "took the rest."
+            f"{follow}, corrected as far as possible so that the "
+            "building buys and sells only where the plan does; the grid took all else that came "
+            "otherwise."
             if spec.dispatch == "balance"
-            else "The battery kept to its plan as far as its charge let it; the grid took what "
-            "came otherwise."
+            else f"{follow} as far as charge and limits let {them}; the grid took what came "
+            "otherwise."
         )
-    if DiscretePhaseDevice in kinds:
+    if any(isinstance(agent, DiscretePhaseDevice) for agent in agents):
         yield "A run of an appliance never starts before its people start it."
-    if PartialUsageDevice in kinds:
+    if any(isinstance(agent, PartialUsageDevice) for agent in agents):
         yield "The heat pump keeps within the heat that is really needed."
-    if EVAgent in kinds:
+    if any(isinstance(agent, EVAgent) and agent.metered_kw is not None for agent in agents):
         yield "A car that was not expected charges as soon as it comes."
 
 

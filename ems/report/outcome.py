@@ -22,7 +22,7 @@ from ems.linear import Floats
 from ems.report import words
 from ems.report.looks import look
 from ems.report.page import Table
-from ems.report.priced import VISIBLE_KW
+from ems.report.priced import VISIBLE_KW, VISIBLE_KWH
 from ems.report.svg import Band, beside
 from ems.schedule import Schedule
 from ems.settlement import settle
@@ -36,14 +36,16 @@ _ORDER = (PVAgent, BaseLoadAgent, DiscretePhaseDevice, PartialUsageDevice, EVAge
 class Beside:
     """An agent's power in each step of the plan and as it came [kW], ``(n_steps,)``.
 
-    Of the sun what it gives, of the grid what it delivers, of all others what they draw.
-    ``expected``: whether the plan has it at all.
+    Of the sun it is what it gives, of the grid what it delivers, of all others what they draw.
+    ``agent``: as it was believed, or the real one where nobody believed in it, ``expected`` False.
+    ``held_kwh``: what it really held at the end of each step, where it is a store [kWh].
     """
 
     agent: Agent
     expected: bool
     planned_kw: Floats
     came_kw: Floats
+    held_kwh: Floats | None = None
 
     @property
     def busy(self) -> bool:
@@ -68,6 +70,7 @@ def compared(plan: Schedule, done: Schedule) -> tuple[Beside, ...]:
             expected=agent.name in plan.plans,
             planned_kw=_power_kw(plan, agent),
             came_kw=_power_kw(done, agent),
+            held_kwh=_held_kwh(done, agent),
         )
         for agent in sorted(agents.values(), key=_place)
     )
@@ -86,26 +89,31 @@ def _power_kw(schedule: Schedule, agent: Agent) -> Floats:
     return -plan.net_load_kw if agent.kind in ("generation", "grid") else plan.net_load_kw
 
 
+def _held_kwh(schedule: Schedule, agent: Agent) -> Floats | None:
+    plan = schedule.plans.get(agent.name)
+    return None if plan is None else plan.series.get("soc_kwh")
+
+
 # --- words -----------------------------------------------------------------------------------
 
 
 def came(rows: Sequence[Beside], t: int) -> str:
     """What came otherwise than planned in step ``t``; empty where nothing visible did."""
     apart = [row for row in rows if abs(row.came_kw[t] - row.planned_kw[t]) >= TOLD_KW]
-    told = [_told(row, float(row.planned_kw[t]), float(row.came_kw[t])) for row in apart]
+    told = [_told(row, t) for row in apart]
     return f"Really: {', '.join(told)}." if told else ""
 
 
-def _told(row: Beside, planned_kw: float, came_kw: float) -> str:
-    """What an agent did, and in brackets what the plan has of it."""
-    name = _called(row.agent)
+def _told(row: Beside, t: int) -> str:
+    """What an agent did in step ``t``, and in brackets what the plan has of it."""
+    name, planned_kw, came_kw = _called(row.agent), float(row.planned_kw[t]), float(row.came_kw[t])
     match row.agent:
         case PVAgent():
             return f"the sun gave {_kw(came_kw)} (expected: {_kw(planned_kw)})"
         case BaseLoadAgent():
             return f"the building used {_kw(came_kw)} (expected: {_kw(planned_kw)})"
         case BatteryAgent():
-            did, meant = ("took", "gave", "rested"), ("to take", "to give", "to rest")
+            did, meant = ("took", "gave", _state(row, t)), ("to take", "to give", "to rest")
         case EVAgent():
             did = ("charged", "gave back", "did not charge")
             meant = ("to charge", "to give back", "not to charge")
@@ -113,10 +121,20 @@ def _told(row: Beside, planned_kw: float, came_kw: float) -> str:
             return f"{_traded(came_kw, ' were')} (planned: {_again(planned_kw, came_kw, _traded)})"
         case _:
             did, meant = ("drew", "gave", "drew nothing"), ("to draw", "to give", "nothing")
-    if not row.expected:
+    if not row.expected or (isinstance(row.agent, EVAgent) and not row.agent.plugged_in[t]):
         return f"the {name} {_does(came_kw, did)} (not expected)"
     plan = _again(planned_kw, came_kw, partial(_does, verbs=meant))
     return f"the {name} {_does(came_kw, did)} (planned: {plan})"
+
+
+def _state(row: Beside, t: int) -> str:
+    """How a battery rests."""
+    agent = row.agent
+    if row.held_kwh is None or not isinstance(agent, BatteryAgent):
+        return "rested"
+    if row.held_kwh[t] >= agent.capacity_kwh - VISIBLE_KWH:
+        return "was full"
+    return "was empty" if row.held_kwh[t] <= agent.min_soc_kwh + VISIBLE_KWH else "rested"
 
 
 def _called(agent: Agent) -> str:

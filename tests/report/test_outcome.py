@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +22,7 @@ from ems.agents import (
     PVAgent,
 )
 from ems.building import Building
-from ems.history import MeterHistory
+from ems.history import Feed, MeterHistory
 from ems.pipelines.comparison import DayRecord, blocks_of
 from ems.pipelines.forecasting import foresight_of
 from ems.pipelines.rolling import carry_out
@@ -29,7 +30,7 @@ from ems.report import render
 from ems.report.day import explained
 from ems.report.explain import ExplainedDay, explain_day
 from ems.report.outcome import Beside, came, compared
-from report.made import Done, changing_house, guessed, report, text, usual
+from report.made import Done, changing_house, done, guessed, report, text, usual
 from report.reading import SOLVER, problem, told
 
 
@@ -55,7 +56,7 @@ def test_the_explained_plan_is_the_one_that_was_carried_out(dispatch: str, numbe
     real = run.building.problem(
         [example.day],
         lookahead_h=0.0,
-        soc_kwh={a.name: a.initial_soc_kwh for a in example.schedule.agents if is_store(a)},
+        soc_kwh=charges(example.schedule.agents),
         course=replace(run.building.truth, runs_foreseen=False),
     )
     again = carry_out(day.schedule, real.agents, GridAgent(), real.horizon, run.spec.dispatch)
@@ -67,8 +68,8 @@ def test_the_explained_plan_is_the_one_that_was_carried_out(dispatch: str, numbe
     assert np.max(np.abs(expected - example.schedule.net_load_kw("generation"))) > 0.2
 
 
-def is_store(agent: Agent) -> bool:
-    return isinstance(agent, BatteryAgent | EVAgent)
+def charges(agents: Sequence[Agent]) -> dict[str, float]:
+    return {a.name: a.initial_soc_kwh for a in agents if isinstance(a, BatteryAgent | EVAgent)}
 
 
 def test_only_midnights_are_forecast_and_are_believed_as_the_run_believed_them() -> None:
@@ -165,8 +166,8 @@ def test_a_moved_run_is_told_against_its_expected_start() -> None:
         ({"risk": "hedged"}, ["hedged its plans with 10 futures", "for the mean of what may come"]),
         ({"modes": ("centralized_phases",)}, ["every 6 h a new one", "From 06:00 on later plans"]),
         ({"modes": ("decentralized",)}, ["planned each device alone", "is not this plan"]),
-        ({"dispatch": "balance"}, ["balanced at the meter what came otherwise"]),
-        ({"dispatch": "setpoints"}, ["kept to its plan as far as its charge let it"]),
+        ({"dispatch": "balance"}, ["battery followed its plan, corrected as far as possible"]),
+        ({"dispatch": "setpoints"}, ["battery followed its plan as far as charge and limits let"]),
     ],
 )
 def test_what_the_run_did_beside_this_plan_is_said(
@@ -264,6 +265,29 @@ def beside(agent: Agent, planned_kw: float, came_kw: float, *, expected: bool = 
 )
 def test_each_difference_is_told_with_what_was_planned(row: Beside, sentence: str) -> None:
     assert came([row], 0).replace("\u00a0", " ") == f"Really: {sentence}."
+
+
+@pytest.mark.parametrize(
+    ("held_kwh", "state"), [(15.0, "was full"), (0.0, "was empty"), (8.0, "rested")]
+)
+def test_a_battery_that_rests_says_why_if_it_has_to(held_kwh: float, state: str) -> None:
+    row = replace(beside(BatteryAgent(), 1.0, 0.0), held_kwh=STEP + held_kwh)
+    assert came([row], 0).startswith(f"Really: the battery {state} (planned: to take")
+
+
+def test_only_a_car_with_a_meter_can_come_unexpected() -> None:
+    run = guessed()
+    said = text(run, example=days_of(run)[1])
+    assert "The car and the battery followed their plans as far as charge and limits let" in said
+    assert "A car that was not expected" not in said
+    history = changing_house()
+    charged_kwh = np.where(run.building.site.hour == 20, 3.0, 0.0)
+    feed = Feed(name="ev", role="load", category="ev")
+    energy_kwh = {**history.energy_kwh, "ev": charged_kwh}
+    metered = replace(history, feeds=(*history.feeds, feed), energy_kwh=energy_kwh)
+    said = text(done(metered, run.spec, first=run.window.days[0]))
+    assert "A car that was not expected charges as soon as it comes." in said
+    assert "the car charged 3.0 kW (not expected)" in said
 
 
 def test_what_hardly_differs_is_not_told() -> None:
