@@ -34,7 +34,7 @@ from ems.building import Building
 from ems.pipelines.comparison import Block, ComparisonSpec, blocks_of, choose_window, run_block
 from ems.pipelines.parallel import run_blocks
 from ems.program import Program
-from ems.solver import HIGHS_CHOICES, Matrix, highs_model
+from ems.solver import HIGHS_CHOICES, Matrix, Solver, highs_model
 from ems.store.connection import get_con
 from ems.store.frames import day_tables
 from ems.store.read import read_history
@@ -127,7 +127,8 @@ def models(building: Building, spec: ComparisonSpec, blocks: tuple[Block, ...]) 
 def solved(matrix: Matrix) -> highspy.Highs:
     """HiGHS after solving one model, with the options of the package."""
     highs = highspy.Highs()
-    options = {"output_flag": False, "threads": 1, "mip_rel_gap": 1e-4, "mip_abs_gap": 1e-3}
+    gaps = {"mip_rel_gap": Solver().mip_gap, "mip_abs_gap": Solver().mip_gap_eur}
+    options = {"output_flag": False, "threads": 1, **gaps}
     for name, value in {**options, **HIGHS_CHOICES}.items():
         highs.setOptionValue(name, value)
     highs.passModel(highs_model(matrix))
@@ -210,7 +211,7 @@ def scipy_objectives(matrices: list[Matrix]) -> list[float]:
             integrality=m.integer.astype(int),
             bounds=Bounds(m.low, m.up),
             constraints=LinearConstraint(table, m.row_low, m.row_up),
-            options={"mip_rel_gap": 1e-4},
+            options={"mip_rel_gap": Solver().mip_gap},
         )
         found.append(float(result.fun) + m.offset)
     return found

@@ -71,15 +71,16 @@ class Solver:
     """Which solver, and when it may stop.
 
     ``name``: a solver PuLP knows, such as ``HiGHS`` or ``SCIP_PY``.
-    ``mip_gap``: relative gap [1] at which a MILP counts as optimal.
+    ``mip_gap``: relative gap [1] at which a MILP counts as optimal. It is that of the whole bill,
+    of which a plan may change a ten-thousandth.
     ``mip_gap_eur``: absolute gap [€]; it matters on days whose cost is near zero.
     ``time_limit_s``: longest time for one solve [s]; running into it is an error.
     ``seed``: the solver's random seed.
     """
 
     name: str = "HiGHS"
-    mip_gap: float = 1e-4
-    mip_gap_eur: float = 1e-3
+    mip_gap: float = 1e-6
+    mip_gap_eur: float = 1e-4
     time_limit_s: float | None = None
     seed: int = 0
 

@@ -116,7 +116,7 @@ def add_how(p: Parser) -> None:
     how = p.add_argument_group("how to solve")
     how.add_argument("--lookahead_h", type=float, default=24.0, help="hours beyond the day (24)")
     how.add_argument("--solver", default="HiGHS", help="a solver PuLP knows (default: HiGHS)")
-    how.add_argument("--mip_gap", type=float, default=1e-4, help="relative gap (default: 1e-4)")
+    how.add_argument("--mip_gap", type=float, default=1e-6, help="relative gap (default: 1e-6)")
     how.add_argument("--time_limit", type=positive, help="longest time for one solve [s]")
     how.add_argument("--seed", type=whole_number, default=0, help="the solver's seed (default: 0)")
     how.add_argument("--workers", type=positive_int, default=1, help="processes (default: 1)")
