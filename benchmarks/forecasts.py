@@ -37,7 +37,7 @@ from rich.table import Table
 from ems.assets import Assets
 from ems.building import Building
 from ems.errors import DataError
-from ems.forecast.clear_sky import KONSTANZ_LATITUDE, KONSTANZ_LONGITUDE, ClearSkyRoof, Sun
+from ems.forecast.clear_sky import ClearSkyRoof, Sun
 from ems.forecast.features import TEMPERATURE
 from ems.forecast.load import LearnedLoad
 from ems.forecast.persistence import SameHourLastWeek
@@ -155,6 +155,7 @@ def of(history: MeterHistory, who: str, energy_kwh: Floats, least: float = 0.0) 
         ts_utc=history.ts_utc,
         step_h=history.step_h,
         timezone=history.timezone,
+        place=history.place,
         values=energy_kwh / history.step_h,
         weather=history.weather,
         least=least,
@@ -169,6 +170,7 @@ def price_of(history: MeterHistory) -> Series:
         ts_utc=history.ts_utc,
         step_h=history.step_h,
         timezone=history.timezone,
+        place=history.place,
         values=history.price_eur_per_mwh,
     )
 
@@ -226,7 +228,7 @@ def published(series: Series, origins: Ints) -> Bools:
 
 def dark(series: Series, origins: Ints) -> Bools:
     """Which steps of each forecast have no sun."""
-    sun = Sun.over(series, N_STEPS, KONSTANZ_LATITUDE, KONSTANZ_LONGITUDE)
+    sun = Sun.over(series, N_STEPS)
     night: Bools = ~sun.up[origins[:, None] + np.arange(N_STEPS)]
     return night
 
@@ -368,13 +370,13 @@ def neighbours_sun(history: MeterHistory, everyone: Sequence[MeterHistory]) -> M
 
     Hours that no other roof knows are joined by a straight line.
     """
-    sun = Sun.over(of(history, "", history.load_kwh), 0, KONSTANZ_LATITUDE, KONSTANZ_LONGITUDE)
+    sun = Sun.over(of(history, "", history.load_kwh), 0)
     indices = []
     for other in everyone:
         if other.building == history.building or not np.nanmax(other.pv_kwh, initial=0.0) > 0.0:
             continue
         series = of(other, other.building, other.pv_kwh)
-        seen = Sun.over(series, 0, KONSTANZ_LATITUDE, KONSTANZ_LONGITUDE)
+        seen = Sun.over(series, 0)
         clear_kw = ClearSkyRoof.fit(other.building, series.values, seen).power_kw(seen)
         lit = clear_kw > LEAST_CLEAR * clear_kw.max()
         index = np.divide(series.values, clear_kw, out=np.full(len(series), np.nan), where=lit)

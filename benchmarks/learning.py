@@ -42,6 +42,7 @@ from ems.learning.scores import (
 )
 from ems.learning.search import GridResult, grid_search, rate_grid
 from ems.learning.usage import UseHistory, use_histories
+from ems.place import KONSTANZ
 from ems.store.connection import get_con
 from ems.store.read import list_buildings, read_history
 from ems.twin.generate import Twin, TwinBuilding, generate
@@ -100,10 +101,11 @@ def made(seed: int) -> UseHistory:
     starts = rng.multinomial(n_starts, habit).astype(float)
     return UseHistory(
         building=f"home{seed}",
+        place=KONSTANZ,
         device="dishwasher",
         category="discrete_phase",
         days=days,
-        day_types=day_types(days),
+        day_types=day_types(days, KONSTANZ),
         starts=starts,
         n_starts=n_starts.astype(float),
         shifted=np.zeros(600, dtype=bool),
@@ -115,7 +117,9 @@ def through_agents(histories: list[UseHistory]) -> np.ndarray:
     losses = []
     for rate in RATES:
         for history in histories:
-            agent = ProbabilityModelAgent(device=history.device, prior=uniform(), rate=rate)
+            agent = ProbabilityModelAgent(
+                device=history.device, place=history.place, prior=uniform(), rate=rate
+            )
             said = prequential(agent, history)
             losses.append(said.log_loss_bits.sum() / said.own_starts.sum())
     return np.array(losses)
@@ -167,7 +171,7 @@ def scored(history: UseHistory, histories: list[UseHistory]) -> dict[str, ModelS
     """Every model from every prior on one device."""
     same = [other for other in histories if other.device == history.device]
     priors: list[Prior] = [uniform(), learned(history.device), transfer(history.building, same)]
-    models = standard_models(history.device, priors)
+    models = standard_models(history.device, history.place, priors)
     return contest(models, history, references=REFERENCES)
 
 
@@ -211,7 +215,8 @@ def over_devices(gains: list[float]) -> str:
 def calibration(histories: list[UseHistory]) -> None:
     """ "Used today" as the rate rule predicts it, all devices together."""
     said = [
-        prequential(ProbabilityModelAgent(device=h.device, prior=uniform()), h) for h in histories
+        prequential(ProbabilityModelAgent(device=h.device, place=h.place, prior=uniform()), h)
+        for h in histories
     ]
     bins: dict[float, list[tuple[int, float, float]]] = {}
     for forecasts in said:
@@ -298,10 +303,13 @@ def truth() -> None:
 
 def models_of(history: UseHistory) -> dict[str, Model]:
     """Fresh models that start from the uniform prior, and the agent with other least rates."""
-    models = standard_models(history.device, [uniform()])
+    models = standard_models(history.device, history.place, [uniform()])
     for lr_min in (0.01, 0.02):
         models[f"rate, lr_min {lr_min}"] = ProbabilityModelAgent(
-            device=history.device, prior=uniform(), rate=LearningRate(lr_min=lr_min)
+            device=history.device,
+            place=history.place,
+            prior=uniform(),
+            rate=LearningRate(lr_min=lr_min),
         )
     return models
 
@@ -330,6 +338,7 @@ def metered(building: TwinBuilding) -> MeterHistory:
     return MeterHistory(
         building=building.name,
         kind=building.kind,
+        place=building.place,
         timezone=building.timezone,
         step_h=building.step_h,
         ts_utc=building.ts_utc,

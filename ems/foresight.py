@@ -188,6 +188,7 @@ def _series(building: Building, what: str, energy_kwh: Floats, *, least: float =
         ts_utc=history.ts_utc,
         step_h=history.step_h,
         timezone=history.timezone,
+        place=history.place,
         values=energy_kwh / history.step_h,
         weather=history.weather,
         least=least,
@@ -212,6 +213,7 @@ def _price_series(building: Building) -> Series:
         ts_utc=history.ts_utc,
         step_h=history.step_h,
         timezone=history.timezone,
+        place=history.place,
         values=history.price_eur_per_mwh,
     )
 

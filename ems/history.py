@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ems.errors import InvalidSpec
+from ems.place import Place
 
 if TYPE_CHECKING:
     from ems.forecast.weather import RecordedWeather
@@ -55,6 +56,7 @@ class Feed:
 class MeterHistory:
     """All feeds of one building on one regular UTC grid.
 
+    ``place``: where the building stands: its sun, its weather and its public holidays.
     ``ts_utc``: starts of the steps, ``datetime64[s]``, shape ``(n,)``, without holes.
     ``energy_kwh``: for each feed the energy of each step [kWh], NaN where not plannable.
     ``load_kwh``: what the building used [kWh], by its ``load_rule``, NaN where not known.
@@ -68,6 +70,7 @@ class MeterHistory:
 
     building: str
     kind: str
+    place: Place
     timezone: str
     step_h: float
     ts_utc: Instants

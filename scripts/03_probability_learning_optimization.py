@@ -123,6 +123,8 @@ def main() -> None:
         warning = "SYNTHETIC DATA: the twin of seven buildings, not measurements"
         out.print(warning, style="bold yellow")
     out.print(f"data      {history.source}")
+    for place in dict.fromkeys(one.place for one in histories):
+        out.print(f"place     {place}", markup=False)
     out.print(f"grid      {len(spec.rates)} cells, priors {', '.join(spec.priors)}")
     found, files, run_id = search(args, spec, history, devices, everywhere, out)
     show(out, found)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from ems.history import Category
+    from ems.place import Place
     from ems.store.build import BuildReport
     from ems.store.ingest.dataset import Dataset
     from ems.store.read import PortfolioRow
@@ -34,6 +35,7 @@ PRICE_SERVICE = "energy-charts"
 WEATHER_SERVICE = "open-meteo"
 PRESENT_FORECAST = "open-meteo-now"
 NONE = "none"
+PLACE_FORM = "NAME,LATITUDE,LONGITUDE,COUNTRY[,SUBDIVISION]"
 
 NO_IMPORT_METER = "no import meter: its load is unknown"
 MAX_FORECAST_AGE_H = 24.0
@@ -59,6 +61,13 @@ def parser() -> Parser:
     )
     p.add_argument("--config", type=path, metavar="TOML", help="with --source meter: its files")
     p.add_argument(
+        "--place",
+        type=place,
+        metavar=PLACE_FORM,
+        help="with --source PATH: where its buildings stand [degrees north, east] and whose "
+        "holidays they keep, such as Berlin,52.52,13.41,DE,BE (default: DE_KN_… is Konstanz)",
+    )
+    p.add_argument(
         "--prices",
         metavar=f"PATH|{PRICE_SERVICE}|{NONE}",
         help=f"day-ahead prices: a CSV file (utc_timestamp, price_eur_per_mwh) or the "
@@ -68,7 +77,8 @@ def parser() -> Parser:
         "--weather",
         metavar=f"PATH|{WEATHER_SERVICE}|{NONE}",
         help=f"weather: a CSV file (utc_timestamp, temperature_c, ghi_w_per_m2) or the "
-        f"{WEATHER_SERVICE} service for Konstanz (default: the service with --source opsd)",
+        f"{WEATHER_SERVICE} service for the buildings' place (default: the service with --source "
+        "opsd)",
     )
     p.add_argument(
         "--weather_forecast",
@@ -97,12 +107,37 @@ def parser() -> Parser:
     return p
 
 
+def place(text: str) -> Place:
+    """A place in the form ``PLACE_FORM``."""
+    from ems.errors import InvalidSpec
+    from ems.place import Place
+
+    try:
+        name, latitude, longitude, country, *rest = (part.strip() for part in text.split(","))
+        (subdivision,) = rest or [""]
+        return Place(
+            name=name,
+            latitude_deg=float(latitude),
+            longitude_deg=float(longitude),
+            country=country,
+            subdivision=subdivision,
+        )
+    except InvalidSpec as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: expected {PLACE_FORM}, such as Berlin,52.52,13.41,DE,BE"
+        ) from error
+
+
 def check(p: Parser, args: argparse.Namespace) -> None:
     """Refuse options that the chosen source would ignore."""
     if args.source == "meter" and args.config is None:
         p.error("--source meter needs --config FILE.toml, see docs/sources.md")
     if args.source != "meter" and args.config is not None:
         p.error("--config belongs to --source meter")
+    if args.place is not None and args.source in ("twin", "opsd", "meter"):
+        p.error("--place belongs to --source PATH; the other sources say where they are")
     for option in ("seed", "step_minutes"):
         if args.source != "twin" and getattr(args, option) is not None:
             p.error(f"--{option} belongs to --source twin")
@@ -160,7 +195,7 @@ def _meters(args: argparse.Namespace, out: Console) -> Dataset:
 
     source = _official_file(args, out) if args.source == "opsd" else path(args.source)
     out.print(f"reading {source} …")
-    return read_opsd(source)
+    return read_opsd(source, place=args.place)
 
 
 def _official_file(args: argparse.Namespace, out: Console) -> Path:
@@ -217,9 +252,12 @@ def _with_weather(dataset: Dataset, chosen: str, args: argparse.Namespace, out: 
 
     url = args.weather_url or open_meteo.BASE_URL
     first, last = _days(dataset, UTC)
-    out.print(f"weather for {open_meteo.KONSTANZ.name} from {url}, kept in {args.cache}")
+    where = dataset.require_one_place()
+    out.print(f"weather for {where.name} from {url}, kept in {args.cache}", markup=False)
     with download_bar(out, "weather") as progress:
-        weather = open_meteo.fetch_weather(first, last, args.cache, base_url=url, progress=progress)
+        weather = open_meteo.fetch_weather(
+            where, first, last, args.cache, base_url=url, progress=progress
+        )
     return _told(replace(dataset, weather=weather), weather=open_meteo.LICENCE)
 
 
@@ -235,6 +273,7 @@ def _with_forecasts(
         url = args.forecast_url or service.PRESENT_URL
         out.print(f"the present forecast of the weather from {url}, kept in {args.cache}")
         issued = service.fetch_present(
+            dataset.require_one_place(),
             datetime.now(UTC).replace(tzinfo=None),
             args.cache,
             max_age_h=MAX_FORECAST_AGE_H,
@@ -247,7 +286,14 @@ def _with_forecasts(
         first, last = _days(dataset, UTC)
         out.print(f"forecasts of the weather from {url}, kept in {args.cache}")
         with download_bar(out, "weather forecasts") as progress:
-            issued = service.fetch_runs(first, last, args.cache, base_url=url, progress=progress)
+            issued = service.fetch_runs(
+                dataset.require_one_place(),
+                first,
+                last,
+                args.cache,
+                base_url=url,
+                progress=progress,
+            )
         source = service.LICENCE
     else:
         out.print(f"reading forecasts of the weather from {chosen} …")
@@ -292,6 +338,8 @@ def show(out: Console, report: BuildReport, dataset: Dataset) -> None:
     ):
         if key in dataset.meta:
             out.print(f"{label}: {dataset.meta[key]}")
+    for where in dict.fromkeys(data.place for data in dataset.buildings):
+        out.print(f"place: {where}", markup=False)
     out.print(f"licence: {dataset.meta['licence']}")
     if report.synthetic:
         out.print(

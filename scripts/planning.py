@@ -297,6 +297,8 @@ def describe(out: Console, spec: ComparisonSpec, chosen: Sequence[Chosen]) -> No
             "SYNTHETIC DATA: the twin of seven buildings, not measurements", style="bold yellow"
         )
     out.print(f"data      {history.source}")
+    for place in dict.fromkeys(item.building.history.place for item in chosen):
+        out.print(f"place     {place}", markup=False)
     for item in chosen:
         days, skipped = item.window.days, item.window.skipped
         out.print(f"window    {item.window.building}: {len(days)} days, {days[0]} to {days[-1]}")

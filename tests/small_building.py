@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ems.history import Category, Feed, MeterHistory
+from ems.place import KONSTANZ
 from ems.store.build import build_database
 from ems.store.connection import get_con
 from ems.store.ingest.opsd import read_opsd
@@ -82,6 +83,7 @@ def made(
     return MeterHistory(
         building="made_house",
         kind="residential",
+        place=KONSTANZ,
         timezone=ZONE,
         step_h=step_h,
         ts_utc=np.asarray(index.tz_convert("UTC").tz_localize(None), dtype="datetime64[s]"),

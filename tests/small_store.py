@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ems.place import KONSTANZ
 from ems.store.catalogue import feed_of
 from ems.store.ingest.dataset import BuildingData, Dataset
 from ems.store.ingest.opsd import no_prices, no_weather
@@ -27,6 +28,7 @@ def building(
     return BuildingData(
         building="DE_KN_residential9",
         kind="residential",
+        place=KONSTANZ,
         timezone="Europe/Berlin",
         step_h=step_h,
         ts_utc=START + np.arange(n_steps) * step,

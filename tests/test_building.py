@@ -153,6 +153,7 @@ def quarter_hours() -> MeterHistory:
     return MeterHistory(
         building=data.building,
         kind=data.kind,
+        place=data.place,
         timezone=data.timezone,
         step_h=data.step_h,
         ts_utc=data.ts_utc,

@@ -1,4 +1,4 @@
-"""The sun over a site, and what a roof makes of a cloudless sky, learned from its own meter.
+"""The sun over a place, and what a roof makes of a cloudless sky, learned from its own meter.
 
 P_clear(t) = Σ_j w_j · G_j(t), w_j ≥ 0 [kW]
 
@@ -21,12 +21,11 @@ from pvlib import clearsky, irradiance, solarposition
 from scipy.linalg import solve_triangular
 from scipy.optimize import nnls
 
-from ems.errors import DataError, InvalidSpec
+from ems.errors import DataError
 from ems.forecast.series import Series
 from ems.history import Floats, Instants
+from ems.place import Place
 
-KONSTANZ_LATITUDE, KONSTANZ_LONGITUDE = 47.66, 9.18
-"""Where the portfolio is metered [° north and east]."""
 TILTS_DEG = (0.0, 15.0, 30.0, 45.0, 60.0, 90.0)
 AZIMUTHS_DEG = (60.0, 90.0, 120.0, 150.0, 180.0, 210.0, 240.0, 270.0, 300.0)
 """The planes a roof may consist of: level to upright, north-east over south to north-west [°]."""
@@ -56,20 +55,15 @@ class Sun:
     up: NDArray[np.bool_]
 
     @classmethod
-    def over(cls, series: Series, beyond: int, latitude: float, longitude: float) -> Self:
-        """The sun over ``series`` and ``beyond`` steps after its end, at a site [° N, ° E]."""
-        return cls.at(series.ts_utc[0], len(series) + beyond, series.step_h, latitude, longitude)
+    def over(cls, series: Series, beyond: int) -> Self:
+        """The sun over the place of ``series``, and ``beyond`` steps after its end."""
+        return cls.at(series.place, series.ts_utc[0], len(series) + beyond, series.step_h)
 
     @classmethod
-    def at(
-        cls, first_utc: np.datetime64, n: int, step_h: float, latitude: float, longitude: float
-    ) -> Self:
-        """The sun over ``n`` steps from ``first_utc``."""
-        require_site(latitude, longitude)
+    def at(cls, place: Place, first_utc: np.datetime64, n: int, step_h: float) -> Self:
+        """The sun over ``place`` in ``n`` steps from ``first_utc``."""
         half_s = np.timedelta64(round(step_h * 1800), "s")
-        elevation, azimuth = _position(
-            first_utc + np.arange(2 * n + 1) * half_s, latitude, longitude
-        )
+        elevation, azimuth = _position(first_utc + np.arange(2 * n + 1) * half_s, place)
         middle = slice(1, None, 2)
         highest = np.maximum(np.maximum(elevation[:-1:2], elevation[middle]), elevation[2::2])
         sky = clearsky.simplified_solis(np.maximum(elevation[middle], 0.0))
@@ -84,7 +78,7 @@ class Sun:
         )
 
 
-def _position(utc: Instants, latitude: float, longitude: float) -> tuple[Floats, Floats]:
+def _position(utc: Instants, place: Place) -> tuple[Floats, Floats]:
     """Elevation without refraction and azimuth from north over east [°] at instants.
 
     Spencer 1971's series for declination and equation of time; within 0.7° of the NREL
@@ -94,23 +88,16 @@ def _position(utc: Instants, latitude: float, longitude: float) -> tuple[Floats,
     day = (utc.astype("datetime64[D]") - utc.astype("datetime64[Y]")).astype(np.float64) + 1.0
     minutes = solarposition.equation_of_time_spencer71(day)
     hour_angle = np.radians(
-        since.astype(np.float64) / 240.0 - 180.0 + longitude + np.asarray(minutes) / 4.0
+        since.astype(np.float64) / 240.0 - 180.0 + place.longitude_deg + np.asarray(minutes) / 4.0
     )
     declination = np.asarray(solarposition.declination_spencer71(day))
-    phi = np.radians(latitude)
+    phi = np.radians(place.latitude_deg)
     east = -np.cos(declination) * np.sin(hour_angle)
     north = np.cos(phi) * np.sin(declination) - np.sin(phi) * np.cos(declination) * np.cos(
         hour_angle
     )
     up = np.sin(phi) * np.sin(declination) + np.cos(phi) * np.cos(declination) * np.cos(hour_angle)
     return np.degrees(np.arcsin(up)), np.degrees(np.arctan2(east, north)) % 360.0
-
-
-def require_site(latitude: float, longitude: float) -> None:
-    """Raise ``InvalidSpec`` for a place that is not on Earth."""
-    for name, value, limit in (("latitude", latitude, 90.0), ("longitude", longitude, 180.0)):
-        if not -limit <= value <= limit:
-            raise InvalidSpec(f"site: {name} = {value}, must be within ±{limit:.0f} degrees")
 
 
 def plane_kw_per_m2(sun: Sun, tilt_deg: float, azimuth_deg: float) -> Floats:

@@ -22,7 +22,7 @@ TEMPERATURE = "temperature_c"
 def rows(series: Series, clock: Clock, known: Ints, target: Ints) -> Floats:
     """The features of each pair, shape ``(n_rows, n_features)``, NaN where not known."""
     day, slot = clock.day[target], clock.slot[target]
-    free = day_types(clock.days) == FREE
+    free = day_types(clock.days, series.place) == FREE
     day_of_year = (clock.days - clock.days.astype("datetime64[Y]")).astype(np.int64)
     newest = clock.newest(target, known, every=1)
     newest_week = clock.newest(target, known, every=7)

@@ -8,12 +8,7 @@ from typing import Self
 import numpy as np
 
 from ems.errors import DataError
-from ems.forecast.clear_sky import (
-    KONSTANZ_LATITUDE,
-    KONSTANZ_LONGITUDE,
-    ClearSkyRoof,
-    Sun,
-)
+from ems.forecast.clear_sky import ClearSkyRoof, Sun
 from ems.forecast.clock import Clock, steps_ahead
 from ems.forecast.features import rows, trailing_mean
 from ems.forecast.learned import MIN_DAYS, Boosted
@@ -40,12 +35,10 @@ N_STRENGTHS = 5
 class PVPersistence:
     """ŷ_τ(t) = y(newest known day, same local time) + Q_τ(past errors at this time of day).
 
-    Zero while the sun is down at the site ``latitude``, ``longitude`` [°], never negative and never
-    above the most that was ever generated before it learned.
+    Zero while the sun is down over the place of the series, never negative and never above the most
+    that was ever generated before it learned.
     """
 
-    latitude: float = KONSTANZ_LATITUDE
-    longitude: float = KONSTANZ_LONGITUDE
     errors: Floats | None = None
     seen_kw: float = np.inf
 
@@ -75,7 +68,7 @@ class PVPersistence:
         if self.errors is None:
             raise _untaught(series, self.name)
         clock = Clock.of(series, beyond=n_steps)
-        sun = Sun.over(series, n_steps, self.latitude, self.longitude)
+        sun = Sun.over(series, n_steps)
         targets = steps_ahead(series, origins, n_steps)
         known = np.broadcast_to(origins[:, None], targets.shape)
         centre = np.nan_to_num(_newest(clock, series.values, targets, known))
@@ -104,11 +97,9 @@ class ClearSkyPersistence:
     P_clear: what the roof makes of a cloudless sky, learned by ``ClearSkyRoof``. Lately: the
     clear-sky index Σ y / Σ P_clear of the last day; the quantiles of ``N_CLASSES`` classes of it
     are joined by straight lines. Zero in the night, and never above the most that was ever
-    generated or ``CLOUD_EDGE`` · P_clear. ``latitude``, ``longitude``: the site [°].
+    generated or ``CLOUD_EDGE`` · P_clear.
     """
 
-    latitude: float = KONSTANZ_LATITUDE
-    longitude: float = KONSTANZ_LONGITUDE
     learned: _Shares | None = None
 
     @property
@@ -123,7 +114,7 @@ class ClearSkyPersistence:
 
     def shares(self, series: Series, until: int) -> _Shares:
         """The roof and its clear-sky indices, learned from the steps before ``until``."""
-        sun = Sun.over(series, 0, self.latitude, self.longitude)
+        sun = Sun.over(series, 0)
         values = series.values[:until]
         roof = ClearSkyRoof.fit(series.who, values, sun)
         clear_kw = roof.power_kw(sun)[:until]
@@ -142,7 +133,7 @@ class ClearSkyPersistence:
         if self.learned is None:
             raise _untaught(series, self.name)
         targets = steps_ahead(series, origins, n_steps)
-        sun = Sun.over(series, n_steps, self.latitude, self.longitude)
+        sun = Sun.over(series, n_steps)
         clear_kw = self.learned.roof.power_kw(sun)
         lately = _lately(series.values, clear_kw[: len(series)], series.steps_a_day)[origins - 1]
         classes = self.learned.classes
@@ -180,11 +171,9 @@ class LearnedPV:
     of it. Weather that persists tells nothing new.
     Their quantiles are described in ``ems.forecast.learned``, the mean of quantiles in Lichtendahl
     et al. 2013, doi:10.1287/mnsc.1120.1667. Zero in the night, and never above the most that was
-    ever generated or ``CLOUD_EDGE`` · P_clear. ``latitude``, ``longitude``: the site [°].
+    ever generated or ``CLOUD_EDGE`` · P_clear.
     """
 
-    latitude: float = KONSTANZ_LATITUDE
-    longitude: float = KONSTANZ_LONGITUDE
     max_lead_h: float = 48.0
     weather: WeatherAgent = field(default_factory=WeatherAgent)
     learned: _Trees | None = None
@@ -197,7 +186,7 @@ class LearnedPV:
     def fit(self, series: Series, until: int) -> Self:
         """Learn from the steps before ``until``; ``DataError`` for under ``MIN_DAYS`` of them."""
         _require_days(series, until, self.name)
-        clock, sun = Clock.of(series), Sun.over(series, 0, self.latitude, self.longitude)
+        clock, sun = Clock.of(series), Sun.over(series, 0)
         target, origin = self._pairs(series, sun, until)
         edges = np.quantile(sun.ghi_w_per_m2[target], np.arange(1, N_STRENGTHS) / N_STRENGTHS)
         boosted = Boosted.fit(
@@ -207,7 +196,7 @@ class LearnedPV:
             _band(sun, target, edges),
             2 * N_STRENGTHS,
         )
-        clear_sky = ClearSkyPersistence(latitude=self.latitude, longitude=self.longitude)
+        clear_sky = ClearSkyPersistence()
         shares = clear_sky.shares(series, until)
         return replace(
             self,
@@ -227,7 +216,7 @@ class LearnedPV:
         if self.learned is None:
             raise _untaught(series, self.name)
         clock = Clock.of(series, beyond=n_steps)
-        sun = Sun.over(series, n_steps, self.latitude, self.longitude)
+        sun = Sun.over(series, n_steps)
         targets = steps_ahead(series, origins, n_steps)
         known = np.broadcast_to(origins[:, None], targets.shape)
         lit = sun.up[targets]

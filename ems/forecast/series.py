@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ems.errors import DataError, InvalidSpec
 from ems.history import Floats, Instants
+from ems.place import Place
 
 Ints = NDArray[np.int64]
 LEVELS: Floats = np.arange(1, 10) / 10.0
@@ -32,6 +33,7 @@ class Series:
 
     ``ts_utc``: starts of the steps, ``datetime64[s]``, shape ``(n,)``, without holes.
     ``values``: mean of each step in ``unit``, NaN where unknown.
+    ``place``: where it was measured: its sun and its public holidays.
     ``weather``: measured weather at each step (``temperature_c``, ``ghi_w_per_m2``, …).
     ``least``: what the quantity is never below, −∞ where nothing is known.
     """
@@ -41,6 +43,7 @@ class Series:
     ts_utc: Instants
     step_h: float
     timezone: str
+    place: Place
     values: Floats
     weather: Mapping[str, Floats] = field(default_factory=dict)
     least: float = -np.inf

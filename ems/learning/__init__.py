@@ -1,7 +1,7 @@
 """When people use their appliances: learned, scored one day ahead, and searched.
 
 ``usage``              meters -> days: used or not, number of starts, starts by local hour
-``calendar``           working days against weekends and holidays of Baden-Württemberg
+``calendar``           working days against weekends and the public holidays of a place
 ``pmf``                pure maths of distributions over the 24 local hours
 ``priors``             what is believed before the first day: uniform, learned, transfer
 ``habit``              what every habit model answers (``Habit``) and obeys (``HabitModel``)
@@ -13,7 +13,7 @@
 In short::
 
     histories = use_histories(history)                  # {"dishwasher": UseHistory, ...}
-    agent = ProbabilityModelAgent(device="dishwasher", prior=uniform())
+    agent = ProbabilityModelAgent(device="dishwasher", place=history.place, prior=uniform())
     agent.train(histories["dishwasher"].before(day))
     habit = agent.predict(day)                          # hours (24,), use_probability, mean_starts
     agent.update(histories["dishwasher"].on(day))

@@ -43,6 +43,7 @@ from ems.learning.pmf import (
 )
 from ems.learning.priors import Prior
 from ems.learning.usage import DayUse
+from ems.place import Place
 
 N_RECENT = 5
 """How many of the last steps ``recent JS`` is the mean of."""
@@ -79,13 +80,16 @@ class LearningRate:
 
 
 class ProbabilityModelAgent:
-    """The habits of one device; the only mutable object here.
+    """The habits of one device at a place, whose holidays tell the types of days; mutable.
 
     The constructor only stores; before the first day the model answers with its prior.
     """
 
-    def __init__(self, *, device: str, prior: Prior, rate: LearningRate | None = None) -> None:
-        self.device, self.prior, self.rate = device, prior, rate or LearningRate()
+    def __init__(
+        self, *, device: str, place: Place, prior: Prior, rate: LearningRate | None = None
+    ) -> None:
+        self.device, self.place = device, place
+        self.prior, self.rate = prior, rate or LearningRate()
         n_types = len(DAY_TYPES)
         self._hours: Floats = prior.hours.copy()
         self._n: NDArray[np.int64] = np.zeros(n_types, dtype=np.int64)
@@ -107,7 +111,7 @@ class ProbabilityModelAgent:
 
     def predict(self, day: date) -> Habit:
         """What is expected of ``day``; the hours contain ``uniform_share`` of the uniform PMF."""
-        kind = day_type_index(day)
+        kind = day_type_index(day, self.place)
         return Habit(
             day=day,
             day_type=DAY_TYPES[kind],
@@ -125,7 +129,13 @@ class ProbabilityModelAgent:
             "mean_starts": self.prior.mean_starts.tolist(),
         }
         state = {name: getattr(self, f"_{name}").tolist() for name in _STATE}
-        return {"device": self.device, "prior": prior, "rate": asdict(self.rate), "state": state}
+        return {
+            "device": self.device,
+            "place": asdict(self.place),
+            "prior": prior,
+            "rate": asdict(self.rate),
+            "state": state,
+        }
 
     @classmethod
     def from_dict(cls, saved: dict[str, Any]) -> ProbabilityModelAgent:
@@ -137,7 +147,12 @@ class ProbabilityModelAgent:
                 use_probability=np.array(saved["prior"]["use_probability"]),
                 mean_starts=np.array(saved["prior"]["mean_starts"]),
             )
-            agent = cls(device=saved["device"], prior=prior, rate=LearningRate(**saved["rate"]))
+            agent = cls(
+                device=saved["device"],
+                place=Place(**saved["place"]),
+                prior=prior,
+                rate=LearningRate(**saved["rate"]),
+            )
             for name in _STATE:
                 agent._restore(name, saved["state"][name])
         except (KeyError, TypeError, AttributeError) as error:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,7 @@ from ems.learning.pmf import Floats, circular_kernel, entropy_bits, js_distance,
 from ems.learning.priors import Prior, uniform
 from ems.learning.probability_model import LearningRate, ProbabilityModelAgent
 from ems.learning.usage import DayUse
+from ems.place import Place
 
 JEFFREYS_STARTS = 12.0
 """Concentration of the all-history frequencies: half a start for each hour."""
@@ -45,12 +47,12 @@ KERNEL_WIDTH_H = 0.75
 class FixedModel:
     """The prior, whatever happens."""
 
-    def __init__(self, *, device: str, prior: Prior) -> None:
-        self.device, self.prior = device, prior
+    def __init__(self, *, device: str, place: Place, prior: Prior) -> None:
+        self.device, self.place, self.prior = device, place, prior
 
     def predict(self, day: date) -> Habit:
         """The prior of the day's type."""
-        kind = day_type_index(day)
+        kind = day_type_index(day, self.place)
         return Habit(
             day=day,
             day_type=DAY_TYPES[kind],
@@ -79,6 +81,7 @@ class DirichletModel:
         self,
         *,
         device: str,
+        place: Place,
         prior: Prior,
         concentration: float = JEFFREYS_STARTS,
         half_life_days: float = np.inf,
@@ -92,7 +95,7 @@ class DirichletModel:
                 raise InvalidSpec(f"{device}: {name} = {value}, expected a number above 0")
         if kernel_width_h is not None:
             circular_kernel(kernel_width_h)
-        self.device, self.prior = device, prior
+        self.device, self.place, self.prior = device, place, prior
         self.concentration, self.half_life_days = concentration, half_life_days
         self.kernel_width_h = kernel_width_h
         n_types = len(DAY_TYPES)
@@ -109,7 +112,7 @@ class DirichletModel:
 
     def predict(self, day: date) -> Habit:
         """The posterior mean."""
-        kind = day_type_index(day)
+        kind = day_type_index(day, self.place)
         keep = self._kept(day)
         used = keep * self._used[kind]
         return Habit(
@@ -129,7 +132,7 @@ class DirichletModel:
         """Ends of the central credible interval of each hour's probability, each ``(24,)``."""
         if not 0.0 < level < 1.0:
             raise InvalidSpec(f"{self.device}: level = {level}, expected 0 < level < 1")
-        kind = day_type_index(day)
+        kind = day_type_index(day, self.place)
         mass = self.concentration + self._kept(day) * self._counts[kind].sum()
         a = mass * self._mean(kind, self._kept(day))
         tail = 0.5 * (1.0 - level)
@@ -189,7 +192,7 @@ Model = FixedModel | DirichletModel | ProbabilityModelAgent
 
 
 def standard_models(
-    device: str, priors: Iterable[Prior], rate: LearningRate | None = None
+    device: str, place: Place, priors: Iterable[Prior], rate: LearningRate | None = None
 ) -> dict[str, Model]:
     """A fresh model of every kind, by name.
 
@@ -197,19 +200,20 @@ def standard_models(
     each of ``priors`` come ``rate:<prior>`` (the agent), and unless it is the uniform one
     ``fixed:<prior>``, ``dirichlet:<prior>`` and ``kernel:<prior>``.
     """
+    fixed = partial(FixedModel, device=device, place=place)
+    counting = partial(DirichletModel, device=device, place=place)
+    adaptive = partial(ProbabilityModelAgent, device=device, place=place)
     flat = uniform()
     models: dict[str, Model] = {
-        "uniform": FixedModel(device=device, prior=flat),
-        "all_history": DirichletModel(device=device, prior=flat),
-        "forgetting": DirichletModel(device=device, prior=flat, half_life_days=HALF_LIFE_DAYS),
-        "kernel": DirichletModel(device=device, prior=flat, kernel_width_h=KERNEL_WIDTH_H),
+        "uniform": fixed(prior=flat),
+        "all_history": counting(prior=flat),
+        "forgetting": counting(prior=flat, half_life_days=HALF_LIFE_DAYS),
+        "kernel": counting(prior=flat, kernel_width_h=KERNEL_WIDTH_H),
     }
     for prior in priors:
-        models[f"rate:{prior.name}"] = ProbabilityModelAgent(device=device, prior=prior, rate=rate)
+        models[f"rate:{prior.name}"] = adaptive(prior=prior, rate=rate)
         if prior.name != flat.name:
-            models[f"fixed:{prior.name}"] = FixedModel(device=device, prior=prior)
-            models[f"dirichlet:{prior.name}"] = DirichletModel(device=device, prior=prior)
-            models[f"kernel:{prior.name}"] = DirichletModel(
-                device=device, prior=prior, kernel_width_h=KERNEL_WIDTH_H
-            )
+            models[f"fixed:{prior.name}"] = fixed(prior=prior)
+            models[f"dirichlet:{prior.name}"] = counting(prior=prior)
+            models[f"kernel:{prior.name}"] = counting(prior=prior, kernel_width_h=KERNEL_WIDTH_H)
     return models

@@ -15,17 +15,18 @@ days, seeded; models are compared by differences on the same days.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
 
 import numpy as np
 
 from ems.errors import DataError, InvalidSpec
-from ems.learning.calendar import DAY_TYPES, Days, Ints
+from ems.learning.calendar import DAY_TYPES, Ints
 from ems.learning.habit import HabitModel, PmfUpdate
 from ems.learning.pmf import N_HOURS, Floats, hour_distance_h, js_distance
 from ems.learning.usage import Bools, UseHistory
+from ems.place import Days
 
 MIN_TRAIN_DAYS = 28
 """Known days that are learned before the first prediction is scored: four of each weekday."""
@@ -236,17 +237,8 @@ def _other_future(history: UseHistory, at: int) -> UseHistory:
     made_up = np.where(history.n_starts[:, None] > 0.0, 0.0, np.eye(N_HOURS)[SHIFTED_TEST_HOURS])
     flipped = np.where(np.arange(len(history))[:, None] % 2 == at % 2, moved, made_up)
     starts = np.where(later[:, None], flipped, history.starts)
-    return UseHistory(
-        building=history.building,
-        device=history.device,
-        category=history.category,
-        days=history.days,
-        day_types=history.day_types,
-        starts=starts,
-        n_starts=np.where(later, starts.sum(axis=1), history.n_starts),
-        shifted=history.shifted,
-        n_unknown=history.n_unknown,
-    )
+    n_starts = np.where(later, starts.sum(axis=1), history.n_starts)
+    return replace(history, starts=starts, n_starts=n_starts)
 
 
 # --- scores with intervals ------------------------------------------------------------------------

@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 from ems.detection import MIN_HOUR_KWH, detect_cycles, detect_sessions
 from ems.errors import DataError, InvalidSpec
 from ems.history import Category, Feed, MeterHistory
-from ems.learning.calendar import Days, Ints, day_types
+from ems.learning.calendar import Ints, day_types
 from ems.learning.pmf import N_HOURS, Floats
+from ems.place import Days, Place
 
 Bools = NDArray[np.bool_]
 
@@ -68,12 +69,14 @@ class DayUse:
 class UseHistory:
     """The known days of one device in order of time.
 
+    ``place``: where the building stands: by its public holidays days have their type.
     ``days``: ``datetime64[D]``, shape ``(n,)``; ``day_types``: positions in ``DAY_TYPES``;
     ``starts``: starts by local hour, shape ``(n, 24)``; ``n_starts``: shape ``(n,)``;
     ``shifted``: days whose hours the energy management chose. ``n_unknown``: days left out.
     """
 
     building: str
+    place: Place
     device: str
     category: Category
     days: Days
@@ -237,10 +240,11 @@ def _use_history(history: MeterHistory, feed: Feed, grid: _LocalGrid) -> UseHist
         n_starts = starts.sum(axis=1)
     return UseHistory(
         building=history.building,
+        place=history.place,
         device=feed.name,
         category=feed.category,
         days=grid.days[known],
-        day_types=day_types(grid.days[known]),
+        day_types=day_types(grid.days[known], history.place),
         starts=starts[known],
         n_starts=n_starts[known],
         shifted=np.zeros(int(known.sum()), dtype=np.bool_),

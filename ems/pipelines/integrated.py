@@ -134,7 +134,9 @@ def trained_models(
                 f"{LEAST_TRAINING_DAYS} are needed to train; start later"
             )
         prior: Prior = learned(device) if spec.prior == "learned" else uniform()
-        models[device] = ProbabilityModelAgent(device=device, prior=prior, rate=spec.rate)
+        models[device] = ProbabilityModelAgent(
+            device=device, place=before.place, prior=prior, rate=spec.rate
+        )
         models[device].train(before)
     return models
 

@@ -161,9 +161,11 @@ def search_device(
         grid = grid_search([history], [prior], spec.rates, n_train=spec.n_train)
         cell, other = grid.best_by_log_loss(0), grid.best_by_learning_score(0)
         rate = grid.rates[cell]
-        agent = ProbabilityModelAgent(device=history.device, prior=prior, rate=rate)
+        agent = ProbabilityModelAgent(
+            device=history.device, place=history.place, prior=prior, rate=rate
+        )
         forecasts = prequential(agent, history, n_train=spec.n_train)
-        models = standard_models(history.device, [prior], rate)
+        models = standard_models(history.device, history.place, [prior], rate)
         yield DeviceSearch(
             history=history,
             prior=name,

@@ -183,13 +183,13 @@ def prior_and_learned(
     """
     history = search.history
     prior = prior_named(search.prior, history, others)
-    counted = DirichletModel(device=history.device, prior=prior)
+    counted = DirichletModel(device=history.device, place=history.place, prior=prior)
     counted.train(history)
     title, note = heading(search, "prior and learned habit")
     figure = new_page(3.6, title, note, origin)
     axes = figure.subplots(1, 2, sharey=True)
     for kind, ax in enumerate(axes):
-        day = _day_of(kind, history.days[-1].item())
+        day = _day_of(kind, history)
         _own(ax, history, kind)
         low_high = counted.credible_interval(day, LEVEL)
         label = f"{100 * LEVEL:.0f} % credible interval"
@@ -219,9 +219,10 @@ def _own(ax: Any, history: UseHistory, kind: int) -> None:
     ax.stairs(frequencies, _EDGES, fill=True, color=LIGHT_GREY, label=label, gid="own")
 
 
-def _day_of(kind: int, day: date) -> date:
-    """The first day of this type from ``day`` on."""
-    while day_type_index(day) != kind:
+def _day_of(kind: int, history: UseHistory) -> date:
+    """The first day of this type from the last known one on."""
+    day: date = history.days[-1].item()
+    while day_type_index(day, history.place) != kind:
         day += timedelta(days=1)
     return day
 

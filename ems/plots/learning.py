@@ -270,7 +270,8 @@ _LOOKS: tuple[dict[str, Any], ...] = (
 def _curves(search: DeviceSearch, others: Sequence[UseHistory]) -> dict[str, Forecasts]:
     """The best cell, all-history frequencies and the best other rival on the same days."""
     history, own = search.history, f"rate:{search.prior}"
-    models = standard_models(history.device, [prior_named(search.prior, history, others)])
+    priors = [prior_named(search.prior, history, others)]
+    models = standard_models(history.device, history.place, priors)
     rivals = {
         n: s.log_loss_bits.mean for n, s in search.rivals.items() if n not in (own, "uniform")
     }

@@ -29,6 +29,7 @@ Chosen = Sequence[tuple[Building, Window]]
 def data_section(chosen: Chosen, known: Sequence[PortfolioRow]) -> Section:
     """Where the data come from, the days that could not be planned, and what the rules found."""
     history = chosen[0][0].history
+    places = "; ".join(dict.fromkeys(str(b.history.place) for b, _ in chosen))
     rows = {row.building: row for row in known}
     n_days = sum(len(window.days) for _, window in chosen)
     n_skipped = sum(len(window.skipped) for _, window in chosen)
@@ -38,7 +39,8 @@ def data_section(chosen: Chosen, known: Sequence[PortfolioRow]) -> Section:
     return Section(
         title="The data and their quality",
         paragraphs=(
-            f"Source: {history.source}. Fingerprint of the data: {history.data_hash}.",
+            f"Source: {history.source}. Place: {places}. Fingerprint of the data: "
+            f"{history.data_hash}.",
             f"{words.counted(n_days, 'day')}{of_all} {were} planned, "
             f"{skipped if n_skipped else 'none that was asked for was left out'}. A day needs the "
             "meters at the grid and of the sun in every step, and the day-ahead price where the "

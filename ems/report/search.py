@@ -39,11 +39,13 @@ class _Naming:
 def known_days_section(history: MeterHistory, found: Sequence[DeviceSearch]) -> Section:
     """How many days and starts each device was learned from and scored on."""
     naming = _Naming.of(found)
+    places = "; ".join(dict.fromkeys(str(result.history.place) for result in found))
     profile = any(result.history.category == "partial_usage" for result in found)
     return Section(
         title="The data and their quality",
         paragraphs=(
-            f"Source: {history.source}. Fingerprint of the data: {history.data_hash}.",
+            f"Source: {history.source}. Place: {places}. Fingerprint of the data: "
+            f"{history.data_hash}.",
             "A day is known where the device's own meter is believed in all of its steps; other "
             "days are neither learned nor scored."
             + (

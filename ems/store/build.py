@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -148,6 +148,7 @@ def _fill(con: duckdb.DuckDBPyConnection, dataset: Dataset) -> int:
         findings += judgement.findings
         _write_building(con, data)
         n_readings += _write_readings(con, data, judgement)
+        digest.update(f"{data.building}/{data.place!r}".encode())
         for feed in data.feeds:
             digest.update(f"{data.building}/{feed}".encode())
             digest.update(np.ascontiguousarray(data.energy_kwh[feed.name]).tobytes())
@@ -163,10 +164,11 @@ def _fill(con: duckdb.DuckDBPyConnection, dataset: Dataset) -> int:
 
 def _write_building(con: duckdb.DuckDBPyConnection, data: BuildingData) -> None:
     con.execute(
-        "INSERT INTO building VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO building VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             data.building,
             data.kind,
+            *astuple(data.place),
             data.timezone,
             data.step_h,
             *_times(data.ts_utc[0]),
@@ -224,7 +226,12 @@ def _times(*instants: np.datetime64) -> tuple[datetime, ...]:
 
 
 def _write_tables(con: duckdb.DuckDBPyConnection, dataset: Dataset) -> None:
-    """Prices, weather and its forecasts in long form, and the twin's true PMFs."""
+    """Prices, weather and its forecasts in long form, and the twin's true PMFs.
+
+    Raises ``DataError`` for weather of buildings that stand in several places.
+    """
+    if len(dataset.weather) or len(dataset.weather_forecast):
+        dataset.require_one_place()
     frames = {
         "price": dataset.prices,
         "true_pmf": dataset.true_pmf,

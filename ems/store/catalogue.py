@@ -6,6 +6,7 @@ import re
 
 from ems.errors import DataError
 from ems.history import Category, Feed, Role
+from ems.place import KONSTANZ, Place
 
 _COLUMN = re.compile(r"^(?P<building>[A-Z]{2}_[A-Z]+_[a-z]+\d+)_(?P<feed>[a-z]\w*)$")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}")
@@ -24,6 +25,9 @@ _CATEGORY: dict[str, Category] = {
 
 _TIMEZONE = {"DE": "Europe/Berlin"}
 """Country code at the start of a building's name → the zone its people live in."""
+
+_PLACE = {"DE_KN": KONSTANZ}
+"""Country and town at the start of a building's name → where it stands."""
 
 
 def split_column(column: str) -> tuple[str, str]:
@@ -67,6 +71,17 @@ def timezone_of(building: str) -> str:
             f"{building}: no time zone known for country {country!r}; known: {sorted(_TIMEZONE)}"
         )
     return _TIMEZONE[country]
+
+
+def place_of(building: str) -> Place:
+    """Where a building stands, by the country and town that its name starts with."""
+    town = "_".join(building.split("_")[:2])
+    if town not in _PLACE:
+        raise DataError(
+            f"{building}: it is not known where {town!r} is (known: {', '.join(_PLACE)}); give "
+            "--place NAME,LATITUDE,LONGITUDE,COUNTRY,SUBDIVISION"
+        )
+    return _PLACE[town]
 
 
 def feed_of(name: str, *, behind_import: bool = True) -> Feed:

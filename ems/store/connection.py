@@ -18,7 +18,7 @@ LOCK_PAUSE_S = 0.05
 """How long the short transactions of other processes on the results are waited for [s], and the
 pause before each new attempt [s]."""
 
-SCHEMA_VERSION = "2"
+SCHEMA_VERSION = "3"
 """Version of ``schema/data.sql``; a database of another version must be built again."""
 
 RESULTS_SCHEMA_VERSION = "3"

@@ -12,6 +12,7 @@ import pandas as pd
 from ems.errors import DataError
 from ems.forecast.weather import RecordedWeather
 from ems.history import Category, Feed, Floats, Instants, LoadRule, MeterHistory
+from ems.place import Place
 from ems.store.connection import read_meta, reading
 
 SPOT_ZONES = "DE-AT-LU/DE-LU"
@@ -38,7 +39,7 @@ def read_history(
 
 
 def _history(con: duckdb.DuckDBPyConnection, building: str, zone: str) -> MeterHistory:
-    kind, timezone, step_h, first, n_steps, load_rule = _building_row(con, building)
+    kind, timezone, step_h, first, n_steps, load_rule, *where = _building_row(con, building)
     step = np.timedelta64(round(step_h * 3600), "s")
     ts_utc = np.datetime64(first, "s") + np.arange(n_steps) * step
     feeds = _feeds(con, building)
@@ -47,6 +48,7 @@ def _history(con: duckdb.DuckDBPyConnection, building: str, zone: str) -> MeterH
     return MeterHistory(
         building=building,
         kind=kind,
+        place=_place(*where),
         timezone=timezone,
         step_h=step_h,
         ts_utc=ts_utc,
@@ -84,14 +86,26 @@ def _sum_of(series: list[Floats], n_steps: int) -> Floats:
 
 def _building_row(con: duckdb.DuckDBPyConnection, building: str) -> tuple:  # type: ignore[type-arg]
     row = con.execute(
-        "SELECT kind, timezone, step_h, first_ts_utc, n_steps, load_rule "
-        "FROM building WHERE building = ?",
+        "SELECT kind, timezone, step_h, first_ts_utc, n_steps, load_rule, place, latitude_deg, "
+        "longitude_deg, country, subdivision FROM building WHERE building = ?",
         [building],
     ).fetchone()
     if row is None:
         known = ", ".join(list_buildings(con))
         raise DataError(f"{building}: unknown building; the database has {known}")
     return row
+
+
+def _place(
+    name: str, latitude_deg: float, longitude_deg: float, country: str, subdivision: str
+) -> Place:
+    return Place(
+        name=name,
+        latitude_deg=latitude_deg,
+        longitude_deg=longitude_deg,
+        country=country,
+        subdivision=subdivision,
+    )
 
 
 def _feeds(con: duckdb.DuckDBPyConnection, building: str) -> tuple[Feed, ...]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import holidays
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from ems.history import Floats, Instants
+from ems.place import KONSTANZ
 
+PLACE = KONSTANZ
 TIMEZONE = "Europe/Berlin"
 QUARTER_H = 0.25
 QUARTER = np.timedelta64(900, "s")
@@ -55,7 +56,7 @@ def quarter_hours(start_utc: np.datetime64, end_utc: np.datetime64) -> Instants:
 
 
 def clock(ts_utc: Instants) -> Clock:
-    """The calendar of Baden-Württemberg over these quarter hours."""
+    """The calendar of ``PLACE`` over these quarter hours."""
     local = pd.DatetimeIndex(ts_utc, tz="UTC").tz_convert(TIMEZONE)
     midnight = local.tz_localize(None).normalize()
     dates, day = np.unique(midnight.to_numpy(), return_inverse=True)
@@ -74,10 +75,10 @@ def clock(ts_utc: Instants) -> Clock:
 
 
 def _free_days(dates: pd.DatetimeIndex) -> Flags:
-    """Saturdays, Sundays and the public holidays of Baden-Württemberg."""
+    """Saturdays, Sundays and the public holidays of ``PLACE``."""
     years = range(dates[0].year, dates[-1].year + 1)
-    public = holidays.Germany(subdiv="BW", years=years)
-    is_public = np.array([date.date() in public for date in dates], dtype=bool)
+    public = np.concatenate([PLACE.public_holidays(year) for year in years])
+    is_public = np.isin(dates.to_numpy().astype("datetime64[D]"), public)
     free: Flags = (dates.day_of_week.to_numpy() >= 5) | is_public
     return free
 

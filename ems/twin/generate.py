@@ -10,8 +10,18 @@ import pandas as pd
 
 from ems.errors import InvalidSpec
 from ems.history import Category, Feed, Floats, Instants, LoadRule, Role
+from ems.place import Place
 from ems.twin.catalogue import CATALOGUE
-from ems.twin.clock import QUARTER, QUARTER_H, TIMEZONE, Clock, clock, quarter_hours, to_step
+from ems.twin.clock import (
+    PLACE,
+    QUARTER,
+    QUARTER_H,
+    TIMEZONE,
+    Clock,
+    clock,
+    quarter_hours,
+    to_step,
+)
 from ems.twin.devices import Habit, Starts, cycles, ev_sessions, fixed_kwh, heat_pump_kwh
 from ems.twin.prices import day_ahead_prices
 from ems.twin.sky import Sky, make_sky, pv_kwh
@@ -22,7 +32,6 @@ GENERATOR_VERSION = "1"
 FIRST_UTC = np.datetime64("2014-12-01T00:00:00", "s")
 END_UTC = np.datetime64("2019-01-01T00:00:00", "s")
 STEP_MINUTES = (15, 60)
-SITE = "Konstanz"
 DAY_TYPES = ("working_day", "weekend_or_holiday")
 PMF_COLUMNS = ["building", "feed", "day_type", "hour", "probability", "use_probability"]
 START_COLUMNS = ["building", "feed", "ts_utc", "energy_kwh", "n_steps"]
@@ -37,6 +46,7 @@ class TwinBuilding:
 
     name: str
     kind: str
+    place: Place
     timezone: str
     step_h: float
     ts_utc: Instants
@@ -115,6 +125,7 @@ def _building(
     building = TwinBuilding(
         name=spec.name,
         kind=spec.kind,
+        place=PLACE,
         timezone=TIMEZONE,
         step_h=step_minutes / 60,
         ts_utc=ts_utc[::quarters],
@@ -237,4 +248,4 @@ def _weather(sky: Sky, quarters: int) -> pd.DataFrame:
         name: np.round(getattr(sky, name).reshape(-1, quarters).mean(axis=1), 2)
         for name in ("temperature_c", "ghi_w_per_m2", "dni_w_per_m2", "dhi_w_per_m2")
     }
-    return pd.DataFrame({"site": SITE, "ts_utc": sky.ts_utc[::quarters]} | means)
+    return pd.DataFrame({"site": PLACE.name, "ts_utc": sky.ts_utc[::quarters]} | means)

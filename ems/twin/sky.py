@@ -1,4 +1,4 @@
-"""Sun, clouds and temperature over Konstanz on the quarter-hour grid.
+"""Sun, clouds and temperature over the twin's place on the quarter-hour grid.
 
 The sun's place is pvlib's, the clear sky Haurwitz's (1945), its split into beam and diffuse
 that of Erbs et al. (1982, DOI 10.1016/0038-092X(82)90302-4); the clouds are a stochastic
@@ -15,11 +15,10 @@ from pvlib import clearsky, inverter, irradiance, pvsystem, solarposition
 from scipy.special import ndtr
 
 from ems.history import Floats, Instants
-from ems.twin.clock import QUARTER_H
+from ems.twin.clock import PLACE, QUARTER_H
 from ems.twin.specs import PvSpec
 from ems.twin.streams import red_noise, scaled_to_total, stream
 
-LATITUDE, LONGITUDE = 47.66, 9.18
 ALTITUDE_M = 405.0
 HALF_QUARTER = np.timedelta64(450, "s")
 QUARTERS_PER_DAY = 96
@@ -64,7 +63,11 @@ def make_sky(seed: int, ts_utc: Instants) -> Sky:
     when = pd.DatetimeIndex(ts_utc + HALF_QUARTER, tz="UTC")
     day_of_year = when.day_of_year.to_numpy()
     sun = solarposition.spa_python(
-        when, LATITUDE, LONGITUDE, altitude=ALTITUDE_M, temperature=MEAN_C
+        when,
+        PLACE.latitude_deg,
+        PLACE.longitude_deg,
+        altitude=ALTITUDE_M,
+        temperature=MEAN_C,
     )
     season = np.cos(2 * np.pi * (day_of_year - WARMEST_DAY) / 365.25)
     day_clearness, index = _clouds(seed, season)

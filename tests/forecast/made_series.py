@@ -9,6 +9,7 @@ import pandas as pd
 
 from ems.forecast.series import Series
 from ems.history import Floats
+from ems.place import KONSTANZ
 
 ZONE = "Europe/Berlin"
 
@@ -35,6 +36,7 @@ def series(
         ts_utc=np.asarray(local.tz_convert("UTC").tz_localize(None), dtype="datetime64[s]"),
         step_h=step_h,
         timezone=ZONE,
+        place=KONSTANZ,
         values=rhythm * rng.lognormal(0.0, noise, len(local)) if noise else rhythm,
         weather={"temperature_c": 10.0 + 5.0 * rng.standard_normal(len(local))},
         least=0.0,

@@ -8,8 +8,8 @@ import pandas as pd
 from ems.forecast.clear_sky import Sun, plane_kw_per_m2
 from ems.forecast.series import Series
 from ems.history import Floats
+from ems.place import KONSTANZ, Place
 
-LATITUDE, LONGITUDE = 47.66, 9.18
 ZONE = "Europe/Berlin"
 
 
@@ -33,6 +33,7 @@ def clouds(n: int, steps_a_day: int, seed: int) -> Floats:
 def sunny(
     n_days: int,
     *,
+    place: Place = KONSTANZ,
     first: str = "2016-02-01",
     step_h: float = 1.0,
     seed: int = 0,
@@ -46,7 +47,7 @@ def sunny(
     end = begin + pd.DateOffset(days=n_days)
     local = pd.date_range(begin, end, freq=pd.Timedelta(hours=step_h), inclusive="left")
     ts_utc = np.asarray(local.tz_convert("UTC").tz_localize(None), dtype="datetime64[s]")
-    sun = Sun.at(ts_utc[0], len(ts_utc), step_h, LATITUDE, LONGITUDE)
+    sun = Sun.at(place, ts_utc[0], len(ts_utc), step_h)
     steps_a_day = round(24.0 / step_h)
     index = clouds(len(ts_utc), steps_a_day, seed) if cloudy else np.ones(len(ts_utc))
     return Series(
@@ -55,6 +56,7 @@ def sunny(
         ts_utc=ts_utc,
         step_h=step_h,
         timezone=ZONE,
+        place=place,
         values=index * roof_kw(sun, tilt_deg, azimuth_deg, peak_kw),
         weather={
             "temperature_c": 5.0 + 10.0 * index,

@@ -4,17 +4,24 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
-from forecast.made_sun import LATITUDE, LONGITUDE, roof_kw, sunny
+from forecast.made_sun import roof_kw, sunny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ems.errors import DataError, InvalidSpec
+from ems.errors import DataError
 from ems.forecast.clear_sky import ClearSkyRoof, Sun, plane_kw_per_m2
 from ems.history import Floats
+from ems.place import KONSTANZ, Place
+
+PLACES = (
+    KONSTANZ,
+    Place(name="Hamburg", latitude_deg=53.55, longitude_deg=9.99, country="DE", subdivision="HH"),
+    Place(name="Sydney", latitude_deg=-33.87, longitude_deg=151.21, country="AU", subdivision=""),
+)
 
 
 def sun_of(year: str = "2016", hours: int = 366 * 24) -> Sun:
-    return Sun.at(np.datetime64(f"{year}-01-01", "s"), hours, 1.0, LATITUDE, LONGITUDE)
+    return Sun.at(KONSTANZ, np.datetime64(f"{year}-01-01", "s"), hours, 1.0)
 
 
 def sun_at(elevation_deg: float, azimuth_deg: Floats) -> Sun:
@@ -36,8 +43,8 @@ def test_there_is_no_sun_in_the_night_and_as_much_day_as_the_almanac_says() -> N
         assert (quantity[~sun.up] == 0.0).all()
         assert (quantity >= 0.0).all()
     june, december = (sun.elevation_deg[24 * day : 24 * day + 24] for day in (172, 355))
-    assert june.max() == pytest.approx(90.0 - LATITUDE + 23.4, abs=0.5)
-    assert december.max() == pytest.approx(90.0 - LATITUDE - 23.4, abs=0.5)
+    assert june.max() == pytest.approx(90.0 - KONSTANZ.latitude_deg + 23.4, abs=0.5)
+    assert december.max() == pytest.approx(90.0 - KONSTANZ.latitude_deg - 23.4, abs=0.5)
     assert (june > 0.0).sum() == 15
     assert (december > 0.0).sum() == 8
 
@@ -47,7 +54,7 @@ def test_there_is_no_sun_in_the_night_and_as_much_day_as_the_almanac_says() -> N
 )
 def test_the_sun_stands_in_the_south_at_the_noon_of_the_almanac(day: str, noon_utc: str) -> None:
     """12:00 less 36.7 min for 9.18° E, and the equation of time of the day."""
-    sun = Sun.at(np.datetime64(day, "s"), 24 * 60, 1.0 / 60.0, LATITUDE, LONGITUDE)
+    sun = Sun.at(KONSTANZ, np.datetime64(day, "s"), 24 * 60, 1.0 / 60.0)
     hour, minute = noon_utc.split(":")
     noon = int(hour) * 60 + int(minute)
     assert int(np.argmax(sun.elevation_deg)) == pytest.approx(noon, abs=2)
@@ -82,7 +89,7 @@ def test_tilt_azimuth_and_size_are_recovered_under_clouds(
     tilt_deg: float, azimuth_deg: float
 ) -> None:
     made = sunny(365, tilt_deg=tilt_deg, azimuth_deg=azimuth_deg, peak_kw=7.0)
-    sun = Sun.over(made, 0, LATITUDE, LONGITUDE)
+    sun = Sun.over(made, 0)
     roof = ClearSkyRoof.fit(made.who, made.values, sun)
     found_tilt_deg, found_azimuth_deg = roof.normal
     assert found_tilt_deg == pytest.approx(tilt_deg, abs=8.0)
@@ -96,7 +103,7 @@ def test_tilt_azimuth_and_size_are_recovered_under_clouds(
 def test_two_roofs_are_two_humps() -> None:
     made = sunny(365, tilt_deg=45.0, azimuth_deg=90.0, peak_kw=5.0)
     other = sunny(365, tilt_deg=45.0, azimuth_deg=270.0, peak_kw=5.0)
-    sun = Sun.over(made, 0, LATITUDE, LONGITUDE)
+    sun = Sun.over(made, 0)
     roof = ClearSkyRoof.fit("both", made.values + other.values, sun)
     truth_kw = roof_kw(sun, 45.0, 90.0, 5.0) + roof_kw(sun, 45.0, 270.0, 5.0)
     high = truth_kw > 1.0
@@ -106,7 +113,7 @@ def test_two_roofs_are_two_humps() -> None:
 
 def test_unknown_steps_do_not_matter_and_too_few_are_refused() -> None:
     made = sunny(60)
-    sun = Sun.over(made, 0, LATITUDE, LONGITUDE)
+    sun = Sun.over(made, 0)
     values = made.values.copy()
     values[::7] = np.nan
     some = ClearSkyRoof.fit(made.who, values, sun).power_kw(sun)
@@ -126,10 +133,12 @@ def test_the_sun_is_that_of_the_instant_not_of_the_clock() -> None:
         )
 
 
-@pytest.mark.parametrize(
-    ("latitude", "longitude", "message"),
-    [(91.0, 0.0, "latitude = 91.0"), (0.0, 181.0, "longitude = 181.0"), (np.nan, 0.0, "nan")],
-)
-def test_places_on_earth(latitude: float, longitude: float, message: str) -> None:
-    with pytest.raises(InvalidSpec, match=message):
-        Sun.at(np.datetime64("2016-01-01", "s"), 24, 1.0, latitude, longitude)
+def test_the_sun_is_that_of_the_place() -> None:
+    """Hamburg's midsummer day is longer than that of Konstanz, and Sydney's is its shortest."""
+    june = np.datetime64("2016-06-21", "s")
+    hours = {place: int(Sun.at(place, june, 96, 0.25).up.sum()) / 4 for place in PLACES}
+    assert [hours[place] for place in PLACES] == pytest.approx([16.0, 17.0, 9.9], abs=0.5)
+    noon = {place: Sun.at(place, june, 24 * 60, 1.0 / 60.0).elevation_deg for place in PLACES}
+    assert [int(np.argmax(noon[place])) for place in PLACES] == pytest.approx(
+        [12 * 60 + 2 - 4.0 * place.longitude_deg % 1440 for place in PLACES], abs=2
+    )

@@ -102,6 +102,7 @@ def test_a_series_that_ends_at_the_origin_is_forecast_beyond_its_end(name: str) 
         ts_utc=SPRING.ts_utc[:end],
         step_h=1.0,
         timezone=SPRING.timezone,
+        place=SPRING.place,
         values=SPRING.values[:end],
         weather={"temperature_c": SPRING.weather["temperature_c"][:end]},
         least=0.0,
@@ -150,6 +151,7 @@ def test_weather_that_is_unknown_or_not_there_is_no_obstacle(name: str) -> None:
         ts_utc=SPRING.ts_utc,
         step_h=1.0,
         timezone=SPRING.timezone,
+        place=SPRING.place,
         values=SPRING.values,
     )
     assert np.isfinite(quantiles(MODELS[name].fit(no_weather, UNTIL), no_weather, UNTIL)).all()

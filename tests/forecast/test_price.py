@@ -16,6 +16,7 @@ from ems.forecast.persistence import SameHourLastWeek
 from ems.forecast.price import PriceForecast, known_until, require_known
 from ems.forecast.rolling_origin import rolling_scores
 from ems.forecast.series import Forecaster, Series
+from ems.place import KONSTANZ
 from ems.twin.clock import clock, quarter_hours
 from ems.twin.prices import day_ahead_prices
 from ems.twin.sky import make_sky
@@ -135,6 +136,7 @@ def test_learned_prices_of_the_twin_are_nearer_than_those_of_last_week() -> None
         ts_utc=prices["ts_utc"].to_numpy().astype("datetime64[s]"),
         step_h=1.0,
         timezone=ZONE,
+        place=KONSTANZ,
         values=prices["eur_per_mwh"].to_numpy(),
     )
     origins = step_at(made, "2016-06-20 12:00") + 24 * np.arange(27)

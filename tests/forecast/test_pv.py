@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from forecast.made_series import altered, step_at, with_values
-from forecast.made_sun import LATITUDE, LONGITUDE, sunny
+from forecast.made_sun import sunny
 
 from ems.errors import DataError
 from ems.forecast.clear_sky import Sun
@@ -13,9 +13,13 @@ from ems.forecast.pv import ClearSkyPersistence, LearnedPV, PVPersistence
 from ems.forecast.rolling_origin import rolling_scores
 from ems.forecast.series import Forecaster, Series
 from ems.forecast.weather import RecordedWeather, WeatherAgent
+from ems.place import Place
 
 MADE = sunny(200)
 UNTIL = 150 * 24
+HAMBURG = Place(
+    name="Hamburg", latitude_deg=53.55, longitude_deg=9.99, country="DE", subdivision="HH"
+)
 MODELS: list[Forecaster] = [PVPersistence(), ClearSkyPersistence(), LearnedPV()]
 every_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
 
@@ -69,7 +73,7 @@ def test_the_night_is_dark_in_all_quantiles_and_no_power_is_beyond_the_roof(
 ) -> None:
     origins = np.arange(UNTIL, len(MADE))
     found = fitted[model.name].forecast(MADE, origins, 48)
-    night = ~Sun.over(MADE, 48, LATITUDE, LONGITUDE).up[origins[:, None] + np.arange(48)]
+    night = ~Sun.over(MADE, 48).up[origins[:, None] + np.arange(48)]
     assert night.any()
     assert (found.values.transpose(0, 2, 1)[night] == 0.0).all()
     assert (found.values >= 0.0).all()
@@ -80,7 +84,7 @@ def test_the_night_is_dark_in_all_quantiles_and_no_power_is_beyond_the_roof(
 @pytest.mark.parametrize("model", MODELS[1:], ids=lambda model: model.name)
 def test_the_sun_does_better_than_the_clock_and_its_interval_holds(model: Forecaster) -> None:
     made = sunny(360)
-    night = ~Sun.over(made, 48, LATITUDE, LONGITUDE).up
+    night = ~Sun.over(made, 48).up
     origins = np.arange(270 * 24, len(made) - 48, 11)
     left_out = night[origins[:, None] + np.arange(48)]
     of_clock, of_sun = rolling_scores([PVPersistence(), model], made, origins, 48, left_out)
@@ -133,7 +137,7 @@ def test_a_model_that_has_learned_nothing_says_so(model: Forecaster) -> None:
 def test_the_evenings_of_summer_do_not_light_those_of_winter(model: Forecaster) -> None:
     made = sunny(300)
     origin = 290 * 24
-    night = ~Sun.over(made, 0, LATITUDE, LONGITUDE).up[origin : origin + 48]
+    night = ~Sun.over(made, 0).up[origin : origin + 48]
     found = model.fit(made, origin).forecast(made, np.array([origin]), 48)
     assert (found.values[0][:, night] == 0.0).all()
     assert found.values[0, -1].max() > 0.5
@@ -155,11 +159,18 @@ def test_half_hours_are_forecast_too() -> None:
         assert found.median.max() > 0.5
 
 
-def test_another_site_has_another_sun() -> None:
-    """A roof in Lisbon forecast as if it stood in Konstanz is forecast in the wrong hours."""
-    far = replace(LearnedPV(), longitude=LONGITUDE - 40.0)
-    found = far.fit(MADE, UNTIL).forecast(MADE, np.array([UNTIL]), 24)
-    assert (found.values[0, 4] > 0.0).sum() != (MADE.values[UNTIL : UNTIL + 24] > 0.0).sum()
+@every_model
+def test_the_sun_is_that_of_the_place_of_the_series(model: Forecaster) -> None:
+    made = sunny(100, place=HAMBURG)
+    west = replace(made, place=replace(HAMBURG, longitude_deg=HAMBURG.longitude_deg - 40.0))
+    origin = 98 * 24
+    nights = []
+    for of in (made, west):
+        found = model.fit(of, origin).forecast(of, np.array([origin]), 24).values[0]
+        nights.append(~Sun.over(of, 0).up[origin : origin + 24])
+        assert (found[:, nights[-1]] == 0.0).all()
+        assert (found[-1, ~nights[-1]] > 0.0).sum() > 6
+    assert (nights[0] & ~nights[1]).sum() > 1
 
 
 def told(made: Series, every: int, delay: int = 0) -> RecordedWeather:

@@ -7,12 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from ems.forecast.clear_sky import (
-    KONSTANZ_LATITUDE,
-    KONSTANZ_LONGITUDE,
-    ClearSkyRoof,
-    Sun,
-)
+from ems.forecast.clear_sky import ClearSkyRoof, Sun
 from ems.forecast.pv import ClearSkyPersistence, LearnedPV, PVPersistence
 from ems.forecast.rolling_origin import rolling_scores
 from ems.forecast.series import Forecaster, Series
@@ -35,6 +30,7 @@ def roofs() -> Mapping[str, Series]:
                 ts_utc=data.ts_utc[:n],
                 step_h=1.0,
                 timezone=data.timezone,
+                place=data.place,
                 values=data.energy_kwh[pv[0]][:n],
                 least=0.0,
             )
@@ -49,7 +45,7 @@ def test_the_way_the_roof_looks_is_recovered(
     roofs: Mapping[str, Series], building: str, tilt_deg: float, azimuth_deg: float
 ) -> None:
     roof = roofs[building]
-    sun = Sun.over(roof, 0, KONSTANZ_LATITUDE, KONSTANZ_LONGITUDE)
+    sun = Sun.over(roof, 0)
     found = ClearSkyRoof.fit(building, roof.values, sun).normal
     assert found[0] == pytest.approx(tilt_deg, abs=15.0)
     assert found[1] == pytest.approx(azimuth_deg, abs=10.0)
@@ -59,7 +55,7 @@ def test_eighty_of_a_hundred_sunny_hours_lie_in_the_interval(roofs: Mapping[str,
     """From every 31st hour of 110 days, refitted every 28: the error of a share is about 0.05."""
     made = roofs["DE_KN_residential4"]
     origins = np.arange(390 * 24, len(made) - 48, 31)
-    sun = Sun.over(made, 48, KONSTANZ_LATITUDE, KONSTANZ_LONGITUDE)
+    sun = Sun.over(made, 48)
     night = ~sun.up[origins[:, None] + np.arange(48)]
     models: list[Forecaster] = [PVPersistence(), ClearSkyPersistence(), LearnedPV()]
     _, of_sun, of_trees = rolling_scores(models, made, origins, 48, night)

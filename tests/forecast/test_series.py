@@ -76,6 +76,7 @@ def test_a_series_of_another_length_than_its_time_is_refused() -> None:
             ts_utc=made.ts_utc,
             step_h=1.0,
             timezone=made.timezone,
+            place=made.place,
             values=made.values,
             weather={"temperature_c": np.zeros(3)},
         )

@@ -11,6 +11,7 @@ from ems.history import Category, Feed, MeterHistory
 from ems.learning.calendar import day_types
 from ems.learning.pmf import normalise
 from ems.learning.usage import UseHistory
+from ems.place import KONSTANZ
 from ems.twin.generate import TwinBuilding
 
 Floats = NDArray[np.float64]
@@ -33,7 +34,7 @@ def drawn(
     """Days with at most one start, drawn from ``habit`` (a row for each day type)."""
     rng = np.random.default_rng(seed)
     days = MONDAY + np.arange(n_days)
-    kinds = day_types(days)
+    kinds = day_types(days, KONSTANZ)
     n_starts = (rng.random(n_days) < use).astype(np.int64)
     starts = rng.multinomial(n_starts, habit[kinds]).astype(np.float64)
     return history_of(starts, days=days, building=building, device=device)
@@ -50,10 +51,11 @@ def history_of(
     days = MONDAY + np.arange(len(starts)) if days is None else days
     return UseHistory(
         building=building,
+        place=KONSTANZ,
         device=device,
         category="discrete_phase",
         days=days,
-        day_types=day_types(days),
+        day_types=day_types(days, KONSTANZ),
         starts=starts,
         n_starts=starts.sum(axis=1),
         shifted=np.zeros(len(starts), dtype=bool),
@@ -79,6 +81,7 @@ def meters(
     return MeterHistory(
         building=building,
         kind="residential",
+        place=KONSTANZ,
         timezone="Europe/Berlin",
         step_h=step_h,
         ts_utc=np.datetime64(first_utc, "s") + np.arange(n) * step,

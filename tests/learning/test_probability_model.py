@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -23,13 +24,16 @@ from ems.learning.probability_model import (
 )
 from ems.learning.scores import distance_to_truth, prequential
 from ems.learning.usage import DayUse
+from ems.place import KONSTANZ
 
 WORKING = date(2016, 2, 1)
 FREE = date(2016, 2, 6)
 
 
 def agent(**rate: float) -> ProbabilityModelAgent:
-    return ProbabilityModelAgent(device="dishwasher", prior=uniform(), rate=LearningRate(**rate))
+    return ProbabilityModelAgent(
+        device="dishwasher", place=KONSTANZ, prior=uniform(), rate=LearningRate(**rate)
+    )
 
 
 def used_at(hour: int, day: date = WORKING, *, shifted: bool = False) -> DayUse:
@@ -133,7 +137,9 @@ def test_day_types_are_learned_apart() -> None:
 
 def test_before_the_first_day_it_answers_with_its_prior() -> None:
     prior = learned("ev")
-    learner = ProbabilityModelAgent(device="ev", prior=prior, rate=LearningRate(uniform_share=0.0))
+    learner = ProbabilityModelAgent(
+        device="ev", place=KONSTANZ, prior=prior, rate=LearningRate(uniform_share=0.0)
+    )
     np.testing.assert_array_equal(learner.predict(WORKING).hours, prior.hours[0])
 
 
@@ -214,7 +220,9 @@ def test_a_changed_habit_is_followed_and_an_old_one_forgotten() -> None:
 
 def test_saved_and_loaded_it_goes_on_with_the_same_numbers() -> None:
     history = drawn(120, 3)
-    learner = ProbabilityModelAgent(device="dishwasher", prior=learned("dishwasher"))
+    learner = ProbabilityModelAgent(
+        device="dishwasher", place=KONSTANZ, prior=learned("dishwasher")
+    )
     learner.train(history.take(slice(0, 60)))
     saved = json.loads(json.dumps(learner.to_dict()))
     copy = ProbabilityModelAgent.from_dict(saved)
@@ -230,12 +238,24 @@ def test_saved_and_loaded_it_goes_on_with_the_same_numbers() -> None:
     assert learner.predict(FREE).mean_starts == copy.predict(FREE).mean_starts
 
 
+def test_it_keeps_the_holidays_of_its_place_also_when_loaded() -> None:
+    epiphany = date(2016, 1, 6)
+    hamburg = replace(KONSTANZ, name="Hamburg", subdivision="HH")
+    for place, kind in ((KONSTANZ, "weekend_or_holiday"), (hamburg, "working_day")):
+        learner = ProbabilityModelAgent(device="ev", place=place, prior=uniform())
+        copy = ProbabilityModelAgent.from_dict(json.loads(json.dumps(learner.to_dict())))
+        assert learner.predict(epiphany).day_type == copy.predict(epiphany).day_type == kind
+        assert copy.place == place
+
+
 def test_a_broken_save_says_so() -> None:
     saved = agent().to_dict()
     with pytest.raises(InvalidSpec, match="lacks or adds 'state'"):
         ProbabilityModelAgent.from_dict({k: v for k, v in saved.items() if k != "state"})
     with pytest.raises(InvalidSpec, match="saved n has shape"):
         ProbabilityModelAgent.from_dict(saved | {"state": saved["state"] | {"n": [1]}})
+    with pytest.raises(InvalidSpec, match="lacks or adds 'place'"):
+        ProbabilityModelAgent.from_dict({k: v for k, v in saved.items() if k != "place"})
     wrong = np.full((2, 24), 0.1).tolist()
     with pytest.raises(InvalidSpec, match=r"sum to 2\.4"):
         ProbabilityModelAgent.from_dict(saved | {"state": saved["state"] | {"hours": wrong}})
@@ -243,7 +263,7 @@ def test_a_broken_save_says_so() -> None:
 
 def test_agents_do_not_share_what_they_learn() -> None:
     prior: Prior = uniform()
-    one, other = (ProbabilityModelAgent(device="ev", prior=prior) for _ in range(2))
+    one, other = (ProbabilityModelAgent(device="ev", place=KONSTANZ, prior=prior) for _ in range(2))
     one.train(history_of(one_start(7, 7, 7)))
     np.testing.assert_array_equal(other.predict(WORKING).hours, UNIFORM)
     np.testing.assert_array_equal(prior.hours, uniform().hours)

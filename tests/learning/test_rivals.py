@@ -13,16 +13,17 @@ from ems.learning.pmf import UNIFORM, validated
 from ems.learning.priors import learned, transfer, uniform
 from ems.learning.rivals import DirichletModel, FixedModel, Model, standard_models
 from ems.learning.usage import DayUse
+from ems.place import KONSTANZ
 
 MONDAY = date(2016, 2, 1)
 FREE = date(2016, 2, 6)
 PRIORS = [uniform(), learned("dishwasher"), transfer("home", [drawn(60, 9, building="other")])]
-NAMES = list(standard_models("dishwasher", PRIORS))
+NAMES = list(standard_models("dishwasher", KONSTANZ, PRIORS))
 
 
 @pytest.fixture(params=NAMES)
 def model(request: pytest.FixtureRequest) -> Model:
-    return standard_models("dishwasher", PRIORS)[request.param]
+    return standard_models("dishwasher", KONSTANZ, PRIORS)[request.param]
 
 
 # --- the contract ---------------------------------------------------------------------------------
@@ -78,7 +79,7 @@ def test_learners_report_their_steps_and_come_nearer(model: Model) -> None:
 
 @pytest.mark.smoke
 def test_dirichlet_counts_starts() -> None:
-    model = DirichletModel(device="dishwasher", prior=uniform(), concentration=12.0)
+    model = DirichletModel(device="dishwasher", place=KONSTANZ, prior=uniform(), concentration=12.0)
     step = model.update(history_of(3.0 * one_start(7))[0])
     assert step is not None
     hours = model.predict(MONDAY).hours
@@ -91,7 +92,7 @@ def test_dirichlet_counts_starts() -> None:
 
 
 def test_forgetting_halves_every_count_in_its_half_life() -> None:
-    model = DirichletModel(device="dishwasher", prior=uniform(), half_life_days=7.0)
+    model = DirichletModel(device="dishwasher", place=KONSTANZ, prior=uniform(), half_life_days=7.0)
     model.update(history_of(one_start(7))[0])
     assert model.predict(MONDAY).hours[7] == pytest.approx(1.5 / 13)
     assert model.predict(MONDAY + timedelta(days=7)).hours[7] == pytest.approx(1.0 / 12.5)
@@ -103,7 +104,7 @@ def test_forgetting_halves_every_count_in_its_half_life() -> None:
 
 
 def test_a_kernel_also_counts_the_hours_beside_around_midnight() -> None:
-    model = DirichletModel(device="dishwasher", prior=uniform(), kernel_width_h=1.0)
+    model = DirichletModel(device="dishwasher", place=KONSTANZ, prior=uniform(), kernel_width_h=1.0)
     model.update(history_of(one_start(23))[0])
     hours = model.predict(MONDAY).hours
     assert hours[0] == pytest.approx(hours[22])
@@ -113,7 +114,9 @@ def test_a_kernel_also_counts_the_hours_beside_around_midnight() -> None:
 def test_credible_intervals_hold_the_truth_as_often_as_they_say() -> None:
     inside = []
     for seed in range(200):
-        model = DirichletModel(device="dishwasher", prior=uniform(), concentration=24.0)
+        model = DirichletModel(
+            device="dishwasher", place=KONSTANZ, prior=uniform(), concentration=24.0
+        )
         truth = np.random.default_rng(seed).dirichlet(np.ones(24))  # the prior is right
         model.train(drawn(60, seed, habit=np.stack([truth, truth]), use=1.0))
         low, high = model.credible_interval(MONDAY, 0.8)
@@ -122,7 +125,7 @@ def test_credible_intervals_hold_the_truth_as_often_as_they_say() -> None:
 
 
 def test_intervals_shrink_with_what_was_seen_and_contain_the_mean() -> None:
-    model = DirichletModel(device="dishwasher", prior=uniform())
+    model = DirichletModel(device="dishwasher", place=KONSTANZ, prior=uniform())
     widths = []
     for part in (slice(0, 30), slice(30, 300)):
         model.train(drawn(300, 4, habit=HABIT).take(part))
@@ -142,9 +145,11 @@ def test_intervals_shrink_with_what_was_seen_and_contain_the_mean() -> None:
 )
 def test_bad_options(options: dict[str, float], text: str) -> None:
     with pytest.raises(InvalidSpec, match=text):
-        DirichletModel(device="dishwasher", prior=uniform(), **options)  # type: ignore[arg-type]
+        DirichletModel(device="dishwasher", place=KONSTANZ, prior=uniform(), **options)  # type: ignore[arg-type]
 
 
 def test_bad_level() -> None:
     with pytest.raises(InvalidSpec, match="level = 1"):
-        DirichletModel(device="dishwasher", prior=uniform()).credible_interval(MONDAY, 1.0)
+        DirichletModel(device="dishwasher", place=KONSTANZ, prior=uniform()).credible_interval(
+            MONDAY, 1.0
+        )

@@ -37,6 +37,7 @@ from ems.learning.scores import (
     use_score,
 )
 from ems.learning.usage import DayUse, UseHistory, use_histories
+from ems.place import KONSTANZ
 from ems.store.ingest.opsd import read_opsd
 from ems.store.quality import judge
 from ems.twin.generate import generate
@@ -60,11 +61,13 @@ def forecasts(hours: Floats, starts: Floats, use: Floats | None = None) -> Forec
 
 
 def agent(**rate: float) -> ProbabilityModelAgent:
-    return ProbabilityModelAgent(device="dishwasher", prior=uniform(), rate=LearningRate(**rate))
+    return ProbabilityModelAgent(
+        device="dishwasher", place=KONSTANZ, prior=uniform(), rate=LearningRate(**rate)
+    )
 
 
 def counts() -> DirichletModel:
-    return DirichletModel(device="dishwasher", prior=uniform())
+    return DirichletModel(device="dishwasher", place=KONSTANZ, prior=uniform())
 
 
 # --- by hand --------------------------------------------------------------------------------------
@@ -129,7 +132,7 @@ class Diary:
 
     def predict(self, day: date) -> Habit:
         self.pages.append(("predict", day))
-        return FixedModel(device="x", prior=uniform()).predict(day)
+        return FixedModel(device="x", place=KONSTANZ, prior=uniform()).predict(day)
 
     def train(self, runs: Iterable[DayUse]) -> tuple[PmfUpdate, ...]:
         return tuple(step for day in runs if (step := self.update(day)) is not None)
@@ -198,7 +201,7 @@ def test_a_prior_fitted_on_the_whole_history_is_caught() -> None:
             use_probability=flat.use_probability,
             mean_starts=flat.mean_starts,
         )
-        return FixedModel(device="dishwasher", prior=prior)
+        return FixedModel(device="dishwasher", place=KONSTANZ, prior=prior)
 
     with pytest.raises(DataError, match="has seen the day"):
         check_blind(fitted, drawn(80, 1))
@@ -208,9 +211,9 @@ def test_a_model_that_only_knows_earlier_days_passes() -> None:
     check_blind(lambda h: Prophet(h, -1), drawn(80, 1))
 
 
-@pytest.mark.parametrize("name", list(standard_models("dishwasher", [uniform()])))
+@pytest.mark.parametrize("name", list(standard_models("dishwasher", KONSTANZ, [uniform()])))
 def test_every_model_of_ours_passes(name: str) -> None:
-    check_blind(lambda _: standard_models("dishwasher", [uniform()])[name], drawn(80, 1))
+    check_blind(lambda _: standard_models("dishwasher", KONSTANZ, [uniform()])[name], drawn(80, 1))
 
 
 def test_too_few_days_say_how_many_there_are_and_are_needed() -> None:
@@ -268,7 +271,7 @@ def test_nothing_to_average() -> None:
 
 def test_a_contest_scores_all_on_the_same_days_and_finds_the_gain() -> None:
     history = drawn(400, 2)
-    found = contest(standard_models("dishwasher", [uniform()]), history)
+    found = contest(standard_models("dishwasher", KONSTANZ, [uniform()]), history)
     assert {row.n_days for row in found.values()} == {400 - 28}
     assert len({row.n_starts for row in found.values()}) == 1
     assert found["uniform"].log_loss_bits.mean == pytest.approx(np.log2(24))
@@ -284,7 +287,7 @@ def test_a_contest_scores_all_on_the_same_days_and_finds_the_gain() -> None:
 def test_contests_need_their_references_and_the_same_days() -> None:
     history = drawn(60, 2)
     with pytest.raises(InvalidSpec, match=r"references \['prior'\] are no models"):
-        contest(standard_models("dishwasher", [uniform()]), history, references=["prior"])
+        contest(standard_models("dishwasher", KONSTANZ, [uniform()]), history, references=["prior"])
     one = prequential(agent(), history)
     other = prequential(agent(), history, n_train=40)
     with pytest.raises(InvalidSpec, match="score both models on the same history"):
@@ -344,13 +347,13 @@ def test_half_of_a_change_under_a_constant_rate_takes_its_half_life() -> None:
     updates = np.log(0.5) / np.log(0.98)  # 34.3
     found = days_to_half(said, change, np.eye(24)[19])
     days = history.days[700 : 700 + int(found) + 1].astype(object)
-    kinds = [day_type_index(day) for day in days]
+    kinds = [day_type_index(day, KONSTANZ) for day in days]
     assert kinds.count(0) - 1 == np.ceil(updates)
 
 
 def test_what_never_follows_takes_forever_and_bad_changes_are_refused() -> None:
     history = drawn(100, 1)
-    said = prequential(FixedModel(device="x", prior=uniform()), history)
+    said = prequential(FixedModel(device="x", place=KONSTANZ, prior=uniform()), history)
     change = history.days[60].item()
     assert days_to_half(said, change, EVENING) == np.inf
     with pytest.raises(InvalidSpec, match="is the new PMF already"):
@@ -391,7 +394,9 @@ def test_on_the_twin_learning_approaches_the_truth() -> None:
             truth = rows.probability.to_numpy().reshape(2, 24)
             model = counts()
             model.train(history)
-            day = next(d for d in history.days[::-1] if day_type_index(d.item()) == 0).item()
+            day = next(
+                d for d in history.days[::-1] if day_type_index(d.item(), KONSTANZ) == 0
+            ).item()
             found = model.predict(day).hours
             n = float(history.own_starts[history.day_types == 0].sum())
             prior_bias = (12 / (n + 12)) ** 2 * np.sum((UNIFORM - truth[0]) ** 2)
@@ -419,7 +424,9 @@ def test_on_real_meters_learning_beats_the_uniform_prior_but_not_counting(
     history = use_histories(
         meters({machine.name: (machine.category, energy)}, first_utc=str(home.ts_utc[0]))
     )[machine.name]
-    found = contest(standard_models("washing_machine", [uniform()]), history)["rate:uniform"]
+    found = contest(standard_models("washing_machine", KONSTANZ, [uniform()]), history)[
+        "rate:uniform"
+    ]
     assert len(history) == 972
     assert found.n_starts == 533
     assert found.gain_bits["uniform"].low > 1.0

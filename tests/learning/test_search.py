@@ -14,6 +14,7 @@ from ems.learning.probability_model import LearningRate, ProbabilityModelAgent
 from ems.learning.scores import learning_score, prequential, score
 from ems.learning.search import GridResult, grid_search, rate_grid
 from ems.learning.usage import UseHistory
+from ems.place import KONSTANZ
 
 RATES = (*rate_grid([5, 20], [0.05, 0.2]), LearningRate(lr_tau=8.0, lr_min=0.03, uniform_share=0.1))
 
@@ -23,7 +24,9 @@ def require_agents_numbers(
 ) -> None:
     for device, (history, prior) in enumerate(zip(histories, priors, strict=True)):
         for cell, rate in enumerate(result.rates):
-            agent = ProbabilityModelAgent(device=history.device, prior=prior, rate=rate)
+            agent = ProbabilityModelAgent(
+                device=history.device, place=history.place, prior=prior, rate=rate
+            )
             said = prequential(agent, history, n_train=n_train)
             used = said.own_starts > 0.0
             found = learning_score(said.updates)
@@ -83,7 +86,7 @@ def test_the_best_cells_and_their_intervals() -> None:
     theirs = result.best_by_learning_score(0)
     assert result.learning_score[theirs, 0] == result.learning_score[:, 0].max()
     interval = result.log_loss_interval(best, 0, seed=1)
-    agent = ProbabilityModelAgent(device="x", prior=uniform(), rate=RATES[best])
+    agent = ProbabilityModelAgent(device="x", place=KONSTANZ, prior=uniform(), rate=RATES[best])
     same = score(prequential(agent, drawn(300, 1)), "log_loss_bits", seed=1)
     assert (interval.low, interval.high) == pytest.approx((same.low, same.high))
     worst = int(np.argmax(result.log_loss_bits[:, 0]))

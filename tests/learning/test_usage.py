@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from ems.errors import DataError, InvalidSpec
 from ems.learning.usage import DayUse, UseHistory, use_histories, use_history
+from ems.place import KONSTANZ
 from ems.twin.generate import Twin, generate
 
 Floats = NDArray[np.float64]
@@ -41,6 +43,14 @@ def test_starts_are_counted_in_local_hours() -> None:
     assert np.flatnonzero(found.starts[1]).tolist() == [8, 20]
     assert [day.used for day in found] == [True, True, False]
     assert found.day_types.tolist() == [0, 0, 0]
+
+
+def test_the_type_of_a_day_is_that_of_the_place() -> None:
+    history = meters({"dishwasher": ("discrete_phase", np.zeros(48))}, first_utc="2016-01-04T23:00")
+    hamburg = replace(KONSTANZ, name="Hamburg", subdivision="HH")
+    for place, types in ((KONSTANZ, [0, 1]), (hamburg, [0, 0])):  # the days to Epiphany
+        found = use_history(replace(history, place=place), "dishwasher")
+        assert (found.place, found.day_types.tolist()) == (place, types)
 
 
 def test_days_that_are_cut_are_unknown() -> None:

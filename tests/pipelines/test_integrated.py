@@ -24,6 +24,7 @@ from ems.pipelines.integrated import (
     knee,
     trained_models,
 )
+from ems.place import KONSTANZ
 from ems.tariff import load_tariff
 
 N_DAYS = 40
@@ -43,6 +44,7 @@ def made_house(start_hours: list[int] | None = None) -> MeterHistory:
     return MeterHistory(
         building="made_house",
         kind="residential",
+        place=KONSTANZ,
         timezone="Europe/Berlin",
         step_h=1.0,
         ts_utc=ts_utc,

@@ -9,6 +9,7 @@ import pytest
 from ems.errors import InvalidSpec
 from ems.forecast.rolling_origin import ModelScores, Scores
 from ems.forecast.series import LEVELS, Forecast, Series
+from ems.place import KONSTANZ
 from ems.plots.forecasts import LEAST_HOURS, fan_chart, skill_by_month
 from plots.made import TWIN
 
@@ -23,6 +24,7 @@ def pair(origins: list[int], n_steps: int = 30) -> tuple[Series, Forecast]:
         ts_utc=TS_UTC,
         step_h=1.0,
         timezone="Europe/Berlin",
+        place=KONSTANZ,
         values=np.arange(N, dtype=float),
     )
     centre = np.array(origins)[:, None, None] + np.arange(n_steps)[None, None, :]

@@ -23,6 +23,7 @@ from ems.learning.scores import Estimate, prequential
 from ems.learning.search import rate_grid
 from ems.learning.usage import UseHistory
 from ems.pipelines.probability import DeviceSearch, SearchSpec, search_device
+from ems.place import KONSTANZ
 from ems.plots.habits import LEVEL, chosen_days, pmf_after, pmf_evolution, prior_and_learned
 from ems.plots.learning import UNIFORM_BITS, grid_map, learning_curves
 from ems.plots.page import days_in_words
@@ -206,7 +207,7 @@ def test_a_curve_is_the_running_mean_per_start_of_forecasts_made_before_the_day(
     search = usual()
     mean = learning_curves(search, origin=TWIN).axes[0]
     line = next(line for line in mean.lines if line.get_gid() == "all history")
-    model = standard_models("dishwasher", [learned("dishwasher")])["all_history"]
+    model = standard_models("dishwasher", KONSTANZ, [learned("dishwasher")])["all_history"]
     said = prequential(model, search.history, n_train=N_TRAIN)
     bits, starts, days = 0.0, 0.0, []
     for day, of_day, n in zip(said.days, said.log_loss_bits, said.own_starts, strict=True):

@@ -208,6 +208,7 @@ def test_my_own_meter_with_the_service_for_prices(server: OutsideServer, tmp_pat
     )
     assert done.returncode == 0, done.stderr
     assert "my_home" in done.stdout
+    assert "place: Hamburg (53.55° N, 9.99° E; public holidays of DE-HH)" in done.stdout
     assert tables(tmp_path / "data.duckdb")["price"] == 73 + 24
 
 
@@ -316,6 +317,11 @@ def test_a_target_that_cannot_be_written(tmp_path: Path) -> None:
         (["--source", "x.csv", "--seed", "3"], "--seed belongs to --source twin"),
         (["--prices", "x.csv"], "--prices: the twin brings its own"),
         (["--weather_forecast", "x.csv"], "--weather_forecast: the twin brings its own"),
+        (["--place", "Berlin,52.52,13.41,DE,BE"], "--place belongs to --source PATH"),
+        (["--source", "x.csv", "--place", "Berlin"], "'Berlin': expected NAME,LATITUDE,LONGITUDE"),
+        (["--source", "x.csv", "--place", "Berlin,x,13.41,DE"], "expected NAME,LATITUDE,LONGITUDE"),
+        (["--source", "x.csv", "--place", "Berlin,52.52,13.41,DE,BE,1"], "expected NAME,LATITUDE"),
+        (["--source", "x.csv", "--place", "Berlin,92,13.41,DE"], "latitude_deg = 92.0, allowed is"),
         (["--seed", "-1"], "argument --seed"),
         (["--step_minutes", "30"], "argument --step_minutes"),
         (["--db", ""], "argument --db: '' names no file or folder"),
@@ -346,6 +352,30 @@ def test_recorded_forecasts_from_a_file(tmp_path: Path) -> None:
             "SELECT quantity, sum(value) FROM weather_forecast GROUP BY 1"
         ).fetchall()
     assert dict(rows) == {"temperature_c": 18.0, "ghi_w_per_m2": 300.0}
+
+
+def test_weather_is_asked_for_where_the_building_stands(
+    server: OutsideServer, tmp_path: Path
+) -> None:
+    household = opsd_file(tmp_path, [[c.replace("_KN_", "_B_") for c in r] for r in opsd_rows()])
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    server.routes["/v1/forecast"] = lambda query: open_meteo(
+        query | {"start_date": today, "end_date": today}
+    )
+    options = [
+        *("--source", household, "--weather", "open-meteo", "--weather_url", server.url),
+        *("--weather_forecast", "open-meteo-now", "--forecast_url", server.url),
+        *("--cache", tmp_path / "cache", "--db", tmp_path / "a.duckdb"),
+    ]
+    assert "DE_B_residential9: it is not known where 'DE_B' is" in refusal(*options)
+    done = build(*options, "--place", "Berlin,52.52,13.41,DE,BE")
+    assert done.returncode == 0, done.stderr
+    asked = [(query["latitude"], query["longitude"]) for _, query, _ in server.asked]
+    assert asked == [("52.52", "13.41")] * 2
+    assert "place: Berlin (52.52° N, 13.41° E; public holidays of DE-BE)" in done.stdout
+    with duckdb.connect(str(tmp_path / "a.duckdb"), read_only=True) as con:
+        sites = con.execute("SELECT DISTINCT site FROM weather").fetchall()
+    assert sites == [("Berlin",)]
 
 
 def test_days_before_forecasts_were_recorded(server: OutsideServer, tmp_path: Path) -> None:

@@ -64,6 +64,15 @@ def test_the_hash_follows_the_data_and_nothing_else(tmp_path: Path) -> None:
     assert data_hash(HOME) != data_hash({**HOME, "pv": changed})
 
 
+def test_the_place_is_part_of_the_hash(tmp_path: Path) -> None:
+    home = building(HOME)
+    hashes = {
+        build_database(dataset(replace(home, place=place)), tmp_path / "a.duckdb").data_hash
+        for place in (home.place, replace(home.place, subdivision="HH"), home.place)
+    }
+    assert len(hashes) == 2
+
+
 def test_weather_is_part_of_the_hash(tmp_path: Path) -> None:
     hours = pd.date_range("2016-03-01", periods=3, freq="h")
     hashes = {
@@ -146,6 +155,19 @@ def test_weather_has_one_site(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="site has 2 values"):
         build_database(
             replace(dataset(building(HOME)), weather=weather), tmp_path / "ems_data.duckdb"
+        )
+
+
+@pytest.mark.parametrize("table", ["weather", "weather_forecast"])
+def test_weather_is_that_of_one_place(tmp_path: Path, table: str) -> None:
+    home = building(HOME)
+    far = replace(home, building="far", place=replace(home.place, name="Hamburg", subdivision="HH"))
+    build_database(dataset(home, far), tmp_path / "ems_data.duckdb")  # without weather it may be
+    weather = pd.DataFrame({"site": ["a"], "ts_utc": [START], "temperature_c": 1.0})
+    weather["issued_utc"] = START
+    with pytest.raises(DataError, match=r"residential9 stands in Konstanz, far stands in Hamburg;"):
+        build_database(
+            replace(dataset(home, far), **{table: weather}), tmp_path / "ems_data.duckdb"
         )
 
 

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from ems.errors import DataError
-from ems.store.catalogue import feed_of, kind_of, require_name, split_column, timezone_of
+from ems.place import KONSTANZ
+from ems.store.catalogue import feed_of, kind_of, place_of, require_name, split_column, timezone_of
 
 
 def test_columns_split_after_the_number_of_the_building() -> None:
@@ -21,6 +22,12 @@ def test_kind_and_zone_follow_from_the_name() -> None:
     assert kind_of("DE_KN_industrial2") == "industrial"
     assert kind_of("home") == "unknown"
     assert timezone_of("DE_KN_public1") == "Europe/Berlin"
+    assert place_of("DE_KN_public1") == KONSTANZ
+
+
+def test_a_town_that_is_not_known() -> None:
+    with pytest.raises(DataError, match=r"DE_KNX_public1: .* where 'DE_KNX' is .* give --place"):
+        place_of("DE_KNX_public1")
 
 
 @pytest.mark.parametrize("name", ["my_home", "DE_KN_residential1", "9", "_a", "a.b-c", "h" * 80])

@@ -66,7 +66,7 @@ def test_a_database_of_someone_else(tmp_path: Path) -> None:
 def test_an_older_schema(database: Path) -> None:
     with duckdb.connect(str(database)) as con:
         con.execute("UPDATE meta SET value = '0' WHERE key = 'schema_version'")
-    assert "schema version is 0, expected 2" in refusal(database)
+    assert "schema version is 0, expected 3" in refusal(database)
 
 
 def test_a_half_written_database(database: Path) -> None:

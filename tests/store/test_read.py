@@ -9,6 +9,7 @@ import pytest
 from small_store import HOUR, START, Floats, building, dataset, household, sunshine
 
 from ems.errors import DataError
+from ems.place import Place
 from ems.store.build import build_database
 from ems.store.connection import get_con
 from ems.store.ingest.dataset import Dataset
@@ -49,11 +50,15 @@ def stored(tmp_path: Path, data: Dataset) -> Path:
 @pytest.mark.smoke
 def test_a_history_comes_back_as_it_went_in(tmp_path: Path) -> None:
     feeds = solar_home()
-    data = building(feeds)
+    chur = Place(
+        name="Chur", latitude_deg=46.85, longitude_deg=9.53, country="CH", subdivision="GR"
+    )
+    data = replace(building(feeds), place=chur)
     with get_con(stored(tmp_path, dataset(data))) as con:
         assert list_buildings(con) == (NAME,)
         history = read_history(con, NAME)
     assert history.feeds == data.feeds
+    assert history.place == data.place
     np.testing.assert_array_equal(history.ts_utc, data.ts_utc)
     for name, values in feeds.items():
         np.testing.assert_array_equal(history.energy_kwh[name], values)

@@ -17,6 +17,7 @@ from ems.errors import InvalidSpec
 from ems.learning.priors import uniform
 from ems.learning.probability_model import LearningRate, ProbabilityModelAgent
 from ems.learning.usage import DayUse
+from ems.place import KONSTANZ
 from ems.tracking import pipeline_run, sqlite_uri
 from ems.tracking.habit_model import FILE, OUTPUTS, HabitModel
 
@@ -39,7 +40,7 @@ print(json.dumps(found))
 
 def trained() -> ProbabilityModelAgent:
     agent = ProbabilityModelAgent(
-        device="dish washer", prior=uniform(), rate=LearningRate(lr_tau=5.0)
+        device="dish washer", place=KONSTANZ, prior=uniform(), rate=LearningRate(lr_tau=5.0)
     )
     starts = np.zeros(24)
     starts[19] = 1.0

@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ems.errors import DataError
 from ems.history import Feed, Floats, Instants, LoadRule
+from ems.place import Place
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +25,7 @@ class BuildingData:
 
     building: str
     kind: str
+    place: Place
     timezone: str
     step_h: float
     ts_utc: Instants
@@ -51,3 +54,13 @@ class Dataset:
     meta: Mapping[str, str]
     true_pmf: pd.DataFrame = field(default_factory=pd.DataFrame)
     weather_forecast: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    def require_one_place(self) -> Place:
+        """Where all its buildings stand; ``DataError`` where they stand in several places."""
+        places = {data.place: data.building for data in self.buildings}
+        if len(places) > 1:
+            raise DataError(
+                f"weather: {', '.join(f'{who} stands in {p.name}' for p, who in places.items())}; "
+                "a database holds the weather of one place, so build one for each, or none of it"
+            )
+        return next(iter(places))

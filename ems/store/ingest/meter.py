@@ -16,6 +16,7 @@ import hashlib
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -23,8 +24,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import numpy as np
 import pandas as pd
 
-from ems.errors import DataError
+from ems.errors import DataError, InvalidSpec
 from ems.history import Category, Feed, Floats, Instants, LoadRule, Role
+from ems.place import Place
 from ems.store.ingest.dataset import BuildingData, Dataset
 from ems.store.ingest.opsd import no_prices, no_weather, read_prices
 
@@ -44,6 +46,8 @@ _CATEGORIES: Mapping[str, frozenset[str]] = {
 _PER_KWH: Mapping[str, float] = {"kWh": 1.0, "kW": 1.0, "Wh": 1e-3, "W": 1e-3}
 _STEPS_MINUTES = (15, 60)
 _NEGATIVE_KWH = -1e-9
+_OFF_NOON_H = 4.0
+"""So far from the noon of its clocks the sun is highest nowhere: 3 h is the most, in China [h]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +85,7 @@ class MeterConfig:
 
     building: str
     kind: str
+    place: Place
     timezone: str
     step_minutes: int
     prices: Path | None
@@ -102,6 +107,7 @@ def read_meter(config: Path) -> Dataset:
             BuildingData(
                 building=spec.building,
                 kind=spec.kind,
+                place=spec.place,
                 timezone=spec.timezone,
                 step_h=spec.step_minutes / 60.0,
                 ts_utc=ts_utc,
@@ -175,6 +181,7 @@ def read_config(config: Path) -> MeterConfig:
     spec = MeterConfig(
         building=table.text("building"),
         kind=table.text("kind", allowed=("residential", "industrial", "public")),
+        place=_place(table.table("place")),
         timezone=_zone(table, "timezone"),
         step_minutes=table.integer("step_minutes", allowed=_STEPS_MINUTES),
         prices=config.parent / prices if prices else None,
@@ -182,7 +189,36 @@ def read_config(config: Path) -> MeterConfig:
     )
     table.close()
     _check_feeds(spec, config.name)
+    _check_noon(spec, config.name)
     return spec
+
+
+def _place(table: _Table) -> Place:
+    try:
+        place = Place(
+            name=table.text("name"),
+            latitude_deg=table.number("latitude_deg"),
+            longitude_deg=table.number("longitude_deg"),
+            country=table.text("country"),
+            subdivision=table.text("subdivision", default=""),
+        )
+    except InvalidSpec as error:
+        raise DataError(f"meter: {table.where}: {error}") from error
+    table.close()
+    return place
+
+
+def _check_noon(spec: MeterConfig, name: str) -> None:
+    """Refuse a longitude and a time zone that cannot belong together, as with a wrong sign."""
+    ahead = ZoneInfo(spec.timezone).utcoffset(datetime(2016, 1, 1)) or timedelta()
+    late_h = ahead / timedelta(hours=1) - spec.place.longitude_deg / 15.0
+    off_h = abs((late_h + 12.0) % 24.0 - 12.0)
+    if off_h > _OFF_NOON_H:
+        raise DataError(
+            f"meter: {name}: at longitude_deg = {spec.place.longitude_deg:g} the sun is highest "
+            f"{off_h:.1f} h from noon in timezone = '{spec.timezone}'; correct one of them (west "
+            "of Greenwich is negative)"
+        )
 
 
 def _file(table: _Table, folder: Path) -> MeterFile:
@@ -286,11 +322,23 @@ class _Table:
             raise self._error(key, value, " | ".join(str(choice) for choice in allowed))
         return value
 
+    def number(self, key: str) -> float:
+        value = self._take(key, None)
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise self._error(key, value, "a number")
+        return float(value)
+
     def boolean(self, key: str, *, default: bool) -> bool:
         value = self._take(key, default)
         if not isinstance(value, bool):
             raise self._error(key, value, "true | false")
         return value
+
+    def table(self, key: str) -> _Table:
+        values = self._take(key, None)
+        if not isinstance(values, dict):
+            raise self._error(key, values, f"a table [{key}]")
+        return _Table(values, f"{self.where}, {key}")
 
     def tables(self, key: str) -> list[_Table]:
         values = self._take(key, None)

@@ -25,33 +25,13 @@ import pandas as pd
 
 from ems.errors import DataError, InvalidSpec
 from ems.history import Floats
+from ems.place import Place
 from ems.store.ingest.download import Patience, Progress, fetch, silent
 
 BASE_URL = "https://archive-api.open-meteo.com"
 LICENCE = "CC BY 4.0, weather by Open-Meteo.com (ERA5, Copernicus Climate Change Service)"
 
 _REMEDY = "download the weather by hand and give --weather PATH"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Place:
-    """Where the weather is asked for: degrees north and east."""
-
-    name: str
-    latitude_deg: float
-    longitude_deg: float
-
-    def __post_init__(self) -> None:
-        for name, limit in (("latitude_deg", 90.0), ("longitude_deg", 180.0)):
-            value = getattr(self, name)
-            if not -limit <= value <= limit:
-                raise InvalidSpec(
-                    f"place {self.name}: {name} = {value}, must be within ±{limit:.0f}"
-                )
-
-
-KONSTANZ = Place(name="Konstanz", latitude_deg=47.66, longitude_deg=9.18)
-"""Where the OPSD household data were measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,11 +55,11 @@ VARIABLES = (
 
 
 def fetch_weather(
+    place: Place,
     first: date,
     last: date,
     cache: Path,
     *,
-    place: Place = KONSTANZ,
     base_url: str = BASE_URL,
     progress: Progress = silent,
     patience: Patience | None = None,

@@ -19,11 +19,10 @@ import numpy as np
 import pandas as pd
 
 from ems.errors import DataError, InvalidSpec
+from ems.place import Place
 from ems.store.ingest.download import Patience, Progress, fetch, silent
 from ems.store.ingest.open_meteo import (
-    KONSTANZ,
     VARIABLES,
-    Place,
     answered,
     hour_means,
     require_unit,
@@ -46,11 +45,11 @@ _ISSUED = "issued_utc"
 
 
 def fetch_runs(
+    place: Place,
     first: date,
     last: date,
     cache: Path,
     *,
-    place: Place = KONSTANZ,
     base_url: str = RUNS_URL,
     progress: Progress = silent,
     patience: Patience | None = None,
@@ -89,12 +88,12 @@ def fetch_runs(
 
 
 def fetch_present(
+    place: Place,
     now_utc: datetime,
     cache: Path,
     *,
     max_age_h: float,
     tell: Callable[[str], None],
-    place: Place = KONSTANZ,
     base_url: str = PRESENT_URL,
     patience: Patience | None = None,
 ) -> pd.DataFrame:

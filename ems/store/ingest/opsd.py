@@ -27,7 +27,8 @@ from numpy.typing import NDArray
 
 from ems.errors import DataError
 from ems.history import Floats, Instants
-from ems.store.catalogue import feed_of, kind_of, split_column, timezone_of
+from ems.place import Place
+from ems.store.catalogue import feed_of, kind_of, place_of, split_column, timezone_of
 from ems.store.ingest.dataset import BuildingData, Dataset
 from ems.store.metering import with_metering
 
@@ -37,7 +38,6 @@ SOURCE = (
 )
 LICENCE = "CC BY 4.0 (attribution required)"
 OPSD_PREFIX = "DE_KN_"
-SITE = "Konstanz (47.66 N, 9.18 E)"
 
 ALLOWED_STEP_MIN = (15, 60)
 BACKWARDS_TOLERANCE_KWH = 1e-6
@@ -61,9 +61,16 @@ _GERMAN_WEATHER = (
 )
 
 
-def read_opsd(path: Path, prices: Path | None = None, weather: Path | None = None) -> Dataset:
+def read_opsd(
+    path: Path,
+    prices: Path | None = None,
+    weather: Path | None = None,
+    *,
+    place: Place | None = None,
+) -> Dataset:
     """Everything one database needs, from local files in the official layouts.
 
+    ``place``: where the buildings stand; None: where their names say.
     Raises :class:`DataError` in one line for a file that cannot be used as it is.
     """
     frame = _read_table(path)
@@ -72,7 +79,7 @@ def read_opsd(path: Path, prices: Path | None = None, weather: Path | None = Non
     columns = [name for name in frame.columns if name not in _NOT_FEEDS]
     if not columns:
         raise DataError(f"{path}: no meter columns; expected e.g. DE_KN_residential1_grid_import")
-    buildings = _MeterReader(frame, labels, step, path).buildings(columns)
+    buildings = _MeterReader(frame, labels, step, path, place).buildings(columns)
     return Dataset(
         buildings=buildings,
         prices=read_prices(prices) if prices else no_prices(),
@@ -131,7 +138,7 @@ def read_weather(path: Path) -> pd.DataFrame:
     else:
         names = [name for name in frame.columns if name not in {_TIME, "site"}]
         series = {name: _numbers(frame, name, path) for name in names}
-        site = SITE
+        site = path.name
     missing = [name for name in ("temperature_c", "ghi_w_per_m2") if name not in series]
     if missing:
         raise _missing(missing, frame, path)
@@ -158,9 +165,15 @@ class _MeterReader:
     """The meter columns of one table of the OPSD layout."""
 
     def __init__(
-        self, frame: pd.DataFrame, labels: Instants, step: np.timedelta64, path: Path
+        self,
+        frame: pd.DataFrame,
+        labels: Instants,
+        step: np.timedelta64,
+        path: Path,
+        place: Place | None,
     ) -> None:
         self.path = path
+        self.place = place
         self.step = step
         self.frame = frame
         self.labels = labels
@@ -211,6 +224,7 @@ class _MeterReader:
                 building=building,
                 kind=kind_of(building),
                 timezone=timezone_of(building),
+                place=self.place or place_of(building),
                 step_h=float(self.step / np.timedelta64(3600, "s")),
                 ts_utc=self.starts[span],
                 feeds=tuple(feed_of(feed) for feed in measured),

@@ -40,6 +40,7 @@ def _building_data(building: TwinBuilding) -> BuildingData:
     return BuildingData(
         building=building.name,
         kind=building.kind,
+        place=building.place,
         timezone=building.timezone,
         step_h=building.step_h,
         ts_utc=building.ts_utc,

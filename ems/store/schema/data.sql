@@ -9,14 +9,20 @@ CREATE TABLE meta (
     value VARCHAR NOT NULL
 );
 
+-- place: what it is called; country and subdivision: whose public holidays are kept there.
 CREATE TABLE building (
-    building     VARCHAR PRIMARY KEY,
-    kind         VARCHAR NOT NULL,
-    timezone     VARCHAR NOT NULL,
-    step_h       DOUBLE NOT NULL,
-    first_ts_utc TIMESTAMP NOT NULL,
-    n_steps      INTEGER NOT NULL,
-    load_rule    VARCHAR NOT NULL
+    building      VARCHAR PRIMARY KEY,
+    kind          VARCHAR NOT NULL,
+    place         VARCHAR NOT NULL,
+    latitude_deg  DOUBLE NOT NULL,
+    longitude_deg DOUBLE NOT NULL,
+    country       VARCHAR NOT NULL,
+    subdivision   VARCHAR NOT NULL,
+    timezone      VARCHAR NOT NULL,
+    step_h        DOUBLE NOT NULL,
+    first_ts_utc  TIMESTAMP NOT NULL,
+    n_steps       INTEGER NOT NULL,
+    load_rule     VARCHAR NOT NULL
 );
 
 -- behind_import: whether the import meter sees this feed (false: a circuit with a meter of its own).

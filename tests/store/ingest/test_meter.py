@@ -38,7 +38,15 @@ category = "grid"
 kind = "cumulative"
 unit = "kWh"
 """
-CONFIG = HEAD + FILE + IMPORT
+PLACE = """
+[place]
+name = "Hamburg"
+latitude_deg = 53.55
+longitude_deg = 10
+country = "DE"
+subdivision = "HH"
+"""
+CONFIG = HEAD + PLACE + FILE + IMPORT
 ROWS = """time;import
 2016-06-01T00:00Z;100,0
 2016-06-01T01:00Z;100,5
@@ -254,6 +262,20 @@ def test_a_signed_meter_is_refused(tmp_path: Path) -> None:
         ('building = "my_home"\n', "", "meter.toml: 'building' is missing"),
         ('"residential"', '"castle"', "kind = 'castle', expected 'residential' | 'industrial'"),
         ("Europe/Berlin", "Europe/Konstanz", "timezone = 'Europe/Konstanz' is no time zone"),
+        (PLACE, "", "meter.toml: 'place' is missing; see docs/sources.md"),
+        (PLACE, 'place = "Hamburg"\n', "place = 'Hamburg', expected a table [place]"),
+        ('name = "Hamburg"\n', "", "meter.toml, place: 'name' is missing"),
+        ("latitude_deg = 53.55\n", "", "meter.toml, place: 'latitude_deg' is missing"),
+        ("longitude_deg = 10\n", "", "meter.toml, place: 'longitude_deg' is missing"),
+        ('country = "DE"\n', "", "meter.toml, place: 'country' is missing"),
+        ("53.55", '"53.55"', "place: latitude_deg = '53.55', expected a number"),
+        ("53.55", "true", "place: latitude_deg = True, expected a number"),
+        ("53.55", "93.55", "place: place Hamburg: latitude_deg = 93.55, allowed is ±90"),
+        ("= 10\n", "= nan\n", "longitude_deg = nan, allowed is ±180"),
+        ('"DE"', '"GERMANY"', "country = 'GERMANY' is no country whose holidays are known"),
+        ('"HH"', '"Hamburg"', "subdivision = 'Hamburg' is not known in DE; leave it out or give"),
+        ('"HH"', '"HH"\nheight_m = 8', "meter.toml, place: unknown key 'height_m' (known: "),
+        ("= 10\n", "= -100\n", "at longitude_deg = -100 the sun is highest 7.7 h from noon in"),
         ("step_minutes = 60", "step_minutes = 30", "step_minutes = 30, expected 15 | 60"),
         ("step_minutes = 60", "step_minutes = true", "step_minutes = True, expected 15 | 60"),
         ("step_minutes", "step_minute", "'step_minutes' is missing"),
@@ -283,6 +305,25 @@ def test_descriptions_that_do_not_fit(tmp_path: Path, old: str, new: str, messag
     assert message in refusal(tmp_path, CONFIG.replace(old, new))
 
 
+def test_the_building_stands_where_it_is_said_to_stand(tmp_path: Path) -> None:
+    hamburg = read(tmp_path).place
+    assert (hamburg.name, hamburg.latitude_deg, hamburg.longitude_deg) == ("Hamburg", 53.55, 10.0)
+    assert (hamburg.country, hamburg.subdivision) == ("DE", "HH")
+    whole_country = CONFIG.replace('subdivision = "HH"\n', "")
+    assert read(tmp_path, whole_country).place.subdivision == ""
+
+
+@pytest.mark.parametrize(
+    ("timezone", "longitude_deg"),
+    [("Asia/Shanghai", 76.0), ("Pacific/Kiritimati", -157.4), ("America/New_York", -74.0)],
+)
+def test_clocks_may_be_hours_away_from_the_sun(
+    tmp_path: Path, timezone: str, longitude_deg: float
+) -> None:
+    there = CONFIG.replace("Europe/Berlin", timezone).replace("= 10\n", f"= {longitude_deg}\n")
+    assert read(tmp_path, there).place.longitude_deg == longitude_deg
+
+
 def test_pv_needs_the_feed_in_meter(tmp_path: Path) -> None:
     pv = IMPORT.replace('role = "import"', 'role = "pv"').replace("grid_import", "pv")
     message = refusal(tmp_path, CONFIG + pv.replace('"grid"', '"pv"'))
@@ -300,7 +341,7 @@ def test_prices_stand_beside_the_meter(tmp_path: Path) -> None:
     (tmp_path / "prices.csv").write_text(
         "utc_timestamp,price_eur_per_mwh\n2016-06-01T00:00Z,20\n2016-06-01T01:00Z,-5\n"
     )
-    config = HEAD + 'prices = "prices.csv"\n' + FILE + IMPORT
+    config = HEAD + 'prices = "prices.csv"\n' + PLACE + FILE + IMPORT
     dataset = read_meter(write(tmp_path, config))
     assert dataset.prices["eur_per_mwh"].tolist() == [20.0, -5.0]
     assert read_meter(write(tmp_path)).prices.empty

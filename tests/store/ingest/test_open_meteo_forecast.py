@@ -11,6 +11,7 @@ import pytest
 from outside_server import Answer, OutsideServer, Query, open_meteo, serving
 
 from ems.errors import DataError, InvalidSpec
+from ems.place import KONSTANZ
 from ems.store.ingest.download import Patience
 from ems.store.ingest.open_meteo_forecast import (
     FORECAST_DAYS,
@@ -49,7 +50,7 @@ def server() -> Iterator[OutsideServer]:
 
 
 def runs(server: OutsideServer, cache: Path, first: date, last: date) -> pd.DataFrame:
-    return fetch_runs(first, last, cache, base_url=server.url, patience=HASTY)
+    return fetch_runs(KONSTANZ, first, last, cache, base_url=server.url, patience=HASTY)
 
 
 def present(
@@ -57,7 +58,7 @@ def present(
 ) -> tuple[pd.DataFrame, list[str]]:
     told: list[str] = []
     found = fetch_present(
-        now, cache, max_age_h=24.0, tell=told.append, base_url=server.url, patience=HASTY
+        KONSTANZ, now, cache, max_age_h=24.0, tell=told.append, base_url=server.url, patience=HASTY
     )
     return found, told
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from small_store import START, opsd_lines, write
 
 from ems.errors import DataError
+from ems.place import KONSTANZ
 from ems.store.ingest.opsd import read_opsd, read_prices, read_weather
 
 IMPORT = "DE_KN_residential9_grid_import"
@@ -64,7 +66,12 @@ def test_roles_and_categories_follow_from_the_names(tmp_path: Path) -> None:
 
 def test_only_the_buildings_of_konstanz_are_said_to_be_of_opsd(tmp_path: Path) -> None:
     opsd = read_opsd(write(tmp_path / "a.csv", LINES)).meta
-    own = read_opsd(write(tmp_path / "b.csv", [line.replace("DE_KN", "DE_B") for line in LINES]))
+    berlin = replace(KONSTANZ, name="Berlin", subdivision="BE")
+    elsewhere = write(tmp_path / "b.csv", [line.replace("DE_KN", "DE_B") for line in LINES])
+    own = read_opsd(elsewhere, place=berlin)
+    assert {data.place for data in own.buildings} == {berlin}
+    with pytest.raises(DataError, match="it is not known where 'DE_B' is"):
+        read_opsd(elsewhere)
     assert opsd["licence"].startswith("CC BY 4.0")
     assert own.meta["source"] == "b.csv, in the layout of OPSD"
     assert own.meta["licence"] == "not known"
@@ -215,6 +222,8 @@ def test_weather_of_both_layouts(tmp_path: Path) -> None:
     own = ["utc_timestamp,temperature_c", "2016-01-01T00:00:00Z,1", "2016-01-01T01:00:00Z,2"]
     with pytest.raises(DataError, match="column ghi_w_per_m2 is missing"):
         read_weather(write(tmp_path / "w2.csv", own))
+    whole = [f"{line},{more}" for line, more in zip(own, ("ghi_w_per_m2", 0, 5), strict=True)]
+    assert set(read_weather(write(tmp_path / "w3.csv", whole))["site"]) == {"w3.csv"}
 
 
 @pytest.mark.real_data
