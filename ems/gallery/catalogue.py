@@ -15,10 +15,12 @@ from ems.gallery.learning import (
     tracked_below,
 )
 from ems.gallery.planning import (
+    COMPARISON,
     INTEGRATED,
     building_figure,
     captured_figure,
     duration_figures,
+    error_figures,
     map_figures,
     mode_figures,
 )
@@ -33,6 +35,7 @@ OF_RUNS: Mapping[str, str] = {
     "modes": "cost, savings and self-sufficiency of every mode",
     "duration": "load duration curves at the grid",
     "maps": "heat maps of price, load and charge, hour × day",
+    "errors": "what forecast errors cost, day by day",
     "frontier": "cost against comfort (script 02)",
     "habits": "how the usage PMFs moved (scripts 02 and 03)",
     "hyperparameters": "scores of every cell of the grid (script 03)",
@@ -84,6 +87,8 @@ def _nothing(run: KeptRun, wanted: Wanted) -> str:
         return f"it is {run.status} and has stored no day"
     if wanted.building not in (None, run.building, *run.buildings):
         return f"it has nothing of {wanted.building}"
+    if run.pipeline == COMPARISON and "errors" in wanted.kinds:
+        return "it has no forecast errors; make a run with 01_run.py --foresight forecast"
     kinds = ", ".join(kind for kind in wanted.kinds if kind in OF_RUNS)
     return f"the pipeline {run.pipeline} makes no figure of {kinds}"
 
@@ -96,6 +101,8 @@ def _of_run(run: KeptRun, wanted: Wanted, tracking_uri: str) -> Iterator[Drawing
         yield from duration_figures(run, buildings)
     if buildings and "maps" in wanted.kinds:
         yield from map_figures(run, buildings, wanted.mode)
+    if buildings and "errors" in wanted.kinds and run.pipeline == COMPARISON:
+        yield from error_figures(run, buildings)
     if "habits" in wanted.kinds and run.pipeline in (INTEGRATED, PROBABILITY):
         yield from habit_figures(run, wanted.building)
     if "frontier" in wanted.kinds and buildings and run.pipeline == INTEGRATED:

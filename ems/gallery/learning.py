@@ -104,10 +104,10 @@ def habit_figures(run: KeptRun, wanted: str | None) -> Iterator[Drawing | Missin
         steps = _steps(rows)
         n_updates = f"{len(steps)} update{'' if len(steps) == 1 else 's'}"
         first, last = steps[0].day, steps[-1].day
-        span = span_in_words(first, last, (last - first).days + 1)
+        ends = " to ".join(span_in_words(day, day, 1) for day in dict.fromkeys((first, last)))
         course = HabitCourse(
             title=f"{building} · {words(str(device))} · how the learned habit moved",
-            note=f"{span} · prior {prior.name} · {n_updates} · pipeline {run.pipeline}",
+            note=f"prior {prior.name} · {n_updates} · pipeline {run.pipeline} · updated {ends}",
             prior=prior,
             updates=steps,
             first=first,

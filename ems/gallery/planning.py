@@ -1,4 +1,4 @@
-"""Figures of runs that plan: modes, load duration, heat maps, captured shares, buildings."""
+"""Figures of runs that plan: modes, duration, heat maps, errors, captured shares, buildings."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ import pandas as pd
 from ems.gallery.drawing import Drawing, Missing
 from ems.gallery.runs import KeptRun
 from ems.linear import Floats
-from ems.pipelines.captured import LEAST_DAYS, Captured, captured
+from ems.pipelines.captured import LEAST_DAYS, Captured, ErrorCost, captured, error_costs
 from ems.pipelines.comparison import BASELINES, MODES, ModeSummary, summarise
 from ems.pipelines.integrated import COST_ONLY, HABIT_ONLY
 from ems.plots.by_building import savings_by_building
 from ems.plots.captured import captured_shares
 from ems.plots.day_maps import DayMap, day_maps
 from ems.plots.duration import load_duration
+from ems.plots.error_cost import error_cost
 from ems.plots.modes import mode_overview
 from ems.plots.page import Origin, days_in_words
 from ems.plots.style import MODE_LINES, Line, words
@@ -77,6 +78,23 @@ def map_figures(
         yield Drawing(name=name, draw=draw)
 
 
+def error_figures(run: KeptRun, buildings: Sequence[str]) -> Iterator[Drawing]:
+    """What forecast errors cost day by day, a figure for each building that had any.
+
+    Sun and load unknown alone, and all that the mode did not know which they were run with.
+    """
+    wanted = ("pv_unknown", "load_unknown", run.parameters["spec"]["modes"][-1])
+    found = error_costs(run.days)
+    for building in buildings:
+        own = {cost.mode: cost for cost in found if cost.building == building}
+        rows = [own[mode] for mode in wanted if mode in own]
+        if rows:
+            title, told = _heading(run, building, "what forecast errors cost")
+            note = f"{told} · {_of_errors(rows)}"
+            draw = partial(error_cost, rows, title=title, note=note, origin=run.origin)
+            yield Drawing(name=f"{building}_error_cost", draw=draw)
+
+
 def captured_figure(runs: Sequence[KeptRun], wanted: str | None) -> Drawing | Missing:
     """The captured shares of all runs on forecasts in one figure."""
     on_forecasts = [
@@ -93,7 +111,9 @@ def captured_figure(runs: Sequence[KeptRun], wanted: str | None) -> Drawing | Mi
     if not rows:
         reason = "no run of Pipeline A on forecasts; make one with 01_run.py --foresight forecast"
         return Missing(name="captured_share", reason=reason)
-    title = "Share captured of what perfect foresight saves"
+    groups = list(dict.fromkeys(group.replace("\n", ", ") for group, _ in rows))
+    one = f"{groups[0]} · share" if len(groups) == 1 else "Share"
+    title = f"{one} captured of what perfect foresight saves"
     what = f"{_spans(on_forecasts, wanted)} · {_told(on_forecasts)}"
     note = f"{what} · {_interval([share for _, share in rows])}"
     draw = partial(captured_shares, rows, title=title, note=note, origin=_origin(on_forecasts))
@@ -142,6 +162,15 @@ def _interval(shares: Sequence[Captured]) -> str:
     if all(drawn):
         return of_days
     return f"{of_days}, none for {few}" if any(drawn) else f"no intervals for {few}"
+
+
+def _of_errors(rows: Sequence[ErrorCost]) -> str:
+    """What the points and lines are."""
+    n_days = _n_of(len(rows[0].days), "day")
+    lines = f"each point one of {n_days} · line: Σ € / Σ kWh"
+    if any(row.low is None for row in rows):
+        return f"{lines}, no interval for fewer than {LEAST_DAYS} days"
+    return f"{lines}, grey: 95 % of a bootstrap over days · ρ: rank correlation"
 
 
 def _lines(modes: Sequence[str]) -> dict[str, Line]:

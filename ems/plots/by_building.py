@@ -8,13 +8,22 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
-from matplotlib.text import Annotation
 
 from ems.errors import InvalidSpec
 from ems.pipelines.comparison import BASELINES, PLANNED, ModeSummary
 from ems.plots.page import Origin, new_page
 from ems.plots.paper import SCREEN, Paper
-from ems.plots.style import BLACK, DARK_GREY, FAINT_GREY, MODE_LINES, SMALL, beside, euros, styled
+from ems.plots.style import (
+    BLACK,
+    DARK_GREY,
+    FAINT_GREY,
+    MODE_LINES,
+    SMALL,
+    beside,
+    euros,
+    keep_inside,
+    styled,
+)
 from ems.schedule import Mode
 
 _ROW_IN = 0.55
@@ -53,7 +62,7 @@ def savings_by_building(
         ax.set_yticks(range(len(groups)), [paper.beside(name) for name in groups])
         ax.set_ylim(len(groups) - 0.4, -0.6)
         ax.margins(x=0.12)
-        _keep_inside(ax)
+        keep_inside(ax, _EDGE)
         ax.grid(axis="y", color=FAINT_GREY)
         ax.tick_params(axis="y", length=0)
         ax.spines["left"].set_visible(False)
@@ -102,14 +111,6 @@ def _building(
         color=DARK_GREY,
         path_effects=[withStroke(linewidth=2.0 * paper.scale, foreground="white")],
     )
-
-
-def _keep_inside(ax: Any) -> None:
-    """Let amounts near an edge of the panel run away from it."""
-    low, high = ax.get_xlim()
-    for text in ax.texts:
-        across = (text.xy[0] - low) / (high - low) if isinstance(text, Annotation) else 0.5
-        text.set_ha("left" if across < _EDGE else "right" if across > 1.0 - _EDGE else "center")
 
 
 def _centred(ax: Any) -> dict[str, Any]:

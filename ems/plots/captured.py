@@ -22,11 +22,14 @@ from ems.plots.style import (
     SMALL,
     beside,
     euros,
+    keep_inside,
     styled,
 )
 from ems.schedule import Mode
 
 _ROW_IN = 0.45
+_EDGE = 0.16
+"""How near an edge of the panel what was saved runs away from it, as a share of its width."""
 
 
 @styled
@@ -62,6 +65,8 @@ def captured_shares(
             _row(ax, place, share, paper, told=not many)
         _frame(ax, names, paper)
         ax.set_title(f"against {MODE_LINES[baseline].label}")
+    for ax in axes:
+        keep_inside(ax, _EDGE)
     for ax in axes[1:] if paper.narrow else axes:
         ax.set_xlabel("captured of the possible [%]")
     if many:
@@ -99,7 +104,8 @@ def _key(mode: Mode) -> Line2D:
 def _row(ax: Any, place: float, share: Captured, paper: Paper, *, told: bool) -> None:
     drawn = MODE_LINES[share.mode]
     if share.share is None:
-        ax.text(50.0, place, "nothing to capture", size=SMALL, color=DARK_GREY, **_CENTRE)
+        middle = _CENTRE | {"transform": ax.get_yaxis_transform()}
+        ax.text(0.5, place, "nothing to capture", size=SMALL, color=DARK_GREY, **middle)
         return
     gid = f"{share.mode}/{share.baseline}"
     if share.low is not None and share.high is not None:
@@ -119,4 +125,4 @@ def _row(ax: Any, place: float, share: Captured, paper: Paper, *, told: bool) ->
         )
 
 
-_CENTRE = {"ha": "center", "va": "center"}
+_CENTRE: dict[str, Any] = {"ha": "center", "va": "center"}

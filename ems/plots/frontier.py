@@ -14,6 +14,7 @@ from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
 
 from ems.errors import InvalidSpec
+from ems.linear import Floats
 from ems.pipelines.integrated import FrontierPoint, knee
 from ems.plots.page import Origin, new_page
 from ems.plots.paper import SCREEN, Paper
@@ -22,7 +23,9 @@ from ems.plots.style import BLUE, DARK_GREY, FORESIGHT, GREY, SMALL, VERMILLION,
 Place = tuple[float, float]
 _LETTERS, _NARROW_LETTERS = 32, 18
 """A line of a label has at most so many."""
-_NEAR_PT, _FAR_PT, _RINGS, _WAYS = 9.0, 60.0, 7, 16
+_POINT_PT = 7.0
+"""Half of what a point takes, its ring with it."""
+_NEAR_PT, _FAR_PT, _RINGS, _WAYS = 10.0, 60.0, 7, 16
 """How far from its point a label may stand, at how many distances and in how many directions."""
 
 
@@ -80,11 +83,8 @@ def _name_points(
 ) -> None:
     """A name at each point, where it covers neither points nor the line nor another name."""
     figure.draw_without_rendering()  # the layout says where points are; labels change it no more
-    taken = [
-        Bbox.from_bounds(x - half, y - half, 2 * half, 2 * half)
-        for half, places in ((_dots(figure, 4.0, paper), labels), (1.0, _along(ax, line)))
-        for x, y in (ax.transData.transform(place) for place in places)
-    ]
+    dot = _POINT_PT * paper.scale * figure.dpi / 72.0
+    taken = np.vstack([_boxes(ax, list(labels), dot), _boxes(ax, _along(line), 1.0)])
     for place, names in labels.items():
         note = ax.annotate(
             _told(names, _NARROW_LETTERS if paper.narrow else _LETTERS),
@@ -100,37 +100,44 @@ def _name_points(
         note.set_in_layout(False)
         box = _put(note, ax, taken, paper)
         _lead(ax, place, box)
-        taken.append(box)
+        taken = np.vstack([taken, box.extents])
 
 
-def _dots(figure: Figure, size_pt: float, paper: Paper) -> float:
-    """A length on a screen in the dots of the figure."""
-    return size_pt * paper.scale * figure.dpi / 72.0
+def _boxes(ax: Any, places: Sequence[Place], half: float) -> Floats:
+    """Squares around places [dots]: left, bottom, right, top, shape ``(n, 4)``."""
+    middle = ax.transData.transform(np.reshape(places, (-1, 2)))
+    return np.hstack([middle - half, middle + half])
 
 
-def _along(ax: Any, line: Sequence[Place]) -> list[Place]:
+def _along(line: Sequence[Place]) -> list[Place]:
     """Places on the line, close to each other."""
     ends = [np.array(place) for place in line]
     shares = np.linspace(0.0, 1.0, 40)
     return [tuple(a + share * (b - a)) for a, b in pairwise(ends) for share in shares]
 
 
-def _put(note: Annotation, ax: Any, taken: Sequence[Bbox], paper: Paper) -> Bbox:
+def _put(note: Annotation, ax: Any, taken: Floats, paper: Paper) -> Bbox:
     """Put a label where it covers least, the nearest such place; returns its box."""
 
     def covered(offset_pt: Place) -> tuple[float, Bbox]:
         note.set_position(offset_pt)
         box = note.get_window_extent()
-        common = [Bbox.intersection(box, other) for other in taken]
-        inside = Bbox.intersection(box, ax.bbox)
-        outside = _area(box) - (_area(inside) if inside else 0.0)
-        return outside + sum(_area(each) for each in common if each), box
+        outside = box.width * box.height - _common(box, ax.bbox.extents[None]).sum()
+        return round(float(outside + _common(box, taken).sum()), 3), box
 
     tried = [(*covered(offset_pt), offset_pt) for offset_pt in _offsets_pt(note, paper)]
     least = min(area for area, _, _ in tried)
     _, box, offset_pt = next(each for each in tried if each[0] <= least)
     note.set_position(offset_pt)
     return box
+
+
+def _common(box: Bbox, others: Floats) -> Floats:
+    """What a box has in common with each of others [dots²]."""
+    low = np.maximum(box.extents[:2], others[:, :2])
+    high = np.minimum(box.extents[2:], others[:, 2:])
+    common: Floats = np.clip(high - low, 0.0, None).prod(axis=1)
+    return common
 
 
 def _lead(ax: Any, place: Place, box: Bbox) -> None:
@@ -142,10 +149,6 @@ def _lead(ax: Any, place: Place, box: Bbox) -> None:
     to = (end[0] / dots_pt, end[1] / dots_pt)
     line = ax.annotate("", place, xytext=to, textcoords="offset points", arrowprops=thin, zorder=1)
     line.set_in_layout(False)
-
-
-def _area(box: Bbox) -> float:
-    return float(box.width * box.height)
 
 
 def _offsets_pt(note: Annotation, paper: Paper) -> Iterator[Place]:

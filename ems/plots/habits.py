@@ -119,7 +119,7 @@ def habit_course(course: HabitCourse, *, origin: Origin, paper: Paper = SCREEN) 
         _hours_below(ax, every_h=12 if paper.narrow else 6)
         ax.set_title(f"{day.day} {day:%b %Y}", size=SMALL if paper.narrow else None)
     panels[0].set_ylim(bottom=0.0)
-    panels[0].set_ylabel(_PROBABILITY)
+    panels[0].set_ylabel(_PROBABILITY.replace(" [", "\n["))
     if paper.narrow:
         handles, labels = panels[0].get_legend_handles_labels()
         below.legend(handles, labels, loc="outside lower center", ncols=3, columnspacing=1.0)

@@ -14,6 +14,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 import matplotlib as mpl
 import seaborn as sns
+from matplotlib.text import Annotation
 
 from ems.plots.paper import SCREEN, Paper
 from ems.schedule import Mode
@@ -143,6 +144,19 @@ def euros(amount_eur: float) -> str:
     ('−1.50 €', '0.00 €')
     """
     return f"{round(amount_eur, 2) + 0.0:,.2f} €".replace("-", "−")
+
+
+def keep_inside(ax: Any, edge: float) -> None:
+    """Let notes at points near an edge of the panel run away from it.
+
+    ``edge``: how near, as a share of the panel's width.
+    """
+    low, high = ax.get_xlim()
+    for note in (text for text in ax.texts if isinstance(text, Annotation)):
+        across = (note.xy[0] - low) / (high - low)
+        note.set_horizontalalignment(
+            "left" if across < edge else "right" if across > 1.0 - edge else "center"
+        )
 
 
 def beside(ax: Any, **more: Any) -> None:

@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 
 from ems.learning.search import rate_grid
 from ems.learning.usage import UseHistory
-from ems.pipelines.captured import Captured
-from ems.pipelines.comparison import BASELINES, PLANNED, summarise
+from ems.pipelines.captured import Captured, error_costs
+from ems.pipelines.comparison import BASELINES, PLANNED, SINGLE_ERRORS, summarise
 from ems.pipelines.integrated import Controller, FrontierPoint
 from ems.pipelines.probability import DeviceSearch, SearchSpec, search_device
 from ems.plots import mode_overview
@@ -24,11 +24,13 @@ from ems.plots.by_building import savings_by_building
 from ems.plots.captured import captured_shares
 from ems.plots.day_maps import DayMap, day_maps
 from ems.plots.duration import load_duration
+from ems.plots.error_cost import error_cost
 from ems.plots.frontier import cost_comfort_frontier
 from ems.plots.habits import pmf_evolution
 from ems.plots.learning import grid_map
 from ems.plots.page import days_in_words
 from ems.plots.style import MODE_LINES
+from ems.schedule import Mode
 from plots.made import LONG_NAME, clashes, days_of, results, summaries
 
 Draw = Callable[..., Figure]
@@ -94,6 +96,13 @@ def shares(groups: Sequence[str], least: float = -0.2) -> Draw:
     nothing = {"share": None, "low": None, "high": None}
     rows[-1] = (rows[-1][0], replace(rows[-1][1], **nothing))
     return partial(captured_shares, rows, **head("Share", "what perfect foresight saves", 99))
+
+
+def errors(building: str, n_days: int) -> Draw:
+    """Sun alone, load alone, and all that a mode did not know."""
+    modes: tuple[Mode, ...] = ("centralized_phases", *SINGLE_ERRORS[:2], "centralized_perfect")
+    rows = error_costs(results(n_days, building=building, modes=modes, scale=9.0))
+    return partial(error_cost, rows, **head(building, "what forecast errors cost", n_days))
 
 
 def by_building(groups: Sequence[str], n_days: int = 7) -> Draw:
@@ -164,6 +173,9 @@ PAPER_FIGURES: Mapping[str, Draw] = {
     "captured far below nothing": shares(BUILDINGS[:1], least=-70.0),
     "captured by two runs": shares([f"{b}\n{FORECASTS}" for b in BUILDINGS[:2]]),
     "captured, long names": shares(LONG_NAMES),
+    "errors of 1 day": errors(BUILDINGS[0], 1),
+    "errors of 380 days": errors(BUILDINGS[0], 380),
+    "errors, long name": errors(LONG_NAME, 9),
     "buildings: one": by_building(BUILDINGS[:1]),
     "buildings: seven": by_building(BUILDINGS),
     "buildings: two runs": by_building([f"{b}\nrun 12345678" for b in BUILDINGS[:2]]),

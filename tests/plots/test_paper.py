@@ -5,9 +5,11 @@ from __future__ import annotations
 import struct
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 from matplotlib.text import Text
 from PIL import Image
@@ -154,3 +156,33 @@ def test_the_dots_an_inch_stand_in_the_png_itself(tmp_path: Path) -> None:
     place = raw.index(b"pHYs") + 4
     per_metre, _, unit = struct.unpack(">IIB", raw[place : place + 9])
     assert (per_metre, unit) == (round(144 / 0.0254), 1)
+
+
+@pytest.mark.parametrize("paper", PAPERS.values(), ids=PAPERS)
+@pytest.mark.parametrize(
+    "name",
+    ["captured by one", "captured far below nothing", "frontier of 8", "frontier of 8, near"],
+)
+def test_what_is_said_at_a_point_stays_within_its_panel(name: str, paper: Paper) -> None:
+    figure = PAPER_FIGURES[name](origin=REAL, paper=paper)
+    figure.draw_without_rendering()
+    notes = [(ax.bbox, text) for ax in figure.axes for text in ax.texts if text.get_text()]
+    assert notes
+    for panel, note in notes:
+        box = note.get_window_extent()
+        assert panel.x0 - 2 <= box.x0 < box.x1 <= panel.x1 + 2, note.get_text()
+
+
+@pytest.mark.parametrize("paper", PAPERS.values(), ids=PAPERS)
+@pytest.mark.parametrize("name", ["frontier of 5", "frontier of 8", "frontier of 8, near"])
+def test_names_of_a_frontier_cover_neither_points_nor_its_line(name: str, paper: Paper) -> None:
+    figure = PAPER_FIGURES[name](origin=REAL, paper=paper)
+    figure.draw_without_rendering()
+    (ax,) = figure.axes
+    lines = [line for line in ax.lines if line.get_gid() != "knee"]
+    notes = [text.get_window_extent() for text in ax.texts if text.get_text()]
+    assert len(notes) == sum(len(line.get_xdata()) for line in lines)
+    for line in lines:
+        ends = ax.transData.transform(np.column_stack(line.get_data()))
+        places = [a + t * (b - a) for a, b in pairwise(ends) for t in np.linspace(0, 1, 99)]
+        assert not any(box.contains(*place) for box in notes for place in [*ends, *places])
