@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
+from functools import lru_cache
 
 import numpy as np
 
@@ -16,12 +17,14 @@ TEMPLATE_DAYS = 60
 """Days before a block whose forecast errors say how those of scenarios hang together."""
 
 
+@lru_cache(maxsize=1)
 def foresight_of(building: Building, spec: ComparisonSpec, block: Block) -> Foresight:
     """What plans of ``block`` are made from.
 
     Forecasters learn once a block, from what lies before it, and forecast from every instant at
     which a plan is made. Raises ``DataError`` where too little lies before the block, and where
-    the database has recorded forecasts of the weather that do not cover its days.
+    the database has recorded forecasts of the weather that do not cover its days. The last one is
+    kept: whoever tells of a run asks for what it was planned with.
     """
     if spec.foresight == "perfect":
         return Perfect(building=building)

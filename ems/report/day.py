@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from markupsafe import Markup
@@ -20,7 +19,7 @@ from ems.agents import (
 from ems.building import Building
 from ems.comfort import Comfort
 from ems.horizon import Horizon
-from ems.pipelines.comparison import Block, ComparisonSpec, DayRecord, Window, blocks_of
+from ems.pipelines.comparison import ComparisonSpec, DayRecord, Window, blocks_of
 from ems.pipelines.rolling import LiveDay, believed, instants
 from ems.report import words
 from ems.report.explain import ExplainedDay, explain_day
@@ -29,9 +28,6 @@ from ems.report.outcome import TOLD_KW, Beside, came, compared, outcome_figures,
 from ems.report.page import Section
 from ems.report.svg import Band, stacked, steps
 from ems.settlement import settle
-
-if TYPE_CHECKING:
-    from ems.foresight import Foresight
 
 WORTH = (
     "“Worth” is the plan's own price: what one kWh more in that hour would cost, when everything "
@@ -72,7 +68,9 @@ def explained(
         grid=next(agent for agent in agents if isinstance(agent, GridAgent)),
     )
     if spec.foresight == "forecast":
-        foresight = _of_midnights(building, spec, block)
+        from ems.pipelines.forecasting import foresight_of  # only forecasts need to learn
+
+        foresight = foresight_of(building, spec, block)
         devices = [agent for agent in agents if agent.name != live.grid.name]
         problem = believed(building, foresight, live, 0, devices, live.grid)
         return explain_day(problem, spec.solver, believed=True)
@@ -80,14 +78,6 @@ def explained(
         [live.day], lookahead_h=live.lookahead_h, soc_kwh=live.soc_kwh, comfort=live.comfort
     )
     return explain_day(replace(known, grid=live.grid), spec.solver)
-
-
-def _of_midnights(building: Building, spec: ComparisonSpec, block: Block) -> Foresight:
-    """What was believed at the midnights of a block, as its plans had it and no more."""
-    from ems.pipelines.forecasting import foresight_of  # only forecasts need to learn
-
-    once_a_day = replace(spec, modes=("centralized",), risk="neutral")
-    return foresight_of(building, once_a_day, block)
 
 
 def day_sections(

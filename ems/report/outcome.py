@@ -111,7 +111,7 @@ def _told(row: Beside, t: int) -> str:
         case PVAgent():
             return f"the sun gave {_kw(came_kw)} (expected: {_kw(planned_kw)})"
         case BaseLoadAgent():
-            return f"the building used {_kw(came_kw)} (expected: {_kw(planned_kw)})"
+            return f"the building used {words.kw(came_kw)} (expected: {words.kw(planned_kw)})"
         case BatteryAgent():
             did, meant = ("took", "gave", _state(row, t)), ("to take", "to give", "to rest")
         case EVAgent():

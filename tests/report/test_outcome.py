@@ -23,8 +23,7 @@ from ems.agents import (
 )
 from ems.building import Building
 from ems.history import Feed, MeterHistory
-from ems.pipelines.comparison import DayRecord, blocks_of
-from ems.pipelines.forecasting import foresight_of
+from ems.pipelines.comparison import DayRecord
 from ems.pipelines.rolling import carry_out
 from ems.report import render
 from ems.report.day import explained
@@ -72,21 +71,20 @@ def charges(agents: Sequence[Agent]) -> dict[str, float]:
     return {a.name: a.initial_soc_kwh for a in agents if isinstance(a, BatteryAgent | EVAgent)}
 
 
-def test_only_midnights_are_forecast_and_are_believed_as_the_run_believed_them() -> None:
+def test_what_midnight_believed_is_the_same_however_often_the_run_plans() -> None:
     run = guessed()
     often: dict[str, Any] = {"modes": ("centralized_phases",), "phase_h": 1.0, "risk": "hedged"}
-    (block,) = blocks_of(run.window, run.spec.block_days)
-    of_run = foresight_of(run.building, replace(run.spec, **often), block)
     for example in days_of(run):
-        day = planned(run, example, **often)
-        course, span = of_run.course(example.day, 0), run.building.span(example.day)
-        sun_kwh = -day.schedule.net_load_kw("generation")
-        np.testing.assert_allclose(sun_kwh, course.pv_kwh[span], atol=1e-9)
-        once = planned(run, example).schedule
+        once, again = planned(run, example).schedule, planned(run, example, **often).schedule
         for name, plan in once.plans.items():
-            np.testing.assert_array_equal(
-                day.schedule.plans[name].net_load_kw, plan.net_load_kw, name
-            )
+            np.testing.assert_array_equal(again.plans[name].net_load_kw, plan.net_load_kw, name)
+
+
+def test_what_the_run_has_learned_is_not_learned_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = guessed()
+    planned(run, run.example)
+    monkeypatch.setattr("ems.pipelines.forecasting.forecast_days", None)
+    planned(run, days_of(run)[1])
 
 
 def test_the_explained_plan_knows_nothing_of_its_day() -> None:
