@@ -105,6 +105,22 @@ def test_a_belief_uses_the_newest_forecast_issued_by_its_instant_and_no_later_on
         assert (part != changed).any()
 
 
+def test_the_sun_that_is_expected_is_that_of_the_buildings_place() -> None:
+    """At eight o'clock it is day in Konstanz; 39 degrees further west it is still night."""
+    here = house()
+    west = replace(here.history.place, name="at sea", longitude_deg=-30.0)
+    there = Building(replace(here.history, place=west), here.tariff, here.assets)
+    found = []
+    for building in (here, there):
+        midnight = np.array([building.span(DAY).start])
+        models = models_of("persistence")
+        day = forecast_days(building, models, first_day=DAY, instants=midnight, n_steps=24)
+        assert day.pv is not None
+        found.append(day.pv.values[0, -1])
+    assert found[0][8] > 0.0 == found[1][8]
+    assert min(found[0][12], found[1][12]) > 0.0
+
+
 def test_a_forecast_issued_between_two_plans_changes_the_second_alone() -> None:
     issued = told().issued_utc
     between = (issued > planned_utc(0)) & (issued <= planned_utc())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -146,6 +147,14 @@ def test_intervals_shrink_with_what_was_seen_and_contain_the_mean() -> None:
 def test_bad_options(options: dict[str, float], text: str) -> None:
     with pytest.raises(InvalidSpec, match=text):
         DirichletModel(device="dishwasher", place=KONSTANZ, prior=uniform(), **options)  # type: ignore[arg-type]
+
+
+def test_all_keep_the_holidays_of_their_place() -> None:
+    """Epiphany is a holiday in Konstanz and not in Hamburg."""
+    hamburg = replace(KONSTANZ, name="Hamburg", subdivision="HH")
+    for place, kind in ((KONSTANZ, "weekend_or_holiday"), (hamburg, "working_day")):
+        models = standard_models("dishwasher", place, PRIORS).values()
+        assert {model.predict(date(2016, 1, 6)).day_type for model in models} == {kind}
 
 
 def test_bad_level() -> None:

@@ -203,6 +203,14 @@ def test_too_few_days_to_train_says_how_many() -> None:
         trained_models(pipeline.histories, pipeline.devices, spec, date(2016, 1, 9))
 
 
+def test_habits_are_learned_by_the_holidays_of_the_buildings_place() -> None:
+    spec, hamburg = spec_of(0.1), replace(KONSTANZ, name="Hamburg", subdivision="HH")
+    house = replace(made_house(), place=hamburg)
+    pipeline = Integrated(Building(house, spec.base.tariff, spec.base.assets), spec, None, 1)
+    models = trained_models(pipeline.histories, pipeline.devices, spec, date(2016, 1, 20))
+    assert {model.place for model in models.values()} == {hamburg}
+
+
 def test_without_a_start_the_first_day_with_enough_training_is_taken() -> None:
     spec = spec_of(0.1)
     building = Building(made_house(), spec.base.tariff, spec.base.assets)
