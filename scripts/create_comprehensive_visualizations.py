@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 KINDS = (
     *("savings_by_building", "captured", "modes", "duration", "maps"),
-    *("frontier", "habits", "hyperparameters"),
+    *("errors", "frontier", "habits", "hyperparameters"),
 )
 SIZES = ("column", "slide", "screen")
 FORMATS = ("png", "svg")

@@ -23,7 +23,7 @@ from ems.gallery import KINDS, Drawing, KeptRun, Missing, Wanted, choose_runs, f
 from ems.gallery.planning import building_figure, captured_figure
 from ems.learning.calendar import DAY_TYPES
 from ems.learning.priors import learned, uniform
-from ems.pipelines.captured import captured
+from ems.pipelines.captured import captured, error_costs
 from ems.pipelines.comparison import MODES, summarise
 from ems.plots.page import save, span_in_words
 from ems.plots.paper import COLUMN, SCREEN
@@ -291,6 +291,27 @@ def test_captured_shares_are_those_of_the_original_results(made: Stored) -> None
     assert len(expected) == 6
     assert shown == pytest.approx(expected, abs=1e-9)
     assert "no intervals for fewer than 7 days" in str(figure.get_label())
+
+
+def test_the_points_of_errors_are_the_days_of_the_original_results(made: Stored) -> None:
+    figure = drawn(made, "forecast", "errors")[f"{OTHER}_error_cost"]
+    rows = {row.mode: row for row in error_costs(results_of(made.made["forecast"], OTHER))}
+    modes = ["load_unknown", "centralized_phases"]  # there is no sun here to be unknown
+    for ax, mode in zip(figure.axes, modes, strict=True):
+        points = next(line for line in ax.lines if line.get_gid() == mode)
+        assert points.get_xdata() == pytest.approx(rows[mode].error_kwh, abs=1e-9)
+        assert points.get_ydata() == pytest.approx(rows[mode].above_eur, abs=1e-9)
+        assert len(points.get_xdata()) == 3
+    said = str(figure.get_label())
+    assert f"{OTHER} · what forecast errors cost · 29–31 Oct 2016 (3 days)" in said
+    assert "tariff dynamic · planned on learned forecasts · each point one of 3 days" in said
+    assert "line: Σ € / Σ kWh, no interval for fewer than 7 days" in said
+
+
+def test_a_run_that_knew_everything_has_no_errors_to_draw(made: Stored) -> None:
+    assert drawn(made, "home", "modes errors").keys() == {f"{HOME}_modes"}
+    ((_, reason),) = missing([made.kept("home")], made.tracking_uri, "errors")
+    assert reason == "it has no forecast errors; make a run with 01_run.py --foresight forecast"
 
 
 def test_the_portfolio_has_every_building_of_every_run(made: Stored) -> None:
@@ -565,7 +586,7 @@ def test_an_unknown_kind_is_refused() -> None:
         InvalidSpec, match=r"figure 'nope' is unknown; known are savings_by_building, "
     ):
         Wanted(kinds=("nope",))
-    assert len(KINDS) == 8
+    assert len(KINDS) == 9
 
 
 def test_a_run_that_was_stopped_shows_the_days_it_has(made: Stored, changed: Path) -> None:
@@ -579,7 +600,8 @@ def test_a_run_that_was_stopped_shows_the_days_it_has(made: Stored, changed: Pat
     found = [one for _, one in figures([run], Wanted(), made.tracking_uri)]
     assert [one.name for one in found if isinstance(one, Missing)] == []
     names = ["savings_by_building", "captured_share"]
-    names += [f"{OTHER}_{what}" for what in ("modes", "load_duration", "heat_maps")]
+    made_of_one = ("modes", "load_duration", "heat_maps", "error_cost")
+    names += [f"{OTHER}_{what}" for what in made_of_one]
     assert [one.name for one in found] == names
     maps = next(one for one in found if one.name.endswith("heat_maps"))
     assert isinstance(maps, Drawing)

@@ -126,7 +126,7 @@ def test_every_figure_of_the_newest_runs_is_drawn(place: Place) -> None:
     assert done.out.count("SYNTHETIC DATA") == 3
     a, b, c = (place.id_of(name)[:8] for name in ("forecast", "habits", "rates"))
     names = [
-        *(f"{a}/{OTHER}_{what}" for what in ("heat_maps", "load_duration", "modes")),
+        *(f"{a}/{OTHER}_{what}" for what in ("error_cost", "heat_maps", "load_duration", "modes")),
         "all_runs/captured_share",
         "all_runs/savings_by_building",
         *(f"{b}/{HOME}_{what}" for what in ("frontier", "heat_maps", "load_duration")),
