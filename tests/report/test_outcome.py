@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -25,10 +25,12 @@ from ems.building import Building
 from ems.history import Feed, MeterHistory
 from ems.pipelines.comparison import DayRecord
 from ems.pipelines.rolling import carry_out
-from ems.report import render
+from ems.program import Plan
+from ems.report import render, words
 from ems.report.day import explained
 from ems.report.explain import ExplainedDay, explain_day
 from ems.report.outcome import Beside, came, compared
+from ems.settlement import settle
 from report.made import Done, changing_house, done, guessed, report, text, usual
 from report.reading import SOLVER, problem, told
 
@@ -194,17 +196,55 @@ def test_what_came_is_that_of_the_record() -> None:
     (section,) = [s for s in report(run).sections if s.title == "What came of this plan"]
     sums, hours = section.tables
     rows = {what: (plan, real) for what, plan, real in sums.rows}
+    assert list(rows)[:2] == ["sun [kWh]", "other use [kWh]"]
     assert rows["sun [kWh]"][1] == f"{kpis.generation_kwh:.1f}"
     assert rows["sun [kWh]"][0] == f"{-day.schedule.net_load_kw('generation').sum():.1f}"
     assert rows["bought [kWh]"][1] == f"{kpis.import_kwh:.1f}"
     assert rows["sold [kWh]"][1] == f"{kpis.export_kwh:.1f}"
-    assert rows["cost [€]"][1] == f"{kpis.cost_eur:.2f}".replace("-", "−")
+    costs_eur = (settle(day.schedule).cost_eur, kpis.cost_eur)
+    assert rows["cost [€]"] == tuple(words.amount(cost_eur) for cost_eur in costs_eur)
     soc_kwh = run.example.schedule.soc_kwh["battery"]
     assert rows["battery, charge at the end [kWh]"][1] == f"{soc_kwh:.1f}"
     assert len(hours.rows) == len(day.hours)
     assert all(len(cells) == len(hours.heads) for cells in hours.rows)
     assert hours.folded
-    assert len(section.figures) == 5
+    sun_kw = (-s.net_load_kw("generation") for s in (day.schedule, run.example.schedule))
+    assert hours.heads[1:3] == ("sun: plan", "sun: came")
+    assert hours.rows[12][1:3] == tuple(words.number(float(kw[12]), 1) for kw in sun_kw)
+
+
+def test_each_figure_shows_what_came_as_an_area_and_the_plan_as_a_line() -> None:
+    run = guessed()
+    (section,) = [s for s in report(run).sections if s.title == "What came of this plan"]
+    titles = [re.findall("<b>(.*?)</b>", figure)[0] for figure in section.figures]
+    assert titles == [
+        "Sun",
+        "Other use",
+        "Dishwasher and heat pump",
+        "Battery (takes up, gives down)",
+        "Grid (bought up, sold down)",
+    ]
+    nobody = replace(run.example.schedule, plans=no_sun(run.example.schedule.plans))
+    dark = report(run, example=replace(run.example, schedule=nobody))
+    (figure, *_) = next(s for s in dark.sections if s.title == section.title).figures
+    assert 'class="fill sun"' in section.figures[0]
+    assert 'class="fill sun"' not in figure
+    assert 'class="line plan"' in figure
+
+
+def no_sun(plans: Mapping[str, Plan]) -> dict[str, Plan]:
+    none = np.zeros_like(plans["pv"].net_load_kw)
+    return {**plans, "pv": Plan(agent="pv", net_load_kw=none, series={"generation_kw": none})}
+
+
+def test_a_battery_that_ends_otherwise_than_planned_is_said_to_and_no_other() -> None:
+    run = guessed(dispatch="balance")
+    for example in days_of(run):
+        ends = [s.soc_kwh["battery"] for s in (planned(run, example).schedule, example.schedule)]
+        planned_kwh, came_kwh = (f"{kwh:.1f} kWh" for kwh in ends)
+        said = f"the battery ended the day with {came_kwh} (planned: {planned_kwh})"
+        assert (said in text(run, example=example)) == (abs(ends[0] - ends[1]) >= 0.1)
+        assert "the car ended the day" not in text(run, example=example)
 
 
 def test_every_hour_that_came_otherwise_says_so_and_no_other() -> None:
@@ -222,6 +262,7 @@ def test_the_audit_tells_the_plan_from_what_was_carried_out() -> None:
     assert "made again for this page, from the forecasts that the run had" in said
     assert re.search(r"step of the plan that is explained \d\.\de[-+]\d\d kW", said)
     assert re.search(r"step of what was carried out that day \d\.\de[-+]\d\d kW", said)
+    assert "carried out that day" not in text(usual())
 
 
 # --- the sentence of an hour -----------------------------------------------------------------
