@@ -73,8 +73,17 @@ def run(main: Callable[[], None]) -> NoReturn:
         _say(str(error))
         sys.exit(EXIT_BAD_INPUT)
     except KeyboardInterrupt:
-        _say("interrupted; what was finished is kept")
-        sys.exit(EXIT_INTERRUPTED)
+        _leave_interrupted()
+    except RuntimeError as error:
+        if str(error) != "Query interrupted":  # how DuckDB passes on Ctrl-C
+            raise
+        _leave_interrupted()
+    except ModuleNotFoundError as error:
+        library = (error.name or "").partition(".")[0]
+        if library in ("", "ems"):
+            raise
+        _say(f"{library} is not installed: pip install -r requirements.txt")
+        sys.exit(EXIT_BAD_INPUT)
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         _print_no_more()
         sys.exit(0)
@@ -87,6 +96,11 @@ def run(main: Callable[[], None]) -> NoReturn:
         )
         sys.exit(EXIT_BAD_INPUT)
     sys.exit(0)
+
+
+def _leave_interrupted() -> NoReturn:
+    _say("interrupted; what was finished is kept")
+    sys.exit(EXIT_INTERRUPTED)
 
 
 def _print_no_more() -> None:

@@ -29,6 +29,16 @@ def raising(error: BaseException) -> Callable[[], None]:
     [
         (DataError("who: field = 3,\n  expected 4"), 2, "error: who: field = 3, expected 4\n"),
         (KeyboardInterrupt(), 130, "error: interrupted; what was finished is kept\n"),
+        (
+            RuntimeError("Query interrupted"),  # DuckDB's word for Ctrl-C
+            130,
+            "error: interrupted; what was finished is kept\n",
+        ),
+        (
+            ModuleNotFoundError("No module named 'rich.table'", name="rich.table"),
+            2,
+            "error: rich is not installed: pip install -r requirements.txt\n",
+        ),
     ],
 )
 def test_what_a_person_can_mend_is_one_line(
@@ -40,9 +50,17 @@ def test_what_a_person_can_mend_is_one_line(
     assert capsys.readouterr().err == line
 
 
-def test_a_bug_keeps_its_traceback() -> None:
-    with pytest.raises(ZeroDivisionError):
-        common.run(raising(ZeroDivisionError()))
+@pytest.mark.parametrize(
+    "bug",
+    [
+        ZeroDivisionError(),
+        RuntimeError("something else"),
+        ModuleNotFoundError("No module named 'ems.nope'", name="ems.nope"),
+    ],
+)
+def test_a_bug_keeps_its_traceback(bug: Exception) -> None:
+    with pytest.raises(type(bug)):
+        common.run(raising(bug))
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")
