@@ -26,7 +26,8 @@ from ems.plots.style import (
 from ems.schedule import Mode
 
 _PANEL_IN, _NARROW_PANEL_IN = 3.4, 2.6
-_DOT_PT = 4.5
+_DOT_PT, _SMALL_DOT_PT, _FEW_DAYS = 4.5, 3.2, 150
+"""Dots are smaller where there are more than so many days."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +78,7 @@ def error_cost(
 def _panel(ax: Any, row: ErrorCost, drawn: _Unknown, paper: Paper) -> None:
     """The days of a row and the line of their sums."""
     dots: dict[str, Any] = {
-        "markersize": _DOT_PT * paper.scale,
+        "markersize": paper.scale * (_DOT_PT if len(row.days) <= _FEW_DAYS else _SMALL_DOT_PT),
         "markeredgecolor": DARK_GREY,
         "markeredgewidth": 0.5 * paper.scale,
         "linestyle": "none",
