@@ -167,9 +167,10 @@ def _other_plans(example: DayRecord, day: ExplainedDay, spec: ComparisonSpec) ->
             "for the mean of what may come, so what was carried out is not quite this plan."
         )
     if _later_plans(example, day, spec):
+        often = "hour" if spec.phase_h == 1 else f"{spec.phase_h:g}{words.NBSP}h"
         yield (
-            f" It is the first plan of the day: every {spec.phase_h:g} h a new one, which knew "
-            "more by then, replaced what was left of it."
+            f" It is the first plan of the day: every {often} a new one, which knew more by then, "
+            "replaced what was left of it."
         )
 
 

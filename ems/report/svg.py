@@ -6,7 +6,7 @@ A colour is the name of a CSS class of the page (``sun``, ``grid``, …). Texts 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from markupsafe import Markup, escape
@@ -76,12 +76,13 @@ def steps(
 def beside(
     area: Band, line: Band, ticks: Sequence[tuple[int, str]], *, unit: str, title: str
 ) -> Markup:
-    """One quantity twice: as an area from 0, and as a line over it."""
+    """One quantity twice: as an area from 0, and as a line over it with an edge to stand out."""
     _require([area, line])
     values = np.array([area.values, line.values])
     frame = _frame(min(0.0, float(values.min())), max(0.0, float(values.max())), values, 104.0)
     zero = np.zeros(values.shape[1])
-    parts = [*_bars(frame, area.colour, zero, area.values), _line(frame, line)]
+    edged = [_line(frame, replace(line, colour="halo")), _line(frame, line)]
+    parts = [*_bars(frame, area.colour, zero, area.values), *edged]
     keys = [("key", area), ("dash", line)]
     return _picture(frame, parts, keys, ticks, unit, title)
 

@@ -65,6 +65,7 @@ path.level { stroke: var(--rule); stroke-width: .6; fill: none; }
 .key.{{ name }} { background: var(--{{ name }}); }
 .dash.{{ name }} { border-color: var(--{{ name }}); }
 {% endfor -%}
+.line.halo { stroke: var(--page); stroke-width: 4.5; }
 .line.sold { stroke-dasharray: 6 4; } .line.grid { stroke-dasharray: 2 2; }
 .dash.sold { border-top-style: dashed; } .dash.grid { border-top-style: dotted; }
 .hour { display: grid; grid-template-columns: 6.4rem 1fr; gap: 0 12px; padding: 8px 0;

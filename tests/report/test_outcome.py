@@ -165,6 +165,7 @@ def test_a_moved_run_is_told_against_its_expected_start() -> None:
     [
         ({"risk": "hedged"}, ["hedged its plans with 10 futures", "for the mean of what may come"]),
         ({"modes": ("centralized_phases",)}, ["every 6 h a new one", "From 06:00 on later plans"]),
+        ({"modes": ("centralized_phases",), "phase_h": 1.0}, ["every hour a new one", "01:00 on"]),
         ({"modes": ("decentralized",)}, ["planned each device alone", "is not this plan"]),
         ({"dispatch": "balance"}, ["battery followed its plan, corrected as far as possible"]),
         ({"dispatch": "setpoints"}, ["battery followed its plan as far as charge and limits let"]),

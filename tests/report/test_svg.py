@@ -138,7 +138,7 @@ def test_an_outcome_is_an_area_and_its_plan_a_line_each_with_its_key(
     keys = [element.get("class") for element in tree(figure).iter("i")]
     assert keys == ["key battery", "dash plan"]
     drawn = [element.get("class") for element in tree(figure).iter("path")]
-    assert drawn.count("line plan") == 1
+    assert drawn.index("line halo") + 1 == drawn.index("line plan")
     assert drawn.count("fill battery") == (max(values) > 1e-3)
     assert drawn.index("line plan") > max(
         [i for i, name in enumerate(drawn) if name == "fill battery"], default=-1
