@@ -118,24 +118,23 @@ def _along(line: Sequence[Place]) -> list[Place]:
 
 def _put(note: Annotation, ax: Any, taken: Floats, paper: Paper) -> Bbox:
     """Put a label where it covers least, the nearest such place; returns its box."""
+    box = note.get_window_extent()
+    offsets_pt = np.array(list(_offsets_pt(box, paper)))
+    places = box.extents + np.tile(offsets_pt * paper.dpi / 72.0, 2)
+    panel = ax.bbox.extents[None]
+    covered = [
+        box.width * box.height - _common(place, panel).sum() + _common(place, taken).sum()
+        for place in places
+    ]
+    best = int(np.argmin(np.round(covered, 3)))
+    note.set_position(tuple(offsets_pt[best]))
+    return Bbox.from_extents(*places[best])
 
-    def covered(offset_pt: Place) -> tuple[float, Bbox]:
-        note.set_position(offset_pt)
-        box = note.get_window_extent()
-        outside = box.width * box.height - _common(box, ax.bbox.extents[None]).sum()
-        return round(float(outside + _common(box, taken).sum()), 3), box
 
-    tried = [(*covered(offset_pt), offset_pt) for offset_pt in _offsets_pt(note, paper)]
-    least = min(area for area, _, _ in tried)
-    _, box, offset_pt = next(each for each in tried if each[0] <= least)
-    note.set_position(offset_pt)
-    return box
-
-
-def _common(box: Bbox, others: Floats) -> Floats:
-    """What a box has in common with each of others [dots²]."""
-    low = np.maximum(box.extents[:2], others[:, :2])
-    high = np.minimum(box.extents[2:], others[:, 2:])
+def _common(box: Floats, others: Floats) -> Floats:
+    """What a box has in common with each of others [dots²]; each is left, bottom, right, top."""
+    low = np.maximum(box[:2], others[:, :2])
+    high = np.minimum(box[2:], others[:, 2:])
     common: Floats = np.clip(high - low, 0.0, None).prod(axis=1)
     return common
 
@@ -151,9 +150,8 @@ def _lead(ax: Any, place: Place, box: Bbox) -> None:
     line.set_in_layout(False)
 
 
-def _offsets_pt(note: Annotation, paper: Paper) -> Iterator[Place]:
+def _offsets_pt(box: Bbox, paper: Paper) -> Iterator[Place]:
     """Where the middle of a label may stand from its point, near ones first."""
-    box = note.get_window_extent()
     half = np.array([box.width, box.height]) * 36.0 / paper.dpi
     for gap_pt in np.linspace(_NEAR_PT, _FAR_PT, _RINGS) * paper.scale:
         for turn in np.arange(_WAYS) / _WAYS + 1.0 / 8.0:
