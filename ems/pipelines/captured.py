@@ -253,8 +253,8 @@ def _daily_costs_eur(results: Sequence[DayResult]) -> dict[str, dict[Mode, Float
 def _restored_eur(results: Sequence[DayResult]) -> dict[date, float]:
     """What each day of a building and mode cost with the stores put back [€].
 
-    What a day hands on is worth the same in every mode, half of a kWh bought and half of one sold.
-    The block's account is closed at one of the two prices; what that makes of difference falls on
+    What a day hands on is worth the same in every mode: a kWh bought where nothing is generated,
+    else half of one bought and half of one sold. The block's account is closed at one of the two prices; what that makes of difference falls on
     its days alike. Were days valued at the closing price, modes that close at different ones would
     seem to differ by every kWh that they carry over a night.
     """
@@ -264,7 +264,9 @@ def _restored_eur(results: Sequence[DayResult]) -> dict[date, float]:
     restored: dict[date, float] = {}
     for days in blocks.values():
         whole = total([result.kpis for result in days])
-        price = (whole.mean_import_eur_per_kwh + whole.mean_export_eur_per_kwh) / 2
+        price = whole.mean_import_eur_per_kwh
+        if whole.generation_kwh > 0:
+            price = (price + whole.mean_export_eur_per_kwh) / 2
         rest_eur = (whole.stored_eur - price * whole.stored_change_kwh) / len(days)
         for result in days:
             kept_eur = price * result.kpis.stored_change_kwh + rest_eur

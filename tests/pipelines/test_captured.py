@@ -86,6 +86,16 @@ def test_modes_that_close_at_different_prices_do_not_differ_by_what_they_carry_o
     assert row.saved_high_eur == pytest.approx(row.saved_eur, abs=0.1)
 
 
+def test_what_is_bought_for_the_next_day_is_worth_what_it_cost_where_nothing_is_generated() -> None:
+    results = days(as_metered=[5.0] * 10, rule_based=[5.0] * 10, centralized_perfect=[3.0] * 10)
+    results += [
+        result("centralized", day, 4.0 + 0.25 * kwh, stored_kwh=kwh)
+        for day, kwh in enumerate([5.0, -5.0] * 5)
+    ]
+    row = captured(results)[0]
+    assert (row.saved_low_eur, row.saved_high_eur) == pytest.approx((10.0, 10.0))
+
+
 def test_days_may_come_in_any_order() -> None:
     results = days(
         as_metered=[5.0, 1.0],
