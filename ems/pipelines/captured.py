@@ -254,9 +254,10 @@ def _restored_eur(results: Sequence[DayResult]) -> dict[date, float]:
     """What each day of a building and mode cost with the stores put back [€].
 
     What a day hands on is worth the same in every mode: a kWh bought where nothing is generated,
-    else half of one bought and half of one sold. The block's account is closed at one of the two prices; what that makes of difference falls on
-    its days alike. Were days valued at the closing price, modes that close at different ones would
-    seem to differ by every kWh that they carry over a night.
+    else half of one bought and half of one sold. The block's account is closed at one of the two
+    prices; what that makes of difference falls on its days alike. Were days valued at the closing
+    price, modes that close at different ones would seem to differ by every kWh that they carry
+    over a night.
     """
     blocks: dict[date | None, list[DayResult]] = {}
     for result in results:
