@@ -176,9 +176,11 @@ def _told(names: Sequence[str], letters: int) -> str:
 
 def _labels(points: Sequence[FrontierPoint]) -> dict[Place, list[str]]:
     """The names at each place, those of equal plans together, from left to right."""
-    places: dict[Place, list[str]] = {}
+    places: dict[Place, Place] = {}
+    names: dict[Place, list[str]] = {}
     for point in points:
         if point.unusual is not None:
-            place = round(point.unusual, 3), round(point.summary.kpis.cost_eur, 2)
-            places.setdefault(place, []).append(point.controller.name)
-    return dict(sorted(places.items()))
+            place = point.unusual, point.summary.kpis.cost_eur
+            first = places.setdefault((round(place[0], 3), round(place[1], 2)), place)
+            names.setdefault(first, []).append(point.controller.name)
+    return dict(sorted(names.items()))

@@ -189,6 +189,7 @@ PAPER_FIGURES: Mapping[str, Draw] = {
     "frontier of 5": frontier(5),
     "frontier of 8": frontier(8),
     "frontier of 8, near": frontier(8, step_eur=0.02, least=0.6),
+    "frontier of cents": frontier(3, step_eur=0.0026),
     "habit of 450 days": learned(pmf_evolution, "450 days"),
     "habit of 4 days": learned(pmf_evolution, "4 days"),
     "rates, long name": learned(grid_map, "450 days"),
