@@ -165,13 +165,18 @@ def _told(names: Sequence[str], letters: int) -> str:
 
     >>> _told(["cost-only", "w = 0.02 €", "w = 0.1 €"], 40)
     'cost-only, w = 0.02, 0.1 €'
+    >>> _told(["habit-only", "w = 0.02 €"], 14)
+    'habit-only,\\nw = 0.02 €'
     """
     begin, end = "w = ", " €"
     weights = [name for name in names if name.startswith(begin) and name.endswith(end)]
     others = [name for name in names if name not in weights]
     numbers = ", ".join(name.removeprefix(begin).removesuffix(end) for name in weights)
-    parts = [*others, *([f"{begin}{numbers}{end}"] if weights else [])]
-    return "\n".join(textwrap.wrap(", ".join(parts), letters, break_on_hyphens=False))
+    hard_space = "\N{NO-BREAK SPACE}"
+    all_weights = f"{begin.replace(' ', hard_space)}{numbers}{end.replace(' ', hard_space)}"
+    text = ", ".join([*others, *([all_weights] if weights else [])])
+    lines = textwrap.wrap(text, letters, break_on_hyphens=False)
+    return "\n".join(lines).replace(hard_space, " ")
 
 
 def _labels(points: Sequence[FrontierPoint]) -> dict[Place, list[str]]:
