@@ -204,7 +204,7 @@ def test_a_run_that_was_stopped_is_drawn_with_a_warning(place: Place) -> None:
     done = place.call(run, *SOME)
     assert (done.code, done.err) == (0, "")
     assert f"warning   {run[:8]} is KILLED: its figures show what was finished" in done.out
-    assert "1 day" in (place.out / run[:8] / "captions.md").read_text(encoding="utf-8")
+    assert "Sat 29 Oct 2016" in (place.out / run[:8] / "captions.md").read_text(encoding="utf-8")
 
 
 def test_what_is_missing_is_said_and_the_rest_is_drawn(place: Place, tmp_path: Path) -> None:
