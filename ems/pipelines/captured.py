@@ -38,6 +38,10 @@ LEAST_ERROR_KWH_PER_DAY = 0.01
 """Below this everything came as expected, and euros over errors say nothing."""
 
 
+LEAST_SOLD_KWH = 1e-6
+"""Less is a solver's tolerance."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Captured:
     """How much of what perfect foresight saves against ``baseline`` a mode really saved.
@@ -244,17 +248,18 @@ def _daily_costs_eur(results: Sequence[DayResult]) -> dict[str, dict[Mode, Float
     for building, modes in table.items():
         days = sorted(next(iter(modes.values())))
         costs[building] = {}
+        sells = any(r.kpis.export_kwh > LEAST_SOLD_KWH for m in modes.values() for r in m.values())
         for mode, of_mode in modes.items():
-            of_day = _restored_eur(list(of_mode.values()))
+            of_day = _restored_eur(list(of_mode.values()), sells=sells)
             costs[building][mode] = np.array([of_day[day] for day in days])
     return costs
 
 
-def _restored_eur(results: Sequence[DayResult]) -> dict[date, float]:
+def _restored_eur(results: Sequence[DayResult], *, sells: bool) -> dict[date, float]:
     """What each day of a building and mode cost with the stores put back [€].
 
-    What a day hands on is worth the same in every mode: a kWh bought where nothing is generated,
-    else half of one bought and half of one sold. The block's account is closed at one of the two
+    What a day hands on is worth the same in every mode: a kWh bought where no mode ever sells, else
+    half of one bought and half of one sold. The block's account is closed at one of the two
     prices; what that makes of difference falls on its days alike. Were days valued at the closing
     price, modes that close at different ones would seem to differ by every kWh that they carry
     over a night.
@@ -266,7 +271,7 @@ def _restored_eur(results: Sequence[DayResult]) -> dict[date, float]:
     for days in blocks.values():
         whole = total([result.kpis for result in days])
         price = whole.mean_import_eur_per_kwh
-        if whole.generation_kwh > 0:
+        if sells:
             price = (price + whole.mean_export_eur_per_kwh) / 2
         rest_eur = (whole.stored_eur - price * whole.stored_change_kwh) / len(days)
         for result in days:

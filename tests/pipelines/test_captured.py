@@ -17,11 +17,11 @@ FIRST = date(2016, 3, 1)
 
 
 def result(
-    mode: Mode, day: int, bill_eur: float, stored_kwh: float = 0.0, generation_kwh: float = 1.0
+    mode: Mode, day: int, bill_eur: float, stored_kwh: float = 0.0, export_kwh: float = 1.0
 ) -> DayResult:
     values = {field.name: 0.0 for field in fields(DayKpis)}
     values |= {"days": 1.0, "bill_eur": bill_eur, "stored_change_kwh": stored_kwh}
-    values["generation_kwh"] = generation_kwh
+    values["export_kwh"] = export_kwh
     values |= {"mean_import_eur_per_kwh": 0.25, "mean_export_eur_per_kwh": 0.10}
     kpis = DayKpis(**values)
     return DayResult(building="house", day=FIRST + timedelta(days=day), mode=mode, kpis=kpis)
@@ -89,13 +89,21 @@ def test_modes_that_close_at_different_prices_do_not_differ_by_what_they_carry_o
     assert row.saved_high_eur == pytest.approx(row.saved_eur, abs=0.1)
 
 
-def test_what_is_bought_for_the_next_day_is_worth_what_it_cost_where_nothing_is_generated() -> None:
-    results = days(as_metered=[5.0] * 10, rule_based=[5.0] * 10, centralized_perfect=[3.0] * 10)
-    results += [
-        result("centralized", day, 4.0 + 0.25 * kwh, stored_kwh=kwh, generation_kwh=0.0)
-        for day, kwh in enumerate([5.0, -5.0] * 5)
-    ]
-    row = captured(results)[0]
+def test_what_is_bought_for_the_next_day_is_worth_what_it_cost_where_nothing_is_sold() -> None:
+    swings = [5.0, -5.0] * 5
+    made = {
+        "as_metered": [(5.0, 0.0)] * 10,
+        "rule_based": [(5.0, 0.0)] * 10,
+        "centralized": [(4.0 + 0.25 * kwh, kwh) for kwh in swings],
+        "centralized_perfect": [(3.0, 0.0)] * 10,
+    }
+    row = captured(
+        [
+            result(mode, day, bill_eur, stored_kwh=kwh, export_kwh=0.0)  # type: ignore[arg-type]
+            for mode, of_mode in made.items()
+            for day, (bill_eur, kwh) in enumerate(of_mode)
+        ]
+    )[0]
     assert (row.saved_low_eur, row.saved_high_eur) == pytest.approx((10.0, 10.0))
 
 
