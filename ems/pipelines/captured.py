@@ -36,8 +36,6 @@ LEAST_POSSIBLE_EUR_PER_DAY = 0.01
 """Below this there is nothing to capture, and a share of it says nothing."""
 LEAST_ERROR_KWH_PER_DAY = 0.01
 """Below this everything came as expected, and euros over errors say nothing."""
-
-
 LEAST_SOLD_KWH = 1e-6
 """Less is a solver's tolerance."""
 
