@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from threading import Timer, main_thread
+from typing import TYPE_CHECKING, Any, NoReturn
 
 ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:  # scripts run from any folder, installed or not
@@ -66,6 +67,7 @@ def run(main: Callable[[], None]) -> NoReturn:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sys.unraisablehook = _interrupt_again
     try:
         main()
         sys.stdout.flush()
@@ -96,6 +98,15 @@ def run(main: Callable[[], None]) -> NoReturn:
         )
         sys.exit(EXIT_BAD_INPUT)
     sys.exit(0)
+
+
+def _interrupt_again(lost: Any) -> None:
+    """Raise Ctrl-C anew when it came while Python tidied up, where it drops what is raised."""
+    if issubclass(lost.exc_type, KeyboardInterrupt):
+        # a moment later: what is raised in here would be dropped as well
+        Timer(0.05, signal.pthread_kill, (main_thread().ident, signal.SIGINT)).start()
+    else:
+        sys.__unraisablehook__(lost)
 
 
 def _leave_interrupted() -> NoReturn:

@@ -50,6 +50,25 @@ def test_what_a_person_can_mend_is_one_line(
     assert capsys.readouterr().err == line
 
 
+def test_ctrl_c_while_python_tidies_up_is_not_lost() -> None:
+    code = (
+        f"import sys; sys.path.insert(0, {str(SCRIPTS)!r}); import common, os, signal, time\n"
+        "class Tidied:\n"
+        "    def __del__(self):\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "        time.sleep(1)\n"
+        "def main():\n"
+        "    Tidied()\n"
+        "    time.sleep(20)\n"
+        "common.run(main)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=60
+    )
+    says = "error: interrupted; what was finished is kept\n"
+    assert (done.returncode, done.stderr) == (130, says)
+
+
 @pytest.mark.parametrize(
     "bug",
     [
