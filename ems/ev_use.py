@@ -11,6 +11,9 @@ from ems.assets import EVSpec
 from ems.detection import Session, charger_kw, detect_sessions
 from ems.history import Floats
 
+HALF_A_DAY_H = 12.0
+"""The clock goes back by less in autumn, and by more when it comes around to an hour [h]."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class EVUse:
@@ -71,7 +74,7 @@ def _deadline_step(session: Session, hour: Floats, full_by_hour: int) -> int:
 def _last_before_due(arrival: int, hour: Floats, full_by_hour: int) -> int:
     """The last step before the local clock next reaches the hour, or skips it in spring."""
     since = (hour[arrival:] - full_by_hour) % 24
-    due = np.flatnonzero(since[1:] < since[:-1])
+    due = np.flatnonzero(since[1:] < since[:-1] - HALF_A_DAY_H)
     return arrival + int(due[0]) if due.size else len(hour) - 1
 
 

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from ems.building import Building
     from ems.history import MeterHistory
     from ems.pipelines.captured import Captured, ErrorCost, Ignorance
     from ems.pipelines.comparison import ComparisonSpec, DayRecord, DayResult, ModeSummary
@@ -384,6 +385,14 @@ def _within(low: float | None, high: float | None, scale: float) -> str:
     return f"{scale * low:.0f} … {scale * high:.0f}"
 
 
+def _assumed_car(building: Building) -> str:
+    """What every row carries that no meter saw."""
+    use, spec = building.truth.ev_use, building.assets.ev
+    if use is None or spec is None or use.metered_kw is not None:
+        return ""
+    return f" and carries an assumed car ({spec.trip_kwh:g} kWh a day; leave it out: --ev off)"
+
+
 def tell_limits(
     out: Console, args: argparse.Namespace, spec: ComparisonSpec, chosen: Sequence[Chosen]
 ) -> None:
@@ -395,8 +404,8 @@ def tell_limits(
         if bill_eur is not None:
             out.print(
                 f"meter     {item.window.building}: {bill_eur:.2f} € by the meter, which counts "
-                "import and export apart;\n          every row nets them within the step, so the "
-                "two are not to be compared"
+                "import and export apart;\n          every row nets them within the step"
+                f"{_assumed_car(item.building)}, so the two are not to be compared"
             )
         if args.demand_charge_eur_per_kw > 0:
             n_blocks = len(blocks_of(item.window, spec.block_days))

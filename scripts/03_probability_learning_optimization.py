@@ -120,7 +120,7 @@ def main() -> None:
         histories, devices, everywhere = read_devices(con, args)
     history = histories[0]
     if history.synthetic:
-        warning = "SYNTHETIC DATA: the twin of seven buildings, not measurements"
+        warning = "SYNTHETIC DATA: made up, not measurements"
         out.print(warning, style="bold yellow")
     out.print(f"data      {history.source}")
     for place in dict.fromkeys(one.place for one in histories):

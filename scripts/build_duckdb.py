@@ -155,7 +155,7 @@ def main() -> None:
 
     from ems.store.build import build_database, require_replaceable
 
-    require_replaceable(args.db)  # before minutes of downloads
+    require_replaceable(args.db, synthetic=args.source == "twin")  # before minutes of downloads
     dataset = read_source(args, out)
     out.print(f"building {args.db} …")
     report = build_database(dataset, args.db)

@@ -115,7 +115,7 @@ def tell_run(out: Console, chosen: KeptRun) -> None:
         line = f"warning   {chosen.short_id} is {chosen.status}: its figures show what was finished"
         out.print(line, style="yellow")
     if chosen.synthetic:
-        out.print("          SYNTHETIC DATA: the twin of seven buildings", style="bold yellow")
+        out.print("          SYNTHETIC DATA: made up, not measurements", style="bold yellow")
 
 
 def draw(args: argparse.Namespace, runs: Sequence[KeptRun], wanted: Wanted, out: Console) -> int:

@@ -293,9 +293,7 @@ def describe(out: Console, spec: ComparisonSpec, chosen: Sequence[Chosen]) -> No
     """Say what is planned, on which data and under which assumptions."""
     history = chosen[0].building.history
     if history.synthetic:
-        out.print(
-            "SYNTHETIC DATA: the twin of seven buildings, not measurements", style="bold yellow"
-        )
+        out.print("SYNTHETIC DATA: made up, not measurements", style="bold yellow")
     out.print(f"data      {history.source}")
     for place in dict.fromkeys(item.building.history.place for item in chosen):
         out.print(f"place     {place}", markup=False)

@@ -67,6 +67,19 @@ def test_a_deadline_that_the_clock_skips_is_due_when_it_skips(step_h: float) -> 
     assert np.flatnonzero(known.deadline[plugged_in:]).tolist() == [due - plugged_in]
 
 
+@pytest.mark.parametrize("step_h", [1.0, 0.25])
+@pytest.mark.parametrize("full_by", [1, 2, 3, 7])
+def test_no_deadline_is_due_because_the_clock_is_put_back(step_h: float, full_by: int) -> None:
+    """On 30 October 2016 the hour from 2 to 3 comes twice; its first is meant."""
+    index = local_index(date(2016, 10, 29), 3, step_h)
+    energy_kwh = at(index, ("2016-10-29 22:00", 2, 3.0))
+    spec = replace(SPEC, must_be_full_by_hour=full_by)
+    use = metered_use(energy_kwh, step_h, hours(index), spec)
+    (due,) = np.flatnonzero(use.deadline)
+    zone = "+02:00" if full_by < 3 else "+01:00"
+    assert str(index[due + 1]) == f"2016-10-30 0{full_by}:00:00{zone}"
+
+
 def test_the_record_ends_before_the_deadline() -> None:
     use = use_of(("2016-06-04 20:00", 2, 3.0))
     assert np.flatnonzero(use.deadline).tolist() == [95]

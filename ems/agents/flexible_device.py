@@ -204,7 +204,8 @@ class DiscretePhaseDevice(FlexibleDeviceAgent):
     def carry_out(self, horizon: Horizon, told: Plan | None, believed: Agent | None) -> Plan:
         """Each run in the plan's slot for its number; without one when its people start it.
 
-        The runs keep their order and their windows, so the last of them may not wait.
+        The runs keep their order and their windows: one that waits makes room for those that its
+        people will want behind it, so the last of them may not wait.
         """
         n = horizon.n_steps
         slots: dict[int, int] = {}

@@ -125,8 +125,9 @@ def _what_it_is(
     of = f" by {controller}" if controller else ""
     planned = settle(day.schedule).cost_eur
     text = (
-        f"The joint plan of this day{'' if controller is None else f' ({controller})'}, chosen "
-        "because planning saved much on it; others are duller. It is made with the true load, sun "
+        f"The joint plan of this day{'' if controller is None else f' ({controller})'}, the "
+        "one on which planning saved most against as metered, with what the stores then held put "
+        "back. It is made with the true load, sun "
         "and prices of the day and of what it looks ahead, from the charge that the stores had at "
         f"midnight, and costs {words.eur(planned)}."
     )
@@ -144,7 +145,8 @@ def _what_was_planned(
     """Which plan is explained, what it was made from, and how it is related to those of the run."""
     text = (
         f"The joint plan of this day{'' if controller is None else f' ({controller})'} as midnight "
-        "saw it; the day was chosen because planning saved much on it, others are duller. Sun, use "
+        "saw it; of all days it is the one on which planning saved most against as metered, with "
+        "what the stores then held put back. Sun, use "
         f"and runs of appliances are what was expected at midnight ({spec.forecaster} forecasts), "
         "the charge of the stores is what they really had. The prices of this day were known by "
         "then. Had all come as expected, the day would have cost "
@@ -205,25 +207,30 @@ def _left(example: DayRecord, day: ExplainedDay) -> str:
     )
 
 
+def _followed(stores: Sequence[str]) -> str:
+    who, own = words.listed(stores), "its plan" if len(stores) == 1 else "their plans"
+    return f"{who[0].upper()}{who[1:]} followed {own}"
+
+
 def _rules(spec: ComparisonSpec, agents: Sequence[Agent]) -> Iterator[str]:
     """What each device does where it comes otherwise."""
-    stores = [
-        f"the {words.device_title(agent.name)}"
-        for agent in agents
-        if isinstance(agent, BatteryAgent | EVAgent)
-    ]
-    if stores:
-        who = words.listed(stores)
-        own, them = ("its plan", "it") if len(stores) == 1 else ("their plans", "them")
-        follow = f"{who[0].upper()}{who[1:]} followed {own}"
+    batteries, cars = (
+        [f"the {words.device_title(agent.name)}" for agent in agents if isinstance(agent, kind)]
+        for kind in (BatteryAgent, EVAgent)
+    )
+    balances, follows = (
+        (batteries, cars) if spec.dispatch == "balance" else ([], [*cars, *batteries])
+    )
+    if balances:
         yield (
-            f"{follow}, corrected as far as possible so that the "
-            "building buys and sells only where the plan does; the grid took all else that came "
-            "otherwise."
-            if spec.dispatch == "balance"
-            else f"{follow} as far as charge and limits let {them}; the grid took what came "
-            "otherwise."
+            f"{_followed(balances)}, corrected as far as possible so that the building buys and "
+            "sells only where the plan does."
         )
+    if follows:
+        them = "it" if len(follows) == 1 else "them"
+        yield f"{_followed(follows)} as far as charge and limits let {them}."
+    if balances or follows:
+        yield "The grid took all else that came otherwise."
     if any(isinstance(agent, DiscretePhaseDevice) for agent in agents):
         yield "A run of an appliance never starts before its people start it."
     if any(isinstance(agent, PartialUsageDevice) for agent in agents):

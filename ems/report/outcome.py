@@ -225,14 +225,15 @@ def outcome_tables(
 def _sums(rows: Sequence[Beside], plan: Schedule, done: Schedule) -> Iterator[tuple[str, str, str]]:
     """Energies [kWh], charges at the end [kWh] and the cost [€] of the day."""
     for row in rows:
-        two_way = row.agent.kind in ("storage", "grid")
+        two_way = row.agent.kind in ("storage", "grid") or isinstance(row.agent, EVAgent)
         up, down = ("bought", "sold") if row.agent.kind == "grid" else ("taken", "given")
         subject = "" if row.agent.kind == "grid" else f"{row.name}, "
         energies = [plan.horizon.energy_kwh(kw) for kw in (row.planned_kw, row.came_kw)]
         gains = [words.number(float(np.maximum(kwh, 0.0).sum()), 1) for kwh in energies]
         losses = [words.number(float(np.maximum(-kwh, 0.0).sum()), 1) for kwh in energies]
         if not two_way:
-            yield f"{row.name} [kWh]", gains[0], gains[1]
+            net = [words.number(float(kwh.sum()), 1) for kwh in energies]
+            yield f"{row.name} [kWh]", net[0], net[1]
             continue
         yield f"{subject}{up} [kWh]", gains[0], gains[1]
         if row.agent.kind == "grid" or {*losses} != {"0.0"}:

@@ -89,7 +89,7 @@ details { margin: 8px 0; } summary { cursor: pointer; color: var(--link); }
 <h1>{{ report.title }}</h1>
 <p class="soft">{{ linked(report.subtitle) }}</p>
 {% if report.synthetic %}
-<p class="mark">SYNTHETIC DATA: a made-up twin of seven buildings, not measurements.
+<p class="mark">SYNTHETIC DATA: made up, not measurements.
 No figure on this page says anything about a real house.</p>
 {% endif %}
 {% for section in report.sections %}

@@ -48,7 +48,7 @@ def build_database(dataset: Dataset, target: Path) -> BuildReport:
     be written, holds anything but a measurements database, or another build is under way, and
     for a building or feed whose name is not allowed.
     """
-    require_replaceable(target)
+    require_replaceable(target, synthetic=dataset.meta["synthetic"] == "true")
     for data in dataset.buildings:
         require_name("building", data.building)
         for feed in data.feeds:
@@ -67,10 +67,11 @@ def build_database(dataset: Dataset, target: Path) -> BuildReport:
     return _report(target, n_readings)
 
 
-def require_replaceable(target: Path) -> None:
+def require_replaceable(target: Path, *, synthetic: bool) -> None:
     """Raise ``DataError`` unless a new database may be put in the place of ``target``.
 
-    It may where nothing is, or an empty file, or a measurements database of any schema.
+    It may where nothing is, or an empty file, or a measurements database of any schema; but a
+    ``synthetic`` one never takes the place of what was measured.
     """
     if target.is_dir():
         raise DataError(
@@ -81,16 +82,23 @@ def require_replaceable(target: Path) -> None:
             return
         with closing(duckdb.connect(str(target), read_only=True)) as con:
             tables = table_names(con)
+            meta = read_meta(con) if tables >= _OUR_TABLES else {}
     except (duckdb.Error, OSError) as error:
         if is_locked(error):
             raise DataError(
                 f"{target}: is in use by another process; wait for it to end"
             ) from error
-        tables = frozenset()
+        tables, meta = frozenset(), {}
     if not tables >= _OUR_TABLES:
         raise DataError(
             f"{target}: exists and is no measurements database of ems that can be read; delete it "
             "yourself or give another --db"
+        )
+    if synthetic and meta.get("synthetic") != "true":
+        raise DataError(
+            f"{target}: holds measurements ({meta.get('source', 'of unknown source')}), the "
+            "synthetic twin would replace them; say what to build with --source, give another "
+            "--db, or delete it yourself"
         )
 
 

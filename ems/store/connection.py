@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -73,9 +73,8 @@ def _require_schema(con: duckdb.DuckDBPyConnection, path: Path) -> None:
         ) from error
     version = meta.get("schema_version", "none")
     if version != SCHEMA_VERSION:
-        raise DataError(
-            f"{path}: schema version is {version}, expected {SCHEMA_VERSION}; {_rebuild(path)}"
-        )
+        cure = _rebuild(path) if meta.get("synthetic") == "true" else _rebuild_from(meta, path)
+        raise DataError(f"{path}: schema version is {version}, expected {SCHEMA_VERSION}; {cure}")
     if "data_hash" not in meta:
         raise DataError(f"{path}: was only half written (no data_hash); {_rebuild(path)}")
 
@@ -92,6 +91,14 @@ def _why_closed(error: Exception, path: Path) -> str:
 def _rebuild(path: object) -> str:
     """The command that builds this database, as it can be pasted into a shell."""
     return f"build it with: python scripts/build_duckdb.py --db {shlex.quote(str(path))}"
+
+
+def _rebuild_from(meta: Mapping[str, str], path: object) -> str:
+    """What to do about a database of measurements, which the twin must not replace."""
+    return (
+        f"build it again from what it was made of ({meta.get('source', 'unknown')}): python "
+        f"scripts/build_duckdb.py --source … --db {shlex.quote(str(path))} (docs/sources.md)"
+    )
 
 
 @contextmanager

@@ -320,6 +320,9 @@ def test_only_a_car_with_a_meter_can_come_unexpected() -> None:
     said = text(run, example=days_of(run)[1])
     assert "The car and the battery followed their plans as far as charge and limits let" in said
     assert "A car that was not expected" not in said
+    balanced = text(run, spec=replace(run.spec, dispatch="balance"), example=days_of(run)[1])
+    assert "The battery followed its plan, corrected as far as possible" in balanced
+    assert "The car followed its plan as far as charge and limits let it" in balanced
     history = changing_house()
     charged_kwh = np.where(run.building.site.hour == 20, 3.0, 0.0)
     feed = Feed(name="ev", role="load", category="ev")

@@ -276,7 +276,7 @@ def test_a_database_of_an_older_schema(place: Place) -> None:
     old.write_bytes(twin_database().read_bytes())
     with duckdb.connect(str(old)) as con:
         con.execute("UPDATE meta SET value = '0' WHERE key = 'schema_version'")
-    one_line(place.call("--db", str(old)), "schema version is 0, expected 2.*build it with")
+    one_line(place.call("--db", str(old)), "schema version is 0, expected 3.*build it with")
 
 
 @pytest.mark.parametrize("below", ["afile", "/proc/nothing"])

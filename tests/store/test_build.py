@@ -54,6 +54,24 @@ def test_what_goes_in_is_in_the_tables(tmp_path: Path) -> None:
     assert meta["data_hash"] == report.data_hash
 
 
+def test_what_was_measured_is_never_replaced_by_what_is_made_up(tmp_path: Path) -> None:
+    target = tmp_path / "a.duckdb"
+    made_up = dataset(building(HOME))
+    measured = replace(made_up, meta={**made_up.meta, "synthetic": "false", "source": "my meter"})
+    build_database(made_up, target)
+    build_database(measured, target)
+    before = target.read_bytes()
+    with pytest.raises(DataError, match=r"holds measurements \(my meter\).*--source.*--db"):
+        build_database(made_up, target)
+    assert target.read_bytes() == before
+    with duckdb.connect(str(target)) as con:
+        con.execute("UPDATE meta SET value = '0' WHERE key = 'schema_version'")
+    with pytest.raises(DataError, match=r"made of \(my meter\): .*--source … --db"):
+        get_con(target)
+    with pytest.raises(DataError, match="holds measurements"):
+        build_database(made_up, target)
+
+
 def test_the_hash_follows_the_data_and_nothing_else(tmp_path: Path) -> None:
     def data_hash(feeds: Mapping[str, np.ndarray]) -> str:
         return build_database(dataset(building(feeds)), tmp_path / "a.duckdb").data_hash

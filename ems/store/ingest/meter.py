@@ -88,6 +88,7 @@ class MeterConfig:
     place: Place
     timezone: str
     step_minutes: int
+    synthetic: bool
     prices: Path | None
     files: tuple[MeterFile, ...]
 
@@ -146,7 +147,7 @@ def _meta(config: Path, spec: MeterConfig) -> dict[str, str]:
     return {
         "source": f"own meter, described by {config.name}",
         "licence": "the owner's own data",
-        "synthetic": "false",
+        "synthetic": "true" if spec.synthetic else "false",
         "sha256": digest.hexdigest(),
     }
 
@@ -184,6 +185,7 @@ def read_config(config: Path) -> MeterConfig:
         place=_place(table.table("place")),
         timezone=_zone(table, "timezone"),
         step_minutes=table.integer("step_minutes", allowed=_STEPS_MINUTES),
+        synthetic=table.boolean("synthetic", default=False),
         prices=config.parent / prices if prices else None,
         files=files,
     )

@@ -348,6 +348,11 @@ def test_prices_stand_beside_the_meter(tmp_path: Path) -> None:
     assert dataset.meta["synthetic"] == "false"
 
 
+def test_measurements_that_are_made_up_say_so(tmp_path: Path) -> None:
+    made_up = HEAD + "synthetic = true\n" + PLACE + FILE + IMPORT
+    assert read_meter(write(tmp_path, made_up)).meta["synthetic"] == "true"
+
+
 def test_the_hash_follows_the_measurements(tmp_path: Path) -> None:
     before = read_meter(write(tmp_path)).meta["sha256"]
     assert read_meter(write(tmp_path)).meta["sha256"] == before
