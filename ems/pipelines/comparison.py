@@ -102,7 +102,10 @@ class ComparisonSpec:
         if not 0 < self.phase_h <= 24:
             raise InvalidSpec(f"phase_h is {self.phase_h}, allowed is 0 < phase_h <= 24")
         if self.risk == "hedged" and self.foresight == "perfect":
-            raise InvalidSpec("risk is hedged, but with perfect foresight there is none; forecast")
+            raise InvalidSpec(
+                "risk is hedged, but with perfect foresight there is none; plan on forecasts or leave "
+                "it neutral"
+            )
         if not 5 <= self.n_scenarios <= 20:
             raise InvalidSpec(f"n_scenarios is {self.n_scenarios}, allowed is 5 to 20")
         if self.forecaster not in FORECASTERS:
@@ -200,7 +203,7 @@ def choose_window(
     if start is None and not later:
         raise DataError(
             f"{name}: no plannable day has {history_days} days before it, three quarters of them "
-            "known; name a start"
+            "known; name a start behind 28 known days, or plan with perfect foresight"
         )
     first = later[0] if start is None else start
     if not known[0] <= first <= known[-1]:
