@@ -103,8 +103,8 @@ class ComparisonSpec:
             raise InvalidSpec(f"phase_h is {self.phase_h}, allowed is 0 < phase_h <= 24")
         if self.risk == "hedged" and self.foresight == "perfect":
             raise InvalidSpec(
-                "risk is hedged, but with perfect foresight there is none; plan on forecasts or leave "
-                "it neutral"
+                "risk is hedged, but with perfect foresight there is none; plan on forecasts or "
+                "leave it neutral"
             )
         if not 5 <= self.n_scenarios <= 20:
             raise InvalidSpec(f"n_scenarios is {self.n_scenarios}, allowed is 5 to 20")
