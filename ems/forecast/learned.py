@@ -85,7 +85,7 @@ def known_steps(series: Series, until: int, name: str) -> Ints:
     if len(known) < MIN_DAYS * series.steps_a_day:
         raise DataError(
             f"{series.who}: {len(known) / series.steps_a_day:.1f} days of known values before the "
-            f"first plan, {name} needs {MIN_DAYS}; start later, or forecast with persistence"
+            f"first plan, {name} needs {MIN_DAYS}; forecast from a later day or by persistence"
         )
     return known
 

@@ -131,7 +131,7 @@ def test_nothing_is_crowded_or_too_small_to_read_on_any_paper(draw: Draw, paper:
 
 @pytest.mark.parametrize("name", ["a day", "savings of 7 days", "cost of 31 days", "energies"])
 def test_synthetic_data_are_marked_and_only_those(name: str) -> None:
-    assert "SYNTHETIC TWIN" in all_text(FIGURES[name](TWIN))
+    assert "SYNTHETIC DATA" in all_text(FIGURES[name](TWIN))
     assert "SYNTHETIC" not in all_text(FIGURES[name](REAL))
 
 

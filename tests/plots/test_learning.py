@@ -96,7 +96,7 @@ def test_every_figure_says_device_prior_source_and_whether_it_is_synthetic(
     text = all_text(figure(usual(), origin=REAL))
     assert all(word in text for word in ("home · dishwasher", "prior learned", "CC BY 4.0"))
     assert "SYNTHETIC" not in text
-    assert "SYNTHETIC TWIN" in all_text(figure(usual(), origin=TWIN))
+    assert "SYNTHETIC DATA" in all_text(figure(usual(), origin=TWIN))
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -79,7 +79,7 @@ def test_a_column_has_its_texts_in_its_caption_and_not_in_itself(name: str) -> N
 @pytest.mark.parametrize("name", SOME)
 def test_the_mark_of_synthetic_data_stands_in_the_figure(name: str, paper: Paper) -> None:
     made_up = PAPER_FIGURES[name](origin=TWIN, paper=paper)
-    assert "SYNTHETIC TWIN" in all_text(made_up)
+    assert "SYNTHETIC DATA" in all_text(made_up)
     assert "Synthetic twin, not measured." in made_up.get_label()
     measured = PAPER_FIGURES[name](origin=REAL, paper=paper)
     assert "SYNTHETIC" not in all_text(measured)
