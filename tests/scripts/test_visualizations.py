@@ -118,7 +118,6 @@ def test_the_list_shows_every_run_and_draws_nothing(place: Place) -> None:
     assert not place.out.exists()
 
 
-@pytest.mark.smoke
 def test_every_figure_of_the_newest_runs_is_drawn(place: Place) -> None:
     done = place.call("--formats", "svg", "--sizes", "column")
     assert (done.code, done.err) == (0, "")
