@@ -5,8 +5,8 @@ captured_share = (baseline − ours) / (baseline − perfect)
 All three are costs [€] over the same days with the same assets, with the stores put back as they
 were; *perfect* is the plan made with perfect foresight (``centralized_perfect``).
 The intervals come from a bootstrap over days: days are drawn with replacement, the share of each
-draw is a ratio of sums. Days hand their charge on: what one gains the next tends to lose, so the
-intervals are rather too wide (in residential4 those of drawn weeks are narrower).
+draw is a ratio of sums. Days are not independent, they share weather and hand their charge on:
+``docs/foresight.md`` says what drawn weeks give instead.
 
 Forecast skill against euros is told the same way, from the same days with an error and without it:
 € above the perfect plan over kWh that came otherwise. No line is fitted through the days, which
