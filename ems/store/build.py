@@ -96,8 +96,8 @@ def require_replaceable(target: Path, *, synthetic: bool) -> None:
         )
     if synthetic and meta.get("synthetic") != "true":
         raise DataError(
-            f"{target}: holds measurements ({meta.get('source', 'of unknown source')}), the "
-            "synthetic twin would replace them; say what to build with --source, give another "
+            f"{target}: holds measurements ({meta.get('source', 'of unknown source')}), "
+            "made-up data would replace them; say what to build with --source, give another "
             "--db, or delete it yourself"
         )
 
