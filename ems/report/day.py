@@ -126,8 +126,8 @@ def _what_it_is(
     planned = settle(day.schedule).cost_eur
     text = (
         f"The joint plan of this day{'' if controller is None else f' ({controller})'}, the "
-        "one on which planning saved most against as metered, with what the stores then held put "
-        "back. It is made with the true load, sun "
+        "one on which planning saved most against as metered, each day taken by itself with its "
+        "stores put back at its own prices. It is made with the true load, sun "
         "and prices of the day and of what it looks ahead, from the charge that the stores had at "
         f"midnight, and costs {words.eur(planned)}."
     )
@@ -145,8 +145,8 @@ def _what_was_planned(
     """Which plan is explained, what it was made from, and how it is related to those of the run."""
     text = (
         f"The joint plan of this day{'' if controller is None else f' ({controller})'} as midnight "
-        "saw it; of all days it is the one on which planning saved most against as metered, with "
-        "what the stores then held put back. Sun, use "
+        "saw it; of all days it is the one on which planning saved most against as metered, "
+        "each taken by itself with its stores put back at its own prices. Sun, use "
         f"and runs of appliances are what was expected at midnight ({spec.forecaster} forecasts), "
         "the charge of the stores is what they really had. The prices of this day were known by "
         "then. Had all come as expected, the day would have cost "
