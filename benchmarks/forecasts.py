@@ -34,11 +34,12 @@ import sklearn
 from rich.console import Console
 from rich.table import Table
 
-from ems.assets import Assets
-from ems.building import Building
+from ems.core.mode import Mode
+from ems.economics.tariff import load_tariff
 from ems.errors import DataError
 from ems.forecast.clear_sky import ClearSkyRoof, Sun
 from ems.forecast.features import TEMPERATURE
+from ems.forecast.information import ForecastInformation, forecast_days, models_of
 from ems.forecast.load import LearnedLoad
 from ems.forecast.persistence import SameHourLastWeek
 from ems.forecast.price import PriceForecast, known_until
@@ -52,10 +53,8 @@ from ems.forecast.rolling_origin import (
     rolling_scores,
     score,
 )
-from ems.forecast.series import Forecaster, Ints, Series
-from ems.forecast.weather import Bools, RecordedWeather, WeatherAgent
-from ems.foresight import Believed, forecast_days, models_of
-from ems.history import Floats, MeterHistory
+from ems.forecast.series import Forecaster, Series
+from ems.forecast.weather import WeatherAgent
 from ems.pipelines.captured import PERFECT, Captured, captured
 from ems.pipelines.comparison import (
     BASELINES,
@@ -65,12 +64,15 @@ from ems.pipelines.comparison import (
     choose_window,
     run_block,
 )
-from ems.plots.forecasts import fan_chart, skill_by_month
-from ems.plots.page import Origin, save
-from ems.schedule import Mode
+from ems.report.figures.forecasts import fan_chart, skill_by_month
+from ems.report.figures.page import Origin, save
+from ems.site.assets import Assets
+from ems.site.building import Building
+from ems.site.meters import MeterData
+from ems.site.weather import RecordedWeather
 from ems.store.connection import get_con
 from ems.store.read import list_buildings, read_history
-from ems.tariff import load_tariff
+from ems.types import Bools, Floats, Ints
 
 N_STEPS = 48
 FIRST_DAYS = 56
@@ -131,7 +133,7 @@ def main() -> None:
 
 
 def every_series(
-    histories: Sequence[MeterHistory],
+    histories: Sequence[MeterData],
 ) -> Iterator[tuple[Series, tuple[Forecaster, ...]]]:
     """Every series of every building with the models that compete for it."""
     for history in histories:
@@ -147,7 +149,7 @@ def every_series(
     yield price_of(longest), PRICE
 
 
-def of(history: MeterHistory, who: str, energy_kwh: Floats, least: float = 0.0) -> Series:
+def of(history: MeterData, who: str, energy_kwh: Floats, least: float = 0.0) -> Series:
     """Energies as mean powers [kW]."""
     return Series(
         who=who,
@@ -162,7 +164,7 @@ def of(history: MeterHistory, who: str, energy_kwh: Floats, least: float = 0.0) 
     )
 
 
-def price_of(history: MeterHistory) -> Series:
+def price_of(history: MeterData) -> Series:
     """The day-ahead price over a building's time [€/MWh]."""
     return Series(
         who="day-ahead price",
@@ -175,7 +177,7 @@ def price_of(history: MeterHistory) -> Series:
     )
 
 
-def draw(history: MeterHistory, folder: Path) -> Path:
+def draw(history: MeterData, folder: Path) -> Path:
     """A week of what the default models expect of a building, every midnight anew."""
     shown = [
         (series, models[-1])
@@ -194,7 +196,7 @@ def draw(history: MeterHistory, folder: Path) -> Path:
 
 
 def draw_months(
-    found: dict[str, tuple[ModelScores, ...]], histories: Sequence[MeterHistory], folder: Path
+    found: dict[str, tuple[ModelScores, ...]], histories: Sequence[MeterData], folder: Path
 ) -> Path:
     """The skill of the learned models by month: a panel for each kind, a row for each building."""
     panels: dict[str, dict[str, ModelScores]] = {}
@@ -300,7 +302,7 @@ def show(
 # --- what forecasts of the weather could be worth -------------------------------------------------
 
 
-def with_perfect_weather(history: MeterHistory, everyone: Sequence[MeterHistory]) -> None:
+def with_perfect_weather(history: MeterData, everyone: Sequence[MeterData]) -> None:
     """Scores of the sun, and the share captured by plans of every 6 h that balance errors."""
     building = Building(history, load_tariff("dynamic"), Assets())
     series = of(history, f"{history.building} PV", history.pv_kwh)
@@ -343,14 +345,14 @@ def captured_with(building: Building, window: Window, recorded: RecordedWeather 
         forecasts = forecast_days(
             building, models, first_day=block.days[0], instants=instants, n_steps=n_steps
         )
-        foresight = Believed(building=building, forecasts=forecasts)
+        foresight = ForecastInformation(building=building, forecasts=forecasts)
         for one in (*BASELINES, mode, PERFECT):
             records = run_block(building, spec, block, one, foresight=foresight)
             results += [record.result for record in records]
     return next(row for row in captured(results) if row.baseline == "as_metered")
 
 
-def issued(history: MeterHistory, weather: Mapping[str, Floats]) -> RecordedWeather:
+def issued(history: MeterData, weather: Mapping[str, Floats]) -> RecordedWeather:
     """What came, as if it had been forecast every 6 hours."""
     first = np.arange(0, len(history.ts_utc), round(6.0 / history.step_h))
     at = first[:, None] + np.arange(round(56.0 / history.step_h))
@@ -365,7 +367,7 @@ def issued(history: MeterHistory, weather: Mapping[str, Floats]) -> RecordedWeat
     )
 
 
-def neighbours_sun(history: MeterHistory, everyone: Sequence[MeterHistory]) -> Mapping[str, Floats]:
+def neighbours_sun(history: MeterData, everyone: Sequence[MeterData]) -> Mapping[str, Floats]:
     """Temperature, and the median clear-sky index of all other roofs times the cloudless sky.
 
     Hours that no other roof knows are joined by a straight line.
@@ -389,7 +391,7 @@ def neighbours_sun(history: MeterHistory, everyone: Sequence[MeterHistory]) -> M
 # --- speed ----------------------------------------------------------------------------------------
 
 
-def speed(history: MeterHistory) -> None:
+def speed(history: MeterData) -> None:
     """Seconds to learn a year of hours, and to forecast 672 origins × 48 steps."""
     until = 366 * 24
     load, price = of(history, "load", history.load_kwh), price_of(history)

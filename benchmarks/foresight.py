@@ -29,17 +29,18 @@ sys.path.insert(0, str(ROOT))
 import numpy as np
 
 from ems.agents import BatteryAgent, GridAgent
-from ems.assets import Assets
-from ems.building import Building
+from ems.core.mode import Mode
+from ems.economics.tariff import Figure, Tariff, load_tariff
 from ems.errors import EmsError
-from ems.history import Floats, MeterHistory
 from ems.pipelines.captured import captured
 from ems.pipelines.comparison import ComparisonSpec, DayResult, blocks_of, choose_window, run_block
 from ems.pipelines.forecasting import foresight_of
-from ems.schedule import Mode
+from ems.site.assets import Assets
+from ems.site.building import Building
+from ems.site.meters import MeterData
 from ems.store.connection import get_con
 from ems.store.read import list_buildings, read_history
-from ems.tariff import Figure, Tariff, load_tariff
+from ems.types import Floats
 
 HIGH_EUR, LOW_EUR = 0.1907, 0.1419
 HIGH_H = ((2.9, 15.4), (17.4, 20.4))
@@ -92,7 +93,7 @@ def main() -> None:
             print(f"{history.building:24} left out: {error}")
 
 
-def study(history: MeterHistory) -> None:
+def study(history: MeterData) -> None:
     """Captured shares of once-daily and rolling control in windows spread over the record."""
     building = Building(_load_only(history), _study_tariff(), _study_assets())
     days = building.plannable_days
@@ -141,7 +142,7 @@ def _study_shares(
     return found
 
 
-def _load_only(history: MeterHistory) -> MeterHistory:
+def _load_only(history: MeterData) -> MeterData:
     """The building's load as if nothing were generated, all of it imported."""
     meter = next(feed for feed in history.feeds if feed.role == "import")
     return replace(
@@ -167,7 +168,7 @@ def _study_assets() -> Assets:
     )
 
 
-def year(history: MeterHistory) -> None:
+def year(history: MeterData) -> None:
     """The time of a year of hourly re-plans, and of hedged days."""
     building = Building(history, load_tariff("dynamic"), Assets())
     spec = ComparisonSpec(

@@ -26,8 +26,6 @@ sys.path.insert(0, str(ROOT))
 import numpy as np
 from scipy.spatial.distance import jensenshannon
 
-from ems.history import MeterHistory
-from ems.learning.calendar import day_types
 from ems.learning.pmf import js_distance, shift
 from ems.learning.priors import Prior, learned, transfer, uniform
 from ems.learning.probability_model import LearningRate, ProbabilityModelAgent
@@ -42,7 +40,9 @@ from ems.learning.scores import (
 )
 from ems.learning.search import GridResult, grid_search, rate_grid
 from ems.learning.usage import UseHistory, use_histories
-from ems.place import KONSTANZ
+from ems.site.calendar import day_types
+from ems.site.meters import MeterData
+from ems.site.place import KONSTANZ
 from ems.store.connection import get_con
 from ems.store.read import list_buildings, read_history
 from ems.twin.generate import Twin, TwinBuilding, generate
@@ -332,10 +332,10 @@ def twin_histories(twin: Twin) -> list[UseHistory]:
     ]
 
 
-def metered(building: TwinBuilding) -> MeterHistory:
+def metered(building: TwinBuilding) -> MeterData:
     """A building of the twin without prices: its sub-meters are all that is needed."""
     none = np.full(len(building.ts_utc), np.nan)
-    return MeterHistory(
+    return MeterData(
         building=building.name,
         kind=building.kind,
         place=building.place,

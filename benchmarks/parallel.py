@@ -27,13 +27,13 @@ sys.path.insert(0, str(ROOT))
 
 from distributed import LocalCluster
 
-from ems.building import Building
-from ems.pipelines.comparison import Block, ComparisonSpec, blocks_of, choose_window
+from ems.economics.tariff import load_tariff
+from ems.pipelines.comparison import ComparisonSpec, DayChain, blocks_of, choose_window
 from ems.pipelines.dask import cluster
 from ems.pipelines.parallel import in_parallel, run_blocks
+from ems.site.building import Building
 from ems.store.connection import get_con
 from ems.store.read import read_history
-from ems.tariff import load_tariff
 
 N_IDLE = 1000
 
@@ -66,7 +66,7 @@ def main() -> None:
 def planning(
     building: Building,
     spec: ComparisonSpec,
-    blocks: tuple[Block, ...],
+    blocks: tuple[DayChain, ...],
     scheduler: str,
     repeats: int,
 ) -> None:

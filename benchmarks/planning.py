@@ -30,16 +30,16 @@ sys.path.insert(0, str(ROOT))
 import highspy
 import numpy as np
 
-from ems.building import Building
-from ems.pipelines.comparison import Block, ComparisonSpec, blocks_of, choose_window, run_block
+from ems.core.program import Program
+from ems.core.solver import HIGHS_CHOICES, Matrix, Solver, highs_model
+from ems.economics.tariff import load_tariff
+from ems.pipelines.comparison import ComparisonSpec, DayChain, blocks_of, choose_window, run_block
 from ems.pipelines.parallel import run_blocks
-from ems.program import Program
-from ems.solver import HIGHS_CHOICES, Matrix, Solver, highs_model
+from ems.site.building import Building
 from ems.store.connection import get_con
 from ems.store.frames import day_tables
 from ems.store.read import read_history
 from ems.store.results import RunRow, append_days, save_run
-from ems.tariff import load_tariff
 from ems.tracking import day_metrics, pipeline_run, sqlite_uri
 
 
@@ -110,7 +110,7 @@ def timed(run: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def models(building: Building, spec: ComparisonSpec, blocks: tuple[Block, ...]) -> list[Matrix]:
+def models(building: Building, spec: ComparisonSpec, blocks: tuple[DayChain, ...]) -> list[Matrix]:
     """The centralized model of every day, from the specified charge."""
     matrices = []
     for block in blocks:
@@ -147,20 +147,20 @@ def objectives(matrices: list[Matrix]) -> list[float]:
     return [solved(matrix).getInfo().objective_function_value for matrix in matrices]
 
 
-def plan(building: Building, spec: ComparisonSpec, blocks: tuple[Block, ...]) -> None:
+def plan(building: Building, spec: ComparisonSpec, blocks: tuple[DayChain, ...]) -> None:
     """Build, solve, audit and settle every day."""
     for block in blocks:
         for _ in run_block(building, spec, block, "centralized"):
             pass
 
 
-def build_seconds(building: Building, spec: ComparisonSpec, blocks: tuple[Block, ...]) -> float:
+def build_seconds(building: Building, spec: ComparisonSpec, blocks: tuple[DayChain, ...]) -> float:
     """Mean seconds a day to write the program."""
     days = [r.kpis.build_s for b in blocks for r in run_block(building, spec, b, "centralized")]
     return statistics.fmean(days)
 
 
-def pipeline(db: Path, name: str, spec: ComparisonSpec, blocks: tuple[Block, ...]) -> None:
+def pipeline(db: Path, name: str, spec: ComparisonSpec, blocks: tuple[DayChain, ...]) -> None:
     """Read, plan, audit, settle, store and track every day."""
     with tempfile.TemporaryDirectory() as folder, get_con(db) as con:
         building = Building(read_history(con, name), spec.tariff, spec.assets)
@@ -186,7 +186,7 @@ def pipeline(db: Path, name: str, spec: ComparisonSpec, blocks: tuple[Block, ...
 
 
 def backtest(
-    building: Building, spec: ComparisonSpec, blocks: tuple[Block, ...], workers: int
+    building: Building, spec: ComparisonSpec, blocks: tuple[DayChain, ...], workers: int
 ) -> None:
     """The centralized plan of every day, blocks spread over processes."""
     for _ in run_blocks([building], spec, blocks, workers, modes=("centralized",)):

@@ -26,15 +26,15 @@ sys.path.insert(0, str(ROOT))
 import highspy
 import numpy as np
 
-import ems.program
-from ems.assets import Assets
-from ems.building import Building
+import ems.core.program
+from ems.core.solver import HIGHS_CHOICES, Matrix, Outcome, Solver, highs_model, solve
+from ems.economics.tariff import load_tariff
 from ems.pipelines.comparison import ComparisonSpec, blocks_of, choose_window, run_block
 from ems.pipelines.forecasting import foresight_of
-from ems.solver import HIGHS_CHOICES, Matrix, Outcome, Solver, highs_model, solve
+from ems.site.assets import Assets
+from ems.site.building import Building
 from ems.store.connection import get_con
 from ems.store.read import read_history
-from ems.tariff import load_tariff
 
 
 @dataclass(kw_only=True)
@@ -101,7 +101,7 @@ def replans(building: Building, start: date, n_days: int) -> Iterator[tuple[Matr
 
     for block in blocks_of(choose_window(building, start, n_days), spec.block_days):
         foresight = foresight_of(building, spec, block)
-        with patch.object(ems.program, "solve", recorded):
+        with patch.object(ems.core.program, "solve", recorded):
             for _ in run_block(building, spec, block, "centralized_phases", foresight=foresight):
                 yield from seen
                 seen.clear()

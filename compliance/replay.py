@@ -11,9 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
 TOLERANCE = 2e-5
 """How far a row may miss a rule in its own unit [kW, kWh, €]: twice what a plan's audit allows."""
 BASELINES = ("as_metered", "rule_based")

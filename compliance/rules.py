@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from compliance.reach import Reach, reach_of
 from compliance.source import Project, Source
 
-OPTIMIZER = "ems.optimizer.GlobalOptimizer"
+OPTIMIZER = "ems.control.optimizer.GlobalOptimizer"
 AGENT = "ems.agents.base.Agent"
 LEARNER = "ems.learning.probability_model.ProbabilityModelAgent"
 TRACKED = "ems.tracking.pipeline_run"
@@ -24,19 +24,20 @@ STORES_PLANS = "ems.store.results.append_days"
 STORES_HABITS = "ems.store.results.append_pmf_updates"
 
 GROUND_FLOOR = (
-    "ems.program",
-    "ems.hedged",
+    "ems.core",
     "ems.agents",
-    "ems.schedule",
-    "ems.optimizer",
-    "ems.baseline",
+    "ems.control.optimizer",
+    "ems.control.baselines",
 )
 """Where programs and schedules are made; whoever stands above asks ``GlobalOptimizer``."""
 MADE_BELOW: Mapping[str, tuple[str, ...]] = {
-    "ems.program.Program": (*GROUND_FLOOR, "ems.report"),  # which asks for prices, not for a plan
-    "ems.hedged.HedgedProgram": GROUND_FLOOR,
-    "ems.schedule.Schedule": GROUND_FLOOR,
-    "ems.solver.solve": (*GROUND_FLOOR, "ems.solver"),
+    "ems.core.program.Program": (
+        *GROUND_FLOOR,
+        "ems.report.page",
+    ),  # which asks for prices, not for a plan
+    "ems.core.scenario_program.ScenarioProgram": GROUND_FLOOR,
+    "ems.agents.dispatch_plan.DispatchPlan": GROUND_FLOOR,
+    "ems.core.solver.solve": GROUND_FLOOR,
 }
 """Who may make what; ``GROUND_FLOOR`` is the rooms of the optimizer and below."""
 SOLVERS = (
@@ -44,11 +45,11 @@ SOLVERS = (
     *("scipy.optimize.milp", "scipy.optimize.linprog"),
 )
 ADAPTERS: Mapping[str, tuple[str, ...]] = {
-    **dict.fromkeys(SOLVERS, ("ems.solver",)),
+    **dict.fromkeys(SOLVERS, ("ems.core.solver",)),
     "duckdb": ("ems.store",),
     "mlflow": ("ems.tracking", "ems.deployment"),
-    "matplotlib": ("ems.plots",),
-    "seaborn": ("ems.plots",),
+    "matplotlib": ("ems.report.figures",),
+    "seaborn": ("ems.report.figures",),
     **dict.fromkeys(
         ("requests", "urllib.request"), ("ems.store.ingest", "ems.tracking", "ems.deployment")
     ),

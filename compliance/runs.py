@@ -18,11 +18,11 @@ from sqlalchemy.exc import SADeprecationWarning
 
 from compliance.replay import Replayed, Series, failures
 from compliance.source import Source
-from ems.history import MeterHistory
+from ems.economics.tariff import load_tariff
+from ems.site.meters import MeterData
 from ems.store.connection import get_con, results_reader
 from ems.store.read import read_history
 from ems.store.results import read_days, read_runs, read_steps
-from ems.tariff import load_tariff
 
 TWO_DAYS = ("--n_days", "2")
 MORE: Mapping[str, tuple[str, ...]] = {
@@ -225,7 +225,7 @@ def _replayed(
     metered: Series,
     parameters: Mapping[str, str],
     days: pd.DataFrame,
-    history: MeterHistory,
+    history: MeterData,
 ) -> Replayed:
     """The stored rows beside the prices and local days that belong to them."""
     times = pd.DatetimeIndex(series["grid", "net_load_kw"].index)

@@ -40,10 +40,10 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from ems.building import Building
-    from ems.history import MeterHistory
     from ems.pipelines.captured import Captured, ErrorCost, Ignorance
     from ems.pipelines.comparison import ComparisonSpec, DayRecord, DayResult, ModeSummary
+    from ems.site.building import Building
+    from ems.site.meters import MeterData
     from ems.store.read import PortfolioRow
 
 EXPERIMENT = "comparison"
@@ -221,7 +221,7 @@ def _costs(summary: ModeSummary, costs: Sequence[ErrorCost]) -> dict[str, float 
 
 def _best_day(records: Sequence[DayRecord], spec: ComparisonSpec) -> DayRecord:
     """The planned day that saves most against what was metered, as an example to draw."""
-    from ems.settlement import savings
+    from ems.economics.settlement import savings
 
     mode = "centralized" if "centralized" in spec.modes else spec.modes[0]
     metered = {record.day: record.kpis for record in records if record.mode == "as_metered"}
@@ -240,7 +240,7 @@ def write_page(
     run_id: str,
 ) -> Path:
     """The report of the run, with a day of its first building explained."""
-    from ems.report import comparison_report, write_report
+    from ems.report.page import comparison_report, write_report
 
     report = comparison_report(
         command=command_line(),
@@ -258,7 +258,7 @@ def write_page(
 def draw(
     folder: Path,
     spec: ComparisonSpec,
-    history: MeterHistory,
+    history: MeterData,
     known: Sequence[PortfolioRow],
     results: Sequence[DayResult],
     summaries: Sequence[ModeSummary],
@@ -266,12 +266,12 @@ def draw(
 ) -> list[Path]:
     """The figures of the run: three a building, all modes, and what is metered."""
     from ems.pipelines.comparison import MODES
-    from ems.plots.buildings import energies_by_building
-    from ems.plots.cost import cumulative_cost
-    from ems.plots.day import planned_day
-    from ems.plots.modes import mode_overview
-    from ems.plots.page import Origin, save
-    from ems.plots.savings import savings_by_day
+    from ems.report.figures.buildings import energies_by_building
+    from ems.report.figures.cost import cumulative_cost
+    from ems.report.figures.day import planned_day
+    from ems.report.figures.modes import mode_overview
+    from ems.report.figures.page import Origin, save
+    from ems.report.figures.savings import savings_by_day
 
     tariff, origin, foresight = spec.tariff.name, Origin.of(history), foresight_text(spec)
     figures = {}

@@ -193,7 +193,7 @@ def _habit(point: FrontierPoint) -> dict[str, float | None]:
 
 def _best_day(days: Sequence[HabitDay], baselines: Sequence[DayRecord]) -> DayRecord:
     """The day that saves most against what was metered, as an example to explain."""
-    from ems.settlement import savings
+    from ems.economics.settlement import savings
 
     metered = {record.day: record.kpis for record in baselines if record.mode == "as_metered"}
     records = [day.record for day in days]
@@ -210,7 +210,7 @@ def write_page(
     run_id: str,
 ) -> Path:
     """The report of the run, with one day of its first controller explained."""
-    from ems.report import integrated_report, write_report
+    from ems.report.page import integrated_report, write_report
 
     report = integrated_report(
         command=command_line(),
@@ -232,8 +232,8 @@ def draw(
     points: Sequence[FrontierPoint],
 ) -> list[Path]:
     """The cost-comfort frontier."""
-    from ems.plots.frontier import cost_comfort_frontier
-    from ems.plots.page import Origin, days_in_words, save
+    from ems.report.figures.frontier import cost_comfort_frontier
+    from ems.report.figures.page import Origin, days_in_words, save
 
     building = pipeline.window.building
     title = f"{building} · what comfort costs · {days_in_words(pipeline.window.days)}"

@@ -36,10 +36,10 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
     from rich.console import Console
 
-    from ems.history import MeterHistory
     from ems.learning.scores import Estimate
     from ems.learning.usage import UseHistory
     from ems.pipelines.probability import DeviceSearch, SearchSpec
+    from ems.site.meters import MeterData
     from ems.tracking import PipelineRun
 
 EXPERIMENT = "probability"
@@ -150,7 +150,7 @@ def specification(args: argparse.Namespace) -> SearchSpec:
 
 def read_devices(
     con: DuckDBPyConnection, args: argparse.Namespace
-) -> tuple[list[MeterHistory], list[UseHistory], list[UseHistory]]:
+) -> tuple[list[MeterData], list[UseHistory], list[UseHistory]]:
     """The buildings, the devices to search in the window, and all devices of all buildings."""
     from ems.learning.usage import use_histories
     from ems.pipelines.probability import devices_of, within
@@ -176,7 +176,7 @@ def read_devices(
 def search(
     args: argparse.Namespace,
     spec: SearchSpec,
-    history: MeterHistory,
+    history: MeterData,
     devices: Sequence[UseHistory],
     everywhere: Sequence[UseHistory],
     out: Console,
@@ -265,11 +265,11 @@ def write_page(
     args: argparse.Namespace,
     spec: SearchSpec,
     found: Sequence[DeviceSearch],
-    history: MeterHistory,
+    history: MeterData,
     run_id: str,
 ) -> Path:
     """The report of the run."""
-    from ems.report import probability_report, write_report
+    from ems.report.page import probability_report, write_report
 
     report = probability_report(
         command=command_line(), run_id=run_id, spec=spec, history=history, found=found
@@ -277,11 +277,11 @@ def write_page(
     return write_report(report, report_file(args, EXPERIMENT, run_id))
 
 
-def draw(folder: Path, found: Sequence[DeviceSearch], history: MeterHistory) -> list[Path]:
+def draw(folder: Path, found: Sequence[DeviceSearch], history: MeterData) -> list[Path]:
     """Four figures for each device and prior; of many devices the two that say most."""
-    from ems.plots.habits import pmf_evolution, prior_and_learned
-    from ems.plots.learning import grid_map, learning_curves
-    from ems.plots.page import Origin, save
+    from ems.report.figures.habits import pmf_evolution, prior_and_learned
+    from ems.report.figures.learning import grid_map, learning_curves
+    from ems.report.figures.page import Origin, save
 
     figures = [grid_map, prior_and_learned]
     if len({result.history.who for result in found}) <= ALL_FIGURES_UP_TO:

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from ems.history import Category
-    from ems.place import Place
+    from ems.site.meters import Category
+    from ems.site.place import Place
     from ems.store.build import BuildReport
     from ems.store.ingest.dataset import Dataset
     from ems.store.read import PortfolioRow
@@ -110,7 +110,7 @@ def parser() -> Parser:
 def place(text: str) -> Place:
     """A place in the form ``PLACE_FORM``."""
     from ems.errors import InvalidSpec
-    from ems.place import Place
+    from ems.site.place import Place
 
     try:
         name, latitude, longitude, country, *rest = (part.strip() for part in text.split(","))

@@ -14,8 +14,8 @@ from ems.errors import InvalidSpec
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ems.gallery import Drawing, KeptRun, Wanted
-    from ems.plots.paper import Paper
+    from ems.report.figures.paper import Paper
+    from ems.report.stored import Drawing, KeptRun, Wanted
 
 KINDS = (
     *("savings_by_building", "captured", "modes", "duration", "maps"),
@@ -89,7 +89,7 @@ def main() -> None:
     """Find the runs, draw what they hold, and say what they do not hold."""
     args = parser().parse_args()
 
-    from ems.gallery import Wanted, choose_runs, kept_runs
+    from ems.report.stored import Wanted, choose_runs, kept_runs
     from ems.tracking import store_uri
 
     store_uri(args.tracking_uri)  # a wrong one is not the same as a store without the run
@@ -120,7 +120,7 @@ def tell_run(out: Console, chosen: KeptRun) -> None:
 
 def draw(args: argparse.Namespace, runs: Sequence[KeptRun], wanted: Wanted, out: Console) -> int:
     """Write every figure at every size; returns how many figures there are."""
-    from ems.gallery import Missing, figures
+    from ems.report.stored import Missing, figures
 
     folder: Path = args.out or args.results / "visualizations"
     places: dict[Path, int] = {}
@@ -141,8 +141,8 @@ def draw(args: argparse.Namespace, runs: Sequence[KeptRun], wanted: Wanted, out:
 
 def write(drawing: Drawing, place: Path, args: argparse.Namespace) -> tuple[list[str], str]:
     """One figure at every size in every format; the ends of the files' names, and its caption."""
-    from ems.plots.page import save
-    from ems.plots.paper import PAPERS
+    from ems.report.figures.page import save
+    from ems.report.figures.paper import PAPERS
 
     ends, caption = [], ""
     for size in args.sizes:

@@ -31,10 +31,10 @@ from ems.errors import EmsError, InvalidSpec
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ems.building import Building
+    from ems.economics.settlement import Savings
     from ems.learning.habit import PmfUpdate
     from ems.pipelines.comparison import ComparisonSpec, DayRecord, Window
-    from ems.settlement import Savings
+    from ems.site.building import Building
     from ems.store.results import RunRow, Status
 
 MODE_NAMES = {
@@ -191,10 +191,10 @@ def n_days_or_all(text: str) -> int | None:
 def specification(args: argparse.Namespace) -> ComparisonSpec:
     """What the command line asks for."""
     from ems.agents import BatteryAgent, GridAgent
-    from ems.assets import Assets, EVSpec
+    from ems.core.solver import Solver, require_available
+    from ems.economics.tariff import load_tariff
     from ems.pipelines.comparison import PLANNED, ComparisonSpec
-    from ems.solver import Solver, require_available
-    from ems.tariff import load_tariff
+    from ems.site.assets import Assets, EVSpec
 
     solver = Solver(
         name=args.solver, mip_gap=args.mip_gap, time_limit_s=args.time_limit, seed=args.seed
@@ -258,7 +258,7 @@ class Chosen:
 
 def open_building(con: Any, name: str, spec: ComparisonSpec) -> Building:
     """One building of the database; an unknown name lists the known ones."""
-    from ems.building import Building
+    from ems.site.building import Building
     from ems.store.read import list_buildings, read_history
 
     known = list_buildings(con)
@@ -314,7 +314,7 @@ def describe(out: Console, spec: ComparisonSpec, chosen: Sequence[Chosen]) -> No
 
 
 def _weather_told(spec: ComparisonSpec, building: Building) -> str:
-    from ems.foresight import models_of
+    from ems.forecast.information import models_of
 
     return models_of(spec.forecaster, building.history.weather_forecast).weather_text
 
@@ -437,7 +437,7 @@ def report_file(args: argparse.Namespace, experiment: str, run_id: str) -> Path:
 
 def figure_folder(args: argparse.Namespace, run_id: str) -> Path:
     """Where the figures of a run stand, those that are drawn of it later among them."""
-    from ems.gallery.runs import SHORT_ID
+    from ems.report.stored.runs import SHORT_ID
 
     folder: Path = args.results
     return folder / "visualizations" / run_id[:SHORT_ID]

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_array
 
@@ -25,10 +24,10 @@ from ems.agents import (
     PartialUsageDevice,
     PVAgent,
 )
-from ems.horizon import Horizon
-from ems.schedule import Schedule
+from ems.agents.dispatch_plan import DispatchPlan
+from ems.core.horizon import Horizon
+from ems.types import Floats
 
-Floats = NDArray[np.float64]
 Terms = dict[int, float]
 
 
@@ -273,7 +272,7 @@ def _grid(model: Model, grid: GridAgent, horizon: Horizon) -> None:
         model.row(balance, -model.fixed_kw[t], -model.fixed_kw[t])
 
 
-def cost_eur(schedule: Schedule) -> float:
+def cost_eur(schedule: DispatchPlan) -> float:
     """Bill, demand charge, wear, discomfort and what is left, from the numbers of the plans [€]."""
     h, total = schedule.horizon, 0.0
     for agent in schedule.agents:
@@ -298,13 +297,13 @@ def cost_eur(schedule: Schedule) -> float:
     return total
 
 
-def broken_rules(schedule: Schedule, tolerance: float = 2e-5) -> list[str]:
+def broken_rules(schedule: DispatchPlan, tolerance: float = 2e-5) -> list[str]:
     """What the plans break: balance, charge accounts, limits, deadlines, cycles, bands."""
     found = list(_breaks(schedule, tolerance))
     return [text for text, size in found if not size <= tolerance]
 
 
-def _breaks(schedule: Schedule, tolerance: float) -> Iterator[tuple[str, float]]:
+def _breaks(schedule: DispatchPlan, tolerance: float) -> Iterator[tuple[str, float]]:
     """(rule, by how much it is missed) for everything that must hold."""
     h = schedule.horizon
     left_kw = np.sum([plan.net_load_kw for plan in schedule.plans.values()], axis=0)
@@ -361,7 +360,7 @@ def _stored(net_kw: Floats, eta: float) -> Floats:
 
 
 def _machine_breaks(
-    machine: DiscretePhaseDevice, schedule: Schedule
+    machine: DiscretePhaseDevice, schedule: DispatchPlan
 ) -> Iterator[tuple[str, float]]:
     plan, n = schedule.plans[machine.name], schedule.horizon.n_steps
     numbers = np.rint(plan.series["started"]).astype(int)

@@ -10,17 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from ems.history import Category, Feed, MeterHistory
-from ems.place import KONSTANZ
+from ems.site.meters import Category, Feed, MeterData
+from ems.site.place import KONSTANZ
 from ems.store.build import build_database
 from ems.store.connection import get_con
 from ems.store.ingest.opsd import read_opsd
 from ems.store.ingest.twin import twin_dataset
 from ems.store.read import list_buildings, read_history
+from ems.types import Floats
 
-Floats = NDArray[np.float64]
 ZONE = "Europe/Berlin"
 CATEGORIES: Mapping[str, Category] = {
     "ev": "ev",
@@ -55,7 +54,7 @@ def made(
     pv_kwh: Floats | None = None,
     price_eur_per_mwh: Floats | float = 30.0,
     apart: tuple[str, ...] = (),
-) -> MeterHistory:
+) -> MeterData:
     """A house whose import and export meters net its loads and its sun in every step.
 
     ``apart``: loads with a meter of their own, which the import meter does not see.
@@ -80,7 +79,7 @@ def made(
         **({} if pv_kwh is None else {"pv": pv}),
         **loads,
     }
-    return MeterHistory(
+    return MeterData(
         building="made_house",
         kind="residential",
         place=KONSTANZ,
@@ -123,7 +122,7 @@ def real_database(shared_data: Path) -> Path:
 
 
 @cache
-def histories(database: Path) -> Mapping[str, MeterHistory]:
+def histories(database: Path) -> Mapping[str, MeterData]:
     """Every building of a database."""
     with get_con(database) as con:
         return {name: read_history(con, name) for name in list_buildings(con)}

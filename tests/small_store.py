@@ -8,16 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from ems.place import KONSTANZ
+from ems.site.place import KONSTANZ
 from ems.store.catalogue import feed_of
 from ems.store.ingest.dataset import BuildingData, Dataset
 from ems.store.ingest.opsd import no_prices, no_weather
+from ems.types import Floats
 
 START = np.datetime64("2016-03-01T00:00:00", "s")
 HOUR = np.timedelta64(3600, "s")
-Floats = NDArray[np.float64]
 
 
 def building(

@@ -11,7 +11,6 @@ from typing import Literal
 
 import numpy as np
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from ems.agents import (
     Agent,
@@ -24,9 +23,8 @@ from ems.agents import (
     PartialUsageDevice,
     PVAgent,
 )
-from ems.horizon import Horizon
+from ems.core.horizon import Horizon
 
-Floats = NDArray[np.float64]
 Prices = Literal["usual", "negative", "export_above", "flat", "free"]
 
 DEVICES = ("battery", "ev", "v2g", "machine", "heat_pump", "switched_heat_pump", "pv", "sun")

@@ -10,12 +10,12 @@ import pytest
 from documents import ROOT
 
 from ems.agents import BatteryAgent, EVAgent, GridAgent
-from ems.assets import Assets, EVSpec
-from ems.detection import CHARGER_SIZES_KW
+from ems.core.solver import Solver
+from ems.economics.tariff import load_tariff
 from ems.pipelines.comparison import ComparisonSpec
 from ems.pipelines.integrated import IntegratedSpec
-from ems.solver import Solver
-from ems.tariff import load_tariff
+from ems.site.assets import Assets, EVSpec
+from ems.site.detection import CHARGER_SIZES_KW
 
 TEXT = (ROOT / "docs" / "model.md").read_text(encoding="utf-8")
 RULES, _, DEFAULTS = TEXT.partition("## Defaults")

@@ -8,10 +8,11 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from ems.agents.base import SLACK_KWH, Agent, Kind, breaks, check_range, differs, frozen_series
-from ems.horizon import Horizon
-from ems.linear import Floats
-from ems.program import Block, Plan, Share
+from ems.agents.base import SLACK_KWH, Agent, breaks, check_range, differs, frozen_series
+from ems.core.builder import Block
+from ems.core.horizon import Horizon
+from ems.core.participant import Contribution, Kind, Plan
+from ems.types import Floats
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -38,7 +39,7 @@ class WaterHeaterAgent(Agent):
         for field in ("initial_kwh", "final_kwh"):
             check_range(self, field, up=self.capacity_kwh)
 
-    def contribute(self, block: Block) -> Share:
+    def contribute(self, block: Block) -> Contribution:
         """The rules, in the words of the equation; the bill is the grid's."""
         power_kw = block.variables("power_kw", up=self.max_power_kw)
         heat_kwh = block.variables("heat_kwh", up=self.capacity_kwh)
@@ -46,7 +47,9 @@ class WaterHeaterAgent(Agent):
         gained_kwh = block.horizon.energy_kwh(power_kw) - self.drawn_kwh
         block.require("heat", heat_kwh == kept_kwh + gained_kwh, "kWh")
         block.require("final_heat", heat_kwh[-1] >= self.final_kwh - SLACK_KWH, "kWh")
-        return Share(net_load_kw=power_kw, series={"power_kw": power_kw, "heat_kwh": heat_kwh})
+        return Contribution(
+            net_load_kw=power_kw, series={"power_kw": power_kw, "heat_kwh": heat_kwh}
+        )
 
     def after(self, plan: Plan, n_steps: int) -> Self:
         """The heat reached, and what will be drawn later."""

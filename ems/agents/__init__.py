@@ -8,9 +8,9 @@ from ems.agents.flexible_device import (
     Cycle,
     DiscretePhaseDevice,
     FlexibleDeviceAgent,
-    PartialUsageDevice,
 )
 from ems.agents.grid import GridAgent
+from ems.agents.heat_pump import PartialUsageDevice
 from ems.agents.pv import PVAgent
 
 __all__ = [

@@ -5,22 +5,18 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import ClassVar, Self
 
 import numpy as np
 
+from ems.core.builder import Block
+from ems.core.horizon import Horizon
+from ems.core.participant import TOLERANCE, Contribution, Kind, Participant, Plan
+from ems.core.program import Program, Solution
+from ems.core.solver import Solver
 from ems.errors import InvalidSpec
-from ems.horizon import Horizon
-from ems.linear import Floats
-from ems.program import Block, Plan, Program, Share, Solution
-from ems.solver import Solver
+from ems.types import Floats
 
-if TYPE_CHECKING:
-    from ems.agents.grid import GridAgent
-
-Kind = Literal["load", "generation", "storage", "grid"]
-TOLERANCE = 1e-5
-"""How far a plan may miss a rule in its own unit [kW, kWh] before its audit fails."""
 SLACK_KWH = 1e-6
 """By how much a final or cumulative energy may be missed, so that a state handed over with the
 solver's own tolerance can always be continued."""
@@ -32,16 +28,16 @@ class Agent(ABC):
 
     Positive net load draws from the bus, negative feeds it. ``kind`` says on which side of the
     energy account the agent stands; ``closes_balance`` marks what takes whatever is left,
-    ``here_and_now`` what is decided once before any scenario is known.
+    ``first_stage`` what is decided once before any scenario is known.
     """
 
     name: str
     kind: ClassVar[Kind]
     closes_balance: ClassVar[bool] = False
-    here_and_now: ClassVar[bool] = False
+    first_stage: ClassVar[bool] = False
 
     @abstractmethod
-    def contribute(self, block: Block) -> Share:
+    def contribute(self, block: Block) -> Contribution:
         """Write this agent's variables and rules into ``block``; return what others may see."""
 
     @abstractmethod
@@ -60,7 +56,7 @@ class Agent(ABC):
         """What it does under the usual control rule, seeing the net load [kW] of all others."""
         return self.unplanned(horizon)
 
-    def carry_out(self, horizon: Horizon, told: Plan | None, believed: Agent | None) -> Plan:
+    def execute(self, horizon: Horizon, told: Plan | None, believed: Agent | None) -> Plan:
         """What it really does when told the set-points of a plan that was made on a belief.
 
         ``told``: the plan, from the same step on and at least as long as ``horizon``, and
@@ -68,14 +64,14 @@ class Agent(ABC):
         """
         return self.unplanned(horizon)
 
-    def standing_as(self, real: Self, horizon: Horizon) -> Self:
+    def with_state_of(self, real: Self, horizon: Horizon) -> Self:
         """The believed agent over ``horizon``, in the state in which the real one stands.
 
         It promises no more than can still be reached from there.
         """
         return self
 
-    def without_promises(self) -> Self:
+    def without_targets(self) -> Self:
         """The same agent without what must be reached by a time: a forecast may miss it."""
         return self
 
@@ -95,7 +91,7 @@ class Agent(ABC):
         """A lower bound on the value of a kWh on the bus [€/kWh], if this agent sets one."""
         return None
 
-    def tidy(self, plan: Plan) -> Plan:
+    def canonical(self, plan: Plan) -> Plan:
         """Choose among plans of equal cost the one to report."""
         return plan
 
@@ -122,7 +118,7 @@ class Agent(ABC):
     def optimize_day(
         self,
         horizon: Horizon,
-        grid: GridAgent,
+        grid: Participant,
         announced_kw: Floats | float = 0.0,
         solver: Solver | None = None,
     ) -> Plan:
@@ -134,7 +130,7 @@ class Agent(ABC):
         return self.plan_alone(horizon, grid, announced_kw, solver or Solver()).plans[self.name]
 
     def plan_alone(
-        self, horizon: Horizon, grid: GridAgent, announced_kw: Floats | float, solver: Solver
+        self, horizon: Horizon, grid: Participant, announced_kw: Floats | float, solver: Solver
     ) -> Solution:
         """``optimize_day`` with what the solver proved."""
         program = Program(horizon, announced_kw=announced_kw)

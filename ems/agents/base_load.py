@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
-from ems.agents.base import Agent, Kind, as_steps, differs, frozen_series
-from ems.horizon import Horizon
-from ems.linear import Floats
-from ems.program import Block, Plan, Share
+from ems.agents.base import Agent, as_steps, differs, frozen_series
+from ems.core.builder import Block
+from ems.core.horizon import Horizon
+from ems.core.participant import Contribution, Kind, Plan
+from ems.types import Floats
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -31,9 +32,9 @@ class BaseLoadAgent(Agent):
         """Whether nothing is left to decide."""
         return True
 
-    def contribute(self, block: Block) -> Share:
+    def contribute(self, block: Block) -> Contribution:
         """Draw ``load_kw``; nothing is left to decide."""
-        return Share(net_load_kw=as_steps(self, "load_kw", block.horizon), series={})
+        return Contribution(net_load_kw=as_steps(self, "load_kw", block.horizon), series={})
 
     def after(self, plan: Plan, n_steps: int) -> Self:
         """The rest of the series."""

@@ -8,11 +8,12 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from ems.agents.base import SLACK_KWH, Agent, Kind, breaks, check_range
-from ems.agents.storage import Store
-from ems.horizon import Horizon
-from ems.linear import Floats
-from ems.program import Block, Plan, Share
+from ems.agents.base import SLACK_KWH, Agent, breaks, check_range
+from ems.agents.store import Store
+from ems.core.builder import Block
+from ems.core.horizon import Horizon
+from ems.core.participant import Contribution, Kind, Plan
+from ems.types import Floats
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +75,7 @@ class BatteryAgent(Agent):
             wear_eur_per_kwh=self.wear_eur_per_kwh,
         )
 
-    def contribute(self, block: Block) -> Share:
+    def contribute(self, block: Block) -> Contribution:
         """Cost = Σ wear · (charge + discharge) · Δt − value · (soc(T) − final) [€].
 
         Less Σ hold value · soc · Δt, which is no money.
@@ -87,7 +88,7 @@ class BatteryAgent(Agent):
         block.require("final_soc", soc_kwh[-1] >= self.least_final_kwh - SLACK_KWH, "kWh")
         through_kwh = block.horizon.energy_kwh(charge_kw + discharge_kw).sum()
         left_kwh = soc_kwh[-1] - self.least_final_kwh
-        return Share(
+        return Contribution(
             net_load_kw=charge_kw - discharge_kw,
             cost_eur=self.wear_eur_per_kwh * through_kwh
             - self.terminal_value_eur_per_kwh * left_kwh
@@ -110,7 +111,7 @@ class BatteryAgent(Agent):
         """The usual self-consumption rule: store any surplus, cover any deficit, never trade."""
         return self._as_far_as_possible(horizon, -net_load_kw, net_load_kw)
 
-    def carry_out(self, horizon: Horizon, told: Plan | None, believed: Agent | None) -> Plan:
+    def execute(self, horizon: Horizon, told: Plan | None, believed: Agent | None) -> Plan:
         """The set-points, as far as its charge and its limits let it."""
         if told is None:
             return self.unplanned(horizon)
@@ -130,14 +131,14 @@ class BatteryAgent(Agent):
             series[t] = soc_kwh
         return self.store.plan(charge_kw, discharge_kw, series)
 
-    def standing_as(self, real: Self, horizon: Horizon) -> Self:
+    def with_state_of(self, real: Self, horizon: Horizon) -> Self:
         """With the real charge; at the end as much is left as was wanted, or as it can reach."""
         most_kwh = horizon.energy_kwh(self.store.charge_efficiency * self.max_charge_kw)
         reachable_kwh = real.initial_soc_kwh + horizon.n_steps * most_kwh
         least_kwh = min(self.least_final_kwh, reachable_kwh, self.capacity_kwh)
         return replace(self, initial_soc_kwh=real.initial_soc_kwh, final_soc_kwh=least_kwh)
 
-    def without_promises(self) -> Self:
+    def without_targets(self) -> Self:
         """It may end with its reserve alone."""
         return replace(self, final_soc_kwh=self.min_soc_kwh)
 

@@ -13,19 +13,19 @@ from numpy.typing import NDArray
 
 from ems.agents.base import (
     SLACK_KWH,
-    TOLERANCE,
     Agent,
-    Kind,
     as_steps,
     breaks,
     check_range,
     frozen_series,
     same_shape,
 )
-from ems.agents.storage import Store
-from ems.horizon import Horizon
-from ems.linear import Floats, Linear
-from ems.program import Block, Plan, Share
+from ems.agents.store import Store
+from ems.core.affine import Affine
+from ems.core.builder import Block
+from ems.core.horizon import Horizon
+from ems.core.participant import TOLERANCE, Contribution, Kind, Plan
+from ems.types import Floats
 
 SURE_SHARE = 0.95
 """Share of its need that the three-phase strategy promises by a deadline."""
@@ -120,12 +120,12 @@ class EVAgent(Agent):
             return self.final_soc_kwh
         return max(0.0, self.initial_soc_kwh - float(self.trip_kwh.sum()))
 
-    def contribute(self, block: Block) -> Share:
+    def contribute(self, block: Block) -> Contribution:
         """Cost = Σ wear · (charge + discharge) · Δt [€]; the charge keeps its bounds."""
         as_steps(self, "trip_kwh", block.horizon)
         charge_kw = block.variables("charge_kw", up=self.charge_limit_kw)
         soc_kwh = block.variables("soc_kwh", up=self.max_soc_kwh)
-        discharge_kw: Linear | Floats = np.zeros(block.horizon.n_steps)
+        discharge_kw: Affine | Floats = np.zeros(block.horizon.n_steps)
         if self.max_discharge_kw > 0:
             discharge_kw = block.variables("discharge_kw", up=self.discharge_limit_kw)
             self.store.exclude(block, charge_kw, discharge_kw)
@@ -147,7 +147,7 @@ class EVAgent(Agent):
                 "kWh",
             )
         through_kwh = block.horizon.energy_kwh(charge_kw + discharge_kw).sum()
-        return Share(
+        return Contribution(
             net_load_kw=charge_kw - discharge_kw,
             cost_eur=self.wear_eur_per_kwh * through_kwh,
             series={"charge_kw": charge_kw, "discharge_kw": discharge_kw, "soc_kwh": soc_kwh},
@@ -192,7 +192,7 @@ class EVAgent(Agent):
             soc_kwh += horizon.energy_kwh(self.efficiency * charge_kw[t])
         return charge_kw
 
-    def carry_out(self, horizon: Horizon, told: Plan | None, believed: Agent | None) -> Plan:
+    def execute(self, horizon: Horizon, told: Plan | None, believed: Agent | None) -> Plan:
         """The set-points, as far as its charge and its charger let it.
 
         Where the plan did not know that it is plugged in, it charges at once, as fast as it goes.
@@ -218,7 +218,7 @@ class EVAgent(Agent):
         )
         return self.store.plan(charge_kw, discharge_kw, series_kwh)
 
-    def standing_as(self, real: Self, horizon: Horizon) -> Self:
+    def with_state_of(self, real: Self, horizon: Horizon) -> Self:
         """With the real charge, and asked for no more than it can still reach in time."""
         soc_kwh, least_kwh = real.initial_soc_kwh, np.array(self.min_soc_kwh)
         most_kwh = horizon.energy_kwh(self.efficiency * self.charge_limit_kw)
@@ -228,7 +228,7 @@ class EVAgent(Agent):
             least_kwh[t] = max(0.0, min(least_kwh[t], soc_kwh))
         return replace(self, initial_soc_kwh=real.initial_soc_kwh, min_soc_kwh=least_kwh)
 
-    def without_promises(self) -> Self:
+    def without_targets(self) -> Self:
         """It need not be full at any time."""
         return replace(self, min_soc_kwh=np.zeros(len(self.trip_kwh)), final_soc_kwh=0.0)
 

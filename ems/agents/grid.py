@@ -8,11 +8,13 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from ems.agents.base import TOLERANCE, Agent, Kind, breaks, check_range, differs
+from ems.agents.base import Agent, breaks, check_range, differs
+from ems.core.affine import Affine
+from ems.core.builder import Block
+from ems.core.horizon import Horizon
+from ems.core.participant import TOLERANCE, Contribution, Kind, Plan
 from ems.errors import InvalidSpec
-from ems.horizon import Horizon
-from ems.linear import Floats, Linear
-from ems.program import Block, Plan, Share
+from ems.types import Floats
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +40,7 @@ class GridAgent(Agent):
         for field in ("demand_charge_eur_per_kw", "peak_so_far_kw"):
             check_range(self, field, up=1e9)
 
-    def contribute(self, block: Block) -> Share:
+    def contribute(self, block: Block) -> Contribution:
         """Bill = Σ (import(t) · price_in(t) − export(t) · price_out(t)) · Δt [€].
 
         Import and export exclude each other; a binary says which, only in the steps where export
@@ -59,13 +61,13 @@ class GridAgent(Agent):
             every = np.ones((horizon.n_steps, 1))
             block.require("peak", import_kw - every @ above_kw <= self.peak_so_far_kw, "kW")
             cost_eur = cost_eur + self.demand_charge_eur_per_kw * above_kw
-        return Share(
+        return Contribution(
             net_load_kw=export_kw - import_kw,
             cost_eur=cost_eur,
             series={"import_kw": import_kw, "export_kw": export_kw},
         )
 
-    def _one_direction(self, block: Block, import_kw: Linear, export_kw: Linear) -> None:
+    def _one_direction(self, block: Block, import_kw: Affine, export_kw: Affine) -> None:
         horizon = block.horizon
         at = np.flatnonzero(horizon.export_eur_per_kwh > horizon.import_eur_per_kwh)
         if not at.size:
@@ -101,7 +103,7 @@ class GridAgent(Agent):
             },
         )
 
-    def tidy(self, plan: Plan) -> Plan:
+    def canonical(self, plan: Plan) -> Plan:
         """Net import against export where both at once cost the same as neither."""
         return self.settle(-plan.net_load_kw)
 

@@ -8,10 +8,11 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from ems.agents.base import TOLERANCE, Agent, Kind, as_steps, breaks, differs, frozen_series
-from ems.horizon import Horizon
-from ems.linear import Floats
-from ems.program import Block, Plan, Share
+from ems.agents.base import Agent, as_steps, breaks, differs, frozen_series
+from ems.core.builder import Block
+from ems.core.horizon import Horizon
+from ems.core.participant import TOLERANCE, Contribution, Kind, Plan
+from ems.types import Floats
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -34,13 +35,13 @@ class PVAgent(Agent):
         """Whether nothing is left to decide."""
         return not self.curtailable
 
-    def contribute(self, block: Block) -> Share:
+    def contribute(self, block: Block) -> Contribution:
         """Feed generation = available − curtailed, with 0 ≤ curtailed ≤ available [kW]."""
         available_kw = as_steps(self, "available_kw", block.horizon)
         if not self.curtailable:
-            return Share(net_load_kw=-available_kw, series={"generation_kw": available_kw})
+            return Contribution(net_load_kw=-available_kw, series={"generation_kw": available_kw})
         generation_kw = block.variables("generation_kw", up=available_kw)
-        return Share(
+        return Contribution(
             net_load_kw=-generation_kw,
             series={"generation_kw": generation_kw, "curtailed_kw": available_kw - generation_kw},
         )
@@ -56,7 +57,7 @@ class PVAgent(Agent):
             agent=self.name, net_load_kw=-available_kw, series={"generation_kw": available_kw}
         )
 
-    def carry_out(self, horizon: Horizon, told: Plan | None, believed: Agent | None) -> Plan:
+    def execute(self, horizon: Horizon, told: Plan | None, believed: Agent | None) -> Plan:
         """Everything the sun gives; where the plan curtails, no more than it let through."""
         free = self.unplanned(horizon)
         if told is None or "curtailed_kw" not in told.series:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ems.history import Floats
+from ems.types import Floats
 
 MEMORY_DAYS = 28
 """How many days before a day say what to expect of it."""

@@ -23,8 +23,8 @@ from scipy.optimize import nnls
 
 from ems.errors import DataError
 from ems.forecast.series import Series
-from ems.history import Floats, Instants
-from ems.place import Place
+from ems.site.place import Place
+from ems.types import Floats, Instants
 
 TILTS_DEG = (0.0, 15.0, 30.0, 45.0, 60.0, 90.0)
 AZIMUTHS_DEG = (60.0, 90.0, 120.0, 150.0, 180.0, 210.0, 240.0, 270.0, 300.0)

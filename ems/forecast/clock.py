@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from ems.errors import InvalidSpec
-from ems.forecast.series import Ints, Series
-from ems.history import Floats, Instants
+from ems.forecast.series import Series
+from ems.types import Floats, Instants, Ints
 
 BEFORE = -1
 """Stands for a step before the first of the series."""

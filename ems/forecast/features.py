@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from ems.forecast.clock import Clock
-from ems.forecast.series import Ints, Series
-from ems.history import Floats
-from ems.learning.calendar import day_types
+from ems.forecast.series import Series
+from ems.site.calendar import day_types
+from ems.types import Floats, Ints
 
 RECENT_DAYS = 7
 FREE = 1

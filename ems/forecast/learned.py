@@ -20,8 +20,8 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from ems.errors import DataError
 from ems.forecast.clock import Clock
-from ems.forecast.series import LEVELS, Ints, Series
-from ems.history import Floats
+from ems.forecast.series import LEVELS, Series
+from ems.types import Floats, Ints
 
 MIN_DAYS = 28
 """Days of known values that a learned model needs."""

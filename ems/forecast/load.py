@@ -11,9 +11,9 @@ from ems.errors import DataError
 from ems.forecast.clock import Clock, steps_ahead
 from ems.forecast.features import TEMPERATURE, rows
 from ems.forecast.learned import MIN_DAYS, Boosted, known_steps
-from ems.forecast.series import Forecast, Ints, Series
-from ems.forecast.weather import Bools, WeatherAgent
-from ems.history import Floats
+from ems.forecast.series import Forecast, Series
+from ems.forecast.weather import WeatherAgent
+from ems.types import Bools, Floats, Ints
 
 
 @dataclass(frozen=True, kw_only=True)

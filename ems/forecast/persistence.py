@@ -9,8 +9,8 @@ import numpy as np
 
 from ems.errors import DataError
 from ems.forecast.clock import Clock, steps_ahead
-from ems.forecast.series import LEVELS, Forecast, Ints, Series
-from ems.history import Floats
+from ems.forecast.series import LEVELS, Forecast, Series
+from ems.types import Floats, Ints
 
 WEEKS = 4
 """Where the value of last week is unknown, up to so many weeks before are asked."""

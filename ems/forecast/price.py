@@ -12,8 +12,8 @@ from ems.errors import DataError
 from ems.forecast.clock import Clock, steps_ahead
 from ems.forecast.features import rows
 from ems.forecast.learned import Boosted, known_steps
-from ems.forecast.series import LEVELS, Forecast, Ints, Series
-from ems.history import Floats, Instants
+from ems.forecast.series import LEVELS, Forecast, Series
+from ems.types import Floats, Instants, Ints
 
 PUBLISHED_HOUR = 13
 """The local hour from which the prices of the next day are known."""

@@ -12,9 +12,9 @@ from ems.forecast.clear_sky import ClearSkyRoof, Sun
 from ems.forecast.clock import Clock, steps_ahead
 from ems.forecast.features import rows, trailing_mean
 from ems.forecast.learned import MIN_DAYS, Boosted
-from ems.forecast.series import LEVELS, Forecast, Ints, Series
+from ems.forecast.series import LEVELS, Forecast, Series
 from ems.forecast.weather import WeatherAgent
-from ems.history import Floats
+from ems.types import Floats, Ints
 
 RECENT_H = (1, 3, 6)
 """Over how many of the last hours the clear-sky index is told to the model [h]."""

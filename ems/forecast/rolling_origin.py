@@ -17,14 +17,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ems.errors import DataError, InvalidSpec
 from ems.forecast.clock import Clock
-from ems.forecast.series import LEVELS, Forecast, Forecaster, Ints, Series
-from ems.history import Floats
+from ems.forecast.series import LEVELS, Forecast, Forecaster, Series
+from ems.types import Bools, Floats, Ints
 
-Bools = NDArray[np.bool_]
 REFIT_DAYS = 28
 LEADS_H = ((0, 6), (6, 12), (12, 24), (24, 48))
 """Buckets of the time from the origin to the start of a step [h]."""

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from ems.errors import DataError, InvalidSpec
-from ems.forecast.series import LEVELS, TOLERANCE, Forecast, Ints
-from ems.history import Floats
+from ems.forecast.series import LEVELS, TOLERANCE, Forecast
+from ems.types import Floats, Ints
 
 
 def levels_of_truth(forecast: Forecast, truth: Floats) -> Floats:

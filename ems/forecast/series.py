@@ -16,10 +16,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ems.errors import DataError, InvalidSpec
-from ems.history import Floats, Instants
-from ems.place import Place
+from ems.site.place import Place
+from ems.types import Floats, Instants, Ints
 
-Ints = NDArray[np.int64]
 LEVELS: Floats = np.arange(1, 10) / 10.0
 """The quantile levels of every forecast: 0.1, 0.2, …, 0.9."""
 MEDIAN = 4

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Protocol
 
-from ems.learning.calendar import DayType
-from ems.learning.pmf import Floats
 from ems.learning.usage import DayUse
+from ems.site.calendar import DayType
+from ems.types import Floats
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -12,11 +12,10 @@ in nats and ``js_distance`` its square root, which is what scipy's ``jensenshann
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ems.errors import InvalidSpec
-
-Floats = NDArray[np.float64]
+from ems.types import Floats
 
 N_HOURS = 24
 SUM_TOLERANCE = 1e-9

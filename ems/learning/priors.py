@@ -16,9 +16,10 @@ from typing import Any, Literal
 import numpy as np
 
 from ems.errors import DataError, InvalidSpec
-from ems.learning.calendar import DAY_TYPES
-from ems.learning.pmf import N_HOURS, UNIFORM, Floats, normalise, validated
+from ems.learning.pmf import N_HOURS, UNIFORM, normalise, validated
 from ems.learning.usage import UseHistory
+from ems.site.calendar import DAY_TYPES
+from ems.types import Floats
 
 PRIORS_FILE = Path(__file__).with_name("priors.toml")
 

@@ -32,18 +32,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ems.errors import InvalidSpec
-from ems.learning.calendar import DAY_TYPES, day_type_index
 from ems.learning.habit import Habit, PmfUpdate
-from ems.learning.pmf import (
-    UNIFORM,
-    Floats,
-    entropy_bits,
-    js_distance,
-    validated,
-)
+from ems.learning.pmf import UNIFORM, entropy_bits, js_distance, validated
 from ems.learning.priors import Prior
 from ems.learning.usage import DayUse
-from ems.place import Place
+from ems.site.calendar import DAY_TYPES, day_type_index
+from ems.site.place import Place
+from ems.types import Floats
 
 N_RECENT = 5
 """How many of the last steps ``recent JS`` is the mean of."""

@@ -24,13 +24,14 @@ from numpy.typing import NDArray
 from scipy.special import betaincinv
 
 from ems.errors import InvalidSpec
-from ems.learning.calendar import DAY_TYPES, day_type_index
 from ems.learning.habit import Habit, PmfUpdate
-from ems.learning.pmf import Floats, circular_kernel, entropy_bits, js_distance, smooth
+from ems.learning.pmf import circular_kernel, entropy_bits, js_distance, smooth
 from ems.learning.priors import Prior, uniform
 from ems.learning.probability_model import LearningRate, ProbabilityModelAgent
 from ems.learning.usage import DayUse
-from ems.place import Place
+from ems.site.calendar import DAY_TYPES, day_type_index
+from ems.site.place import Place
+from ems.types import Floats
 
 JEFFREYS_STARTS = 12.0
 """Concentration of the all-history frequencies: half a start for each hour."""

@@ -22,11 +22,11 @@ from typing import Literal
 import numpy as np
 
 from ems.errors import DataError, InvalidSpec
-from ems.learning.calendar import DAY_TYPES, Ints
 from ems.learning.habit import HabitModel, PmfUpdate
-from ems.learning.pmf import N_HOURS, Floats, hour_distance_h, js_distance
-from ems.learning.usage import Bools, UseHistory
-from ems.place import Days
+from ems.learning.pmf import N_HOURS, hour_distance_h, js_distance
+from ems.learning.usage import UseHistory
+from ems.site.calendar import DAY_TYPES
+from ems.types import Bools, Days, Floats, Ints
 
 MIN_TRAIN_DAYS = 28
 """Known days that are learned before the first prediction is scored: four of each weekday."""
@@ -42,7 +42,7 @@ UseScore = Literal["use_log_loss_bits", "use_brier"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Forecasts:
+class SiteForecasts:
     """What a model said of each scored day, and what came.
 
     ``hours``: predicted PMFs, shape ``(n, 24)``; ``use_probability``, ``mean_starts``: shape
@@ -160,7 +160,7 @@ class ModelScores:
 
 def prequential(
     model: HabitModel, history: UseHistory, *, n_train: int = MIN_TRAIN_DAYS
-) -> Forecasts:
+) -> SiteForecasts:
     """Let the model predict each day before it learns it; the first ``n_train`` days only train.
 
     Raises ``DataError`` when nothing is left to score or no scored day has an own start.
@@ -172,7 +172,7 @@ def prequential(
         habits.append(model.predict(history.days[at].item()))
         updates.append(model.update(history[at]))
     scored = history.take(slice(first, None))
-    return Forecasts(
+    return SiteForecasts(
         who=history.who,
         days=scored.days,
         day_types=scored.day_types,
@@ -296,17 +296,17 @@ def _block_sums(values: Floats, block: int) -> Floats:
     return np.asarray(sum(np.roll(values, -k) for k in range(block)))
 
 
-def score(forecasts: Forecasts, name: Score, *, seed: int) -> Estimate:
+def score(forecasts: SiteForecasts, name: Score, *, seed: int) -> Estimate:
     """The mean of a score of the hour over all own starts."""
     return mean_with_interval(getattr(forecasts, name), forecasts.own_starts, seed=seed)
 
 
-def use_score(forecasts: Forecasts, name: UseScore, *, seed: int) -> Estimate:
+def use_score(forecasts: SiteForecasts, name: UseScore, *, seed: int) -> Estimate:
     """The mean of a score of "used today" over all days."""
     return mean_with_interval(getattr(forecasts, name), np.ones(len(forecasts.days)), seed=seed)
 
 
-def gain(ours: Forecasts, reference: Forecasts, name: Score, *, seed: int) -> Estimate:
+def gain(ours: SiteForecasts, reference: SiteForecasts, name: Score, *, seed: int) -> Estimate:
     """What ``ours`` saves against ``reference`` per start on the same days; above 0 is better."""
     if not np.array_equal(ours.days, reference.days) or ours.who != reference.who:
         raise InvalidSpec(
@@ -348,7 +348,7 @@ def contest(
     }
 
 
-def reliability(forecasts: Forecasts, n_bins: int = 10) -> tuple[ReliabilityBin, ...]:
+def reliability(forecasts: SiteForecasts, n_bins: int = 10) -> tuple[ReliabilityBin, ...]:
     """How often the device was used where use had been given a probability; empty bins left out."""
     edges = np.linspace(0.0, 1.0, n_bins + 1)
     which = np.minimum((forecasts.use_probability * n_bins).astype(int), n_bins - 1)
@@ -381,12 +381,12 @@ def learning_score(updates: Sequence[PmfUpdate]) -> LearningScore:
 # --- where the truth is known --------------------------------------------------------------------
 
 
-def distance_to_truth(forecasts: Forecasts, truth: Floats) -> Floats:
+def distance_to_truth(forecasts: SiteForecasts, truth: Floats) -> Floats:
     """JS distance of each prediction to the true PMF of its day type; ``truth``: ``(2, 24)``."""
     return js_distance(forecasts.hours, truth[forecasts.day_types])
 
 
-def days_to_half(forecasts: Forecasts, change: date, after: Floats, day_type: int = 0) -> float:
+def days_to_half(forecasts: SiteForecasts, change: date, after: Floats, day_type: int = 0) -> float:
     """Calendar days from a changed habit until half of the way to it is in the predictions.
 
     With p₀ the last prediction before the change, the way gone is the projection

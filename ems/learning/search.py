@@ -14,8 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ems.errors import InvalidSpec
-from ems.learning.calendar import DAY_TYPES, Ints
-from ems.learning.pmf import N_HOURS, Floats, js_distance
+from ems.learning.pmf import N_HOURS, js_distance
 from ems.learning.priors import Prior
 from ems.learning.probability_model import N_RECENT, LearningRate, learning_rate, mixed, moved
 from ems.learning.scores import (
@@ -25,7 +24,9 @@ from ems.learning.scores import (
     log_loss_bits,
     mean_with_interval,
 )
-from ems.learning.usage import Bools, UseHistory
+from ems.learning.usage import UseHistory
+from ems.site.calendar import DAY_TYPES
+from ems.types import Bools, Floats, Ints
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -2,7 +2,7 @@
 
 What counts as a start follows from the category of the feed:
 
-- ``discrete_phase``: the starts of its cycles (``ems.detection.detect_cycles``);
+- ``discrete_phase``: the starts of its cycles (``ems.site.detection.detect_cycles``);
 - ``ev``: the starts of its charging sessions;
 - ``partial_usage`` (a heat pump starts itself): the day's energy by hour as shares that sum to
   one, so one day weighs as one start. It is a usage profile, not a habit of starting.
@@ -19,16 +19,14 @@ from datetime import date
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from ems.detection import MIN_HOUR_KWH, detect_cycles, detect_sessions
 from ems.errors import DataError, InvalidSpec
-from ems.history import Category, Feed, MeterHistory
-from ems.learning.calendar import Ints, day_types
-from ems.learning.pmf import N_HOURS, Floats
-from ems.place import Days, Place
-
-Bools = NDArray[np.bool_]
+from ems.learning.pmf import N_HOURS
+from ems.site.calendar import day_types
+from ems.site.detection import MIN_HOUR_KWH, detect_cycles, detect_sessions
+from ems.site.meters import Category, Feed, MeterData
+from ems.site.place import Place
+from ems.types import Bools, Days, Floats, Ints
 
 LEARNABLE: tuple[Category, ...] = ("discrete_phase", "partial_usage", "ev")
 """The categories of feeds that show a habit."""
@@ -168,14 +166,14 @@ class UseHistory:
         return replace(self, starts=np.where(changed[:, None], later, self.starts))
 
 
-def use_histories(history: MeterHistory) -> dict[str, UseHistory]:
+def use_histories(history: MeterData) -> dict[str, UseHistory]:
     """The days of every device of a building that shows a habit, by feed name."""
     feeds = [feed for feed in history.feeds if feed.category in LEARNABLE]
     grid = _LocalGrid.of(history)
     return {feed.name: _use_history(history, feed, grid) for feed in feeds}
 
 
-def use_history(history: MeterHistory, device: str) -> UseHistory:
+def use_history(history: MeterData, device: str) -> UseHistory:
     """The days of one device; raises ``DataError`` listing the devices if there is none such."""
     for feed in history.feeds:
         if feed.name == device and feed.category in LEARNABLE:
@@ -196,7 +194,7 @@ class _LocalGrid:
     hour: Ints
 
     @classmethod
-    def of(cls, history: MeterHistory) -> _LocalGrid:
+    def of(cls, history: MeterData) -> _LocalGrid:
         local = pd.DatetimeIndex(history.ts_utc, tz="UTC").tz_convert(history.timezone)
         wall = np.asarray(local.tz_localize(None), dtype="datetime64[s]")
         days, day, counts = np.unique(
@@ -228,7 +226,7 @@ class _LocalGrid:
         return np.asarray(self.complete & (n_blind == 0))
 
 
-def _use_history(history: MeterHistory, feed: Feed, grid: _LocalGrid) -> UseHistory:
+def _use_history(history: MeterData, feed: Feed, grid: _LocalGrid) -> UseHistory:
     energy_kwh = history.energy_kwh[feed.name]
     known = grid.known(energy_kwh)
     if feed.category == "partial_usage":

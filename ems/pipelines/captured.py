@@ -23,10 +23,10 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
-from ems.history import Floats
+from ems.core.mode import Mode
+from ems.economics.settlement import DayKpis, total
 from ems.pipelines.comparison import BASELINES, PLANNED, SINGLE_ERRORS, DayResult
-from ems.schedule import Mode
-from ems.settlement import DayKpis, total
+from ems.types import Floats
 
 PERFECT: Mode = "centralized_perfect"
 RESAMPLES = 2000

@@ -8,7 +8,7 @@ number of workers. Within a block the state is handed from day to day.
 With ``foresight="perfect"`` every plan knows the true load and sun of its day and of its
 look-ahead: all results are upper bounds of what a controller can earn. With ``"forecast"`` every
 plan is made from what is known at its instant and carried out on what really happened (see
-``ems.pipelines.rolling``), and stands beside what perfect foresight would have made of it.
+``ems.control.execution``), and stands beside what perfect foresight would have made of it.
 """
 
 from __future__ import annotations
@@ -18,26 +18,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 
-from ems.assets import Assets
-from ems.baseline import as_metered, rule_based
-from ems.building import Building
-from ems.comfort import Comfort
+from ems.agents.comfort import Comfort
+from ems.agents.dispatch_plan import DispatchPlan
+from ems.control.baselines import as_metered, rule_based
+from ems.control.execution import DayToPlan, Dispatch, execute_day
+from ems.control.optimizer import GlobalOptimizer
+from ems.core.mode import Mode
+from ems.core.solver import Solver
+from ems.economics.settlement import DayKpis, Savings, savings, settle, total
+from ems.economics.tariff import Tariff
 from ems.errors import DataError, Infeasible, InvalidSpec, SolveError
-from ems.history import MeterHistory
-from ems.optimizer import GlobalOptimizer
-from ems.pipelines.rolling import Dispatch, LiveDay, live_day
-from ems.problem import Problem
-from ems.schedule import Mode, Schedule
-from ems.settlement import DayKpis, Savings, savings, settle, total
-from ems.solver import Solver
-from ems.tariff import Tariff
-
-if TYPE_CHECKING:
-    from ems.foresight import Foresight
+from ems.forecast.information import Information
+from ems.site.assets import Assets
+from ems.site.building import Building
+from ems.site.meters import MeterData
+from ems.site.task import PlanningTask
 
 BASELINES: tuple[Mode, ...] = ("as_metered", "rule_based")
 PLANNED: tuple[Mode, ...] = ("decentralized", "centralized", "centralized_phases")
@@ -136,7 +135,7 @@ def foresight_words(foresight: str, forecaster: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Block:
+class DayChain:
     """Consecutive days of one building that are planned in one chain."""
 
     building: str
@@ -162,7 +161,7 @@ class DayResult:
 class DayRecord(DayResult):
     """A day's result with what was carried out."""
 
-    schedule: Schedule
+    schedule: DispatchPlan
 
     @property
     def result(self) -> DayResult:
@@ -229,7 +228,7 @@ def first_days(building: Building, history_days: int) -> tuple[date, ...]:
     return tuple(day for day in enough if day >= taught)
 
 
-def blocks_of(window: Window, block_days: int) -> tuple[Block, ...]:
+def blocks_of(window: Window, block_days: int) -> tuple[DayChain, ...]:
     """The window's days in chains without holes, none longer than ``block_days``."""
     chains: list[list[date]] = []
     for day in window.days:
@@ -238,16 +237,16 @@ def blocks_of(window: Window, block_days: int) -> tuple[Block, ...]:
             chains[-1].append(day)
         else:
             chains.append([day])
-    return tuple(Block(building=window.building, days=tuple(chain)) for chain in chains)
+    return tuple(DayChain(building=window.building, days=tuple(chain)) for chain in chains)
 
 
 def run_block(
     building: Building,
     spec: ComparisonSpec,
-    block: Block,
+    block: DayChain,
     mode: Mode,
     comfort_of: Callable[[date], Comfort] | None = None,
-    foresight: Foresight | None = None,
+    foresight: Information | None = None,
 ) -> Iterator[DayRecord]:
     """Plan, carry out and settle the days of ``block`` under ``mode``, one record a day.
 
@@ -265,7 +264,7 @@ def run_block(
     soc_kwh: Mapping[str, float] = {}
     grid = spec.assets.grid
     for day in block.days:
-        live = LiveDay(
+        live = DayToPlan(
             day=day,
             lookahead_h=0.0 if day == block.days[-1] else spec.lookahead_h,
             soc_kwh=soc_kwh,
@@ -283,7 +282,7 @@ def run_block(
 
 
 def _known_day(
-    building: Building, spec: ComparisonSpec, block: Block, mode: Mode, live: LiveDay
+    building: Building, spec: ComparisonSpec, block: DayChain, mode: Mode, live: DayToPlan
 ) -> DayRecord:
     """A day whose plan knows the truth, and is what happens."""
     problem = building.problem(
@@ -297,16 +296,16 @@ def _known_day(
 def _forecast_day(
     building: Building,
     spec: ComparisonSpec,
-    block: Block,
+    block: DayChain,
     mode: Mode,
-    live: LiveDay,
-    foresight: Foresight,
+    live: DayToPlan,
+    foresight: Information,
 ) -> DayRecord:
     """A day that is planned from what is known and carried out on what happens."""
     if mode in SINGLE_ERRORS:
         foresight = foresight.knowing_all_but(mode.removesuffix("_unknown"))
     planned_as = spec.modes[-1] if mode in SINGLE_ERRORS else mode
-    lived = live_day(
+    lived = execute_day(
         building,
         foresight,
         live,
@@ -323,7 +322,7 @@ def _forecast_day(
     return replace(record, kpis=kpis)
 
 
-def _run_whole(building: Building, spec: ComparisonSpec, block: Block) -> Iterator[DayRecord]:
+def _run_whole(building: Building, spec: ComparisonSpec, block: DayChain) -> Iterator[DayRecord]:
     """All days of the block in one program, as if everything were known on its first morning."""
     problem = building.problem(block.days)
     optimizer = GlobalOptimizer(problem.agents, problem.grid, spec.solver)
@@ -338,7 +337,7 @@ def _run_whole(building: Building, spec: ComparisonSpec, block: Block) -> Iterat
 
 
 @contextmanager
-def _named(block: Block, day: date, mode: Mode) -> Iterator[None]:
+def _named(block: DayChain, day: date, mode: Mode) -> Iterator[None]:
     """Say of which building, day and mode an error of the solver speaks."""
     where = f"{block.building} {day} {mode}"
     try:
@@ -349,7 +348,7 @@ def _named(block: Block, day: date, mode: Mode) -> Iterator[None]:
         raise SolveError(f"{where}: {error}") from error
 
 
-def _record(block: Block, day: date, done: Schedule, gap_eur: float) -> DayRecord:
+def _record(block: DayChain, day: date, done: DispatchPlan, gap_eur: float) -> DayRecord:
     return DayRecord(
         building=block.building,
         day=day,
@@ -360,13 +359,13 @@ def _record(block: Block, day: date, done: Schedule, gap_eur: float) -> DayRecor
     )
 
 
-def _proven_gap_eur(plan: Schedule) -> float:
+def _proven_gap_eur(plan: DispatchPlan) -> float:
     """The gap of the plan [€], NaN where nothing was proven."""
     return plan.gap_eur if np.isfinite(plan.gap_eur) else np.nan
 
 
 def run_comparison(
-    history: MeterHistory, spec: ComparisonSpec, start: date | None = None, n_days: int | None = 7
+    history: MeterData, spec: ComparisonSpec, start: date | None = None, n_days: int | None = 7
 ) -> Iterator[DayRecord]:
     """Every mode over the window, block by block; see ``parallel`` for many workers."""
     building = Building(history, spec.tariff, spec.assets)
@@ -376,7 +375,7 @@ def run_comparison(
             yield from run_block(building, spec, block, mode)
 
 
-def _plan(problem: Problem, spec: ComparisonSpec, mode: Mode) -> Schedule:
+def _plan(problem: PlanningTask, spec: ComparisonSpec, mode: Mode) -> DispatchPlan:
     agents, grid, horizon = problem.agents, problem.grid, problem.horizon
     optimizer = GlobalOptimizer(agents, grid, spec.solver)
     match mode:

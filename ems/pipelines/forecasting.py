@@ -8,17 +8,24 @@ from functools import lru_cache
 
 import numpy as np
 
-from ems.building import Building
-from ems.forecast.series import Ints
-from ems.foresight import Believed, Foresight, Perfect, Scenarios, forecast_days, models_of
-from ems.pipelines.comparison import Block, ComparisonSpec
+from ems.forecast.information import (
+    ForecastInformation,
+    Information,
+    PerfectInformation,
+    Scenarios,
+    forecast_days,
+    models_of,
+)
+from ems.pipelines.comparison import ComparisonSpec, DayChain
+from ems.site.building import Building
+from ems.types import Ints
 
 TEMPLATE_DAYS = 60
 """Days before a block whose forecast errors say how those of scenarios hang together."""
 
 
 @lru_cache(maxsize=1)
-def foresight_of(building: Building, spec: ComparisonSpec, block: Block) -> Foresight:
+def foresight_of(building: Building, spec: ComparisonSpec, block: DayChain) -> Information:
     """What plans of ``block`` are made from.
 
     Forecasters learn once a block, from what lies before it, and forecast from every instant at
@@ -27,7 +34,7 @@ def foresight_of(building: Building, spec: ComparisonSpec, block: Block) -> Fore
     kept: whoever tells of a run asks for what it was planned with.
     """
     if spec.foresight == "perfect":
-        return Perfect(building=building)
+        return PerfectInformation(building=building)
     days = list(block.days)
     if spec.risk == "hedged":
         days = [d for d in building.days if d < block.days[0]][-TEMPLATE_DAYS:] + days
@@ -40,7 +47,7 @@ def foresight_of(building: Building, spec: ComparisonSpec, block: Block) -> Fore
         n_steps=round(longest_h / building.site.step_h),
     )
     scenarios = Scenarios(n=spec.n_scenarios, seed=spec.scenario_seed)
-    return Believed(building=building, forecasts=forecasts, scenarios=scenarios)
+    return ForecastInformation(building=building, forecasts=forecasts, scenarios=scenarios)
 
 
 def _instants(building: Building, spec: ComparisonSpec, days: Sequence[date]) -> Ints:

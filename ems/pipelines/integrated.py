@@ -21,14 +21,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ems.building import Building
-from ems.comfort import HabitComfort
+from ems.agents.comfort import HabitComfort
+from ems.core.mode import Mode
 from ems.errors import DataError, InvalidSpec
-from ems.history import Floats
+from ems.forecast.information import Information
 from ems.learning.habit import PmfUpdate
 from ems.learning.priors import Prior, learned, uniform
 from ems.learning.probability_model import LearningRate, ProbabilityModelAgent
@@ -36,8 +35,8 @@ from ems.learning.usage import UseHistory, use_histories
 from ems.pipelines.captured import PERFECT, Captured, captured
 from ems.pipelines.comparison import (
     BASELINES,
-    Block,
     ComparisonSpec,
+    DayChain,
     DayRecord,
     ModeSummary,
     blocks_of,
@@ -47,10 +46,8 @@ from ems.pipelines.comparison import (
     summarise,
 )
 from ems.pipelines.parallel import in_parallel
-from ems.schedule import Mode
-
-if TYPE_CHECKING:
-    from ems.foresight import Foresight
+from ems.site.building import Building
+from ems.types import Floats
 
 COST_ONLY, HABIT_ONLY = "cost-only", "habit-only"
 LEAST_TRAINING_DAYS = 14
@@ -156,7 +153,7 @@ class Integrated:
             )
         self.window = choose_window(building, start or self._first_trainable(), n_days)
         self.blocks = blocks_of(self.window, spec.base.block_days)
-        self._foresights: dict[Block, Foresight] = {}
+        self._foresights: dict[DayChain, Information] = {}
 
     def _first_trainable(self) -> date:
         """The first plannable day with enough known days of every device before it."""
@@ -200,7 +197,7 @@ class Integrated:
         for block in self.blocks:
             yield from self._run_block(controller, spec, block, models)
 
-    def foresight(self, block: Block) -> Foresight | None:
+    def foresight(self, block: DayChain) -> Information | None:
         """What plans of ``block`` are made from, learned once for all controllers."""
         if self.spec.base.foresight == "perfect":
             return None
@@ -214,7 +211,7 @@ class Integrated:
         self,
         controller: Controller,
         spec: ComparisonSpec,
-        block: Block,
+        block: DayChain,
         models: Mapping[str, ProbabilityModelAgent],
     ) -> Iterator[HabitDay]:
         hours: dict[str, Floats] = {}

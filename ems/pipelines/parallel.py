@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import joblib
 
-from ems.building import Building
+from ems.core.mode import Mode
 from ems.errors import InvalidSpec
-from ems.pipelines.comparison import Block, ComparisonSpec, DayRecord, run_block
-from ems.schedule import Mode
+from ems.pipelines.comparison import ComparisonSpec, DayChain, DayRecord, run_block
+from ems.site.building import Building
 
 if TYPE_CHECKING:
     from ems.pipelines.dask import Cluster
@@ -34,7 +34,7 @@ Result = TypeVar("Result")
 def run_blocks(
     buildings: Sequence[Building],
     spec: ComparisonSpec,
-    blocks: Sequence[Block],
+    blocks: Sequence[DayChain],
     workers: int = 1,
     modes: tuple[Mode, ...] | None = None,
     scheduler: str | None = None,
@@ -131,7 +131,7 @@ def _starting_workers() -> Iterator[None]:
 
 
 def _records(
-    building: Building, spec: ComparisonSpec, block: Block, modes: tuple[Mode, ...]
+    building: Building, spec: ComparisonSpec, block: DayChain, modes: tuple[Mode, ...]
 ) -> list[DayRecord]:
     foresight = None
     if spec.foresight == "forecast":
@@ -146,7 +146,7 @@ def _records(
 
 
 def _work(
-    path: str, spec: ComparisonSpec, block: Block, modes: tuple[Mode, ...]
+    path: str, spec: ComparisonSpec, block: DayChain, modes: tuple[Mode, ...]
 ) -> list[DayRecord]:
     return _records(_building(path), spec, block, modes)
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from ems.errors import DataError, InvalidSpec
-from ems.history import Category
 from ems.learning.habit import PmfUpdate
 from ems.learning.priors import PriorName, prior_named
 from ems.learning.probability_model import LearningRate, ProbabilityModelAgent
@@ -21,9 +20,9 @@ from ems.learning.rivals import standard_models
 from ems.learning.scores import (
     MIN_TRAIN_DAYS,
     Estimate,
-    Forecasts,
     LearningScore,
     ModelScores,
+    SiteForecasts,
     contest,
     learning_score,
     prequential,
@@ -31,6 +30,7 @@ from ems.learning.scores import (
 from ems.learning.search import GridResult, grid_search
 from ems.learning.usage import LEARNABLE, UseHistory
 from ems.pipelines.parallel import in_parallel, require_workers
+from ems.site.meters import Category
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,7 @@ class DeviceSearch:
     lost_bits: Estimate
     score: LearningScore
     rivals: Mapping[str, ModelScores]
-    forecasts: Forecasts
+    forecasts: SiteForecasts
     agent: ProbabilityModelAgent
 
     @property

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from ems.errors import DataError
-from ems.history import Category, Feed, Role
-from ems.place import KONSTANZ, Place
+from ems.site.meters import Category, Feed, Role
+from ems.site.place import KONSTANZ, Place
 
 _COLUMN = re.compile(r"^(?P<building>[A-Z]{2}_[A-Z]+_[a-z]+\d+)_(?P<feed>[a-z]\w*)$")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}")

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ems.economics.settlement import DayKpis
 from ems.learning.habit import PmfUpdate
 from ems.pipelines.comparison import DayRecord, DayResult
-from ems.settlement import DayKpis
 from ems.store.results import (
     DAY_COLUMNS,
     HORIZON_COLUMNS,

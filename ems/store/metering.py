@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ems.history import Feed, Floats, LoadRule
+from ems.site.meters import Feed, LoadRule
 from ems.store.ingest.dataset import BuildingData
+from ems.types import Floats
 
 EXCESS_KW = 0.05
 """A sub-meter this far above import in a sunless step is more than rounding or a late reading."""

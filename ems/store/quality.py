@@ -15,8 +15,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ems.history import Feed, Floats, Instants, Role
+from ems.site.meters import Feed, Role
 from ems.store.ingest.dataset import BuildingData
+from ems.types import Floats, Instants
 
 Quality = Literal["ok", "ended", "gap", "balance", "spike", "stuck"]
 QUALITIES: tuple[Quality, ...] = ("ok", "ended", "gap", "balance", "spike", "stuck")

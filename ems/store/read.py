@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 
 from ems.errors import DataError
-from ems.forecast.weather import RecordedWeather
-from ems.history import Category, Feed, Floats, Instants, LoadRule, MeterHistory
-from ems.place import Place
+from ems.site.meters import Category, Feed, LoadRule, MeterData
+from ems.site.place import Place
+from ems.site.weather import RecordedWeather
 from ems.store.connection import read_meta, reading
+from ems.types import Floats, Instants
 
 SPOT_ZONES = "DE-AT-LU/DE-LU"
 """The German bidding zone: with Austria until 2018-09-30, without since."""
@@ -28,7 +29,7 @@ def list_buildings(con: duckdb.DuckDBPyConnection) -> tuple[str, ...]:
 
 def read_history(
     con: duckdb.DuckDBPyConnection, building: str, zone: str = SPOT_ZONES
-) -> MeterHistory:
+) -> MeterData:
     """All meters of one building with prices and weather on its grid, and recorded forecasts.
 
     ``zone``: a bidding zone, or several that follow each other in time, separated by ``/``.
@@ -38,14 +39,14 @@ def read_history(
         return _history(con, building, zone)
 
 
-def _history(con: duckdb.DuckDBPyConnection, building: str, zone: str) -> MeterHistory:
+def _history(con: duckdb.DuckDBPyConnection, building: str, zone: str) -> MeterData:
     kind, timezone, step_h, first, n_steps, load_rule, *where = _building_row(con, building)
     step = np.timedelta64(round(step_h * 3600), "s")
     ts_utc = np.datetime64(first, "s") + np.arange(n_steps) * step
     feeds = _feeds(con, building)
     energy = _energy(con, building, feeds, n_steps)
     meta = read_meta(con)
-    return MeterHistory(
+    return MeterData(
         building=building,
         kind=kind,
         place=_place(*where),
@@ -242,7 +243,7 @@ def _step_h(starts: Instants) -> float:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Problem:
+class FeedProblem:
     """What a quality rule found on one feed, and on how many local days."""
 
     feed: str
@@ -273,7 +274,7 @@ class PortfolioRow:
     pv_peak_kw: float
     devices: Mapping[Category, tuple[str, ...]]
     has_import_meter: bool
-    problems: tuple[Problem, ...]
+    problems: tuple[FeedProblem, ...]
 
 
 def portfolio(con: duckdb.DuckDBPyConnection) -> tuple[PortfolioRow, ...]:
@@ -321,15 +322,15 @@ def _metered_by_role(con: duckdb.DuckDBPyConnection, building: str) -> dict[str,
     return dict(rows)
 
 
-def _problems(con: duckdb.DuckDBPyConnection, building: str) -> tuple[Problem, ...]:
+def _problems(con: duckdb.DuckDBPyConnection, building: str) -> tuple[FeedProblem, ...]:
     rows = con.execute(
         "SELECT feed, rule, days, steps FROM finding WHERE building = ? ORDER BY days DESC, feed",
         [building],
     ).fetchall()
-    return tuple(Problem(feed=f, rule=r, days=d, steps=s) for f, r, d, s in rows)
+    return tuple(FeedProblem(feed=f, rule=r, days=d, steps=s) for f, r, d, s in rows)
 
 
-def _day_counts(history: MeterHistory) -> tuple[int, int]:
+def _day_counts(history: MeterData) -> tuple[int, int]:
     """Local days the record touches, and those on which load and generation are fully known."""
     local = pd.DatetimeIndex(history.ts_utc, tz="UTC").tz_convert(history.timezone)
     midnight = local.normalize()

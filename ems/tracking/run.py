@@ -30,9 +30,9 @@ from ems.tracking.provenance import RERUN_OF, command_line, software
 from ems.tracking.store import calling, open_store, shown, store_uri
 
 if TYPE_CHECKING:
+    from ems.economics.settlement import DayKpis
     from ems.learning.probability_model import ProbabilityModelAgent
     from ems.pipelines.comparison import ModeSummary
-    from ems.settlement import DayKpis
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ems.history import Floats, Instants
-from ems.place import KONSTANZ
+from ems.site.place import KONSTANZ
+from ems.types import Floats, Instants, Ints
 
 PLACE = KONSTANZ
 TIMEZONE = "Europe/Berlin"
@@ -17,12 +17,11 @@ QUARTER_H = 0.25
 QUARTER = np.timedelta64(900, "s")
 QUARTERS_PER_HOUR = 4
 
-Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Clock:
+class TwinClock:
     """Quarter hours of a UTC range in local time.
 
     ``ts_utc``: starts of the steps, shape ``(n,)``. ``day``: number of the local day of each
@@ -55,7 +54,7 @@ def quarter_hours(start_utc: np.datetime64, end_utc: np.datetime64) -> Instants:
     return np.arange(start_utc, end_utc, QUARTER).astype("datetime64[s]")
 
 
-def clock(ts_utc: Instants) -> Clock:
+def clock(ts_utc: Instants) -> TwinClock:
     """The calendar of ``PLACE`` over these quarter hours."""
     local = pd.DatetimeIndex(ts_utc, tz="UTC").tz_convert(TIMEZONE)
     midnight = local.tz_localize(None).normalize()
@@ -64,7 +63,7 @@ def clock(ts_utc: Instants) -> Clock:
     first_step = np.full((len(dates), 24), -1, dtype=np.int64)
     found, first = np.unique(day * 24 + hour, return_index=True)
     first_step.flat[found] = first
-    return Clock(
+    return TwinClock(
         ts_utc=ts_utc,
         day=day.astype(np.int64),
         hour=hour,

@@ -8,10 +8,10 @@ import numpy as np
 from scipy.signal import lfilter
 
 from ems.errors import InvalidSpec
-from ems.history import Floats
-from ems.twin.clock import QUARTER_H, QUARTERS_PER_HOUR, Clock, Ints
+from ems.twin.clock import QUARTER_H, QUARTERS_PER_HOUR, TwinClock
 from ems.twin.specs import CycleSpec, EvSpec, FixedSpec, HeatPumpSpec, pmf
 from ems.twin.streams import red_noise, scaled_to_total
+from ems.types import Floats, Ints
 
 TURNING_POINT_C = 12.0
 HEAT_MEMORY_H = 12.0
@@ -19,7 +19,7 @@ DAY_NOISE_MEMORY_DAYS = 3.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Habit:
+class TrueHabit:
     """The truth a device was drawn from: use per day and hour of its start.
 
     ``use_probability``: for working and free days; ``hours``: PMFs, shape ``(2, 24)``.
@@ -38,7 +38,7 @@ class Starts:
     n_quarters: Ints
 
 
-def habit_of(spec: CycleSpec | EvSpec, clock: Clock, uses: float) -> Habit:
+def habit_of(spec: CycleSpec | EvSpec, clock: TwinClock, uses: float) -> TrueHabit:
     """The habit whose expected number of uses over the clock is ``uses``.
 
     p_working = uses / (working days + factor · free days), p_free = factor · p_working.
@@ -51,12 +51,12 @@ def habit_of(spec: CycleSpec | EvSpec, clock: Clock, uses: float) -> Habit:
             f"{spec.name}: needs {max(working, free):.2f} uses a day, allowed are 0 to 1; "
             "raise the energy of a cycle or lower the total"
         )
-    return Habit(
+    return TrueHabit(
         use_probability=(working, free), hours=np.stack([pmf(spec.working), pmf(spec.free)])
     )
 
 
-def draw_start_steps(habit: Habit, clock: Clock, rng: np.random.Generator) -> Ints:
+def draw_start_steps(habit: TrueHabit, clock: TwinClock, rng: np.random.Generator) -> Ints:
     """Quarter hours of the starts: a use a day or none, its hour by the PMF, any quarter.
 
     Starts before the first or after the last quarter hour of the range are lost.
@@ -72,7 +72,9 @@ def draw_start_steps(habit: Habit, clock: Clock, rng: np.random.Generator) -> In
     return steps
 
 
-def cycles(spec: CycleSpec, clock: Clock, rng: np.random.Generator) -> tuple[Floats, Starts, Habit]:
+def cycles(
+    spec: CycleSpec, clock: TwinClock, rng: np.random.Generator
+) -> tuple[Floats, Starts, TrueHabit]:
     """Energy of an appliance in each quarter hour [kWh], its starts and the habit behind them."""
     n = len(clock.ts_utc)
     standby_kwh = spec.standby_kw * QUARTER_H
@@ -94,8 +96,8 @@ def cycles(spec: CycleSpec, clock: Clock, rng: np.random.Generator) -> tuple[Flo
 
 
 def ev_sessions(
-    spec: EvSpec, clock: Clock, rng: np.random.Generator
-) -> tuple[Floats, Starts, Habit]:
+    spec: EvSpec, clock: TwinClock, rng: np.random.Generator
+) -> tuple[Floats, Starts, TrueHabit]:
     """Charging of a car in each quarter hour [kWh]: from arrival at full power until done."""
     n = len(clock.ts_utc)
     habit = habit_of(spec, clock, spec.sessions)
@@ -116,7 +118,7 @@ def ev_sessions(
 
 
 def heat_pump_kwh(
-    spec: HeatPumpSpec, clock: Clock, temperature_c: Floats, rng: np.random.Generator
+    spec: HeatPumpSpec, clock: TwinClock, temperature_c: Floats, rng: np.random.Generator
 ) -> Floats:
     """Electricity of a heat pump in each quarter hour [kWh], within its maximum power.
 
@@ -135,7 +137,7 @@ def heat_pump_kwh(
 
 
 def fixed_kwh(
-    spec: FixedSpec, clock: Clock, temperature_c: Floats, rng: np.random.Generator
+    spec: FixedSpec, clock: TwinClock, temperature_c: Floats, rng: np.random.Generator
 ) -> Floats:
     """Energy of a load that nobody plans in each quarter hour [kWh]."""
     n = len(clock.ts_utc)

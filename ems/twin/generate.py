@@ -9,24 +9,25 @@ import numpy as np
 import pandas as pd
 
 from ems.errors import InvalidSpec
-from ems.history import Category, Feed, Floats, Instants, LoadRule, Role
-from ems.place import Place
+from ems.site.meters import Category, Feed, LoadRule, Role
+from ems.site.place import Place
 from ems.twin.catalogue import CATALOGUE
 from ems.twin.clock import (
     PLACE,
     QUARTER,
     QUARTER_H,
     TIMEZONE,
-    Clock,
+    TwinClock,
     clock,
     quarter_hours,
     to_step,
 )
-from ems.twin.devices import Habit, Starts, cycles, ev_sessions, fixed_kwh, heat_pump_kwh
+from ems.twin.devices import Starts, TrueHabit, cycles, ev_sessions, fixed_kwh, heat_pump_kwh
 from ems.twin.prices import day_ahead_prices
 from ems.twin.sky import Sky, make_sky, pv_kwh
 from ems.twin.specs import BuildingSpec
 from ems.twin.streams import stream
+from ems.types import Floats, Instants
 
 GENERATOR_VERSION = "1"
 FIRST_UTC = np.datetime64("2014-12-01T00:00:00", "s")
@@ -141,11 +142,11 @@ def _building(
 
 
 def _devices(
-    seed: int, spec: BuildingSpec, calendar: Clock, temperature_c: Floats
-) -> tuple[dict[str, Floats], dict[str, Habit], dict[str, Starts]]:
+    seed: int, spec: BuildingSpec, calendar: TwinClock, temperature_c: Floats
+) -> tuple[dict[str, Floats], dict[str, TrueHabit], dict[str, Starts]]:
     """Sub-meters [kWh per quarter hour] in the order of the specification."""
     energy: dict[str, Floats] = {}
-    habits: dict[str, Habit] = {}
+    habits: dict[str, TrueHabit] = {}
     starts: dict[str, Starts] = {}
     for appliance in spec.cycles:
         name, rng = appliance.name, stream(seed, spec.name, appliance.name)
@@ -213,7 +214,7 @@ def _feeds(spec: BuildingSpec) -> tuple[Feed, ...]:
     )
 
 
-def _true_pmf(building: str, habits: Mapping[str, Habit]) -> list[PmfRow]:
+def _true_pmf(building: str, habits: Mapping[str, TrueHabit]) -> list[PmfRow]:
     """A row for each feed, day type and local hour."""
     return [
         (building, feed, day_type, hour, float(probability), use)
@@ -224,7 +225,7 @@ def _true_pmf(building: str, habits: Mapping[str, Habit]) -> list[PmfRow]:
 
 
 def _true_starts(
-    building: str, calendar: Clock, starts: Mapping[str, Starts], quarters: int
+    building: str, calendar: TwinClock, starts: Mapping[str, Starts], quarters: int
 ) -> list[StartRow]:
     """A row for each start, in order of feed and time."""
     return [

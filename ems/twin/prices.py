@@ -8,10 +8,10 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 
-from ems.history import Floats
-from ems.twin.clock import QUARTERS_PER_HOUR, Clock
+from ems.twin.clock import QUARTERS_PER_HOUR, TwinClock
 from ems.twin.sky import Sky
 from ems.twin.streams import red_noise, stream
+from ems.types import Floats
 
 YEAR_MEAN_EUR_PER_MWH: Mapping[int, float] = MappingProxyType(
     {2014: 31.63, 2015: 31.63, 2016: 28.98, 2017: 34.19, 2018: 44.47}
@@ -38,7 +38,7 @@ NEGATIVE_SHARE = (0.0115, 0.0165)
 ZONE_SPLIT_UTC = np.datetime64("2018-09-30T22:00:00", "s")
 
 
-def day_ahead_prices(seed: int, clock: Clock, sky: Sky) -> pd.DataFrame:
+def day_ahead_prices(seed: int, clock: TwinClock, sky: Sky) -> pd.DataFrame:
     """Hourly prices: columns ``zone, ts_utc, step_h, eur_per_mwh``.
 
     relative price = hours of the day type − sun − wind + noise. Where a year is cheapest the
@@ -63,7 +63,7 @@ def day_ahead_prices(seed: int, clock: Clock, sky: Sky) -> pd.DataFrame:
     )
 
 
-def _day_shape(clock: Clock) -> Floats:
+def _day_shape(clock: TwinClock) -> Floats:
     """Relative price of each hour by local hour and day type."""
     shapes = np.array([WORKING_HOURS, FREE_HOURS])
     by_step: Floats = shapes[clock.step_is_free.astype(np.int64), clock.hour]

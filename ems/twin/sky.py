@@ -14,10 +14,10 @@ import pandas as pd
 from pvlib import clearsky, inverter, irradiance, pvsystem, solarposition
 from scipy.special import ndtr
 
-from ems.history import Floats, Instants
 from ems.twin.clock import PLACE, QUARTER_H
 from ems.twin.specs import PvSpec
 from ems.twin.streams import red_noise, scaled_to_total, stream
+from ems.types import Floats, Instants
 
 ALTITUDE_M = 405.0
 HALF_QUARTER = np.timedelta64(450, "s")

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ems.errors import InvalidSpec
-from ems.history import Floats, LoadRule
+from ems.site.meters import LoadRule
+from ems.types import Floats
 
 FIRST_START_HOUR = 5
 """No cycle starts between midnight and this hour, so none runs into the next day's."""

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.signal import lfilter
 
 from ems.errors import InvalidSpec
-from ems.history import Floats
+from ems.types import Floats
 
 _BISECTIONS = 60
 

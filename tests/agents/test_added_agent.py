@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-import test_contract as contract
+from agents import test_contract as contract
 from documents import ROOT, blocks
 
 from ems.agents import GridAgent
+from ems.control.optimizer import GlobalOptimizer
 from ems.errors import Infeasible, InvalidSpec
-from ems.optimizer import GlobalOptimizer
 
 FILE = ROOT / "docs" / "examples" / "water_heater.py"
 
@@ -65,7 +65,7 @@ ON_FORECASTS = {
     "test_whatever_it_is_told_it_keeps_its_physical_rules",
     "test_nobody_tells_it_anything",
 }
-"""Of an agent that has ``carry_out`` and ``standing_as``, which the example leaves out."""
+"""Of an agent that has ``execute`` and ``with_state_of``, which the example leaves out."""
 
 
 def test_no_test_of_the_contract_was_forgotten() -> None:

@@ -22,11 +22,11 @@ from ems.agents import (
     PVAgent,
     three_phase,
 )
-from ems.horizon import Horizon
-from ems.optimizer import GlobalOptimizer
-from ems.program import Plan
-from ems.schedule import Schedule
-from ems.solver import Solver
+from ems.agents.dispatch_plan import DispatchPlan
+from ems.control.optimizer import GlobalOptimizer
+from ems.core.horizon import Horizon
+from ems.core.participant import Plan
+from ems.core.solver import Solver
 
 EXACT = Solver(mip_gap=0.0, mip_gap_eur=1e-7)
 CENT = 2e-5  # € by which the slack of 1e-6 kWh and the solver's tolerance may move an optimum
@@ -45,7 +45,7 @@ def horizon(
     )
 
 
-def plan(prices: Horizon, *agents: Agent, grid: GridAgent | None = None) -> Schedule:
+def plan(prices: Horizon, *agents: Agent, grid: GridAgent | None = None) -> DispatchPlan:
     return GlobalOptimizer(agents, grid or GridAgent(), EXACT).optimize_centralized(prices)
 
 

@@ -24,12 +24,13 @@ from ems.agents import (
     PVAgent,
     three_phase,
 )
+from ems.agents.dispatch_plan import DispatchPlan
+from ems.control.optimizer import GlobalOptimizer
+from ems.core.builder import Block
+from ems.core.horizon import Horizon
+from ems.core.participant import Contribution, Plan
+from ems.core.solver import Solver
 from ems.errors import InvalidSpec
-from ems.horizon import Horizon
-from ems.optimizer import GlobalOptimizer
-from ems.program import Block, Plan, Share
-from ems.schedule import Schedule
-from ems.solver import Solver
 
 EXACT = Solver(mip_gap=0.0, mip_gap_eur=1e-7)
 N = 6
@@ -99,7 +100,7 @@ def optimizer(name: str) -> GlobalOptimizer:
     return GlobalOptimizer([agent] if agent is LOAD else [LOAD, agent], GridAgent(), EXACT)
 
 
-def schedule(name: str) -> Schedule:
+def schedule(name: str) -> DispatchPlan:
     return optimizer(name).optimize_centralized(HORIZON)
 
 
@@ -470,8 +471,8 @@ def test_a_building_without_limits_cannot_sell_above_its_import_price() -> None:
 class Endless(BaseLoadAgent):
     """Gives whatever is asked of it."""
 
-    def contribute(self, block: Block) -> Share:
-        return Share(net_load_kw=-1.0 * block.variables("gift_kw"), series={})
+    def contribute(self, block: Block) -> Contribution:
+        return Contribution(net_load_kw=-1.0 * block.variables("gift_kw"), series={})
 
 
 # --- told what to do on a belief ---------------------------------------------------------------
@@ -485,13 +486,13 @@ carried_out = pytest.mark.parametrize(
 def test_what_is_believed_rightly_is_carried_out_to_the_letter(name: str) -> None:
     agent, done = AGENTS[name], schedule(name)
     plan = done.plans[agent.name]
-    assert_allclose(agent.carry_out(HORIZON, plan, agent).net_load_kw, plan.net_load_kw, atol=1e-6)
+    assert_allclose(agent.execute(HORIZON, plan, agent).net_load_kw, plan.net_load_kw, atol=1e-6)
 
 
 @carried_out
 def test_in_the_same_state_it_is_believed_to_be_the_same(name: str) -> None:
     agent = AGENTS[name]
-    believed = agent.standing_as(agent, HORIZON)
+    believed = agent.with_state_of(agent, HORIZON)
     own = [LOAD, believed] if agent is not LOAD else [believed]
     again = GlobalOptimizer(own, GridAgent(), EXACT).optimize_centralized(HORIZON)
     assert again.objective_eur == pytest.approx(schedule(name).objective_eur, abs=1e-6)
@@ -505,25 +506,25 @@ def test_whatever_it_is_told_it_keeps_its_physical_rules(name: str, factor: floa
         key: values if key == "started" else values * factor for key, values in told.series.items()
     }
     wrong = Plan(agent=told.agent, net_load_kw=told.net_load_kw * factor, series=series)
-    done = agent.carry_out(HORIZON, wrong, agent)
-    assert list(agent.without_promises().audit(done, HORIZON)) == []
+    done = agent.execute(HORIZON, wrong, agent)
+    assert list(agent.without_targets().audit(done, HORIZON)) == []
 
 
 @carried_out
 def test_nobody_tells_it_anything(name: str) -> None:
     agent = AGENTS[name]
-    done = agent.carry_out(HORIZON, None, None)
-    assert list(agent.without_promises().audit(done, HORIZON)) == []
+    done = agent.execute(HORIZON, None, None)
+    assert list(agent.without_targets().audit(done, HORIZON)) == []
 
 
 def test_what_has_a_least_run_is_not_carried_out_on_a_forecast() -> None:
     heat_pump = AGENTS["switched_heat_pump"]
     with pytest.raises(InvalidSpec, match=r"min_power_kw 0\.5 and min_run_steps 2 cannot be"):
-        heat_pump.carry_out(HORIZON, None, None)
+        heat_pump.execute(HORIZON, None, None)
 
 
 def test_a_car_misses_what_it_is_short_of_at_its_deadline() -> None:
-    idle = CAR.carry_out(HORIZON, replace_charge(schedule("ev").plans["ev"]), CAR)
+    idle = CAR.execute(HORIZON, replace_charge(schedule("ev").plans["ev"]), CAR)
     assert CAR.missed_kwh(idle) == pytest.approx(55.0 - 36.0, abs=1e-4)
     assert CAR.missed_kwh(schedule("ev").plans["ev"]) == 0.0
 
@@ -540,7 +541,7 @@ def replace_charge(plan: Plan) -> Plan:
 
 def test_a_believed_car_promises_no_more_than_it_can_reach() -> None:
     empty = replace(CAR, initial_soc_kwh=10.0)
-    believed = CAR.standing_as(empty, HORIZON)
+    believed = CAR.with_state_of(empty, HORIZON)
     reachable_kwh = 10.0 - 9.0 + 4 * 0.92 * 11.0
     assert believed.min_soc_kwh[4] == pytest.approx(reachable_kwh)
 
@@ -557,7 +558,7 @@ def test_a_machine_that_has_begun_does_not_begin_again() -> None:
         committed_kw=np.zeros(0),
         discomfort_eur=None,
     )
-    believed = fresh.standing_as(later, rest)
+    believed = fresh.with_state_of(later, rest)
     assert [cycle.number for cycle in believed.cycles] == [2]
     assert_array_equal(believed.committed_kw, later.committed_kw)
 
@@ -570,6 +571,6 @@ def test_a_machine_expects_only_the_runs_that_still_fit(n_steps: int, fit: list[
     )
     machine = DiscretePhaseDevice(name="machine", cycles=cycles)
     rest = HORIZON.window(0, n_steps)
-    believed = machine.standing_as(machine, rest)
+    believed = machine.with_state_of(machine, rest)
     assert [cycle.number for cycle in believed.cycles] == fit
     GlobalOptimizer([believed], GridAgent(), EXACT).optimize_centralized(rest)

@@ -28,11 +28,11 @@ HOUSE = {
             def contribute(self, block): return 1
     """,
     "ems/agents/__init__.py": "from ems.agents.battery import BatteryAgent",
-    "ems/program.py": "class Program:\n    def solve(self): ...",
-    "ems/schedule.py": "class Schedule: ...",
-    "ems/optimizer.py": """
-        from ems.program import Program
-        from ems.schedule import Schedule
+    "ems/core/program.py": "class Program:\n    def solve(self): ...",
+    "ems/agents/dispatch_plan.py": "class Schedule: ...",
+    "ems/control/optimizer.py": """
+        from ems.core.program import Program
+        from ems.agents.dispatch_plan import Schedule
         class GlobalOptimizer:
             def __init__(self, agents): self.agents = agents
             def optimize_centralized(self):
@@ -68,7 +68,7 @@ HOUSE = {
     """,
     "ems/pipelines/days.py": """
         from ems.agents import BatteryAgent
-        from ems.optimizer import GlobalOptimizer
+        from ems.control.optimizer import GlobalOptimizer
         class Days:
             def run(self):
                 return GlobalOptimizer([BatteryAgent()]).optimize_centralized()
@@ -180,7 +180,9 @@ BROKEN = {
     ),
     "a program of its own": (
         "plans",
-        project({"ems/pipelines/mine.py": "from ems.program import Program\nProgram().solve()"}),
+        project(
+            {"ems/pipelines/mine.py": "from ems.core.program import Program\nProgram().solve()"}
+        ),
         "ems/pipelines/mine.py:2: Program is for GlobalOptimizer alone",
     ),
     "a schedule made by hand in a notebook": (
@@ -189,7 +191,7 @@ BROKEN = {
             {
                 **{path: dedent(text) for path, text in HOUSE.items()},
                 "notebooks/x.ipynb": '{"cells": [{"cell_type": "code", "source": ["%time\\n", '
-                '"from ems.schedule import Schedule as S\\n", "S()"]}]}',
+                '"from ems.agents.dispatch_plan import Schedule as S\\n", "S()"]}]}',
             }
         ),
         "notebooks/x.ipynb:3: Schedule is for GlobalOptimizer alone",
@@ -207,12 +209,12 @@ BROKEN = {
     "another solver": (
         "adapters",
         project({"ems/pipelines/mine.py": "def f():\n    from scipy.optimize import milp"}),
-        "ems/pipelines/mine.py:2: uses scipy.optimize.milp, which is for ems.solver",
+        "ems/pipelines/mine.py:2: uses scipy.optimize.milp, which is for ems.core.solver",
     ),
     "another solver by its module": (
         "adapters",
         project({"ems/pipelines/mine.py": "from scipy import optimize as o\no.linprog(1)"}),
-        "ems/pipelines/mine.py:2: uses scipy.optimize.linprog, which is for ems.solver",
+        "ems/pipelines/mine.py:2: uses scipy.optimize.linprog, which is for ems.core.solver",
     ),
     "a pipeline with its own tracking": (
         "adapters",
@@ -264,13 +266,14 @@ BROKEN = {
     ),
     "a higher layer": (
         "layers",
-        project({"ems/agents/ev.py": "def f():\n    import ems.optimizer"}),
-        "ems/agents/ev.py:2: ems.agents imports ems.optimizer, which stands above or beside it",
+        project({"ems/agents/ev.py": "def f():\n    import ems.control.optimizer"}),
+        "ems/agents/ev.py:2: ems.agents imports ems.control.optimizer, which stands above or "
+        "beside it",
     ),
     "a neighbour": (
         "layers",
-        project({"ems/plots/a.py": "from ems.tracking import pipeline_run"}),
-        "ems/plots/a.py:1: ems.plots imports ems.tracking, which stands above or beside it",
+        project({"ems/deployment/a.py": "from ems.report import figures"}),
+        "ems/deployment/a.py:1: ems.deployment imports ems.report, which stands above or beside it",
     ),
 }
 
@@ -401,4 +404,4 @@ def test_what_only_types_need_is_no_import() -> None:
 def test_the_layers_are_those_of_the_contract() -> None:
     layers = layers_of(LAYERS)
     assert layers[-1] == ["ems.errors"]
-    assert ["ems.program"] in layers
+    assert ["ems.core.program"] in layers

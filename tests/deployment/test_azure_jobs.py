@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("azure.ai.ml", reason="pip install -r requirements-azure.txt")
 
 import yaml
-from test_image import copied
+from deployment.test_image import copied
 
 from ems.deployment import CloudError
 from ems.deployment.azure_jobs import (

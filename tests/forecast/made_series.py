@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from ems.forecast.series import Series
-from ems.history import Floats
-from ems.place import KONSTANZ
+from ems.site.place import KONSTANZ
+from ems.types import Floats
 
 ZONE = "Europe/Berlin"
 

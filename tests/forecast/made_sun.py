@@ -7,8 +7,8 @@ import pandas as pd
 
 from ems.forecast.clear_sky import Sun, plane_kw_per_m2
 from ems.forecast.series import Series
-from ems.history import Floats
-from ems.place import KONSTANZ, Place
+from ems.site.place import KONSTANZ, Place
+from ems.types import Floats
 
 ZONE = "Europe/Berlin"
 

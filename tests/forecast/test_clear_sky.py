@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from ems.errors import DataError
 from ems.forecast.clear_sky import ClearSkyRoof, Sun, plane_kw_per_m2
-from ems.history import Floats
-from ems.place import KONSTANZ, Place
+from ems.site.place import KONSTANZ, Place
+from ems.types import Floats
 
 PLACES = (
     KONSTANZ,

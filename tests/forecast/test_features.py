@@ -9,7 +9,7 @@ from forecast.made_series import series, step_at
 
 from ems.forecast.clock import Clock
 from ems.forecast.features import rows
-from ems.place import KONSTANZ
+from ems.site.place import KONSTANZ
 
 FREE = 2
 """The column that says whether the day is free."""

@@ -15,8 +15,10 @@ from ems.errors import DataError, InvalidSpec
 from ems.forecast.load import LearnedLoad
 from ems.forecast.persistence import SameHourLastWeek
 from ems.forecast.price import PriceForecast, known_until
-from ems.forecast.series import Forecaster, Ints, Series
-from ems.forecast.weather import RecordedWeather, WeatherAgent
+from ems.forecast.series import Forecaster, Series
+from ems.forecast.weather import WeatherAgent
+from ems.site.weather import RecordedWeather
+from ems.types import Ints
 
 MODELS: dict[str, Forecaster] = {
     "same hour last week": SameHourLastWeek(),

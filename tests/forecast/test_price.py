@@ -16,7 +16,7 @@ from ems.forecast.persistence import SameHourLastWeek
 from ems.forecast.price import PriceForecast, known_until, require_known
 from ems.forecast.rolling_origin import rolling_scores
 from ems.forecast.series import Forecaster, Series
-from ems.place import KONSTANZ
+from ems.site.place import KONSTANZ
 from ems.twin.clock import clock, quarter_hours
 from ems.twin.prices import day_ahead_prices
 from ems.twin.sky import make_sky

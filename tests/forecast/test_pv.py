@@ -12,8 +12,9 @@ from ems.forecast.clear_sky import Sun
 from ems.forecast.pv import ClearSkyPersistence, LearnedPV, PVPersistence
 from ems.forecast.rolling_origin import rolling_scores
 from ems.forecast.series import Forecaster, Series
-from ems.forecast.weather import RecordedWeather, WeatherAgent
-from ems.place import Place
+from ems.forecast.weather import WeatherAgent
+from ems.site.place import Place
+from ems.site.weather import RecordedWeather
 
 MADE = sunny(200)
 UNTIL = 150 * 24

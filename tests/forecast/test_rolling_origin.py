@@ -21,7 +21,8 @@ from ems.forecast.rolling_origin import (
     score,
     truth_of,
 )
-from ems.forecast.series import LEVELS, Forecast, Ints, Series
+from ems.forecast.series import LEVELS, Forecast, Series
+from ems.types import Ints
 
 
 @dataclass(frozen=True, kw_only=True)

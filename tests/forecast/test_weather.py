@@ -7,8 +7,9 @@ import pytest
 from forecast.made_series import altered, series, step_at
 
 from ems.errors import DataError, InvalidSpec
-from ems.forecast.weather import RecordedWeather, WeatherAgent
-from ems.history import Floats
+from ems.forecast.weather import WeatherAgent
+from ems.site.weather import RecordedWeather
+from ems.types import Floats
 
 HOUR = np.timedelta64(3600, "s")
 MADE = series(20)

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from ems.history import Category, Feed, MeterHistory
-from ems.learning.calendar import day_types
 from ems.learning.pmf import normalise
 from ems.learning.usage import UseHistory
-from ems.place import KONSTANZ
+from ems.site.calendar import day_types
+from ems.site.meters import Category, Feed, MeterData
+from ems.site.place import KONSTANZ
 from ems.twin.generate import TwinBuilding
+from ems.types import Floats
 
-Floats = NDArray[np.float64]
 MONDAY = np.datetime64("2016-02-01", "D")
 
 EVENING = normalise([1.0] * 17 + [5.0, 20.0, 30.0, 20.0, 5.0, 1.0, 1.0])
@@ -73,12 +73,12 @@ def meters(
     first_utc: str,
     step_h: float = 1.0,
     building: str = "home",
-) -> MeterHistory:
+) -> MeterData:
     """A building of which only the sub-meters are known."""
     n = len(next(iter(energy_kwh.values()))[1])
     step = np.timedelta64(round(3600 * step_h), "s")
     none = np.full(n, np.nan)
-    return MeterHistory(
+    return MeterData(
         building=building,
         kind="residential",
         place=KONSTANZ,
@@ -100,7 +100,7 @@ def meters(
     )
 
 
-def twin_meters(building: TwinBuilding) -> MeterHistory:
+def twin_meters(building: TwinBuilding) -> MeterData:
     """The sub-meters of a building of the twin."""
     loads = {
         feed.name: (feed.category, building.energy_kwh[feed.name])

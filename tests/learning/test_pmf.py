@@ -10,12 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
-from numpy.typing import NDArray
 from scipy.spatial.distance import jensenshannon
 
-import ems.learning.calendar
 import ems.learning.pmf
 import ems.learning.probability_model
+import ems.site.calendar
 from ems.errors import InvalidSpec
 from ems.learning.pmf import (
     UNIFORM,
@@ -30,8 +29,8 @@ from ems.learning.pmf import (
     smooth,
     validated,
 )
+from ems.types import Floats
 
-Floats = NDArray[np.float64]
 LN2 = float(np.log(2.0))
 
 weights = st_numpy.arrays(
@@ -45,7 +44,7 @@ def between(*hours: int) -> Floats:
 
 
 @pytest.mark.parametrize(
-    "module", [ems.learning.pmf, ems.learning.calendar, ems.learning.probability_model]
+    "module", [ems.learning.pmf, ems.site.calendar, ems.learning.probability_model]
 )
 def test_the_examples_in_the_docstrings(module: ModuleType) -> None:
     result = doctest.testmod(module)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from made_habits import EVENING, HABIT, drawn, history_of, one_start
+from learning.made_habits import EVENING, HABIT, drawn, history_of, one_start
 
 from ems.errors import DataError, InvalidSpec
 from ems.learning.pmf import UNIFORM, circular_mean_h, js_distance

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_habits import EVENING, HABIT, drawn, history_of, one_start
+from learning.made_habits import EVENING, HABIT, drawn, history_of, one_start
 
 from ems.errors import InvalidSpec
 from ems.learning.pmf import UNIFORM, entropy_bits, js_distance, shift, validated
@@ -24,7 +24,7 @@ from ems.learning.probability_model import (
 )
 from ems.learning.scores import distance_to_truth, prequential
 from ems.learning.usage import DayUse
-from ems.place import KONSTANZ
+from ems.site.place import KONSTANZ
 
 WORKING = date(2016, 2, 1)
 FREE = date(2016, 2, 6)

@@ -7,14 +7,14 @@ from datetime import date, timedelta
 
 import numpy as np
 import pytest
-from made_habits import EVENING, HABIT, drawn, history_of, one_start
+from learning.made_habits import EVENING, HABIT, drawn, history_of, one_start
 
 from ems.errors import InvalidSpec
 from ems.learning.pmf import UNIFORM, validated
 from ems.learning.priors import learned, transfer, uniform
 from ems.learning.rivals import DirichletModel, FixedModel, Model, standard_models
 from ems.learning.usage import DayUse
-from ems.place import KONSTANZ
+from ems.site.place import KONSTANZ
 
 MONDAY = date(2016, 2, 1)
 FREE = date(2016, 2, 6)

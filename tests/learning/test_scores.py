@@ -11,18 +11,25 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_habits import EVENING, HABIT, MONDAY, drawn, history_of, meters, one_start, twin_meters
-from numpy.typing import NDArray
+from learning.made_habits import (
+    EVENING,
+    HABIT,
+    MONDAY,
+    drawn,
+    history_of,
+    meters,
+    one_start,
+    twin_meters,
+)
 
 from ems.errors import DataError, InvalidSpec
-from ems.learning.calendar import day_type_index
 from ems.learning.habit import Habit, PmfUpdate
 from ems.learning.pmf import UNIFORM, hour_distance_h, js_distance, normalise, shift, smooth
 from ems.learning.priors import uniform
 from ems.learning.probability_model import LearningRate, ProbabilityModelAgent
 from ems.learning.rivals import DirichletModel, FixedModel, standard_models
 from ems.learning.scores import (
-    Forecasts,
+    SiteForecasts,
     check_blind,
     contest,
     days_to_half,
@@ -37,17 +44,17 @@ from ems.learning.scores import (
     use_score,
 )
 from ems.learning.usage import DayUse, UseHistory, use_histories
-from ems.place import KONSTANZ
+from ems.site.calendar import day_type_index
+from ems.site.place import KONSTANZ
 from ems.store.ingest.opsd import read_opsd
 from ems.store.quality import judge
 from ems.twin.generate import generate
+from ems.types import Floats
 
-Floats = NDArray[np.float64]
 
-
-def forecasts(hours: Floats, starts: Floats, use: Floats | None = None) -> Forecasts:
+def forecasts(hours: Floats, starts: Floats, use: Floats | None = None) -> SiteForecasts:
     n = len(hours)
-    return Forecasts(
+    return SiteForecasts(
         who="home dishwasher",
         days=MONDAY + np.arange(n),
         day_types=np.zeros(n, dtype=np.int64),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_habits import HABIT, drawn, history_of, one_start
+from learning.made_habits import HABIT, drawn, history_of, one_start
 
 from ems.errors import DataError, InvalidSpec
 from ems.learning.priors import Prior, learned, uniform
@@ -14,7 +14,7 @@ from ems.learning.probability_model import LearningRate, ProbabilityModelAgent
 from ems.learning.scores import learning_score, prequential, score
 from ems.learning.search import GridResult, grid_search, rate_grid
 from ems.learning.usage import UseHistory
-from ems.place import KONSTANZ
+from ems.site.place import KONSTANZ
 
 RATES = (*rate_grid([5, 20], [0.05, 0.2]), LearningRate(lr_tau=8.0, lr_min=0.03, uniform_share=0.1))
 

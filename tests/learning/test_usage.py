@@ -8,15 +8,13 @@ from datetime import date
 import numpy as np
 import pandas as pd
 import pytest
-from made_habits import history_of, meters, one_start, twin_meters
-from numpy.typing import NDArray
+from learning.made_habits import history_of, meters, one_start, twin_meters
 
 from ems.errors import DataError, InvalidSpec
 from ems.learning.usage import DayUse, UseHistory, use_histories, use_history
-from ems.place import KONSTANZ
+from ems.site.place import KONSTANZ
 from ems.twin.generate import Twin, generate
 
-Floats = NDArray[np.float64]
 RUN = [0.4, 0.6, 0.1]
 
 

@@ -8,10 +8,10 @@ from datetime import date, timedelta
 import numpy as np
 import pytest
 
+from ems.core.mode import Mode
+from ems.economics.settlement import DayKpis
 from ems.pipelines.captured import bootstrap, captured, error_costs, ignorance, middle
 from ems.pipelines.comparison import DayResult, account
-from ems.schedule import Mode
-from ems.settlement import DayKpis
 
 FIRST = date(2016, 3, 1)
 

@@ -13,18 +13,18 @@ import pytest
 from small_building import at, histories, local_index, made, real_database, twin_database
 
 from ems.agents import BatteryAgent, GridAgent
-from ems.assets import Assets, EVSpec
-from ems.building import Building
-from ems.comfort import ShiftComfort
+from ems.agents.comfort import ShiftComfort
+from ems.control.optimizer import GlobalOptimizer
+from ems.core.mode import Mode
+from ems.core.solver import Solver
+from ems.economics.tariff import load_tariff
 from ems.errors import DataError, Infeasible, InvalidSpec, SolveError
-from ems.history import MeterHistory
-from ems.optimizer import GlobalOptimizer
 from ems.pipelines.comparison import (
     BASELINES,
     MODES,
     PLANNED,
-    Block,
     ComparisonSpec,
+    DayChain,
     DayRecord,
     Window,
     blocks_of,
@@ -33,9 +33,9 @@ from ems.pipelines.comparison import (
     run_comparison,
     summarise,
 )
-from ems.schedule import Mode
-from ems.solver import Solver
-from ems.tariff import load_tariff
+from ems.site.assets import Assets, EVSpec
+from ems.site.building import Building
+from ems.site.meters import MeterData
 
 DYNAMIC, FLAT = load_tariff("dynamic"), load_tariff("flat")
 FIRST = date(2016, 6, 1)
@@ -50,9 +50,9 @@ def building(spec: ComparisonSpec = SPEC) -> Building:
 
 
 @cache
-def block() -> Block:
+def block() -> DayChain:
     days = tuple(START + timedelta(days=i) for i in range(N_DAYS))
-    return Block(building="DE_KN_residential4", days=days)
+    return DayChain(building="DE_KN_residential4", days=days)
 
 
 @cache
@@ -236,7 +236,7 @@ def test_what_comes_later_changes_no_day_before() -> None:
         price_eur_per_mwh=np.where(later, -50.0, history.price_eur_per_mwh),
         load_kwh=np.where(later, 2 * history.load_kwh, history.load_kwh),
     )
-    chain = Block(building=history.building, days=block().days[:3])
+    chain = DayChain(building=history.building, days=block().days[:3])
     for mode in PLANNED:
         found = list(run_block(Building(other, SPEC.tariff, SPEC.assets), SPEC, chain, mode))
         first, same = done(mode)[0].schedule.plans, found[0].schedule.plans
@@ -275,7 +275,7 @@ def test_three_phases_end_as_full_as_their_promise_lets_them(mode: Mode) -> None
     """A car that comes home before the window's end after a night that gave 95 % of the need."""
     spec = replace(SPEC, assets=Assets(ev=EVSpec(strategy="three_phase")))
     days = tuple(date(2016, 12, 4) + timedelta(days=i) for i in range(28))
-    chain = Block(building="DE_KN_residential4", days=days)
+    chain = DayChain(building="DE_KN_residential4", days=days)
     records = list(run_block(building(spec), spec, chain, mode))
     assert len(records) == 28
     soc_kwh = records[-1].schedule.plans["ev"].series["soc_kwh"]
@@ -288,13 +288,13 @@ def test_comfort_is_asked_for_each_day() -> None:
     pv = at(index, ("2016-06-01 10:00", 3, 3.0), ("2016-06-02 10:00", 3, 3.0))
     spec = replace(SPEC, assets=Assets(battery=None, ev=None))
     house = Building(made(index, loads, pv_kwh=pv), spec.tariff, spec.assets)
-    chain = Block(building="made_house", days=(FIRST, date(2016, 6, 2)))
+    chain = DayChain(building="made_house", days=(FIRST, date(2016, 6, 2)))
     prices = {FIRST: ShiftComfort(eur_per_h=0.0), date(2016, 6, 2): ShiftComfort(eur_per_h=1.0)}
     records = list(run_block(house, spec, chain, "centralized", prices.__getitem__))
     assert [record.kpis.mean_shift_h > 5 for record in records] == [True, False]
 
 
-def limited(history: MeterHistory) -> ComparisonSpec:
+def limited(history: MeterData) -> ComparisonSpec:
     most_kw = float(np.max(history.load_kwh)) / history.step_h - 0.5
     grid = GridAgent(max_import_kw=most_kw)
     return ComparisonSpec(tariff=FLAT, assets=Assets(battery=None, ev=None, grid=grid))
@@ -306,9 +306,9 @@ def test_what_cannot_be_planned_names_building_day_and_mode(mode: Mode) -> None:
     history = made(index, {"fridge": at(index, ("2016-06-02 19:00", 1, 3.0))})
     spec = limited(history)
     house = Building(history, spec.tariff, spec.assets)
-    chain = Block(building="made_house", days=(FIRST, date(2016, 6, 2)))
+    chain = DayChain(building="made_house", days=(FIRST, date(2016, 6, 2)))
     if mode == "decentralized":
-        chain = Block(building="made_house", days=(date(2016, 6, 2),))
+        chain = DayChain(building="made_house", days=(date(2016, 6, 2),))
     day = FIRST if mode == "perfect_foresight" else chain.days[-1]
     with pytest.raises(SolveError, match=f"^made_house {day} {mode}: .*0.5") as error:
         list(run_block(house, replace(spec, lookahead_h=0.0), chain, mode))

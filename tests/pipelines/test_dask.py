@@ -20,17 +20,17 @@ import pytest
 from distributed import Client, LocalCluster
 from small_building import histories, twin_database
 
-from ems.building import Building
+from ems.core.solver import Solver
+from ems.economics.tariff import load_tariff
 from ems.errors import EmsError, Infeasible, InvalidSpec, SolveError
 from ems.learning.search import rate_grid
 from ems.learning.usage import use_histories
-from ems.pipelines.comparison import Block, ComparisonSpec, DayRecord, blocks_of, choose_window
+from ems.pipelines.comparison import ComparisonSpec, DayChain, DayRecord, blocks_of, choose_window
 from ems.pipelines.dask import Cluster, ClusterError, cluster, fingerprint
 from ems.pipelines.integrated import Integrated, IntegratedSpec
 from ems.pipelines.parallel import run_blocks
 from ems.pipelines.probability import SearchSpec, search_devices
-from ems.solver import Solver
-from ems.tariff import load_tariff
+from ems.site.building import Building
 
 ROOT = Path(__file__).resolve().parents[2]
 SPEC = ComparisonSpec(tariff=load_tariff("dynamic"), block_days=2)
@@ -71,7 +71,7 @@ def buildings() -> list[Building]:
     return [Building(found[name], SPEC.tariff, SPEC.assets) for name in names]
 
 
-def blocks(buildings: list[Building], n_days: int = 6) -> list[Block]:
+def blocks(buildings: list[Building], n_days: int = 6) -> list[DayChain]:
     windows = [choose_window(building, date(2016, 10, 27), n_days) for building in buildings]
     return [block for window in windows for block in blocks_of(window, SPEC.block_days)]
 

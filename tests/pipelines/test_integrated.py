@@ -8,10 +8,8 @@ from datetime import date
 import numpy as np
 import pytest
 
-from ems.assets import Assets
-from ems.building import Building
+from ems.economics.tariff import load_tariff
 from ems.errors import DataError, InvalidSpec
-from ems.history import Feed, MeterHistory
 from ems.pipelines.comparison import ComparisonSpec
 from ems.pipelines.integrated import (
     COST_ONLY,
@@ -24,15 +22,17 @@ from ems.pipelines.integrated import (
     knee,
     trained_models,
 )
-from ems.place import KONSTANZ
-from ems.tariff import load_tariff
+from ems.site.assets import Assets
+from ems.site.building import Building
+from ems.site.meters import Feed, MeterData
+from ems.site.place import KONSTANZ
 
 N_DAYS = 40
 EVENING = 19
 SUNNY = slice(10, 15)
 
 
-def made_house(start_hours: list[int] | None = None) -> MeterHistory:
+def made_house(start_hours: list[int] | None = None) -> MeterData:
     """A house in winter time: base load 0.3 kW, sun from 10 to 15 h, a dishwasher of two hours."""
     n = 24 * N_DAYS
     ts_utc = np.datetime64("2016-01-03T23:00:00", "s") + np.arange(n) * np.timedelta64(3600, "s")
@@ -41,7 +41,7 @@ def made_house(start_hours: list[int] | None = None) -> MeterHistory:
         dishwasher[24 * day + hour : 24 * day + hour + 2] = 0.8, 0.4
         pv[24 * day :][SUNNY] = 3.0
     load = 0.3 + dishwasher
-    return MeterHistory(
+    return MeterData(
         building="made_house",
         kind="residential",
         place=KONSTANZ,
@@ -79,7 +79,7 @@ def spec_of(*weights_eur: float) -> IntegratedSpec:
     return IntegratedSpec(base=base, weights_eur=weights_eur)
 
 
-def run(spec: IntegratedSpec, history: MeterHistory) -> dict[str, list[HabitDay]]:
+def run(spec: IntegratedSpec, history: MeterData) -> dict[str, list[HabitDay]]:
     building = Building(history, spec.base.tariff, spec.base.assets)
     pipeline = Integrated(building, spec, date(2016, 1, 20), 5)
     return {c.name: list(pipeline.run(c)) for c in spec.controllers}

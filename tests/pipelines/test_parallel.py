@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from small_building import histories, twin_database
 
-from ems.building import Building
+from ems.core.solver import Solver
+from ems.economics.tariff import load_tariff
 from ems.errors import InvalidSpec, SolveError
-from ems.pipelines.comparison import Block, ComparisonSpec, DayRecord, blocks_of, choose_window
+from ems.pipelines.comparison import ComparisonSpec, DayChain, DayRecord, blocks_of, choose_window
 from ems.pipelines.parallel import in_parallel, run_blocks
-from ems.solver import Solver
-from ems.tariff import load_tariff
+from ems.site.building import Building
 
 SPEC = ComparisonSpec(tariff=load_tariff("dynamic"), block_days=3)
 
@@ -29,7 +29,7 @@ def buildings() -> list[Building]:
     return [Building(found[name], SPEC.tariff, SPEC.assets) for name in names]
 
 
-def blocks(buildings: list[Building], n_days: int = 6) -> list[Block]:
+def blocks(buildings: list[Building], n_days: int = 6) -> list[DayChain]:
     start = date(2016, 10, 27)
     windows = [choose_window(building, start, n_days) for building in buildings]
     return [block for window in windows for block in blocks_of(window, SPEC.block_days)]

@@ -6,17 +6,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_foresight import DAY, house, told
+from forecast.test_information import DAY, house, told
 
-from ems.building import Building
 from ems.errors import DataError
-from ems.forecast.weather import RecordedWeather
-from ems.foresight import Believed
-from ems.pipelines.comparison import Block, ComparisonSpec
+from ems.forecast.information import ForecastInformation
+from ems.pipelines.comparison import ComparisonSpec, DayChain
 from ems.pipelines.forecasting import foresight_of
+from ems.site.building import Building
+from ems.site.weather import RecordedWeather
 
 
-def believed(recorded: RecordedWeather | None) -> Believed:
+def believed(recorded: RecordedWeather | None) -> ForecastInformation:
     plain = house()
     history = replace(plain.history, weather_forecast=recorded)
     building = Building(history, plain.tariff, plain.assets)
@@ -27,8 +27,8 @@ def believed(recorded: RecordedWeather | None) -> Believed:
         foresight="forecast",
         lookahead_h=0.0,
     )
-    foresight = foresight_of(building, spec, Block(building=history.building, days=(DAY,)))
-    assert isinstance(foresight, Believed)
+    foresight = foresight_of(building, spec, DayChain(building=history.building, days=(DAY,)))
+    assert isinstance(foresight, ForecastInformation)
     return foresight
 
 

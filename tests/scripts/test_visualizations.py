@@ -15,9 +15,9 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from gallery.stored import SCRIPTS, Stored, stored
 from matplotlib.figure import Figure
 from PIL import Image
+from report.stored.stored import SCRIPTS, Stored, stored
 
 import common  # isort: skip - lies in scripts, which gallery.stored puts on the path
 import create_comprehensive_visualizations as script  # isort: skip
@@ -399,8 +399,8 @@ def test_help_needs_nothing_heavy() -> None:
 
 
 def test_the_names_it_takes_are_those_it_can_draw() -> None:
-    from ems.gallery import KINDS
-    from ems.plots.paper import PAPERS
+    from ems.report.figures.paper import PAPERS
+    from ems.report.stored import KINDS
 
     assert tuple(KINDS) == script.KINDS
     assert set(script.SIZES) == set(PAPERS)

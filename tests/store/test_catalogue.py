@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from ems.errors import DataError
-from ems.place import KONSTANZ
+from ems.site.place import KONSTANZ
 from ems.store.catalogue import feed_of, kind_of, place_of, require_name, split_column, timezone_of
 
 

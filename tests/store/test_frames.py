@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 from small_building import at, local_index, made
 
-from ems.assets import Assets
+from ems.economics.settlement import DayKpis
+from ems.economics.tariff import load_tariff
 from ems.pipelines.comparison import ComparisonSpec, DayRecord, run_comparison, summarise
-from ems.settlement import DayKpis
+from ems.site.assets import Assets
 from ems.store.frames import (
     KPIS,
     day_frame,
@@ -32,7 +33,6 @@ from ems.store.results import (
     read_days,
     read_horizon,
 )
-from ems.tariff import load_tariff
 
 
 @pytest.fixture(scope="module")

@@ -9,12 +9,12 @@ import pytest
 from small_store import HOUR, START, Floats, building, dataset, household, sunshine
 
 from ems.errors import DataError
-from ems.place import Place
+from ems.site.place import Place
 from ems.store.build import build_database
 from ems.store.connection import get_con
 from ems.store.ingest.dataset import Dataset
 from ems.store.ingest.opsd import read_opsd
-from ems.store.read import Problem, list_buildings, portfolio, read_history
+from ems.store.read import FeedProblem, list_buildings, portfolio, read_history
 
 NAME = "DE_KN_residential9"
 
@@ -183,7 +183,7 @@ def test_the_portfolio_counts_days_and_names_problems(tmp_path: Path) -> None:
         (row,) = portfolio(con)
     assert row.days == 41  # 40 UTC days touch 41 days in Berlin, of which 39 are whole
     assert row.plannable_days == 38
-    assert row.problems == (Problem(feed="grid_import", rule="missing", days=1, steps=1),)
+    assert row.problems == (FeedProblem(feed="grid_import", rule="missing", days=1, steps=1),)
     assert row.devices == {"discrete_phase": ("dishwasher",)}
     assert row.metered_pv_kwh == pytest.approx(feeds["pv"].sum())
     assert row.pv_peak_kw == pytest.approx(feeds["pv"].max())

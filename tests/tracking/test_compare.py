@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ems.economics.settlement import DayKpis, Savings
 from ems.errors import InvalidSpec
-from ems.settlement import DayKpis, Savings
 from ems.tracking.compare import (
     HIGHER_IS_BETTER,
     LOWER_IS_BETTER,

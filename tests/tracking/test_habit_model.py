@@ -17,7 +17,7 @@ from ems.errors import InvalidSpec
 from ems.learning.priors import uniform
 from ems.learning.probability_model import LearningRate, ProbabilityModelAgent
 from ems.learning.usage import DayUse
-from ems.place import KONSTANZ
+from ems.site.place import KONSTANZ
 from ems.tracking import pipeline_run, sqlite_uri
 from ems.tracking.habit_model import FILE, OUTPUTS, HabitModel
 

@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ems.twin.clock import Clock, clock, quarter_hours, to_step
+from ems.twin.clock import TwinClock, clock, quarter_hours, to_step
 
 
-def local_days(first_utc: str, end_utc: str) -> Clock:
+def local_days(first_utc: str, end_utc: str) -> TwinClock:
     return clock(quarter_hours(np.datetime64(first_utc, "s"), np.datetime64(end_utc, "s")))
 
 

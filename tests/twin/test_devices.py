@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ems.errors import InvalidSpec
-from ems.twin.clock import Clock, clock, quarter_hours
+from ems.twin.clock import TwinClock, clock, quarter_hours
 from ems.twin.devices import (
     cycles,
     draw_start_steps,
@@ -21,7 +21,7 @@ NOON = (Peak(share=1.0, at_h=12.0, width_h=1.0),)
 
 
 @pytest.fixture(scope="module")
-def two_years() -> Clock:
+def two_years() -> TwinClock:
     return clock(
         quarter_hours(np.datetime64("2015-12-31T23", "s"), np.datetime64("2017-12-31T23", "s"))
     )
@@ -51,12 +51,12 @@ def test_a_profile_must_sum_to_one() -> None:
         washer(profile=(0.5, 0.4))
 
 
-def test_more_than_one_use_a_day_is_refused(two_years: Clock) -> None:
+def test_more_than_one_use_a_day_is_refused(two_years: TwinClock) -> None:
     with pytest.raises(InvalidSpec, match=r"washer: needs 1\.\d\d uses a day"):
         habit_of(washer(), two_years, 800.0)
 
 
-def test_expected_uses_are_split_by_day_type(two_years: Clock) -> None:
+def test_expected_uses_are_split_by_day_type(two_years: TwinClock) -> None:
     habit = habit_of(washer(free_day_factor=2.0), two_years, 300.0)
     working, free = habit.use_probability
     n_free = two_years.day_is_free.sum()
@@ -64,7 +64,7 @@ def test_expected_uses_are_split_by_day_type(two_years: Clock) -> None:
     assert working * (two_years.n_days - n_free) + free * n_free == pytest.approx(300.0)
 
 
-def test_runs_deliver_their_energy_where_they_start(two_years: Clock) -> None:
+def test_runs_deliver_their_energy_where_they_start(two_years: TwinClock) -> None:
     energy, starts, _ = cycles(
         washer(standby_kw=0.004, profile_spread=0.0), two_years, stream(5, "washer")
     )
@@ -76,7 +76,7 @@ def test_runs_deliver_their_energy_where_they_start(two_years: Clock) -> None:
     assert energy.sum() == pytest.approx(365.0, rel=0.1)
 
 
-def test_no_two_runs_are_alike_but_each_keeps_its_energy(two_years: Clock) -> None:
+def test_no_two_runs_are_alike_but_each_keeps_its_energy(two_years: TwinClock) -> None:
     energy, starts, _ = cycles(washer(), two_years, stream(5, "washer"))
     runs = energy[starts.step[:, None] + np.arange(3)]
     np.testing.assert_allclose(runs.sum(axis=1), starts.energy_kwh)
@@ -85,7 +85,7 @@ def test_no_two_runs_are_alike_but_each_keeps_its_energy(two_years: Clock) -> No
     np.testing.assert_allclose(shares.mean(axis=0), [0.25, 0.5, 0.25], atol=0.01)
 
 
-def test_holidays_behave_like_weekends(two_years: Clock) -> None:
+def test_holidays_behave_like_weekends(two_years: TwinClock) -> None:
     _, starts, _ = cycles(washer(total_kwh=700.0), two_years, stream(5, "washer"))
     hour, free = two_years.hour[starts.step], two_years.step_is_free[starts.step]
     assert hour[free].max() < 16 < hour[~free].min()
@@ -105,7 +105,7 @@ def test_no_start_in_an_hour_that_is_not_in_the_range() -> None:
         assert len(draw_start_steps(habit, afternoon, stream(seed, "x"))) <= 1
 
 
-def test_a_car_charges_at_full_power_until_it_has_its_energy(two_years: Clock) -> None:
+def test_a_car_charges_at_full_power_until_it_has_its_energy(two_years: TwinClock) -> None:
     spec = EvSpec(
         name="ev",
         total_kwh=1600.0,
@@ -127,7 +127,7 @@ def test_a_car_charges_at_full_power_until_it_has_its_energy(two_years: Clock) -
     assert habit.use_probability[0] == pytest.approx(400 / two_years.n_days)
 
 
-def test_a_heat_pump_follows_the_cold_and_makes_hot_water_in_summer(two_years: Clock) -> None:
+def test_a_heat_pump_follows_the_cold_and_makes_hot_water_in_summer(two_years: TwinClock) -> None:
     temperature = 10 - 12 * np.cos(2 * np.pi * two_years.day_of_year / 365)
     spec = HeatPumpSpec(
         name="hp", total_kwh=6000, max_kw=2.5, hours=(1.0,) * 24, hot_water_hours=(5, 6)
@@ -140,7 +140,7 @@ def test_a_heat_pump_follows_the_cold_and_makes_hot_water_in_summer(two_years: C
     assert set(two_years.hour[summer & (energy > 0)]) == {5, 6}
 
 
-def test_a_plant_rests_on_free_days_and_keeps_its_limit(two_years: Clock) -> None:
+def test_a_plant_rests_on_free_days_and_keeps_its_limit(two_years: TwinClock) -> None:
     spec = FixedSpec(
         name="mill",
         total_kwh=20_000,
@@ -157,7 +157,7 @@ def test_a_plant_rests_on_free_days_and_keeps_its_limit(two_years: Clock) -> Non
     assert ran[~two_years.day_is_free].mean() == pytest.approx(0.8, abs=0.05)
 
 
-def test_cooling_grows_with_the_heat(two_years: Clock) -> None:
+def test_cooling_grows_with_the_heat(two_years: TwinClock) -> None:
     flat = (1.0,) * 24
     spec = FixedSpec(
         name="chiller", total_kwh=1000, working=flat, free=flat, per_c_cooling=0.1, noise=0.0

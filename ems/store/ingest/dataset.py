@@ -10,8 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ems.errors import DataError
-from ems.history import Feed, Floats, Instants, LoadRule
-from ems.place import Place
+from ems.site.meters import Feed, LoadRule
+from ems.site.place import Place
+from ems.types import Floats, Instants
 
 
 @dataclass(frozen=True, kw_only=True)

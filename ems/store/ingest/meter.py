@@ -25,10 +25,11 @@ import numpy as np
 import pandas as pd
 
 from ems.errors import DataError, InvalidSpec
-from ems.history import Category, Feed, Floats, Instants, LoadRule, Role
-from ems.place import Place
+from ems.site.meters import Category, Feed, LoadRule, Role
+from ems.site.place import Place
 from ems.store.ingest.dataset import BuildingData, Dataset
 from ems.store.ingest.opsd import no_prices, no_weather, read_prices
+from ems.types import Floats, Instants
 
 Kind = Literal["cumulative", "interval"]
 Unit = Literal["kWh", "Wh", "kW", "W"]

@@ -24,9 +24,9 @@ import numpy as np
 import pandas as pd
 
 from ems.errors import DataError, InvalidSpec
-from ems.history import Floats
-from ems.place import Place
+from ems.site.place import Place
 from ems.store.ingest.download import Patience, Progress, fetch, silent
+from ems.types import Floats
 
 BASE_URL = "https://archive-api.open-meteo.com"
 LICENCE = "CC BY 4.0, weather by Open-Meteo.com (ERA5, Copernicus Climate Change Service)"

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from ems.errors import DataError, InvalidSpec
-from ems.place import Place
+from ems.site.place import Place
 from ems.store.ingest.download import Patience, Progress, fetch, silent
 from ems.store.ingest.open_meteo import (
     VARIABLES,

@@ -26,11 +26,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ems.errors import DataError
-from ems.history import Floats, Instants
-from ems.place import Place
+from ems.site.place import Place
 from ems.store.catalogue import feed_of, kind_of, place_of, split_column, timezone_of
 from ems.store.ingest.dataset import BuildingData, Dataset
 from ems.store.metering import with_metering
+from ems.types import Floats, Instants
 
 SOURCE = (
     "Open Power System Data, Household Data 2020-04-15, measured by CoSSMic in Konstanz, "

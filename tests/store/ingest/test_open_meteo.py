@@ -10,7 +10,7 @@ import pytest
 from outside_server import Answer, OutsideServer, Query, open_meteo, serving
 
 from ems.errors import DataError, InvalidSpec
-from ems.place import KONSTANZ
+from ems.site.place import KONSTANZ
 from ems.store.ingest.download import Patience
 from ems.store.ingest.open_meteo import fetch_weather
 

@@ -9,7 +9,7 @@ import pytest
 from small_store import START, opsd_lines, write
 
 from ems.errors import DataError
-from ems.place import KONSTANZ
+from ems.site.place import KONSTANZ
 from ems.store.ingest.opsd import read_opsd, read_prices, read_weather
 
 IMPORT = "DE_KN_residential9_grid_import"

@@ -1,0 +1,211 @@
+"""A heat pump: it spreads its metered energy inside a comfort band."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ems.agents.base import (
+    SLACK_KWH,
+    Agent,
+    as_steps,
+    breaks,
+    check_range,
+    differs,
+    frozen_series,
+    same_shape,
+)
+from ems.agents.flexible_device import FlexibleDeviceAgent
+from ems.core.affine import Affine
+from ems.core.builder import Block
+from ems.core.horizon import Horizon
+from ems.core.participant import Contribution, Plan
+from ems.errors import InvalidSpec
+from ems.types import Floats
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PartialUsageDevice(FlexibleDeviceAgent):
+    """A device that delivers its metered energy inside a band around the metered course.
+
+    ``metered_kw``: how it ran [kW]. ``min_cumulative_kwh``, ``max_cumulative_kwh``: bounds on the
+    energy drawn from the start of the horizon to the end of each step [kWh]; where they meet, the
+    energy is exactly that. ``max_power_kw``: limit [kW]. ``min_power_kw``, ``min_run_steps``: once
+    on, it draws at least that and stays on for at least that many steps. ``drawn_kwh``: energy
+    drawn before the first step, counted in the band. ``must_run_steps``: steps it still has to
+    stay on. ``on``: whether it ran just before the first step.
+    """
+
+    metered_kw: Floats
+    min_cumulative_kwh: Floats
+    max_cumulative_kwh: Floats
+    max_power_kw: float
+    min_power_kw: float = 0.0
+    min_run_steps: int = 1
+    drawn_kwh: float = 0.0
+    must_run_steps: int = 0
+    on: bool = False
+
+    def __post_init__(self) -> None:
+        frozen_series(self, "metered_kw", low=0.0)
+        for name in ("min_cumulative_kwh", "max_cumulative_kwh"):
+            frozen_series(self, name)
+        check_range(self, "max_power_kw", up=1e9)
+        check_range(self, "min_power_kw", up=self.max_power_kw)
+        check_range(self, "min_run_steps", low=1, up=10_000)
+        check_range(self, "must_run_steps", up=10_000)
+        check_range(self, "drawn_kwh", low=-1e9, up=1e9)
+        for name in ("min_cumulative_kwh", "max_cumulative_kwh"):
+            same_shape(self, name, "metered_kw")
+        over = self.min_cumulative_kwh - self.max_cumulative_kwh
+        if over.size and np.max(over) > 1e-9:
+            step = int(np.argmax(over))
+            raise InvalidSpec(
+                f"{self.name}: min_cumulative_kwh[{step}] is {over[step]:.4g} kWh above "
+                "max_cumulative_kwh; the band must be open"
+            )
+
+    def contribute(self, block: Block) -> Contribution:
+        """drawn(t) = drawn(t−1) + power(t) · Δt [kWh], inside the band at the end of every step."""
+        as_steps(self, "metered_kw", block.horizon)
+        power_kw = block.variables("power_kw", up=self.max_power_kw)
+        drawn_kwh = block.variables(
+            "drawn_kwh",
+            low=self.min_cumulative_kwh - SLACK_KWH,
+            up=self.max_cumulative_kwh + SLACK_KWH,
+        )
+        grown_kwh = drawn_kwh.before(self.drawn_kwh) + block.horizon.energy_kwh(power_kw)
+        block.require("drawn", drawn_kwh == grown_kwh, "kWh")
+        series: dict[str, Affine | Floats] = {"power_kw": power_kw, "drawn_kwh": drawn_kwh}
+        if self.switched:
+            series["on"] = self._switch(block, power_kw)
+        return Contribution(net_load_kw=power_kw, series=series)
+
+    @property
+    def switched(self) -> bool:
+        """Whether being on and off matters."""
+        return self.min_power_kw > 0 or self.min_run_steps > 1
+
+    def _switch(self, block: Block, power_kw: Affine) -> Affine:
+        on = block.switches("on")
+        block.require("max_power", power_kw - self.max_power_kw * on <= 0.0, "kW")
+        block.require("min_power", power_kw - self.min_power_kw * on >= 0.0, "kW")
+        if self.must_run_steps:
+            block.require("still_on", on[: self.must_run_steps] >= 1.0, "steps")
+        turned_on = on - on.before(float(self.on))
+        for ahead in range(1, min(self.min_run_steps, block.horizon.n_steps)):
+            block.require(f"min_run_{ahead}", on[ahead:] - turned_on[:-ahead] >= 0.0, "steps")
+        return on
+
+    def after(self, plan: Plan, n_steps: int) -> Self:
+        """What is drawn so far, what of the band is left, and whether it must stay on.
+
+        What is drawn is taken back to where planning on is possible: a solver leaves the band by
+        its tolerance.
+        """
+        last, later = n_steps - 1, slice(n_steps, None)
+        least_kwh = self.min_cumulative_kwh[last] - SLACK_KWH
+        most_kwh = self.max_cumulative_kwh[last] + SLACK_KWH
+        on, ran = self.on, 0
+        if self.switched:
+            states = plan.series["on"][:n_steps] > 0.5
+            on = bool(states[-1])
+            off = np.flatnonzero(~states)
+            ran = n_steps - 1 - int(off[-1]) if off.size else n_steps
+            always = not off.size and self.on
+            owed = self.must_run_steps - n_steps if always else self.min_run_steps - ran
+            ran = max(0, owed) if on else 0
+        return replace(
+            self,
+            metered_kw=self.metered_kw[later],
+            min_cumulative_kwh=self.min_cumulative_kwh[later],
+            max_cumulative_kwh=self.max_cumulative_kwh[later],
+            drawn_kwh=float(np.clip(plan.series["drawn_kwh"][last], least_kwh, most_kwh)),
+            must_run_steps=ran,
+            on=on,
+        )
+
+    def unplanned(self, horizon: Horizon) -> Plan:
+        """As metered."""
+        power_kw = as_steps(self, "metered_kw", horizon)
+        drawn_kwh = self.drawn_kwh + np.cumsum(horizon.energy_kwh(power_kw))
+        series = {"power_kw": power_kw, "drawn_kwh": drawn_kwh}
+        if self.switched:
+            series["on"] = (power_kw > 0).astype(np.float64)
+        return Plan(agent=self.name, net_load_kw=power_kw, series=series)
+
+    def execute(self, horizon: Horizon, told: Plan | None, believed: Agent | None) -> Plan:
+        """The set-points, but never too cold or too warm: the band of what is really needed wins.
+
+        Raises ``InvalidSpec`` for a device with a least power or a least run, for which keeping
+        the band may ask for what it cannot do.
+        """
+        if self.switched:
+            raise InvalidSpec(
+                f"{self.name}: min_power_kw {self.min_power_kw:g} and min_run_steps "
+                f"{self.min_run_steps} cannot be carried out on a forecast; leave them at 0 and 1"
+            )
+        n = horizon.n_steps
+        wanted_kw = self.metered_kw if told is None else told.series["power_kw"]
+        power_kw, drawn_kwh = np.zeros(n), self.drawn_kwh
+        in_time_kwh = self._in_time_kwh(horizon)
+        for t in horizon.steps:
+            least_kw = horizon.power_kw(in_time_kwh[t] - drawn_kwh)
+            most_kw = horizon.power_kw(self.max_cumulative_kwh[t] - drawn_kwh)
+            power_kw[t] = min(max(wanted_kw[t], least_kw, 0.0), max(most_kw, 0.0))
+            power_kw[t] = min(power_kw[t], self.max_power_kw)
+            drawn_kwh += horizon.energy_kwh(power_kw[t])
+        series_kwh = self.drawn_kwh + np.cumsum(horizon.energy_kwh(power_kw))
+        series = {"power_kw": power_kw, "drawn_kwh": series_kwh}
+        return Plan(agent=self.name, net_load_kw=power_kw, series=series)
+
+    def _in_time_kwh(self, horizon: Horizon) -> Floats:
+        """The least energy at the end of each step from which every later bound is reached."""
+        most_kwh = horizon.energy_kwh(self.max_power_kw) * np.arange(horizon.n_steps)
+        owed_kwh = (self.min_cumulative_kwh - most_kwh)[::-1]
+        in_time_kwh: Floats = np.maximum.accumulate(owed_kwh)[::-1] + most_kwh
+        return in_time_kwh
+
+    def with_state_of(self, real: Self, horizon: Horizon) -> Self:
+        """With what was really drawn, inside a band that can still be reached from there."""
+        most_kwh = horizon.energy_kwh(self.max_power_kw) * np.arange(1, horizon.n_steps + 1)
+        least = np.minimum(self.min_cumulative_kwh, real.drawn_kwh + most_kwh)
+        return replace(
+            self,
+            min_cumulative_kwh=least,
+            max_cumulative_kwh=np.maximum(self.max_cumulative_kwh, real.drawn_kwh),
+            drawn_kwh=real.drawn_kwh,
+            must_run_steps=real.must_run_steps,
+            on=real.on,
+        )
+
+    def audit(self, plan: Plan, horizon: Horizon) -> Iterator[str]:
+        """Power within its limits, the energy inside the band, minimum runs kept."""
+        power_kw = plan.series["power_kw"]
+        yield from differs(self.name, "net_load_kw", plan.net_load_kw, power_kw)
+        drawn_kwh = self.drawn_kwh + np.cumsum(horizon.energy_kwh(power_kw))
+        low_kwh, up_kwh = self.min_cumulative_kwh, self.max_cumulative_kwh
+        yield from breaks(self.name, "drawn_kwh", drawn_kwh, low_kwh, up_kwh)
+        yield from differs(self.name, "drawn_kwh", plan.series["drawn_kwh"], drawn_kwh)
+        least_kw: Floats | float = 0.0
+        if self.switched:
+            on = plan.series["on"] > 0.5
+            least_kw = np.where(on, self.min_power_kw, 0.0)
+            yield from self._short_runs(on)
+            yield from breaks(
+                self.name, "power_kw", power_kw, 0.0, np.where(on, self.max_power_kw, 0.0)
+            )
+        yield from breaks(self.name, "power_kw", power_kw, least_kw, self.max_power_kw)
+
+    def _short_runs(self, on: NDArray[np.bool_]) -> Iterator[str]:
+        edges = np.diff(np.concatenate(([self.on], on)).astype(int))
+        for begin in np.flatnonzero(edges == 1):
+            run = on[begin : begin + self.min_run_steps]
+            if not run.all():
+                yield f"{self.name}: runs only {int(run.argmin())} steps from step {begin}"
+        if not on[: self.must_run_steps].all():
+            yield f"{self.name}: stops although it must run {self.must_run_steps} more steps"

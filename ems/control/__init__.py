@@ -1,0 +1,1 @@
+"""Who decides: the modes of ``GlobalOptimizer``, the baselines, and plans carried out."""

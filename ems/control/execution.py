@@ -1,0 +1,271 @@
+"""Plans made from what is known, carried out on what really happens.
+
+A plan is made from the course that is believed at its instant; until the next plan its set-points
+are carried out by the real devices, as far as their limits let them; the grid takes the rest, or
+with ``dispatch="balance"`` the battery as long as it can.
+``centralized`` and ``decentralized`` plan once a day at midnight, ``centralized_phases`` every
+``phase_h`` hours. With perfect foresight the result is that of the plan itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Literal
+
+import numpy as np
+
+from ems.agents import (
+    Agent,
+    BaseLoadAgent,
+    BatteryAgent,
+    DiscretePhaseDevice,
+    GridAgent,
+    PVAgent,
+)
+from ems.agents.comfort import Comfort
+from ems.agents.dispatch_plan import DispatchPlan
+from ems.control.baselines import settled
+from ems.control.optimizer import GlobalOptimizer, joined, phase_starts
+from ems.core.horizon import Horizon
+from ems.core.mode import Mode
+from ems.core.participant import TOLERANCE, Plan
+from ems.core.solver import Solver
+from ems.forecast.information import Futures, Information
+from ems.site.building import Building
+from ems.site.task import PlanningTask
+from ems.types import Floats
+
+Dispatch = Literal["setpoints", "balance"]
+"""How a store carries out its plan: to the letter, or balancing what comes otherwise."""
+
+HOLD_VALUE_EUR_PER_KWH_H = 3e-5
+"""What a plan on forecasts counts it worth to hold a kWh for an hour: 0.07 ct for a day."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DayToPlan:
+    """A day that is planned while it is lived: how far plans look, and the state it starts in."""
+
+    day: date
+    lookahead_h: float
+    soc_kwh: Mapping[str, float]
+    comfort: Comfort | None
+    grid: GridAgent
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ExecutedDay:
+    """What was really done on a day, and by how much it came otherwise than expected [kWh]."""
+
+    schedule: DispatchPlan
+    pv_error_kwh: float
+    load_error_kwh: float
+
+
+def execute_day(
+    building: Building,
+    foresight: Information,
+    live: DayToPlan,
+    mode: Mode,
+    solver: Solver,
+    *,
+    phase_h: float,
+    dispatch: Dispatch = "setpoints",
+    hedged: bool = False,
+) -> ExecutedDay:
+    """Plan, carry out until the next plan, plan again, to the end of the day.
+
+    Raises ``Infeasible`` and ``SolveError`` as the plans do, and ``SolveError`` when what was
+    carried out breaks a physical rule.
+    """
+    real = building.problem(
+        [live.day],
+        lookahead_h=live.lookahead_h,
+        soc_kwh=live.soc_kwh,
+        comfort=live.comfort,
+        course=replace(building.truth, runs_foreseen=foresight.runs_foreseen),
+    )
+    starts = instants(real.horizon, real.n_committed, mode, phase_h)
+    agents, grid = real.agents, live.grid
+    parts: list[DispatchPlan] = []
+    errors_kwh = np.zeros(2)
+    for first, end in zip(starts, (*starts[1:], real.n_committed), strict=True):
+        problem = believed(building, foresight, live, first, agents, grid)
+        optimizer = GlobalOptimizer(problem.agents, grid, solver)
+        if hedged:
+            futures = foresight.futures(live.day, first, problem.horizon.n_steps)
+            scenarios = _scenarios(problem.agents, futures)
+            follow = dispatch == "balance"
+            plan = optimizer.optimize_hedged(
+                problem.horizon, scenarios, end - first, stores_follow=follow
+            )
+        elif mode == "decentralized":
+            plan = optimizer.optimize_decentralized(problem.horizon)
+        else:
+            plan = optimizer.optimize_centralized(problem.horizon)
+        rest = real.horizon.window(first, real.horizon.n_steps)
+        part = execute(plan, agents, grid, rest, dispatch)
+        last = end == real.n_committed
+        parts.append(part if last else part.window(0, end - first))
+        errors_kwh += _errors_kwh(problem.agents, agents, rest, end - first)
+        if not last:
+            *others, _ = part.after(end - first)
+            agents, grid = tuple(others), grid.after(part.plans[grid.name], end - first)
+    schedule = _whole_day(mode, real, live.grid, parts)
+    return ExecutedDay(
+        schedule=schedule, pv_error_kwh=float(errors_kwh[0]), load_error_kwh=float(errors_kwh[1])
+    )
+
+
+def believed(
+    building: Building,
+    foresight: Information,
+    live: DayToPlan,
+    at: int,
+    real: Sequence[Agent],
+    grid: GridAgent,
+) -> PlanningTask:
+    """What is planned ``at`` steps after midnight: what is believed, in the state that is real.
+
+    ``real``, ``grid``: the agents as they stand at that instant.
+    """
+    problem = building.problem(
+        [live.day],
+        lookahead_h=live.lookahead_h,
+        soc_kwh=live.soc_kwh,
+        comfort=live.comfort,
+        course=foresight.course(live.day, at),
+        at=at,
+    )
+    agents = _standing(problem.agents, real, problem.horizon)
+    if not foresight.certain:
+        agents = tuple(_holding(agent) for agent in agents)
+    return replace(problem, agents=agents, grid=grid)
+
+
+def instants(horizon: Horizon, n_committed: int, mode: Mode, phase_h: float) -> tuple[int, ...]:
+    """The steps of the day at whose start a plan is made."""
+    if mode != "centralized_phases":
+        return (0,)
+    return tuple(first for first in phase_starts(horizon, phase_h) if first < n_committed)
+
+
+def _standing(
+    expected: Sequence[Agent], real: Sequence[Agent], horizon: Horizon
+) -> tuple[Agent, ...]:
+    """The expected agents in the state of the real ones, in their own where nothing is real.
+
+    A machine that runs and of which no other run is expected still draws the rest of its run.
+    """
+    states = {agent.name: agent for agent in real}
+    names = {agent.name for agent in expected}
+    running = [
+        agent.rest_of_run
+        for agent in real
+        if isinstance(agent, DiscretePhaseDevice) and agent.name not in names and agent.busy_steps
+    ]
+    standing = [agent.with_state_of(states.get(agent.name, agent), horizon) for agent in expected]
+    return (*standing, *running)
+
+
+def _holding(agent: Agent) -> Agent:
+    """Of plans that cost the same, the battery takes the one that charges early.
+
+    Planned again and again it would else put off what seems to cost nothing to put off.
+    """
+    if not isinstance(agent, BatteryAgent):
+        return agent
+    return replace(agent, hold_value_eur_per_kwh_h=HOLD_VALUE_EUR_PER_KWH_H)
+
+
+def _scenarios(expected: Sequence[Agent], futures: Futures) -> list[list[Agent]]:
+    """For each future the agents that differ in it, base load and sun; first what is expected."""
+    scenarios: list[list[Agent]] = [[]]
+    for base_kw, pv_kw in zip(futures.base_kw, futures.pv_kw, strict=True):
+        others: list[Agent] = []
+        for agent in expected:
+            if isinstance(agent, BaseLoadAgent):
+                others.append(replace(agent, load_kw=agent.load_kw + base_kw))
+            elif isinstance(agent, PVAgent):
+                sun_kw = np.maximum(agent.available_kw + pv_kw, 0.0)
+                others.append(replace(agent, available_kw=sun_kw))
+        scenarios.append(others)
+    return scenarios
+
+
+def _errors_kwh(
+    expected: Sequence[Agent], real: Sequence[Agent], horizon: Horizon, n_steps: int
+) -> Floats:
+    """By how much sun and base load of the first steps were expected otherwise [kWh]."""
+    return np.array(
+        [
+            horizon.energy_kwh(
+                np.abs(_net_kw(expected, name, n_steps) - _net_kw(real, name, n_steps))
+            ).sum()
+            for name in ("pv", "base_load")
+        ]
+    )
+
+
+def _net_kw(agents: Sequence[Agent], name: str, n_steps: int) -> Floats:
+    """The series of the agent ``name``, zero where there is none [kW]."""
+    for agent in agents:
+        if agent.name == name and isinstance(agent, PVAgent):
+            return agent.available_kw[:n_steps]
+        if agent.name == name and isinstance(agent, BaseLoadAgent):
+            return agent.load_kw[:n_steps]
+    return np.zeros(n_steps)
+
+
+def execute(
+    plan: DispatchPlan,
+    real: Sequence[Agent],
+    grid: GridAgent,
+    horizon: Horizon,
+    dispatch: Dispatch,
+) -> DispatchPlan:
+    """What the real agents do over ``horizon`` when told the plan's set-points.
+
+    With ``balance`` the stores are told last and corrected by what the others really draw.
+    """
+    expected = {agent.name: agent for agent in plan.agents}
+    plans: dict[str, Plan] = {}
+    others_kw = np.zeros(horizon.n_steps)
+    for agent in sorted(real, key=lambda agent: agent.kind == "storage"):
+        told = plan.plans.get(agent.name)
+        if told is not None and agent.kind == "storage" and dispatch == "balance":
+            told = _balancing(told, others_kw, -plan.plans[grid.name].net_load_kw)
+        plans[agent.name] = agent.execute(horizon, told, expected.get(agent.name))
+        others_kw = others_kw + plans[agent.name].net_load_kw
+    done = settled(plan.mode, real, grid, horizon, plans)
+    return replace(done, build_s=plan.build_s, solver_s=plan.solver_s)
+
+
+def _balancing(told: Plan, others_kw: Floats, planned_kw: Floats) -> Plan:
+    """The set-points of a store, corrected so that no error turns the flow at the meter.
+
+    ``others_kw``: what all others really draw; ``planned_kw``: what the plan draws from the grid.
+    Where it planned to import, the building does not export, where it planned to export, it does
+    not import, and where it planned neither, it does neither [kW].
+    """
+    at_meter_kw = others_kw + told.net_load_kw
+    least_kw = np.where(planned_kw < -TOLERANCE, -np.inf, 0.0)
+    most_kw = np.where(planned_kw > TOLERANCE, np.inf, 0.0)
+    power_kw = told.net_load_kw + np.clip(at_meter_kw, least_kw, most_kw) - at_meter_kw
+    series = {"charge_kw": np.maximum(power_kw, 0.0), "discharge_kw": np.maximum(-power_kw, 0.0)}
+    return Plan(agent=told.agent, net_load_kw=power_kw, series=series)
+
+
+def _whole_day(
+    mode: Mode, real: PlanningTask, grid: GridAgent, parts: Sequence[DispatchPlan]
+) -> DispatchPlan:
+    """The parts as one schedule, audited without what a forecast may miss; the committed steps."""
+    plans = {agent.name: joined(agent.name, parts) for agent in real.agents}
+    done = settled(mode, real.agents, grid, real.horizon, plans)
+    physical = [agent.without_targets() for agent in real.agents]
+    unlimited = replace(grid, max_import_kw=np.inf, max_export_kw=np.inf)
+    settled(mode, physical, unlimited, real.horizon, plans).audit()
+    build_s, solver_s = sum(part.build_s for part in parts), sum(part.solver_s for part in parts)
+    return replace(done, build_s=build_s, solver_s=solver_s).window(0, real.n_committed)

@@ -1,0 +1,198 @@
+"""``GlobalOptimizer``: the three modes, which differ only in who sits in the program."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ems.agents.base import Agent
+from ems.agents.dispatch_plan import DispatchPlan
+from ems.agents.grid import GridAgent
+from ems.core.horizon import Horizon
+from ems.core.mode import Mode
+from ems.core.participant import TOLERANCE, Plan
+from ems.core.program import Program
+from ems.core.scenario_program import ScenarioProgram
+from ems.core.solver import Solver
+from ems.errors import InvalidSpec, SolveError
+
+
+class GlobalOptimizer:
+    """Plans a group of agents behind one grid connection.
+
+    Every method returns an audited ``DispatchPlan`` over the whole horizon, mutates nothing, and
+    raises ``Infeasible`` (with the broken rules) or ``SolveError`` (no proven optimum, failed
+    audit).
+    """
+
+    def __init__(
+        self, agents: Sequence[Agent], grid: GridAgent, solver: Solver | None = None
+    ) -> None:
+        names = [agent.name for agent in (*agents, grid)]
+        taken = [name for name in names if names.count(name) > 1]
+        if taken:
+            raise InvalidSpec(f"agent {taken[0]}: the name is taken, give every agent its own")
+        self.agents = tuple(agents)
+        self.grid = grid
+        self.solver = solver or Solver()
+
+    def optimize_centralized(self, horizon: Horizon) -> DispatchPlan:
+        """All agents and the grid in one program."""
+        program = Program(horizon)
+        for agent in (*self.agents, self.grid):
+            program.add(agent)
+        solution = program.solve(self.solver)
+        schedule = DispatchPlan(
+            mode="centralized",
+            horizon=horizon,
+            agents=(*self.agents, self.grid),
+            plans=solution.plans,
+            objective_eur=solution.objective_eur,
+            bound_eur=solution.bound_eur,
+            build_s=solution.build_s,
+            solver_s=solution.solver_s,
+        )
+        schedule.audit()
+        return schedule
+
+    def optimize_decentralized(self, horizon: Horizon) -> DispatchPlan:
+        """Each agent alone, in the order given, knowing the tariff and what is announced so far.
+
+        What is fixed is announced first, curtailable generation decides last. The meter settles the
+        sum.
+        """
+        plans: dict[str, Plan] = {}
+        announced_kw, build_s, solver_s = np.zeros(horizon.n_steps), 0.0, 0.0
+        for agent in sorted(self.agents, key=_turn):
+            if agent.fixed:
+                plans[agent.name] = agent.unplanned(horizon)
+            else:
+                solution = agent.plan_alone(horizon, self.grid, announced_kw, self.solver)
+                plans[agent.name] = solution.plans[agent.name]
+                build_s, solver_s = build_s + solution.build_s, solver_s + solution.solver_s
+            announced_kw = announced_kw + plans[agent.name].net_load_kw
+        plans[self.grid.name] = self.grid.settle(announced_kw)
+        schedule = self._priced("decentralized", horizon, plans, build_s, solver_s)
+        schedule.audit()
+        return schedule
+
+    def optimize_phases_centralized(
+        self, horizon: Horizon, *, phase_h: float = 6.0, n_committed: int | None = None
+    ) -> DispatchPlan:
+        """Plan the rest, carry out one phase, hand the state over, and plan again.
+
+        ``phase_h``: length of a phase, counted from local midnight [h]. ``n_committed``: steps that
+        are carried out; the rest of the horizon is looked at but not committed (default: none).
+        """
+        if not 0 < phase_h <= 24:
+            raise InvalidSpec(f"phases: phase_h is {phase_h}, allowed is 0 < phase_h <= 24")
+        last = horizon.n_steps if n_committed is None else n_committed
+        if not 1 <= last <= horizon.n_steps:
+            raise InvalidSpec(
+                f"phases: n_committed is {n_committed}, allowed is 1 to {horizon.n_steps}"
+            )
+        starts = [first for first in phase_starts(horizon, phase_h) if first < last]
+        parts: list[DispatchPlan] = []
+        current = self
+        for first, end in zip(starts, [*starts[1:], horizon.n_steps], strict=True):
+            rest = horizon.window(first, horizon.n_steps)
+            plan = current.optimize_centralized(rest)
+            parts.append(plan.window(0, end - first))
+            if end < horizon.n_steps:
+                *agents, _ = plan.after(end - first)
+                grid = current.grid.after(plan.plans[current.grid.name], end - first)
+                current = GlobalOptimizer(agents, grid, self.solver)
+        plans = {a.name: joined(a.name, parts) for a in (*self.agents, self.grid)}
+        build_s, solver_s = sum(p.build_s for p in parts), sum(p.solver_s for p in parts)
+        schedule = self._priced("centralized_phases", horizon, plans, build_s, solver_s)
+        schedule.audit()
+        return schedule
+
+    def optimize_hedged(
+        self,
+        horizon: Horizon,
+        scenarios: Sequence[Sequence[Agent]],
+        n_first: int,
+        *,
+        stores_follow: bool = False,
+    ) -> DispatchPlan:
+        """One decision for the first ``n_first`` steps, a recourse for each scenario behind them.
+
+        ``scenarios``: equally likely futures; each gives the agents that replace those of the same
+        name. With ``stores_follow`` stores balance what comes instead of keeping to set-points.
+        Returns the plan of the first scenario; on the first ``n_first`` steps all that are told
+        set-points agree. Its ``bound_eur`` is not proven: the optimum is that of the mean over all
+        scenarios.
+        """
+        worlds = tuple(self._world(scenario) for scenario in scenarios)
+        program = ScenarioProgram(
+            horizon=horizon, worlds=worlds, n_first=n_first, stores_follow=stores_follow
+        )
+        solutions = program.solve(self.solver)
+        build_s, solver_s = sum(s.build_s for s in solutions), sum(s.solver_s for s in solutions)
+        schedules = [
+            GlobalOptimizer(world[:-1], self.grid, self.solver)._priced(
+                "centralized", horizon, dict(solution.plans), build_s, solver_s
+            )
+            for world, solution in zip(worlds, solutions, strict=True)
+        ]
+        for schedule in schedules:
+            schedule.audit()
+        mean_eur = float(np.mean([schedule.objective_eur for schedule in schedules]))
+        said_eur = solutions[0].objective_eur
+        if not abs(mean_eur - said_eur) <= TOLERANCE * max(1.0, abs(mean_eur)):
+            raise SolveError(
+                f"the hedged plan fails its audit: its scenarios cost {mean_eur:.6f} € in the "
+                f"mean, the solver said {said_eur:.6f} €"
+            )
+        return schedules[0]
+
+    def _world(self, scenario: Sequence[Agent]) -> tuple[Agent, ...]:
+        """The agents of one future, the grid last."""
+        others = {agent.name: agent for agent in scenario}
+        own = [others.pop(agent.name, agent) for agent in self.agents]
+        return (*own, *others.values(), self.grid)
+
+    def _priced(
+        self, mode: Mode, horizon: Horizon, plans: dict[str, Plan], build_s: float, solver_s: float
+    ) -> DispatchPlan:
+        """A schedule whose objective is recomputed from its plans."""
+        schedule = DispatchPlan(
+            mode=mode,
+            horizon=horizon,
+            agents=(*self.agents, self.grid),
+            plans=plans,
+            objective_eur=np.nan,
+            build_s=build_s,
+            solver_s=solver_s,
+        )
+        return replace(schedule, objective_eur=sum(schedule.costs_eur().values()))
+
+
+def _turn(agent: Agent) -> int:
+    """What is fixed is announced first; what can only throw energy away decides last."""
+    if agent.fixed:
+        return 0
+    return 2 if agent.kind == "generation" else 1
+
+
+def phase_starts(horizon: Horizon, phase_h: float) -> list[int]:
+    """The steps in which a phase of ``phase_h`` hours of the local clock begins, 0 among them."""
+    day = horizon.wall_clock.astype("datetime64[D]").astype(np.int64)
+    phase = day * 10_000 + np.floor(horizon.local_hour / phase_h)
+    return [0, *(np.flatnonzero(np.diff(phase)) + 1).tolist()]
+
+
+def joined(name: str, parts: Sequence[DispatchPlan]) -> Plan:
+    """One plan from the phases of ``name``; a series that a phase no longer has is zero there."""
+    plans = [part.plans[name] for part in parts]
+    keys = dict.fromkeys(key for plan in plans for key in plan.series)
+    series = {
+        key: np.concatenate([p.series.get(key, np.zeros(len(p.net_load_kw))) for p in plans])
+        for key in keys
+    }
+    return Plan(
+        agent=name, net_load_kw=np.concatenate([p.net_load_kw for p in plans]), series=series
+    )

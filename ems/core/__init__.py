@@ -1,0 +1,1 @@
+"""One program: time, affine rules, solver, and the plans it proves. It knows no device."""

@@ -1,0 +1,22 @@
+"""Who decides what a day does: the people, the usual rule, or one of our modes."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Mode = Literal[
+    "as_metered",
+    "rule_based",
+    "decentralized",
+    "centralized",
+    "centralized_phases",
+    "pv_unknown",
+    "load_unknown",
+    "price_unknown",
+    "devices_unknown",
+    "centralized_perfect",
+    "perfect_foresight",
+]
+"""Who decides: the people, the usual rule, one of our modes; ``…_unknown``: our most often planned
+mode when everything but that is known, ``centralized_perfect``: when all is known, day by day,
+``perfect_foresight``: all days of a block at once."""

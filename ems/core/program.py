@@ -1,0 +1,196 @@
+"""One optimisation program: agents write into it, it minimises their cost, and hands plans back.
+
+``Program`` minimises Σ cost subject to Σ net load(t) = 0, where positive net load draws from the
+building's bus and negative feeds it. An agent sees only its ``Block``; what it shows to the others
+is its ``Contribution``; what it gets back is its ``Plan``.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ems.core.affine import Affine, Relation
+from ems.core.builder import Block, ModelBuilder, Unit
+from ems.core.horizon import Horizon
+from ems.core.participant import Contribution, Participant, Plan
+from ems.core.solver import Matrix, Outcome, Solver, as_pulp, row_duals, solve
+from ems.errors import Infeasible, InvalidSpec, SolveError
+from ems.types import Floats
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_ACCOUNT_WEIGHT = 1e3
+"""How much rather a limit gives way than an account (an equality: balance, charge, energy)."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Solution:
+    """The optimum of a program: a plan for every agent and what the solver proved.
+
+    ``objective_eur``: Σ cost [€]; ``bound_eur``: no plan can cost less [€];
+    ``build_s``, ``solver_s``: time to write the program and to solve it [s].
+    """
+
+    plans: Mapping[str, Plan]
+    objective_eur: float
+    bound_eur: float
+    build_s: float
+    solver_s: float
+
+
+class Program:
+    """Agents on one bus over one horizon, beside a net load already announced [kW].
+
+    >>> from ems.agents import BaseLoadAgent, GridAgent
+    >>> horizon = Horizon(
+    ...     start_utc=np.datetime64("2016-06-01T00:00"), step_h=1.0,
+    ...     import_eur_per_kwh=np.array([0.30, 0.20]), export_eur_per_kwh=np.array([0.08, 0.08]),
+    ... )
+    >>> program = Program(horizon)
+    >>> program.add(BaseLoadAgent(name="base_load", load_kw=np.array([1.0, 2.0])))
+    >>> program.add(GridAgent(name="grid"))
+    >>> round(program.solve(Solver()).objective_eur, 2)
+    0.7
+    """
+
+    def __init__(self, horizon: Horizon, announced_kw: Floats | float = 0.0) -> None:
+        self.horizon = horizon
+        known_kw = np.asarray(announced_kw, dtype=np.float64)
+        bad = known_kw[~np.isfinite(known_kw)]
+        if known_kw.shape not in ((), (horizon.n_steps,)) or bad.size:
+            raise InvalidSpec(
+                f"program: announced_kw is {bad[0] if bad.size else f'of shape {known_kw.shape}'}, "
+                f"give one finite number or one for each of the {horizon.n_steps} steps"
+            )
+        self._announced = Affine.constant(known_kw, horizon.n_steps)
+        self._agents: dict[str, Participant] = {}
+
+    def add(self, agent: Participant) -> None:
+        """Let ``agent`` take part. Raises ``InvalidSpec`` for a name that is taken or not plain."""
+        if not _NAME.fullmatch(agent.name):
+            raise InvalidSpec(
+                f"agent {agent.name!r}: a name has letters, digits and _, and starts with a letter"
+            )
+        if agent.name in self._agents:
+            raise InvalidSpec(f"agent {agent.name}: the name is taken, give every agent its own")
+        self._agents[agent.name] = agent
+
+    def solve(self, solver: Solver) -> Solution:
+        """The cheapest plans.
+
+        Raises ``Infeasible`` with every broken rule and its shortfall when no plan keeps all rules,
+        ``SolveError`` when the solver proves no optimum within its gap and time.
+        """
+        started = time.perf_counter()
+        columns, shares, cost = self._write()
+        matrix = columns.matrix(cost)
+        build_s = time.perf_counter() - started
+        outcome = solve(matrix, solver)
+        if not outcome.feasible:
+            raise why_infeasible(columns, solver)
+        plans = {
+            name: plan_of(self._agents[name], share, outcome) for name, share in shares.items()
+        }
+        return Solution(
+            plans=plans,
+            objective_eur=outcome.objective_eur,
+            bound_eur=outcome.bound_eur,
+            build_s=build_s,
+            solver_s=outcome.solver_s,
+        )
+
+    def bus_prices(self, solver: Solver) -> Floats:
+        """What one kWh more drawn from the bus would cost in each step [€/kWh].
+
+        The dual of the balance with the binaries fixed, shape ``(n_steps,)``; where the cost has a
+        kink, a value between what one kWh less saves and one kWh more costs. Raises as ``solve``.
+        """
+        columns, _, cost = self._write()
+        duals = row_duals(columns.matrix(cost), solver)
+        if not len(duals):
+            raise why_infeasible(columns, solver)
+        return -self.horizon.power_kw(duals[-self.horizon.n_steps :])
+
+    def matrix(self) -> Matrix:
+        """The program as arrays, for benchmarks, oracles and other solvers."""
+        columns, _, cost = self._write()
+        return columns.matrix(cost)
+
+    def as_pulp(self) -> Any:
+        """The program as a ``pulp.LpProblem``, for instance for ``writeLP``."""
+        return as_pulp(self.matrix())[0]
+
+    def _write(self) -> tuple[ModelBuilder, dict[str, Contribution], Affine]:
+        """Let every agent write its block, those that close the balance last."""
+        columns, shares = ModelBuilder(self.horizon), {}
+        total, cost = self._announced, Affine.constant(0.0, 1)
+        worth = bus_worth(self._agents.values(), self.horizon)
+        for agent in sorted(self._agents.values(), key=lambda agent: agent.closes_balance):
+            share = agent.contribute(Block(columns, agent.name, worth, total))
+            shares[agent.name] = share
+            total = total + share.net_load_kw
+            cost = cost + share.cost_eur
+        columns.rules.append(("balance", "kW", total == 0.0))
+        return columns, shares, cost
+
+
+def bus_worth(agents: Iterable[Participant], horizon: Horizon) -> Floats:
+    """A lower bound on what a kWh on the bus is worth in each step, −∞ where none is known."""
+    floors = [agent.bus_worth_at_least(horizon) for agent in agents]
+    known = [floor for floor in floors if floor is not None]
+    return np.minimum.reduce(known) if known else np.full(horizon.n_steps, -np.inf)
+
+
+def plan_of(agent: Participant, share: Contribution, outcome: Outcome) -> Plan:
+    """What the solver found for one agent, in numbers."""
+    series = {key: _number(values, outcome.x) for key, values in share.series.items()}
+    net_load_kw = _number(share.net_load_kw, outcome.x)
+    return agent.canonical(Plan(agent=agent.name, net_load_kw=net_load_kw, series=series))
+
+
+def why_infeasible(columns: ModelBuilder, solver: Solver) -> Infeasible:
+    """Solve once more with every named rule elastic and list what had to give."""
+    horizon = columns.horizon
+    elastic = columns.without_rules()
+    penalty, slacks = Affine.constant(0.0, 1), []
+    for rule, unit, relation in columns.rules:
+        size = len(relation.expr)
+        over = elastic.add(f"{rule}.over", 0.0, np.inf, size, integer=False)
+        short = elastic.add(f"{rule}.short", 0.0, np.inf, size, integer=False)
+        softened = Relation(relation.expr + short - over, relation.lower, relation.upper)
+        elastic.rules.append((rule, unit, softened))
+        weight = _ACCOUNT_WEIGHT if relation.lower == relation.upper else 1.0
+        penalty = penalty + weight * (over.sum() + short.sum())
+        slacks.append((rule, unit, over, short))
+    outcome = solve(elastic.matrix(penalty), solver)
+    if not outcome.feasible:
+        raise SolveError("the program contradicts itself: a variable's low is above its up")
+    shortfalls: dict[str, str] = {}
+    for rule, unit, over, short in slacks:
+        shortfalls |= _broken(horizon, rule, unit, over.value(outcome.x), "over")
+        shortfalls |= _broken(horizon, rule, unit, short.value(outcome.x), "short")
+    if not shortfalls:
+        raise SolveError("the program is unbounded: some agent's cost can fall without end")
+    text = "; ".join(f"{rule}: {shortfall}" for rule, shortfall in shortfalls.items())
+    return Infeasible(f"no plan keeps every rule: {text}", shortfalls)
+
+
+def _broken(horizon: Horizon, rule: str, unit: Unit, slack: Floats, word: str) -> dict[str, str]:
+    worst = int(np.argmax(slack)) if len(slack) else 0
+    if not len(slack) or slack[worst] <= 1e-6:
+        return {}
+    steps = int(np.sum(slack > 1e-6))
+    when = ""
+    if len(slack) == horizon.n_steps:
+        when = f" at {horizon.local[worst]:%Y-%m-%d %H:%M}"
+        when += f" and in {steps - 1} other steps" if steps > 1 else ""
+    return {rule: f"{slack[worst]:.4g} {unit} {word}{when}"}
+
+
+def _number(values: Affine | Floats, x: Floats) -> Floats:
+    return values.value(x) if isinstance(values, Affine) else values

@@ -1,0 +1,187 @@
+"""The meter: what a day really cost, and what a comparison of days says.
+
+See ``docs/metrics.md`` for every definition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+
+from ems.agents.dispatch_plan import DispatchPlan
+
+LEAST_BOUGHT_EUR_PER_DAY = 0.10
+"""Below this the baseline bought so little that a percentage of it says nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DayKpis:
+    """The figures of one day or, added up by ``total``, of several.
+
+    ``cost_eur = bill_eur + demand_charge_eur + wear_eur``; discomfort is no money.
+    ``bought_eur``: the part of the bill that was paid for imported energy [€].
+    ``stored_change_kwh``: change of what stores can still deliver to the bus [kWh]; ``closed_eur``:
+    what that was worth in accounts that are closed [€], see ``closed``.
+    ``missed_kwh``: energy that was not there when it had to be: a car at its deadline [kWh].
+    ``pv_error_kwh``, ``load_error_kwh``: what plans expected otherwise than it came, summed over
+    the steps [kWh], zero where they knew.
+    ``gap_eur``: how far the objective may be from the optimum [€], NaN where nothing was proven.
+    ``mean_import_eur_per_kwh``, ``mean_export_eur_per_kwh``: plain means of the prices [€/kWh].
+    """
+
+    days: float
+    bill_eur: float
+    bought_eur: float
+    demand_charge_eur: float
+    wear_eur: float
+    discomfort_eur: float
+    import_kwh: float
+    export_kwh: float
+    generation_kwh: float
+    demand_kwh: float
+    curtailed_kwh: float
+    throughput_kwh: float
+    full_cycles: float
+    peak_import_kw: float
+    shift_h: float
+    starts: float
+    stored_change_kwh: float
+    mean_import_eur_per_kwh: float
+    mean_export_eur_per_kwh: float
+    build_s: float
+    solver_s: float
+    gap_eur: float
+    closed_eur: float = 0.0
+    missed_kwh: float = 0.0
+    pv_error_kwh: float = 0.0
+    load_error_kwh: float = 0.0
+
+    @property
+    def cost_eur(self) -> float:
+        """What the day cost in money [€]."""
+        return self.bill_eur + self.demand_charge_eur + self.wear_eur
+
+    @property
+    def stored_eur(self) -> float:
+        """What it takes to put the stores back as they were [€], positive in our favour.
+
+        A surplus is sold at the mean export price, a deficit bought at the mean import price.
+        """
+        surplus = self.stored_change_kwh > 0
+        price = self.mean_export_eur_per_kwh if surplus else self.mean_import_eur_per_kwh
+        return self.closed_eur + price * self.stored_change_kwh
+
+    def closed(self) -> DayKpis:
+        """The same figures with the stores put back: the next account starts anew."""
+        return replace(self, closed_eur=self.stored_eur, stored_change_kwh=0.0)
+
+    @property
+    def own_use_kwh(self) -> float:
+        """Generation that was not exported, losses of stores included [kWh]."""
+        return max(0.0, self.generation_kwh - self.export_kwh)
+
+    @property
+    def self_consumption(self) -> float | None:
+        """Own use / generation, in [0, 1]; None without generation."""
+        return self.own_use_kwh / self.generation_kwh if self.generation_kwh > 1e-9 else None
+
+    @property
+    def self_sufficiency(self) -> float | None:
+        """1 − import / demand, at least 0; None without generation or demand."""
+        if self.generation_kwh <= 1e-9 or self.demand_kwh <= 1e-9:
+            return None
+        return max(0.0, 1.0 - self.import_kwh / self.demand_kwh)
+
+    @property
+    def mean_shift_h(self) -> float:
+        """Mean distance of the starts from the people's own [h]."""
+        return self.shift_h / self.starts if self.starts else 0.0
+
+
+def settle(
+    schedule: DispatchPlan, n_committed: int | None = None, gap_eur: float = np.nan
+) -> DayKpis:
+    """What the first ``n_committed`` steps of ``schedule`` cost and did at the meter."""
+    n = schedule.horizon.n_steps if n_committed is None else n_committed
+    done = schedule.window(0, n)
+    horizon, agents = done.horizon, done.agents
+    costs = done.costs_eur()
+    plans = [(agent, done.plans[agent.name]) for agent in agents]
+    grid_kw = done.net_load_kw("grid")
+    import_kw, export_kw = np.maximum(-grid_kw, 0.0), np.maximum(grid_kw, 0.0)
+    generation_kw = -done.net_load_kw("generation")
+    curtailed = [p.series["curtailed_kw"] for _, p in plans if "curtailed_kw" in p.series]
+    stores = [plan for agent, plan in plans if agent.kind == "storage"]
+    through_kw = [p.series["charge_kw"] + p.series["discharge_kw"] for p in stores]
+    shifts_h = np.abs([h for agent, plan in plans for h in agent.shifts_h(plan, horizon)])
+    stored_kwh = [agent.stored_kwh(plan) - agent.stored_kwh() for agent, plan in plans]
+    return DayKpis(
+        days=n * horizon.step_h / 24.0,
+        bill_eur=costs.get("bill", 0.0),
+        bought_eur=float(horizon.bill_eur(import_kw, np.zeros(n)).sum()),
+        demand_charge_eur=costs.get("demand_charge", 0.0),
+        wear_eur=costs.get("wear", 0.0),
+        discomfort_eur=costs.get("discomfort", 0.0),
+        import_kwh=float(horizon.energy_kwh(import_kw).sum()),
+        export_kwh=float(horizon.energy_kwh(export_kw).sum()),
+        generation_kwh=float(horizon.energy_kwh(generation_kw).sum()),
+        demand_kwh=float(horizon.energy_kwh(done.net_load_kw("load")).sum()),
+        curtailed_kwh=horizon.energy_kwh(sum(float(np.sum(kw)) for kw in curtailed)),
+        throughput_kwh=horizon.energy_kwh(sum(float(np.sum(kw)) for kw in through_kw)),
+        full_cycles=sum(agent.full_cycles(plan, horizon) for agent, plan in plans),
+        peak_import_kw=float(np.max(import_kw)),
+        shift_h=float(shifts_h.sum()),
+        starts=float(len(shifts_h)),
+        stored_change_kwh=sum(stored_kwh),
+        mean_import_eur_per_kwh=float(np.mean(horizon.import_eur_per_kwh)),
+        mean_export_eur_per_kwh=float(np.mean(horizon.export_eur_per_kwh)),
+        build_s=schedule.build_s,
+        solver_s=schedule.solver_s,
+        gap_eur=gap_eur,
+        missed_kwh=sum(agent.missed_kwh(plan) for agent, plan in plans),
+    )
+
+
+_MEANS = frozenset({"mean_import_eur_per_kwh", "mean_export_eur_per_kwh"})
+_LARGEST = frozenset({"peak_import_kw", "gap_eur"})
+
+
+def total(days: Sequence[DayKpis]) -> DayKpis:
+    """Several days as one: sums, but the largest peak and gap and the mean price."""
+    values = {}
+    for field in fields(DayKpis):
+        column = [getattr(day, field.name) for day in days]
+        if field.name in _LARGEST:
+            values[field.name] = float(np.max(column))
+        elif field.name in _MEANS:
+            values[field.name] = float(np.average(column, weights=[day.days for day in days]))
+        else:
+            values[field.name] = float(sum(column))
+    return DayKpis(**values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Savings:
+    """What ours was worth against a baseline.
+
+    ``savings_eur = (cost − stored)(baseline) − (cost − stored)(ours)``, with the stores of both put
+    back as they were (``DayKpis.stored_eur``); ``stored_eur`` is that adjustment alone.
+    ``savings_pct`` is a percentage of what the baseline paid for imported energy and peak, not of
+    its bill, which sales can bring near zero; None where that is below 0.10 €/day.
+    """
+
+    savings_eur: float
+    stored_eur: float
+    savings_pct: float | None
+
+
+def savings(ours: DayKpis, baseline: DayKpis) -> Savings:
+    """Compare the same days, the same devices and the same energy service."""
+    stored_eur = ours.stored_eur - baseline.stored_eur
+    saved_eur = baseline.cost_eur - ours.cost_eur + stored_eur
+    paid_eur = baseline.bought_eur + baseline.demand_charge_eur
+    tiny = paid_eur < LEAST_BOUGHT_EUR_PER_DAY * baseline.days
+    pct = None if tiny else 100.0 * saved_eur / paid_eur
+    return Savings(savings_eur=saved_eur, stored_eur=stored_eur, savings_pct=pct)

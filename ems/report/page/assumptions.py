@@ -1,0 +1,154 @@
+"""The part of a report on what was assumed: every figure of the tariff, and the assets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from ems.economics.tariff import Figure, Tariff
+from ems.pipelines.comparison import ComparisonSpec
+from ems.report.page import words
+from ems.report.page.page import Section, Table
+from ems.site.assets import Assets
+from ems.site.building import Building
+
+_SPELLED = {"vat": "VAT", "eeg levy": "EEG levy", "chp levy": "CHP levy", "feed in": "feed-in"}
+
+
+def assumptions_section(
+    spec: ComparisonSpec, buildings: Sequence[Building], discomfort: str
+) -> Section:
+    """Every figure of the tariff with its source, and what the buildings are given.
+
+    ``discomfort``: what a moved start counts.
+    """
+    tariff = spec.tariff
+    return Section(
+        title="The assumptions",
+        paragraphs=(
+            f"Tariff “{tariff.name}”: {tariff.description.rstrip('.')}. Where the source is "
+            "“assumed” the figure is ours. Standing charges are in no bill: no plan changes them.",
+        ),
+        tables=(
+            *_tariff(tariff),
+            Table(
+                caption="assets and rules",
+                heads=("what", "how"),
+                rows=[*_assets(spec, buildings, discomfort)],
+                words=True,
+            ),
+        ),
+    )
+
+
+def _tariff(tariff: Tariff) -> list[Table]:
+    """Its figures; the bare day-ahead price has none."""
+    rows = list(_figures(tariff))
+    if not rows:
+        return []
+    heads = ("figure", "value", "source")
+    return [Table(caption="every figure of the tariff", heads=heads, rows=rows, words=True)]
+
+
+def _figures(tariff: Tariff) -> Iterator[tuple[str, str, str]]:
+    for figure in tariff.figures:
+        yield _name(figure), _value(figure), figure.source
+    if tariff.kind == "tou":
+        begin, end = tariff.low_hours
+        yield "low import from … to", f"{begin:g}:00 … {end:g}:00", "hours of the low price"
+
+
+def _name(figure: Figure) -> str:
+    name = figure.name.removeprefix("fees.").replace("_", " ").replace(".", " ")
+    return _SPELLED.get(name, name)
+
+
+def _value(figure: Figure) -> str:
+    if figure.unit == "1":
+        return f"{100 * figure.value:g}{words.NBSP}%"
+    return f"{figure.value:g}{words.NBSP}{figure.unit}".replace("-", "−")
+
+
+def _assets(
+    spec: ComparisonSpec, buildings: Sequence[Building], discomfort: str
+) -> Iterator[tuple[str, str]]:
+    assets = spec.assets
+    yield "battery", _battery(assets, spec.block_days)
+    yield "car", _car(assets, buildings)
+    yield "appliances", _appliances(assets, buildings, discomfort)
+    yield "sun", "may be curtailed" if assets.curtailable_pv else "is never curtailed"
+    yield "grid connection", _grid(assets)
+    if assets.one_meter:
+        yield "meters", "as if circuits with meters of their own were behind the building's meter"
+    yield (
+        "plans",
+        f"local days with {spec.lookahead_h:g} h of look-ahead, none on the last day of a block; "
+        f"solved to within {spec.solver.mip_gap:g} of their cost",
+    )
+
+
+def _battery(assets: Assets, block_days: int) -> str:
+    battery = assets.battery
+    if battery is None:
+        return "none"
+    return (
+        f"{battery.capacity_kwh:g} kWh, {battery.max_charge_kw:g} kW, "
+        f"{100 * battery.round_trip_efficiency:g} % round trip, wear "
+        f"{battery.wear_eur_per_kwh:g} €/kWh of throughput (assumed); each block of at most "
+        f"{words.counted(block_days, 'day')} begins with {battery.initial_soc_kwh:g} kWh, and "
+        "plans leave no less at its end"
+    )
+
+
+def _car(assets: Assets, buildings: Sequence[Building]) -> str:
+    ev = assets.ev
+    if ev is None:
+        return "not planned"
+    metered = [b.history.building for b in buildings if b.history.feeds_of("ev")]
+    assumed = [b.history.building for b in buildings if not b.history.feeds_of("ev")]
+    as_metered = (
+        f"metered: plugged in from when it was metered to charge to {ev.must_be_full_by_hour}:00, "
+        "and by then as full as its people had it (assumed)"
+    )
+    made_up = (
+        f"assumed: drives {ev.trip_kwh:g} kWh a day, plugged in from {ev.arrival_hour}:00, full by "
+        f"{ev.must_be_full_by_hour}:00; a load on top of the meter in every row"
+    )
+    both = bool(metered and assumed)
+    parts = [f"{ev.capacity_kwh:g} kWh, {100 * ev.efficiency:g} % one way"]
+    if metered:
+        parts.append(f"{words.listed(metered)} {as_metered}" if both else as_metered)
+    if assumed:
+        parts.append(f"{words.listed(assumed)} {made_up}" if both else made_up)
+    back = f"; gives back up to {ev.max_discharge_kw:g} kW" if ev.max_discharge_kw > 0 else ""
+    rules = "; three-phase strategy" if ev.strategy == "three_phase" else ""
+    return "; ".join(parts) + back + rules
+
+
+def _appliances(assets: Assets, buildings: Sequence[Building], discomfort: str) -> str:
+    if not assets.appliances:
+        return "not moved"
+    names = dict.fromkeys(
+        words.device_title(name) for building in buildings for name in building.appliance_names
+    )
+    heat = any(building.history.feeds_of("partial_usage") for building in buildings)
+    parts = []
+    if names:
+        runs = f"{words.listed([*names])}: whole runs, each within its own day"
+        parts.append(f"{runs}; {discomfort}, which steers the plan and is no money")
+    if heat:
+        parts.append(f"heat pump: up to {assets.heat_shift_h:g} h earlier or later (assumed)")
+    return "; ".join(parts) or "none"
+
+
+def _grid(assets: Assets) -> str:
+    grid = assets.grid
+    parts = []
+    if np.isfinite(grid.max_import_kw):
+        parts.append(f"at most {grid.max_import_kw:g} kW bought")
+    if np.isfinite(grid.max_export_kw):
+        parts.append(f"at most {grid.max_export_kw:g} kW sold")
+    if grid.demand_charge_eur_per_kw > 0:
+        parts.append(f"{grid.demand_charge_eur_per_kw:g} €/kW of the highest import of each block")
+    return ", ".join(parts) or "no limit and no demand charge"

@@ -1,0 +1,107 @@
+"""The parts of a report on what was checked, and on how to run it again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from ems.pipelines.comparison import BASELINES, ComparisonSpec, DayRecord, ModeSummary
+from ems.report.page import words
+from ems.report.page.explain import ExplainedDay
+from ems.report.page.page import Section, Table
+from ems.site.meters import MeterData
+
+CHECKED = (
+    "Every plan of this run was checked from its numbers alone before it was used: the balance of "
+    "every step, every charge account, every limit and deadline, and its cost recomputed. A plan "
+    "that fails ends the run, so that none of these figures comes from one."
+)
+CARRIED_OUT = (
+    "What was carried out was checked again for balance, charge accounts and the limits of every "
+    "device, but not for deadlines and the limits of the connection: a forecast may miss them."
+)
+MADE_AGAIN = (
+    "The plan that is explained was made again for this page, from the forecasts that the run had "
+    "at that midnight, and checked like the others: it fits what was expected, whatever came."
+)
+BASELINES_ARE_NOT = (
+    "As metered and rule-based are no plans: they are settled at the same meter, whatever the "
+    "limits of the connection say."
+)
+
+
+def audit_section(
+    day: ExplainedDay,
+    example: DayRecord,
+    spec: ComparisonSpec,
+    summaries: Sequence[ModeSummary],
+) -> Section:
+    """What was checked before any figure was used, and how exact it is."""
+    on_forecasts = spec.foresight == "forecast"
+    explained = "plan that is explained" if on_forecasts else "explained day"
+    return Section(
+        title="The audit",
+        paragraphs=(
+            CHECKED,
+            *([CARRIED_OUT, MADE_AGAIN] if on_forecasts else []),
+            BASELINES_ARE_NOT,
+        ),
+        tables=(
+            Table(
+                caption="how exact",
+                heads=("check", "found"),
+                rows=[
+                    (
+                        f"largest imbalance in a step of the {explained}",
+                        f"{day.left_over_kw:.1e} kW",
+                    ),
+                    ("its cost recomputed, less the solver's", f"{day.bill_off_eur:.1e} €"),
+                    ("its distance from the proven optimum", _at_most(day.gap_eur)),
+                    ("the largest such distance in the run", _worst(summaries)),
+                    *(_carried_out(example, summaries) if on_forecasts else ()),
+                ],
+                words=True,
+            ),
+        ),
+    )
+
+
+def _carried_out(example: DayRecord, summaries: Sequence[ModeSummary]) -> Iterator[tuple[str, str]]:
+    """How exact what was carried out on the explained day is, and what a forecast made miss."""
+    left_kw = example.schedule.net_load_kw("load", "generation", "storage", "grid")
+    most_kw = float(np.max(np.abs(left_kw)))
+    yield "largest imbalance in a step of what was carried out that day", f"{most_kw:.1e} kW"
+    missed_kwh = [s.kpis.missed_kwh for s in summaries if s.mode not in BASELINES]
+    missed = words.kwh(max(missed_kwh, default=0.0))
+    yield "missed by a car at its deadlines, in the worst mode", missed
+
+
+def _at_most(gap_eur: float) -> str:
+    return f"at most {max(gap_eur, 0.0):.4f} €"
+
+
+def _worst(summaries: Sequence[ModeSummary]) -> str:
+    """The largest gap of the modes whose plans are proven, and which those are."""
+    gaps = {
+        summary.mode: summary.kpis.gap_eur
+        for summary in sorted(summaries, key=lambda s: np.nan_to_num(s.kpis.gap_eur, nan=-np.inf))
+        if np.isfinite(summary.kpis.gap_eur)
+    }
+    if not gaps:
+        return "not proven: plans in parts, alone or on forecasts have no common bound"
+    modes = words.listed([words.title(mode) for mode in gaps])
+    return f"{_at_most(max(gaps.values()))} a plan ({modes})"
+
+
+def again_section(command: str, history: MeterData) -> Section:
+    """The command that gives the same figures."""
+    return Section(
+        title="Run it again",
+        paragraphs=(
+            "The same command on the same data and package versions gives the same figures, but "
+            "for the time it took; the fingerprint of the data is "
+            f"{history.data_hash}. Parameters and versions are in the run's tracking.",
+        ),
+        commands=(command,),
+    )

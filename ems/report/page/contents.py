@@ -1,0 +1,191 @@
+"""What stands in the report of each pipeline, from its records, section by section."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ems.agents.comfort import ShiftComfort
+from ems.pipelines.captured import Captured
+from ems.pipelines.comparison import ComparisonSpec, DayRecord, ModeSummary, Window
+from ems.pipelines.integrated import FrontierPoint, IntegratedSpec
+from ems.pipelines.probability import DeviceSearch, SearchSpec
+from ems.report.page import words
+from ems.report.page.assumptions import assumptions_section
+from ems.report.page.audit import again_section, audit_section
+from ems.report.page.data import data_section
+from ems.report.page.day import day_sections, explained
+from ems.report.page.page import Report, Section
+from ems.report.page.result import frontier_section, result_sections
+from ems.report.page.search import known_days_section, search_section
+from ems.site.building import Building
+from ems.site.meters import MeterData
+from ems.store.read import PortfolioRow
+
+
+def comparison_report(
+    *,
+    command: str,
+    run_id: str,
+    spec: ComparisonSpec,
+    chosen: Sequence[tuple[Building, Window]],
+    known: Sequence[PortfolioRow],
+    summaries: Sequence[ModeSummary],
+    captured: Sequence[Captured],
+    example: DayRecord,
+) -> Report:
+    """The report of Pipeline A.
+
+    ``chosen``: every building with the days asked of it; ``example``: the day to explain, of one
+    of these buildings.
+    """
+    windows = [window for _, window in chosen]
+    building, window = next(pair for pair in chosen if pair[1].building == example.building)
+    day = explained(building, window, spec, example)
+    who = windows[0].building if len(windows) == 1 else words.counted(len(windows), "building")
+    return Report(
+        title=f"{who}: what planning was worth",
+        subtitle=_subtitle(run_id, building.history, windows),
+        synthetic=any(b.history.synthetic for b, _ in chosen),
+        sections=(
+            Section(
+                title="The question",
+                paragraphs=(
+                    "What would a plan for battery, car and appliances have been worth on these "
+                    "days, against what the people did (as metered, no battery) and against the "
+                    "usual rule that stores any surplus and covers any need (rule-based)?",
+                    f"Planned: {words.listed([words.title(mode) for mode in spec.modes])}. "
+                    f"{_knowledge(spec)} {_bounds(spec)}",
+                ),
+            ),
+            data_section(chosen, known),
+            assumptions_section(
+                spec,
+                [b for b, _ in chosen],
+                f"an hour of shift counts {spec.assets.shift_discomfort_eur_per_h:g} € of "
+                "discomfort (assumed)",
+            ),
+            *result_sections(summaries, captured),
+            *day_sections(example, day, spec),
+            audit_section(day, example, spec, summaries),
+            again_section(command, building.history),
+        ),
+    )
+
+
+def integrated_report(
+    *,
+    command: str,
+    run_id: str,
+    spec: IntegratedSpec,
+    building: Building,
+    window: Window,
+    known: Sequence[PortfolioRow],
+    points: Sequence[FrontierPoint],
+    example: DayRecord,
+) -> Report:
+    """The report of Pipeline B; ``example``: a day of the first controller, which is cost-only."""
+    day = explained(building, window, spec.base, example, ShiftComfort(eur_per_h=0.0))
+    return Report(
+        title=f"{window.building}: what comfort costs",
+        subtitle=_subtitle(run_id, building.history, [window]),
+        synthetic=building.history.synthetic,
+        sections=(
+            Section(
+                title="The question",
+                paragraphs=(
+                    "When do people start their appliances, and what does a plan that respects "
+                    "these hours cost against one that asks for money alone?",
+                    f"Planned: {words.title(spec.base.modes[0])}, with habits learned day by day "
+                    f"from the {spec.prior} prior. {_knowledge(spec.base)}",
+                ),
+            ),
+            data_section([(building, window)], known),
+            assumptions_section(
+                spec.base,
+                [building],
+                "a start in an hour that never happens counts the weight w of discomfort, in the "
+                "most usual hour nothing",
+            ),
+            frontier_section(points),
+            *day_sections(example, day, spec.base, points[0].controller.name),
+            audit_section(day, example, spec.base, [point.summary for point in points]),
+            again_section(command, building.history),
+        ),
+    )
+
+
+def probability_report(
+    *,
+    command: str,
+    run_id: str,
+    spec: SearchSpec,
+    history: MeterData,
+    found: Sequence[DeviceSearch],
+) -> Report:
+    """The report of Pipeline C."""
+    names = list(dict.fromkeys(result.history.building for result in found))
+    who = names[0] if len(names) == 1 else words.counted(len(names), "building")
+    priors = words.listed(list(spec.priors))
+    return Report(
+        title=f"{who}: how well habits can be learned",
+        subtitle=f"run {run_id} · data: {history.source}",
+        synthetic=history.synthetic,
+        sections=(
+            Section(
+                title="The question",
+                paragraphs=(
+                    "How fast should a model follow the hours in which people start a device, and "
+                    "does it then know more than nothing, and more than plain counting? Every day "
+                    "is predicted before it is learned.",
+                    f"{words.counted(len(spec.rates), 'learning rate')} from the "
+                    f"{priors} {'prior' if len(spec.priors) == 1 else 'priors'}; the first "
+                    f"{words.counted(spec.n_train, 'known day')} only train.",
+                ),
+            ),
+            known_days_section(history, found),
+            search_section(found),
+            again_section(command, history),
+        ),
+    )
+
+
+def _subtitle(run_id: str, history: MeterData, windows: Sequence[Window]) -> str:
+    days = sorted({day for window in windows for day in window.days})
+    of_all = f" of {len(windows)} buildings" if len(windows) > 1 else ""
+    span = f"{days[0]}" if len(days) == 1 else f"{days[0]} to {days[-1]}"
+    n_days = words.counted(len(days), "day")
+    return f"{n_days}{of_all}, {span} · run {run_id} · data: {history.source}"
+
+
+def _knowledge(spec: ComparisonSpec) -> str:
+    """What the plans knew, and what their savings therefore are."""
+    if spec.foresight == "perfect":
+        return (
+            "Every plan knew the true load, sun and prices of all that it looks at: take what it "
+            "saves as an upper bound of what it saves where it has to guess."
+        )
+    balance = (
+        ", with the battery balancing what comes otherwise" if spec.dispatch == "balance" else ""
+    )
+    hedged = (
+        f", the centralized ones hedged with {spec.n_scenarios} futures"
+        if spec.risk == "hedged"
+        else ""
+    )
+    return (
+        f"Plans are made from {spec.forecaster} forecasts, at the instant in which they were made"
+        f"{hedged}, and carried out{balance} and settled on what really happened."
+    )
+
+
+def _bounds(spec: ComparisonSpec) -> str:
+    """What the rows knew that stand beside the plans of Pipeline A."""
+    perfect = (
+        ""
+        if spec.foresight == "perfect"
+        else "“Perfect plan” knew its day and what it looks ahead at. "
+    )
+    return (
+        f"{perfect}“All days at once” knew the whole block on its first morning: with discomfort "
+        "counted, no plan of these assets that keeps every rule costs less."
+    )

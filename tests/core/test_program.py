@@ -1,0 +1,361 @@
+"""One program: its text as reviewed, why it is infeasible, and what it refuses."""
+
+from __future__ import annotations
+
+import doctest
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pulp
+import pytest
+from strategies import make_case
+
+import ems.core.program
+from ems.agents import (
+    Agent,
+    BaseLoadAgent,
+    BatteryAgent,
+    Cycle,
+    DiscretePhaseDevice,
+    EVAgent,
+    GridAgent,
+    PartialUsageDevice,
+    PVAgent,
+)
+from ems.core.builder import Block
+from ems.core.horizon import Horizon
+from ems.core.participant import Contribution
+from ems.core.program import Program
+from ems.core.solver import Solver, solve
+from ems.errors import Infeasible, InvalidSpec, SolveError
+
+GOLDEN = Path(__file__).parent / "golden"
+MIDNIGHT = "2016-05-31T22:00"
+
+
+def horizon(import_eur: list[float], export_eur: float | list[float] = 0.08) -> Horizon:
+    return Horizon(
+        start_utc=np.datetime64(MIDNIGHT),
+        step_h=1.0,
+        import_eur_per_kwh=np.array(import_eur),
+        export_eur_per_kwh=np.broadcast_to(export_eur, len(import_eur)),
+    )
+
+
+def car(n: int, **fields: Any) -> EVAgent:
+    values: dict[str, Any] = {
+        "trip_kwh": np.zeros(n),
+        "plugged_in": np.ones(n, dtype=bool),
+        "min_soc_kwh": np.zeros(n),
+        "max_soc_kwh": np.full(n, 60.0),
+    }
+    return EVAgent(**values | fields)
+
+
+def program(horizon: Horizon, *agents: Agent) -> Program:
+    written = Program(horizon)
+    for agent in agents:
+        written.add(agent)
+    return written
+
+
+USUAL = horizon([0.3, 0.1, 0.2])
+NEGATIVE = horizon([0.3, -0.1, 0.2], -0.2)
+ABOVE = horizon([0.3, 0.1, 0.2], [0.1, 0.25, 0.1])
+LOAD = BaseLoadAgent(name="base_load", load_kw=np.array([1.0, 2.0, 3.0]))
+MODELS: dict[str, Program] = {
+    "base_load": program(USUAL, LOAD, GridAgent()),
+    "battery": program(
+        NEGATIVE,
+        BatteryAgent(terminal_value_eur_per_kwh=0.1, min_soc_kwh=1.0, wear_eur_per_kwh=0.001),
+        GridAgent(),
+    ),
+    "ev": program(
+        NEGATIVE,
+        car(
+            3,
+            trip_kwh=np.array([0.0, 10.0, 0.0]),
+            plugged_in=np.array([False, True, True]),
+            min_soc_kwh=np.array([0.0, 0.0, 50.0]),
+            max_discharge_kw=5.0,
+            initial_soc_kwh=40.0,
+            wear_eur_per_kwh=0.01,
+        ),
+        GridAgent(),
+    ),
+    "pv": program(
+        horizon([0.3, 0.1, 0.2], -0.05),
+        PVAgent(name="pv", available_kw=np.array([0.0, 4.0, 2.0]), curtailable=True),
+        GridAgent(),
+    ),
+    "discrete_phase": program(
+        USUAL,
+        DiscretePhaseDevice(
+            name="machine",
+            cycles=(
+                Cycle(number=1, profile_kw=(2.0,), metered_start=1, earliest=0, latest=2),
+                Cycle(number=2, profile_kw=(1.0, 0.5), metered_start=1, earliest=0, latest=1),
+            ),
+            discomfort_eur=np.array([[0.1, 0.0, 0.2], [0.3, 0.0, 0.4]]),
+        ),
+        GridAgent(),
+    ),
+    "partial_usage": program(
+        USUAL,
+        PartialUsageDevice(
+            name="heat_pump",
+            metered_kw=np.array([1.0, 1.0, 1.0]),
+            min_cumulative_kwh=np.array([0.0, 1.0, 3.0]),
+            max_cumulative_kwh=np.array([2.0, 3.0, 3.0]),
+            max_power_kw=2.0,
+            min_power_kw=0.5,
+            min_run_steps=2,
+            must_run_steps=1,
+            on=True,
+        ),
+        GridAgent(),
+    ),
+    "grid": program(
+        ABOVE,
+        LOAD,
+        PVAgent(name="pv", available_kw=np.array([0.0, 4.0, 2.0]), curtailable=True),
+        GridAgent(
+            max_import_kw=10.0,
+            max_export_kw=5.0,
+            demand_charge_eur_per_kw=2.0,
+            peak_so_far_kw=1.5,
+        ),
+    ),
+}
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_the_model_is_the_reviewed_one(name: str, tmp_path: Path) -> None:
+    """Set EMS_WRITE_GOLDEN to write the files anew, then review them by hand."""
+    written = tmp_path / "model.lp"
+    MODELS[name].as_pulp().writeLP(str(written))
+    text = "\n".join(line.rstrip() for line in written.read_text().splitlines()) + "\n"
+    golden = GOLDEN / f"{name}.lp"
+    if os.environ.get("EMS_WRITE_GOLDEN"):
+        golden.write_text(text)
+    assert in_any_order(text) == in_any_order(golden.read_text())
+
+
+def in_any_order(text: str) -> list[str]:
+    """PuLP 3 and 4 order the bounds and write small numbers differently."""
+    return sorted(text.replace("e-0", "e-").splitlines())
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_both_hand_overs_are_the_same_model(name: str) -> None:
+    written = MODELS[name]
+    problem = written.as_pulp()
+    problem.solve(pulp.HiGHS(msg=False, threads=1))
+    objective = written.solve(Solver()).objective_eur
+    assert pulp.value(problem.objective) == pytest.approx(objective, abs=1e-6)
+
+
+def test_the_docstring_is_true() -> None:
+    assert doctest.testmod(ems.core.program, optionflags=doctest.NORMALIZE_WHITESPACE).failed == 0
+
+
+def test_row_and_column_names_are_unique_in_the_autumn_night() -> None:
+    """Three cycles, and a deadline in both hours called two."""
+    cycles = tuple(
+        Cycle(number=i, profile_kw=(1.0,), metered_start=i, earliest=0, latest=5) for i in (1, 2, 3)
+    )
+    night = Horizon(
+        start_utc=np.datetime64("2016-10-29T22:00"),
+        step_h=1.0,
+        import_eur_per_kwh=np.full(6, 0.3),
+        export_eur_per_kwh=np.full(6, 0.1),
+    )
+    written = program(
+        night,
+        DiscretePhaseDevice(name="machine", cycles=cycles),
+        car(6, min_soc_kwh=np.full(6, 5.0)),
+        GridAgent(),
+    )
+    matrix = written.matrix()
+    assert len(set(matrix.row_names)) == len(matrix.row_names)
+    assert len(set(matrix.column_names)) == len(matrix.column_names)
+    assert {"ev.full_by_10_30_02h00_0", "ev.full_by_10_30_02h00_again_0"} <= set(matrix.row_names)
+    assert written.as_pulp().numConstraints() == len(matrix.row_names)
+
+
+def test_selective_binaries() -> None:
+    """A binary only where prices do not prove the relaxation exact."""
+
+    def switched(prices: Horizon, *agents: Agent) -> list[str]:
+        matrix = program(prices, *agents).matrix()
+        return [n for n, w in zip(matrix.column_names, matrix.integer, strict=True) if w]
+
+    battery = BatteryAgent(wear_eur_per_kwh=0.0)
+    assert switched(USUAL, battery, GridAgent()) == []
+    assert switched(NEGATIVE, battery, GridAgent()) == [f"battery.charging_{t}" for t in range(3)]
+    assert switched(ABOVE, battery, GridAgent()) == ["grid.importing_0"]
+    # −0.2 · (1 − 0.95) + 0.02 · (1 + 0.95) > 0: burning energy wears more than it earns
+    assert switched(NEGATIVE, BatteryAgent(wear_eur_per_kwh=0.02), GridAgent()) == []
+    # surplus may be stuck behind an export limit and then be worth nothing
+    assert len(switched(USUAL, battery, GridAgent(max_export_kw=5.0))) == 3
+    assert switched(USUAL, car(3, max_discharge_kw=5.0), GridAgent()) == []
+    assert len(switched(NEGATIVE, car(3, max_discharge_kw=5.0), GridAgent())) == 3
+
+
+def shortfalls(prices: Horizon, *agents: Agent) -> dict[str, str]:
+    with pytest.raises(Infeasible, match="no plan keeps every rule: ") as caught:
+        program(prices, *agents).solve(Solver())
+    for rule, shortfall in caught.value.shortfalls.items():
+        assert f"{rule}: {shortfall}" in str(caught.value)
+    return caught.value.shortfalls
+
+
+DAY = horizon([0.3] * 8)
+
+
+@pytest.mark.smoke
+def test_a_car_that_cannot_be_full_in_time() -> None:
+    """10 + 7 h · 11 kW · 0.92 = 80.84 ≥ 60, but by 03:00: 10 + 3 · 10.12 = 40.36, 19.64 short."""
+    due = np.zeros(8)
+    due[2] = 60.0
+    found = shortfalls(DAY, car(8, min_soc_kwh=due, initial_soc_kwh=10.0), GridAgent())
+    assert found == {"ev.full_by_06_01_03h00": "19.64 kWh short"}
+
+
+def test_two_deadlines_that_share_one_cause_are_both_named() -> None:
+    """The charge account must not give way in their place: 19.64 kWh by 03:00, 9.52 by 04:00."""
+    due = np.zeros(8)
+    due[2] = due[3] = 60.0
+    found = shortfalls(DAY, car(8, min_soc_kwh=due, initial_soc_kwh=10.0), GridAgent())
+    assert found == {
+        "ev.full_by_06_01_03h00": "19.64 kWh short",
+        "ev.full_by_06_01_04h00": "9.52 kWh short",
+    }
+
+
+def test_an_import_limit_below_the_load() -> None:
+    """5 and 6 kW of load behind 4 kW, worst in the third hour of the local day."""
+    load = BaseLoadAgent(name="base_load", load_kw=np.array([1.0, 5, 6, 1, 1, 1, 1, 1]))
+    found = shortfalls(DAY, load, GridAgent(max_import_kw=4.0))
+    assert found == {"grid.import_limit": "2 kW over at 2016-06-01 02:00 and in 1 other steps"}
+
+
+def test_an_export_limit_below_the_sun() -> None:
+    sun = PVAgent(name="pv", available_kw=np.array([0.0, 0, 0, 7, 0, 0, 0, 0]))
+    found = shortfalls(DAY, sun, GridAgent(max_export_kw=4.0))
+    assert found == {"grid.export_limit": "3 kW over at 2016-06-01 03:00"}
+
+
+def test_a_final_charge_out_of_reach() -> None:
+    """2 h · 1 kW · √0.81 = 1.8 kWh of the 5 kWh that are missing: 3.2 short."""
+    battery = BatteryAgent(
+        max_charge_kw=1.0, round_trip_efficiency=0.81, initial_soc_kwh=5.0, final_soc_kwh=10.0
+    )
+    assert shortfalls(horizon([0.3, 0.3]), battery, GridAgent()) == {
+        "battery.final_soc": "3.2 kWh short"
+    }
+
+
+def test_a_trip_longer_than_the_charge() -> None:
+    """25 kWh cannot drive 30, although 11 kW could cover it in the hour of arrival."""
+    trip = np.array([0.0, 0, 30, 0])
+    away = car(4, trip_kwh=trip, initial_soc_kwh=25.0, plugged_in=np.array([0, 0, 1, 1], bool))
+    assert shortfalls(horizon([0.3] * 4), away, GridAgent()) == {
+        "ev.enough_to_drive": "5 kWh short"
+    }
+
+
+def test_a_heat_pump_that_is_too_weak() -> None:
+    """3 kWh in one hour at 2 kW."""
+    pump = PartialUsageDevice(
+        name="heat_pump",
+        metered_kw=np.array([3.0, 0.0]),
+        min_cumulative_kwh=np.array([3.0, 3.0]),
+        max_cumulative_kwh=np.array([3.0, 3.0]),
+        max_power_kw=2.0,
+    )
+    found = shortfalls(horizon([0.3, 0.3]), pump, GridAgent())
+    assert set(found) == {"heat_pump.drawn"}
+    assert found["heat_pump.drawn"].startswith("1 kWh")
+
+
+def test_infeasible_comes_home_from_a_worker() -> None:
+    import pickle
+
+    error = Infeasible("no plan", {"a.rule": "1 kW over"})
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(again), again.shortfalls) == ("no plan", {"a.rule": "1 kW over"})
+
+
+class Bottomless(BaseLoadAgent):
+    """Its cost falls without end."""
+
+    def contribute(self, block: Block) -> Contribution:
+        gift = block.variables("gift")
+        return Contribution(net_load_kw=self.load_kw, cost_eur=-1.0 * gift.sum(), series={})
+
+
+def test_unbounded_is_not_called_infeasible() -> None:
+    with pytest.raises(SolveError, match=r"[Uu]nbounded") as caught:
+        program(USUAL, Bottomless(name="gift", load_kw=np.ones(3)), GridAgent()).solve(Solver())
+    assert not isinstance(caught.value, Infeasible)
+
+
+@pytest.mark.parametrize("name", ["", "9th", "my ev", "ev.1", "-x"])
+def test_names_are_plain(name: str) -> None:
+    with pytest.raises(InvalidSpec, match="a name has letters, digits and _"):
+        program(USUAL, BatteryAgent(name=name))
+
+
+def test_a_name_is_taken_once() -> None:
+    with pytest.raises(InvalidSpec, match="agent battery: the name is taken"):
+        program(USUAL, BatteryAgent(), BatteryAgent())
+
+
+@pytest.mark.parametrize(
+    ("announced_kw", "message"),
+    [
+        (np.array([1.0, np.nan, 1.0]), "announced_kw is nan"),
+        (np.ones(4), r"announced_kw is of shape \(4,\)"),
+        (np.inf, "announced_kw is inf"),
+    ],
+)
+def test_what_is_announced_is_checked(announced_kw: Any, message: str) -> None:
+    with pytest.raises(InvalidSpec, match=message):
+        Program(USUAL, announced_kw=announced_kw)
+
+
+def test_what_is_announced_is_paid_for() -> None:
+    """2 kW at 0.3 + 0.1 + 0.2 €/kWh."""
+    alone = Program(USUAL, announced_kw=2.0)
+    alone.add(GridAgent())
+    assert alone.solve(Solver()).objective_eur == pytest.approx(1.2)
+
+
+class Repeated(BaseLoadAgent):
+    """Writes the same variable into one row twice."""
+
+    def contribute(self, block: Block) -> Contribution:
+        half_kw = block.variables("half_kw")
+        block.require("whole", half_kw + half_kw == self.load_kw, "kW")
+        return Contribution(net_load_kw=2.0 * half_kw, series={})
+
+
+def test_entries_of_one_place_are_added() -> None:
+    """(1 · 0.3 + 2 · 0.1 + 3 · 0.2) €, from halves."""
+    twice = program(USUAL, Repeated(name="twice", load_kw=np.array([1.0, 2.0, 3.0])), GridAgent())
+    matrix = twice.matrix()
+    places = np.stack([matrix.rows, matrix.cols])
+    assert np.unique(places, axis=1).shape == places.shape
+    assert twice.solve(Solver()).objective_eur == pytest.approx(1.1)
+
+
+def test_a_program_can_be_written_twice() -> None:
+    case = make_case(4, devices=("battery", "machine"), prices="export_above", n_steps=8)
+    written = program(case.horizon, *case.agents, case.grid)
+    first = solve(written.matrix(), Solver())
+    assert written.solve(Solver()).objective_eur == first.objective_eur
+    assert written.solve(Solver()).objective_eur == first.objective_eur

@@ -1,0 +1,170 @@
+"""The one door to the solvers: what is proven, what is refused, and that all roads agree."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pulp
+import pytest
+from strategies import make_case
+
+from ems.core.program import Program
+from ems.core.solver import Matrix, Solver, as_pulp, solve
+from ems.errors import InvalidSpec, SolveError
+
+OTHERS = [name for name in pulp.listSolvers(onlyAvailable=True) if name != "HiGHS"]
+
+
+def knapsack(**fields: Any) -> Matrix:
+    """Minimise −5a −4b −3c + 1 with 2a + 3b + c ≤ 5 over binaries: a, b → −9 + 1 = −8."""
+    values: dict[str, Any] = {
+        "cost": np.array([-5.0, -4.0, -3.0]),
+        "offset": 1.0,
+        "low": np.zeros(3),
+        "up": np.ones(3),
+        "integer": np.ones(3, dtype=bool),
+        "rows": np.zeros(3, dtype=np.int64),
+        "cols": np.arange(3),
+        "coefs": np.array([2.0, 3.0, 1.0]),
+        "row_low": np.array([-np.inf]),
+        "row_up": np.array([5.0]),
+        "column_parts": (("item.take", 3),),
+        "row_parts": (("sack.weight", 1),),
+    }
+    return Matrix(**values | fields)
+
+
+def program(seed: int, *, n_steps: int = 24, step_h: float = 1.0) -> Program:
+    case = make_case(
+        seed,
+        devices=("battery", "v2g", "machine", "switched_heat_pump"),
+        prices="export_above",
+        n_steps=n_steps,
+        step_h=step_h,
+        demand_charge=True,
+    )
+    written = Program(case.horizon)
+    for agent in (*case.agents, case.grid):
+        written.add(agent)
+    return written
+
+
+@pytest.mark.smoke
+def test_an_optimum_by_hand() -> None:
+    outcome = solve(knapsack(), Solver())
+    assert (outcome.feasible, outcome.optimal) == (True, True)
+    assert outcome.objective_eur == pytest.approx(-8.0)
+    assert outcome.bound_eur <= outcome.objective_eur + 1e-9
+    np.testing.assert_allclose(outcome.x, [1, 1, 0], atol=1e-9)
+
+
+def test_the_relaxation_by_hand() -> None:
+    """With a = c = 1 and b = 2/3: −5 − 3 − 8/3 + 1 = −9.6667."""
+    outcome = solve(knapsack(integer=np.zeros(3, dtype=bool)), Solver())
+    assert outcome.objective_eur == pytest.approx(-29 / 3)
+    assert outcome.bound_eur == outcome.objective_eur
+
+
+@pytest.mark.parametrize("name", ["HiGHS", *OTHERS])
+@pytest.mark.filterwarnings("ignore:PULP_CBC_CMD is deprecated")
+def test_no_solution_is_proven(name: str) -> None:
+    outcome = solve(knapsack(row_low=np.array([7.0]), row_up=np.array([9.0])), Solver(name=name))
+    assert not outcome.feasible
+    assert not outcome.optimal
+    assert outcome.x.size == 0
+
+
+@pytest.mark.parametrize("name", ["HiGHS", *OTHERS])
+@pytest.mark.filterwarnings("ignore:PULP_CBC_CMD is deprecated")
+def test_unbounded_is_an_error(name: str) -> None:
+    free = knapsack(up=np.full(3, np.inf), integer=np.zeros(3, dtype=bool), coefs=-np.ones(3))
+    with pytest.raises(SolveError, match=f"solver {name}: stopped with .*no proven optimum"):
+        solve(free, Solver(name=name))
+
+
+def test_without_variables_the_rows_decide() -> None:
+    nothing = {
+        "cost": np.zeros(0),
+        "low": np.zeros(0),
+        "up": np.zeros(0),
+        "integer": np.zeros(0, dtype=bool),
+        "rows": np.zeros(0, dtype=np.int64),
+        "cols": np.zeros(0, dtype=np.int64),
+        "coefs": np.zeros(0),
+        "column_parts": (),
+    }
+    assert solve(knapsack(**nothing), Solver()).objective_eur == 1.0
+    broken = knapsack(**nothing | {"row_up": np.array([-1.0])})
+    assert not solve(broken, Solver()).feasible
+
+
+def test_a_time_limit_is_an_error_and_never_an_incumbent() -> None:
+    hard = program(3, n_steps=96, step_h=0.25).matrix()
+    with pytest.raises(SolveError, match=r"'Time limit reached'.*time limit 0.001 s.*more time"):
+        solve(hard, Solver(time_limit_s=0.001))
+
+
+def test_unknown_solver_names_the_known() -> None:
+    with pytest.raises(InvalidSpec, match=r"'Gurobbi' is not installed; available here: .*HiGHS"):
+        solve(knapsack(), Solver(name="Gurobbi"))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"mip_gap": -0.1}, "mip_gap is -0.1"),
+        ({"mip_gap": float("nan")}, "mip_gap is nan"),
+        ({"mip_gap_eur": float("inf")}, "mip_gap_eur is inf"),
+        ({"time_limit_s": 0.0}, "time_limit_s is 0.0"),
+        ({"time_limit_s": float("nan")}, "time_limit_s is nan"),
+        ({"seed": -1}, "seed is -1"),
+        ({"seed": 2**31}, "seed is 2147483648"),
+    ],
+)
+def test_bad_settings(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidSpec, match=message):
+        Solver(**fields)
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize("seed", range(4))
+def test_arrays_and_pulp_objects_are_the_same_model(seed: int) -> None:
+    matrix = program(seed, n_steps=12).matrix()
+    ours = solve(matrix, Solver(mip_gap=0.0, mip_gap_eur=1e-6))
+    problem, variables = as_pulp(matrix)
+    problem.solve(pulp.HiGHS(msg=False, threads=1, gapRel=0.0, gapAbs=1e-6))
+    assert pulp.value(problem.objective) == pytest.approx(ours.objective_eur, abs=1e-5)
+    assert [variable.name for variable in variables] == matrix.column_names
+    assert problem.numConstraints() == len(matrix.row_low)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.filterwarnings("ignore:PULP_CBC_CMD is deprecated")
+def test_another_solver_finds_the_same_optimum(name: str) -> None:
+    matrix = program(5, n_steps=12).matrix()
+    ours, theirs = solve(matrix, Solver()), solve(matrix, Solver(name=name))
+    assert theirs.objective_eur == pytest.approx(ours.objective_eur, abs=2e-3)
+    assert theirs.bound_eur <= theirs.objective_eur
+    assert np.isfinite(theirs.x).all()
+
+
+def test_the_bound_holds() -> None:
+    matrix = program(7).matrix()
+    wide = solve(matrix, Solver(mip_gap=0.05, mip_gap_eur=0.5))
+    tight = solve(matrix, Solver(mip_gap=0.0, mip_gap_eur=1e-6))
+    assert wide.bound_eur <= tight.objective_eur + 1e-6
+    assert tight.objective_eur <= wide.objective_eur + 1e-6
+
+
+def test_same_seed_same_point_to_the_bit() -> None:
+    first, second = (solve(program(9).matrix(), Solver(seed=4)) for _ in range(2))
+    assert first.x.tobytes() == second.x.tobytes()
+
+
+def test_names_say_agent_variable_and_step() -> None:
+    matrix = replace(knapsack())
+    assert matrix.column_names == ["item.take_0", "item.take_1", "item.take_2"]
+    assert matrix.row_names == ["sack.weight_0"]
+    assert matrix.row_starts.tolist() == [0, 3]

@@ -1,0 +1,182 @@
+"""A small house, planned for two days, and what its report says."""
+
+from __future__ import annotations
+
+import html
+import re
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from functools import cache
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from small_building import at, local_index, made
+
+from ems.agents import BatteryAgent
+from ems.economics.tariff import load_tariff
+from ems.pipelines.captured import captured
+from ems.pipelines.comparison import (
+    ComparisonSpec,
+    DayRecord,
+    ModeSummary,
+    Window,
+    blocks_of,
+    choose_window,
+    summarise,
+)
+from ems.pipelines.parallel import run_blocks
+from ems.report.page import Report, comparison_report, render
+from ems.site.assets import Assets, EVSpec
+from ems.site.building import Building
+from ems.site.meters import MeterData
+from ems.store.read import FeedProblem, PortfolioRow
+
+FIRST, N_DAYS = date(2016, 6, 1), 4
+SPEC = ComparisonSpec(tariff=load_tariff("dynamic"), modes=("centralized",))
+COMMAND = "python scripts/01_run.py --n_days 2"
+
+
+def house(*, sunny: bool = True, **fields: Any) -> MeterData:
+    """Two days with a dishwasher, a heat pump and, unless it is dark, the sun."""
+    index = local_index(FIRST, N_DAYS)
+    loads = {
+        "dishwasher": at(index, ("2016-06-01 19:00", 2, 0.8), ("2016-06-02 19:00", 2, 0.8)),
+        "heat_pump": at(index, ("2016-06-01 05:00", 3, 1.0), ("2016-06-02 05:00", 3, 1.0)),
+    }
+    pv_kwh = np.where((index.hour >= 9) & (index.hour < 17), 3.0, 0.0)
+    history = made(index, loads, pv_kwh=pv_kwh if sunny else None)
+    return replace(history, **fields)
+
+
+def changing_house() -> MeterData:
+    """Forty days of clouds, meals, heat and washing that change from day to day."""
+    rng = np.random.default_rng(5)
+    index = local_index(FIRST, 40)
+    day = np.arange(len(index)) // 24
+    washed = [f"{index[24 * i]:%Y-%m-%d} {17 + rng.integers(4)}:00" for i in range(40)]
+    warm = np.where((index.hour >= 5) & (index.hour < 8), 1.0, 0.0)
+    loads = {
+        "dishwasher": at(index, *((start, 2, 0.8) for start in washed)),
+        "heat_pump": warm * rng.uniform(0.5, 1.5, 40)[day],
+        "fridge": np.where(index.hour == rng.integers(11, 14, 40)[day], 1.5, 0.1),
+    }
+    light = np.where((index.hour >= 8) & (index.hour < 18), 4.0, 0.0)
+    price = 30.0 + 20.0 * np.sin(index.hour / 6 * np.pi)
+    return made(
+        index, loads, pv_kwh=light * rng.uniform(0.1, 1.0, 40)[day], price_eur_per_mwh=price
+    )
+
+
+def habit_house() -> MeterData:
+    """Forty winter days on which people wash at 19 h."""
+    index = local_index(date(2016, 1, 4), 40)
+    starts = [f"{index[24 * day]:%Y-%m-%d} 19:00" for day in range(40)]
+    washed = at(index, *((start, 2, 0.8) for start in starts))
+    pv_kwh = np.where((index.hour >= 10) & (index.hour < 15), 3.0, 0.0)
+    return made(index, {"dishwasher": washed}, pv_kwh=pv_kwh)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Done:
+    """A finished run of Pipeline A on one house."""
+
+    building: Building
+    window: Window
+    records: tuple[DayRecord, ...]
+    summaries: tuple[ModeSummary, ...]
+    spec: ComparisonSpec
+
+    @property
+    def example(self) -> DayRecord:
+        """Its first planned day."""
+        return next(record for record in self.records if record.mode == self.spec.modes[0])
+
+
+def done(
+    history: MeterData, spec: ComparisonSpec = SPEC, n_days: int = 2, first: date = FIRST
+) -> Done:
+    """The run of a history."""
+    building = Building(history, spec.tariff, spec.assets)
+    window = choose_window(building, first, n_days)
+    blocks = blocks_of(window, spec.block_days)
+    records = tuple(chain.from_iterable(run_blocks([building], spec, blocks)))
+    return Done(
+        building=building,
+        window=window,
+        records=records,
+        summaries=summarise(records),
+        spec=spec,
+    )
+
+
+@cache
+def usual() -> Done:
+    """Two sunny days with battery and car."""
+    return done(house())
+
+
+ON_FORECASTS = replace(
+    SPEC,
+    tariff=load_tariff("tou"),
+    foresight="forecast",
+    forecaster="persistence",
+    modes=("centralized", "centralized_phases"),
+)
+
+
+@cache
+def guessed(**fields: Any) -> Done:
+    """Two days whose plans were made on forecasts."""
+    first = FIRST + timedelta(days=36)
+    return done(changing_house(), replace(ON_FORECASTS, **fields), first=first)
+
+
+def row(building: str, *problems: FeedProblem) -> PortfolioRow:
+    """What the database knows of a building."""
+    return PortfolioRow(
+        building=building,
+        kind="residential",
+        days=9,
+        plannable_days=9,
+        load_rule="import",
+        known_load_kwh=1.0,
+        metered_import_kwh=1.0,
+        metered_export_kwh=0.0,
+        metered_pv_kwh=0.0,
+        pv_peak_kw=0.0,
+        devices={},
+        has_import_meter=True,
+        problems=problems,
+    )
+
+
+def report(run: Done, **changes: Any) -> Report:
+    """The report of a run, with some of what it is made of changed."""
+    given: dict[str, Any] = {
+        "command": COMMAND,
+        "run_id": "abc",
+        "spec": run.spec,
+        "chosen": [(run.building, run.window)],
+        "known": [row(run.window.building)],
+        "summaries": run.summaries,
+        "captured": captured([record.result for record in run.records]),
+        "example": run.example,
+    }
+    return comparison_report(**{**given, **changes})
+
+
+def text_of(page: str) -> str:
+    """What a person reads, with plain spaces."""
+    body = re.sub(r"<style>.*?</style>|<title>.*?</title>", " ", page, flags=re.DOTALL)
+    plain = html.unescape(re.sub(r"<[^>]+>", " ", body)).replace("\u00a0", " ")
+    return re.sub(r"\s+", " ", plain)
+
+
+def text(run: Done, **changes: Any) -> str:
+    """What a person reads on the page of a run."""
+    return text_of(render(report(run, **changes)))
+
+
+BARE = Assets(battery=None, ev=None, appliances=False)
+V2G = Assets(battery=BatteryAgent(), ev=EVSpec(max_discharge_kw=5.0, strategy="three_phase"))
