@@ -29,12 +29,17 @@ class Agent(ABC):
     Positive net load draws from the bus, negative feeds it. ``kind`` says on which side of the
     energy account the agent stands; ``closes_balance`` marks what takes whatever is left,
     ``first_stage`` what is decided once before any scenario is known.
+
+    In figures it is filled with ``colour`` (None: one of its own, by its name) and stands in the
+    stack by its ``layer``, from what never moves (0) to what takes the rest.
     """
 
     name: str
     kind: ClassVar[Kind]
     closes_balance: ClassVar[bool] = False
     first_stage: ClassVar[bool] = False
+    colour: ClassVar[str | None] = None
+    layer: ClassVar[int] = 2
 
     @abstractmethod
     def contribute(self, block: Block) -> Contribution:
@@ -94,6 +99,16 @@ class Agent(ABC):
     def canonical(self, plan: Plan) -> Plan:
         """Choose among plans of equal cost the one to report."""
         return plan
+
+    @property
+    def title(self) -> str:
+        """What its people call it."""
+        return self.name.replace("_", " ")
+
+    @property
+    def flow_labels(self) -> tuple[str, str]:
+        """What figures call what it feeds into the bus, and what it draws."""
+        return f"{self.title} (negative)", self.title
 
     @property
     def fixed(self) -> bool:

@@ -23,6 +23,8 @@ class BaseLoadAgent(Agent):
 
     load_kw: Floats
     kind: ClassVar[Kind] = "load"
+    colour: ClassVar[str | None] = "#C8C8C8"
+    layer: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         frozen_series(self, "load_kw")

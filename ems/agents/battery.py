@@ -45,6 +45,8 @@ class BatteryAgent(Agent):
     wear_eur_per_kwh: float = 0.02
     hold_value_eur_per_kwh_h: float = 0.0
     kind: ClassVar[Kind] = "storage"
+    colour: ClassVar[str | None] = "#009E73"
+    layer: ClassVar[int] = 4
 
     def __post_init__(self) -> None:
         for field in ("capacity_kwh", "max_charge_kw", "max_discharge_kw", "wear_eur_per_kwh"):
@@ -56,6 +58,11 @@ class BatteryAgent(Agent):
         check_range(self, "initial_soc_kwh", low=self.min_soc_kwh, up=self.capacity_kwh)
         if self.final_soc_kwh is not None:
             check_range(self, "final_soc_kwh", low=self.min_soc_kwh, up=self.capacity_kwh)
+
+    @property
+    def flow_labels(self) -> tuple[str, str]:
+        """It gives and it takes."""
+        return f"{self.title} discharge", f"{self.title} charge"
 
     @property
     def least_final_kwh(self) -> float:

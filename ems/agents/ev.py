@@ -67,6 +67,8 @@ class EVAgent(Agent):
     wear_eur_per_kwh: float = 0.0
     metered_kw: Floats | None = None
     kind: ClassVar[Kind] = "load"
+    colour: ClassVar[str | None] = "#56B4E9"
+    layer: ClassVar[int] = 3
 
     def __post_init__(self) -> None:
         check_range(self, "capacity_kwh", up=1e9, above=True)
@@ -90,6 +92,16 @@ class EVAgent(Agent):
         object.__setattr__(self, "plugged_in", plugged)
         for field in ("plugged_in", "min_soc_kwh", "max_soc_kwh", "max_charge_kw", "metered_kw"):
             same_shape(self, field, "trip_kwh")
+
+    @property
+    def title(self) -> str:
+        """A car, as its people call it."""
+        return self.name.replace("_", " ").replace("ev", "car")
+
+    @property
+    def flow_labels(self) -> tuple[str, str]:
+        """It charges, and gives back where it may."""
+        return f"{self.title} discharge (V2G)", f"{self.title} charge"
 
     @property
     def charge_limit_kw(self) -> Floats:

@@ -32,6 +32,8 @@ class GridAgent(Agent):
     demand_charge_eur_per_kw: float = 0.0
     peak_so_far_kw: float = 0.0
     kind: ClassVar[Kind] = "grid"
+    colour: ClassVar[str | None] = "#7F7F7F"
+    layer: ClassVar[int] = 5
     closes_balance: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -39,6 +41,11 @@ class GridAgent(Agent):
             check_range(self, field)
         for field in ("demand_charge_eur_per_kw", "peak_so_far_kw"):
             check_range(self, field, up=1e9)
+
+    @property
+    def flow_labels(self) -> tuple[str, str]:
+        """It feeds the bus by import and draws from it by export."""
+        return f"{self.title} import", f"{self.title} export"
 
     def contribute(self, block: Block) -> Contribution:
         """Bill = Σ (import(t) · price_in(t) − export(t) · price_out(t)) · Δt [€].

@@ -26,9 +26,21 @@ class PVAgent(Agent):
     available_kw: Floats
     curtailable: bool = False
     kind: ClassVar[Kind] = "generation"
+    colour: ClassVar[str | None] = "#F0E442"
+    layer: ClassVar[int] = 0
 
     def __post_init__(self) -> None:
         frozen_series(self, "available_kw", low=0.0)
+
+    @property
+    def title(self) -> str:
+        """Roofs are called by what they are, in capitals."""
+        return self.name.replace("_", " ").replace("pv", "PV")
+
+    @property
+    def flow_labels(self) -> tuple[str, str]:
+        """It feeds; where a meter counts its standby, it draws."""
+        return self.title, f"{self.title} (negative)"
 
     @property
     def fixed(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -18,24 +19,18 @@ from ems.core.horizon import Horizon
 from ems.pipelines.comparison import BASELINES, DayRecord
 from ems.report.figures.page import Origin, days_in_words, new_page
 from ems.report.figures.style import (
-    BASE_LOAD,
-    BATTERY,
     BLACK,
     BLUE,
     DARK_GREY,
     EXPORT,
     FORESIGHT,
     HATCHES,
-    IMPORT,
     MODE_LINES,
-    PV,
-    VEHICLE,
     VERMILLION,
     beside,
     device_colours,
     euros,
     styled,
-    words,
 )
 from ems.types import Floats
 
@@ -204,33 +199,15 @@ def _visible(layers: list[_Layer]) -> list[_Layer]:
 
 def _looks(schedule: DispatchPlan) -> Iterator[tuple[Agent, str, str, tuple[str, str]]]:
     """Each agent with its colour, hatch and labels, from what never moves to what closes."""
-    series = {agent.name: schedule.plans[agent.name].series for agent in schedule.agents}
-    loads = [agent for agent in schedule.agents if agent.kind == "load"]
-    plain = [agent for agent in loads if not series[agent.name]]
-    cars = [agent for agent in loads if "soc_kwh" in series[agent.name]]
-    devices = [agent for agent in loads if agent not in plain and agent not in cars]
-    of_kind = {
-        kind: [agent for agent in schedule.agents if agent.kind == kind]
-        for kind in ("generation", "storage", "grid")
-    }
-    colours = device_colours(agent.name for agent in devices)
-    for i, agent in enumerate(of_kind["generation"]):
-        yield agent, PV, _hatch(i), (words(agent.name), f"{words(agent.name)} (negative)")
-    for i, agent in enumerate(plain):
-        name = words(agent.name)
-        yield agent, BASE_LOAD, _hatch(i), (f"{name} (negative)", name)
-    for agent in devices:
-        name = words(agent.name)
-        yield agent, *colours[agent.name], (f"{name} (negative)", name)
-    for i, agent in enumerate(cars):
-        name = words(agent.name)
-        yield agent, VEHICLE, _hatch(i), (f"{name} discharge (V2G)", f"{name} charge")
-    for i, agent in enumerate(of_kind["storage"]):
-        name = words(agent.name)
-        yield agent, BATTERY, _hatch(i), (f"{name} discharge", f"{name} charge")
-    for i, agent in enumerate(of_kind["grid"]):
-        name = words(agent.name)
-        yield agent, IMPORT, _hatch(i), (f"{name} import", f"{name} export")
+    agents = sorted(schedule.agents, key=lambda agent: agent.layer)
+    own = device_colours(agent.name for agent in agents if agent.colour is None)
+    seen: Counter[str] = Counter()
+    for agent in agents:
+        if agent.colour is None:
+            yield agent, *own[agent.name], agent.flow_labels
+        else:
+            yield agent, agent.colour, _hatch(seen[agent.colour]), agent.flow_labels
+            seen[agent.colour] += 1
 
 
 def _hatch(i: int) -> str:
@@ -248,7 +225,7 @@ def _charge(ax: Any, schedule: DispatchPlan, stores: list[Agent]) -> None:
         soc_kwh = schedule.plans[agent.name].series["soc_kwh"]
         colour, hatch = looks[agent.name]
         dashes = _DASHES[agent.kind == "storage"][HATCHES.index(hatch)]
-        times, label = edges[1:], words(agent.name)
+        times, label = edges[1:], agent.title
         if isinstance(agent, _Store):
             times, soc_kwh = edges, np.concatenate(([agent.initial_soc_kwh], soc_kwh))
             label = f"{label} (capacity {agent.capacity_kwh:g} kWh)"
