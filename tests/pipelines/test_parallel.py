@@ -113,7 +113,6 @@ def double(value: int) -> int:
     return 2 * value
 
 
-@pytest.mark.smoke
 def test_another_thread_may_ask_for_workers() -> None:
     """Only the main thread may touch signal handlers."""
     found: list[int] = []

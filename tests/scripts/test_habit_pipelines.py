@@ -88,7 +88,6 @@ def test_days_on_which_nothing_was_started_have_no_frontier(tmp_path: Path) -> N
     assert stored(tmp_path, "SELECT status FROM run") == [("FINISHED",)]
 
 
-@pytest.mark.smoke
 def test_every_cell_is_tracked_and_every_update_stored(tmp_path: Path) -> None:
     args = ("--target_device", "dishwasher", "--figures", "off", "--test_both_priors")
     done = call(C, tmp_path, *args, *SMALL_GRID)
