@@ -244,7 +244,7 @@ def test_a_window_without_a_single_use_says_so() -> None:
 def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     truth = float(-np.sum(EVENING * np.log2(EVENING)))
     inside = []
-    for seed in range(200):
+    for seed in range(100):
         history = drawn(150, seed, habit=np.stack([EVENING, EVENING]), use=1.0)
         said = forecasts(np.tile(EVENING, (150, 1)), history.starts)
         found = score(said, "log_loss_bits", seed=0)
@@ -357,7 +357,7 @@ def test_faster_rates_follow_a_change_sooner_and_know_less_without_one() -> None
     half, error = [], []
     for lr_min in (0.005, 0.02, 0.08):
         days, far = [], []
-        for seed in range(8):
+        for seed in range(4):
             history = drawn(900, seed)
             change = history.days[450].item()
             planted = history.with_changed_habit(change, 4)
