@@ -5,10 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ems.agents import BaseLoadAgent, BatteryAgent, EVAgent, GridAgent, PVAgent
+from ems.agents import (
+    BaseLoadAgent,
+    BatteryAgent,
+    Cycle,
+    DiscretePhaseDevice,
+    EVAgent,
+    GridAgent,
+    PVAgent,
+)
 from ems.agents.base import Agent
 from ems.agents.comfort import HabitComfort, ShiftComfort
 from ems.core.horizon import Horizon
+from ems.core.participant import Plan
 
 TWO = Horizon(
     start_utc=np.datetime64("2016-06-01T10:00"),
@@ -74,3 +83,39 @@ def test_a_car_without_a_deadline_misses_nothing_and_with_one_what_it_is_short_o
 def test_people_let_their_machines_be_moved_unless_told_otherwise() -> None:
     assert HabitComfort(weight_eur=0.1).movable
     assert ShiftComfort(eur_per_h=0.02).movable
+
+
+def machine(*windows: tuple[int, int, int]) -> DiscretePhaseDevice:
+    """A machine with runs of two steps, each with its metered, earliest and latest start."""
+    return DiscretePhaseDevice(
+        name="machine",
+        cycles=tuple(
+            Cycle(number=k, profile_kw=(1.0, 2.0), metered_start=m, earliest=e, latest=la)
+            for k, (m, e, la) in enumerate(windows, start=1)
+        ),
+    )
+
+
+def starts(plan: Plan) -> list[float]:
+    return plan.series["started"].tolist()
+
+
+SIX = Horizon(
+    start_utc=np.datetime64("2016-06-01T10:00"),
+    step_h=1.0,
+    import_eur_per_kwh=np.full(6, 0.3),
+    export_eur_per_kwh=np.full(6, 0.1),
+)
+
+
+def test_a_run_of_the_first_step_starts_in_the_first_step() -> None:
+    first = machine((0, 0, 4))
+    assert first.busy_steps == 0
+    for plan in (first.unplanned(SIX), first.execute(SIX, None, None)):
+        assert starts(plan) == [1, 0, 0, 0, 0, 0]
+        assert plan.net_load_kw.tolist() == [1, 2, 0, 0, 0, 0]
+
+
+def test_late_runs_leave_room_for_those_behind_them() -> None:
+    """All want to start at the end; three runs of two steps fill the six."""
+    assert starts(machine(*[(4, 0, 4)] * 3).execute(SIX, None, None)) == [1, 0, 2, 0, 3, 0]
