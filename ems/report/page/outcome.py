@@ -19,11 +19,11 @@ from ems.agents import (
     PVAgent,
 )
 from ems.agents.dispatch_plan import DispatchPlan
+from ems.agents.priced import VISIBLE_KW, VISIBLE_KWH
 from ems.economics.settlement import settle
 from ems.report.page import words
 from ems.report.page.looks import look
 from ems.report.page.page import Table
-from ems.report.page.priced import VISIBLE_KW, VISIBLE_KWH
 from ems.report.page.svg import Band, beside
 from ems.types import Floats
 
