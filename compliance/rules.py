@@ -48,7 +48,7 @@ ADAPTERS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(SOLVERS, ("ems.core.solver",)),
     "duckdb": ("ems.store",),
     "mlflow": ("ems.tracking", "ems.deployment"),
-    "matplotlib": ("ems.report.figures",),
+    "matplotlib": ("ems.report.figures", "ems.report.inline"),
     "seaborn": ("ems.report.figures",),
     **dict.fromkeys(
         ("requests", "urllib.request"), ("ems.store.ingest", "ems.tracking", "ems.deployment")

@@ -33,7 +33,8 @@ class Agent(ABC):
     ``first_stage`` what is decided once before any scenario is known.
 
     In figures it is filled with ``colour`` (None: one of its own, by its name) and stands in the
-    stack by its ``layer``, from what never moves (0) to what takes the rest.
+    stack by its ``layer``, from what never moves (0) to what takes the rest. Where it is told what
+    came of a plan, ``did`` and ``meant`` are its verbs for drawing, feeding and doing neither.
     """
 
     name: str
@@ -42,6 +43,8 @@ class Agent(ABC):
     first_stage: ClassVar[bool] = False
     colour: ClassVar[str | None] = None
     layer: ClassVar[int] = 2
+    did: ClassVar[tuple[str, str, str]] = ("drew", "gave", "drew nothing")
+    meant: ClassVar[tuple[str, str, str]] = ("to draw", "to give", "nothing")
 
     @abstractmethod
     def contribute(self, block: Block) -> Contribution:
@@ -139,6 +142,24 @@ class Agent(ABC):
         if abs(net_kw) > VISIBLE_KW:
             does = f"{'draws' if net_kw > 0 else 'gives'} {words.kw(abs(net_kw))}"
             yield f"The {self.title} {does}; a kWh is worth {priced.worth(t)}."
+
+    @property
+    def otherwise(self) -> str:
+        """A sentence on what it does when something comes otherwise than forecast, if it does."""
+        return ""
+
+    def expected(self, t: int) -> bool:
+        """Whether a plan counts on it in step ``t``."""
+        return True
+
+    def at_rest(self, held_kwh: float) -> str:
+        """What it did in a step in which it neither drew nor fed, holding ``held_kwh`` [kWh]."""
+        return self.did[2]
+
+    @property
+    def held_kwh(self) -> float | None:
+        """The charge before the first step [kWh]; None for what holds none."""
+        return None
 
     @property
     def fixed(self) -> bool:

@@ -51,6 +51,8 @@ class BatteryAgent(Agent):
     kind: ClassVar[Kind] = "storage"
     colour: ClassVar[str | None] = "#009E73"
     layer: ClassVar[int] = 4
+    did: ClassVar[tuple[str, str, str]] = ("took", "gave", "rested")
+    meant: ClassVar[tuple[str, str, str]] = ("to take", "to give", "to rest")
 
     def __post_init__(self) -> None:
         for field in ("capacity_kwh", "max_charge_kw", "max_discharge_kw", "wear_eur_per_kwh"):
@@ -67,6 +69,17 @@ class BatteryAgent(Agent):
     def flow_labels(self) -> tuple[str, str]:
         """It gives and it takes."""
         return f"{self.title} discharge", f"{self.title} charge"
+
+    def at_rest(self, held_kwh: float) -> str:
+        """Full and empty are reasons to rest."""
+        if held_kwh >= self.capacity_kwh - VISIBLE_KWH:
+            return "was full"
+        return "was empty" if held_kwh <= self.min_soc_kwh + VISIBLE_KWH else self.did[2]
+
+    @property
+    def held_kwh(self) -> float | None:
+        """The charge before the first step [kWh]."""
+        return self.initial_soc_kwh
 
     @property
     def least_final_kwh(self) -> float:

@@ -76,6 +76,8 @@ class EVAgent(Agent):
     kind: ClassVar[Kind] = "load"
     colour: ClassVar[str | None] = "#56B4E9"
     layer: ClassVar[int] = 3
+    did: ClassVar[tuple[str, str, str]] = ("charged", "gave back", "did not charge")
+    meant: ClassVar[tuple[str, str, str]] = ("to charge", "to give back", "not to charge")
 
     def __post_init__(self) -> None:
         check_range(self, "capacity_kwh", up=1e9, above=True)
@@ -109,6 +111,22 @@ class EVAgent(Agent):
     def flow_labels(self) -> tuple[str, str]:
         """It charges, and gives back where it may."""
         return f"{self.title} discharge (V2G)", f"{self.title} charge"
+
+    @property
+    def otherwise(self) -> str:
+        """An assumed car always comes as assumed."""
+        if self.metered_kw is None:
+            return ""
+        return f"A {self.title} that was not expected charges as soon as it comes."
+
+    def expected(self, t: int) -> bool:
+        """Whether it is believed to be there."""
+        return bool(self.plugged_in[t])
+
+    @property
+    def held_kwh(self) -> float | None:
+        """The charge before the first step [kWh]."""
+        return self.initial_soc_kwh
 
     @property
     def charge_limit_kw(self) -> Floats:

@@ -90,6 +90,11 @@ class DiscretePhaseDevice(FlexibleDeviceAgent):
     begun: int = 0
     first_stage: ClassVar[bool] = True
 
+    @property
+    def otherwise(self) -> str:
+        """People load it when they come to it."""
+        return "A run of an appliance never starts before its people start it."
+
     def __post_init__(self) -> None:
         frozen_series(self, "committed_kw", low=0.0)
         if self.discomfort_eur is not None:

@@ -53,6 +53,11 @@ class PartialUsageDevice(FlexibleDeviceAgent):
     must_run_steps: int = 0
     on: bool = False
 
+    @property
+    def otherwise(self) -> str:
+        """What is really needed is known only as it comes."""
+        return f"The {self.title} keeps within the heat that is really needed."
+
     def __post_init__(self) -> None:
         frozen_series(self, "metered_kw", low=0.0)
         for name in ("min_cumulative_kwh", "max_cumulative_kwh"):

@@ -18,6 +18,7 @@ from ems.agents.dispatch_plan import DispatchPlan
 from ems.core.horizon import Horizon
 from ems.pipelines.comparison import BASELINES, DayRecord
 from ems.report.figures.page import Origin, days_in_words, new_page
+from ems.report.figures.paper import SCREEN, Paper
 from ems.report.figures.style import (
     BLACK,
     BLUE,
@@ -64,33 +65,49 @@ class _Layer:
 
 @styled
 def planned_day(
-    record: DayRecord, *, tariff: str, origin: Origin, foresight: str = FORESIGHT
+    record: DayRecord,
+    *,
+    tariff: str,
+    origin: Origin,
+    foresight: str = FORESIGHT,
+    paper: Paper = SCREEN,
+) -> Figure:
+    """The plan of one day of a run; see :func:`day_figure`."""
+    note = f"tariff {tariff} · cost {euros(record.kpis.cost_eur)}"
+    if record.mode not in BASELINES:
+        note += f" · {foresight}"
+    title = f"{record.building} · {days_in_words([record.day])} · {MODE_LINES[record.mode].label}"
+    return day_figure(record.schedule, title=title, note=note, origin=origin, paper=paper)
+
+
+@styled
+def day_figure(
+    schedule: DispatchPlan,
+    *,
+    title: str,
+    note: str,
+    origin: Origin,
+    worth_eur_per_kwh: Floats | None = None,
+    paper: Paper = SCREEN,
 ) -> Figure:
     """The plan of one day in three panels over its local time.
 
     Top: mean power of each step [kW], what feeds the bus above zero, what draws from it below.
     Middle, where there is a store: its charge at the end of each step [kWh]. Bottom: prices
-    [ct/kWh]. Any number of agents, steps of any length, days of any length.
+    [ct/kWh], with what a kWh on the bus is worth in the plan, ``worth_eur_per_kwh`` [€/kWh],
+    shape ``(n_steps,)``, where it is given. Any number of agents, steps and days of any length.
     """
-    note = f"tariff {tariff} · cost {euros(record.kpis.cost_eur)}"
-    if record.mode not in BASELINES:
-        note += f" · {foresight}"
-    title = f"{record.building} · {days_in_words([record.day])} · {MODE_LINES[record.mode].label}"
-    return _draw(record.schedule, title, note, origin)
-
-
-def _draw(schedule: DispatchPlan, title: str, note: str, origin: Origin) -> Figure:
     stores = [agent for agent in schedule.agents if "soc_kwh" in schedule.plans[agent.name].series]
     ratios = [3.4, 1.5, 1.3] if stores else [3.4, 1.3]
     n_entries = 3 + sum(len(layers) for layers in _layers(schedule))
     scale_in = max(1.1, _ENTRY_IN * n_entries / ratios[0])
-    figure = new_page(scale_in * sum(ratios), title, note, origin)
+    figure = new_page(scale_in * sum(ratios), title, note, origin, paper)
     axes = figure.subplots(len(ratios), sharex=True, height_ratios=ratios)
     _power(axes[0], schedule)
     if stores:
         _charge(axes[1], schedule, stores)
-    _prices(axes[-1], schedule.horizon)
-    _local_time(axes[-1], schedule.horizon)
+    _prices(axes[-1], schedule.horizon, worth_eur_per_kwh)
+    local_time(axes[-1], schedule.horizon)
     figure.align_ylabels(axes)
     return figure
 
@@ -100,7 +117,7 @@ def _draw(schedule: DispatchPlan, title: str, note: str, origin: Origin) -> Figu
 
 def _power(ax: Any, schedule: DispatchPlan) -> None:
     feeds, draws = _layers(schedule)
-    edges = _edges(schedule.horizon)
+    edges = step_edges(schedule.horizon)
     above = _stack(ax, edges, feeds, sign=1.0) + _curtailed(ax, edges, schedule, feeds)
     below = _stack(ax, edges, draws, sign=-1.0)
     _headroom(ax, _height(feeds), _height(draws))
@@ -219,7 +236,7 @@ def _hatch(i: int) -> str:
 
 def _charge(ax: Any, schedule: DispatchPlan, stores: list[Agent]) -> None:
     """The charge at the start and at the end of each step, and the capacity as a dotted line."""
-    edges = _edges(schedule.horizon)
+    edges = step_edges(schedule.horizon)
     looks = {agent.name: (colour, hatch) for agent, colour, hatch, _ in _looks(schedule)}
     for agent in sorted(stores, key=lambda agent: agent.kind != "storage"):
         soc_kwh = schedule.plans[agent.name].series["soc_kwh"]
@@ -239,12 +256,15 @@ def _charge(ax: Any, schedule: DispatchPlan, stores: list[Agent]) -> None:
 # --- price ---------------------------------------------------------------------------------
 
 
-def _prices(ax: Any, horizon: Horizon) -> None:
-    edges = _edges(horizon)
-    for price, colour, dashes, label in (
+def _prices(ax: Any, horizon: Horizon, worth_eur_per_kwh: Floats | None) -> None:
+    edges = step_edges(horizon)
+    lines: list[tuple[Floats, str, Any, str]] = [
         (horizon.import_eur_per_kwh, VERMILLION, "solid", "import"),
         (horizon.export_eur_per_kwh, BLUE, (0, (4, 2)), "export"),
-    ):
+    ]
+    if worth_eur_per_kwh is not None:
+        lines.append((worth_eur_per_kwh, BLACK, (0, (1, 1)), "worth in the plan"))
+    for price, colour, dashes, label in lines:
         ax.stairs(
             100.0 * price,
             edges,
@@ -265,16 +285,16 @@ def _prices(ax: Any, horizon: Horizon) -> None:
 # --- time ----------------------------------------------------------------------------------
 
 
-def _edges(horizon: Horizon) -> Floats:
+def step_edges(horizon: Horizon) -> Floats:
     """The starts of the steps and the end of the last, as days of matplotlib in UTC."""
     end = horizon.ts_utc[-1] + np.timedelta64(round(horizon.step_h * 3600), "s")
     edges: Floats = mdates.date2num(np.append(horizon.ts_utc, end))
     return edges
 
 
-def _local_time(ax: Any, horizon: Horizon) -> None:
+def local_time(ax: Any, horizon: Horizon) -> None:
     """Ticks at full local hours; the hour that a 25-hour day has twice stands there twice."""
-    edges = _edges(horizon)
+    edges = step_edges(horizon)
     begin = pd.Timestamp(horizon.ts_utc[0], tz="UTC")
     end = begin + pd.Timedelta(hours=horizon.step_h * horizon.n_steps)
     quarters = pd.date_range(begin.ceil("15min"), end, freq="15min").tz_convert(horizon.timezone)

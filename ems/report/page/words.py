@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from ems.agents.words import NBSP, ct, kw, kwh, listed, number
 from ems.economics.settlement import Savings
 
 __all__ = [
     "NBSP",
-    "TITLES",
     "amount",
     "counted",
     "ct",
@@ -21,26 +18,7 @@ __all__ = [
     "number",
     "percent",
     "saving",
-    "title",
 ]
-
-TITLES: Mapping[str, str] = {
-    "as_metered": "as metered",
-    "rule_based": "rule-based",
-    "centralized_phases": "centralized in phases",
-    "centralized_perfect": "perfect plan",
-    "perfect_foresight": "all days at once",
-    "pv_unknown": "only the sun unknown",
-    "load_unknown": "only load and heat unknown",
-    "price_unknown": "only the price unknown",
-    "devices_unknown": "only devices unknown",
-}
-"""What a mode is called where it differs from its name."""
-
-
-def title(mode: str) -> str:
-    """What a mode is called."""
-    return TITLES.get(mode, mode)
 
 
 def device_title(name: str) -> str:

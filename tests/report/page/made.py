@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import html
-import re
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cache
@@ -26,7 +24,7 @@ from ems.pipelines.comparison import (
     summarise,
 )
 from ems.pipelines.parallel import run_blocks
-from ems.report.page import Report, comparison_report, render
+from ems.report.page import Report, comparison_report
 from ems.site.assets import Assets, EVSpec
 from ems.site.building import Building
 from ems.site.meters import MeterData
@@ -164,18 +162,6 @@ def report(run: Done, **changes: Any) -> Report:
         "example": run.example,
     }
     return comparison_report(**{**given, **changes})
-
-
-def text_of(page: str) -> str:
-    """What a person reads, with plain spaces."""
-    body = re.sub(r"<style>.*?</style>|<title>.*?</title>", " ", page, flags=re.DOTALL)
-    plain = html.unescape(re.sub(r"<[^>]+>", " ", body)).replace("\u00a0", " ")
-    return re.sub(r"\s+", " ", plain)
-
-
-def text(run: Done, **changes: Any) -> str:
-    """What a person reads on the page of a run."""
-    return text_of(render(report(run, **changes)))
 
 
 BARE = Assets(battery=None, ev=None, appliances=False)
