@@ -66,12 +66,16 @@ HOUSE = {
             except Exception:
                 raise
     """,
-    "ems/pipelines/days.py": """
+    "ems/site/building.py": """
         from ems.agents import BatteryAgent
+        def devices(): return [BatteryAgent()]
+    """,
+    "ems/pipelines/days.py": """
         from ems.control.optimizer import GlobalOptimizer
+        from ems.site.building import devices
         class Days:
             def run(self):
-                return GlobalOptimizer([BatteryAgent()]).optimize_centralized()
+                return GlobalOptimizer(devices()).optimize_centralized()
     """,
 }
 PLANNING = """
@@ -160,6 +164,15 @@ def test_the_small_house_keeps_every_rule(rule: str) -> None:
     assert found(rule, project()) == []
 
 
+ASKED = """
+    import ems.agents as of
+    def f(a): return isinstance(a, (int, of.BatteryAgent))
+"""
+MATCHED = """
+    from ems.agents import BatteryAgent
+    match a:
+        case BatteryAgent(name="x"): pass
+"""
 BROKEN = {
     "a pipeline that does nothing": (
         "plans",
@@ -263,6 +276,21 @@ BROKEN = {
         "data",
         project(learn=changed(LEARNING, 'get_con("x")', "[]")),
         "scripts/02_learn.py:1: does not read its data through get_con()",
+    ),
+    "a device that is asked for its kind": (
+        "devices",
+        project({"ems/report/a.py": ASKED}),
+        "ems/report/a.py:3: asks whether an agent is a BatteryAgent",
+    ),
+    "a device that is matched": (
+        "devices",
+        project({"scripts/a.py": MATCHED}),
+        "scripts/a.py:4: asks whether an agent is a BatteryAgent",
+    ),
+    "a device that is known by its class": (
+        "devices",
+        project({"ems/pipelines/a.py": "from ems.agents.battery import BatteryAgent"}),
+        "ems/pipelines/a.py:1: imports BatteryAgent, which is for its own file",
     ),
     "a higher layer": (
         "layers",
