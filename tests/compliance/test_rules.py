@@ -295,8 +295,7 @@ BROKEN = {
     "a higher layer": (
         "layers",
         project({"ems/agents/ev.py": "def f():\n    import ems.control.optimizer"}),
-        "ems/agents/ev.py:2: ems.agents imports ems.control, which stands above or "
-        "beside it",
+        "ems/agents/ev.py:2: ems.agents imports ems.control, which stands above or beside it",
     ),
     "a neighbour": (
         "layers",
