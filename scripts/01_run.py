@@ -385,12 +385,10 @@ def _within(low: float | None, high: float | None, scale: float) -> str:
     return f"{scale * low:.0f} … {scale * high:.0f}"
 
 
-def _assumed_car(building: Building) -> str:
+def _assumed(building: Building) -> str:
     """What every row carries that no meter saw."""
-    use, spec = building.truth.ev_use, building.assets.ev
-    if use is None or spec is None or use.metered_kw is not None:
-        return ""
-    return f" and carries an assumed car ({spec.trip_kwh:g} kWh a day; leave it out: --ev off)"
+    found = [device.assumed for device in building.truth.devices if device.assumed]
+    return f" and carries {', '.join(found)}" if found else ""
 
 
 def tell_limits(
@@ -405,7 +403,7 @@ def tell_limits(
             out.print(
                 f"meter     {item.window.building}: {bill_eur:.2f} € by the meter, which counts "
                 "import and export apart;\n          every row nets them within the step"
-                f"{_assumed_car(item.building)}, so the two are not to be compared"
+                f"{_assumed(item.building)}, so the two are not to be compared"
             )
         if args.demand_charge_eur_per_kw > 0:
             n_blocks = len(blocks_of(item.window, spec.block_days))

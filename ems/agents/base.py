@@ -9,6 +9,8 @@ from typing import ClassVar, Self
 
 import numpy as np
 
+from ems.agents import words
+from ems.agents.priced import VISIBLE_KW, PricedPlan
 from ems.core.builder import Block
 from ems.core.horizon import Horizon
 from ems.core.participant import TOLERANCE, Contribution, Kind, Participant, Plan
@@ -79,6 +81,27 @@ class Agent(ABC):
         """
         return self
 
+    @property
+    def unfinished(self) -> Self | None:
+        """What of it goes on where no plan knows of it any more, None for nothing."""
+        return None
+
+    @property
+    def foreseen_kw(self) -> Floats | None:
+        """The net load that only a forecast says [kW], None for what is planned."""
+        return None
+
+    def in_future(self, apart_kw: Floats) -> Self:
+        """The same agent in a future in which ``foreseen_kw`` comes otherwise.
+
+        ``apart_kw``: by how much more is drawn or generated [kW], shape ``(n_steps,)``.
+        """
+        return self
+
+    def holding(self, value_eur_per_kwh_h: float) -> Self:
+        """The same agent, counting it worth something to hold a kWh for an hour [€/kWh/h]."""
+        return self
+
     def without_targets(self) -> Self:
         """The same agent without what must be reached by a time: a forecast may miss it."""
         return self
@@ -112,6 +135,13 @@ class Agent(ABC):
     def flow_labels(self) -> tuple[str, str]:
         """What figures call what it feeds into the bus, and what it draws."""
         return f"{self.title} (negative)", self.title
+
+    def explain(self, priced: PricedPlan, t: int) -> Iterator[str]:
+        """What it does in step ``t`` of a plan and why, in sentences."""
+        net_kw = float(priced.plans[self.name].net_load_kw[t])
+        if abs(net_kw) > VISIBLE_KW:
+            does = f"{'draws' if net_kw > 0 else 'gives'} {words.kw(abs(net_kw))}"
+            yield f"The {self.title} {does}; a kWh is worth {priced.worth(t)}."
 
     @property
     def otherwise(self) -> str:

@@ -8,7 +8,9 @@ from typing import ClassVar, Self
 
 import numpy as np
 
+from ems.agents import words
 from ems.agents.base import Agent, breaks, check_range, differs
+from ems.agents.priced import VISIBLE_KW, PricedPlan
 from ems.core.affine import Affine
 from ems.core.builder import Block
 from ems.core.horizon import Horizon
@@ -130,6 +132,20 @@ class GridAgent(Agent):
         bill_eur = float(horizon.bill_eur(import_kw, plan.series["export_kw"]).sum())
         above_kw = max(0.0, float(np.max(import_kw)) - self.peak_so_far_kw)
         return {"bill": bill_eur, "demand_charge": self.demand_charge_eur_per_kw * above_kw}
+
+    def explain(self, priced: PricedPlan, t: int) -> Iterator[str]:
+        """What is bought or sold, and at what price."""
+        grid_kw = float(priced.grid_kw[t])
+        if grid_kw > VISIBLE_KW:
+            price_ct = priced.import_ct(t)
+            paid = ": who buys is paid for it" if price_ct < 0 else ""
+            yield f"{words.kw(grid_kw)} are bought at {words.ct(price_ct)} a kWh{paid}."
+        elif grid_kw < -VISIBLE_KW:
+            price_ct = priced.export_ct(t)
+            paid = ": who sells pays for it" if price_ct < 0 else ""
+            yield f"{words.kw(-grid_kw)} are sold at {words.ct(price_ct)} a kWh{paid}."
+        else:
+            yield "Next to nothing is bought or sold."
 
     def bus_worth_at_least(self, horizon: Horizon) -> Floats:
         """The smaller price, but nothing where surplus may be stuck behind an export limit."""

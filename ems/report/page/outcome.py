@@ -10,6 +10,7 @@ import numpy as np
 
 from ems.agents import Agent
 from ems.agents.dispatch_plan import DispatchPlan
+from ems.agents.priced import VISIBLE_KW
 from ems.core.horizon import Horizon
 from ems.economics.settlement import settle
 from ems.report.figures.outcome import Compared, plan_and_outcome
@@ -18,7 +19,6 @@ from ems.report.figures.paper import PAGE
 from ems.report.inline import Picture
 from ems.report.page import words
 from ems.report.page.page import Table
-from ems.report.page.priced import VISIBLE_KW
 from ems.types import Floats
 
 _HOUSE = 1

@@ -22,11 +22,10 @@ from ems.agents import (
     PartialUsageDevice,
     PVAgent,
 )
+from ems.agents.priced import VISIBLE_KW
 from ems.control.optimizer import GlobalOptimizer
 from ems.core.program import Program
-from ems.report.page.appliances import exchanged
-from ems.report.page.explain import explain_day
-from ems.report.page.priced import VISIBLE_KW, PricedPlan
+from ems.report.page.explain import explain_day, priced_plan
 from ems.site.task import PlanningTask
 
 
@@ -84,9 +83,8 @@ def test_surplus_is_stored_for_the_evening_and_given_there() -> None:
 
 
 def test_a_battery_with_room_left_says_that_enough_is_stored_and_that_hours_tie() -> None:
-    day = explain(
-        problem([30, 30, 30], sun(9, 9, 0), battery(capacity_kwh=20.0), load_kw=[0, 0, 2])
-    )
+    begun = battery(capacity_kwh=20.0, initial_soc_kwh=1.0)  # never empty: the hours are free
+    day = explain(problem([30, 30, 30], sun(9, 9, 0), begun, load_kw=[0, 0, 2]))
     (charged,) = [s for t in (0, 1) for s in told(day, t, "takes")]
     assert "By then enough is stored: one kWh more would be worth only 10.0 ct there." in charged
     other = {True: "13:00", False: "12:00"}[bool(told(day, 0, "takes"))]
@@ -432,11 +430,11 @@ def test_heat_is_never_moved_to_a_dearer_hour(seed: int) -> None:
     for agent in plan.agents:
         program.add(agent)
     worth_ct = 100 * program.bus_prices(SOLVER)
-    priced = PricedPlan(plan=plan, worth_ct=worth_ct, n_told=case.horizon.n_steps)
+    priced = priced_plan(as_problem(case), plan, worth_ct / 100, SOLVER)
     (heat,) = [a for a in plan.agents if isinstance(a, PartialUsageDevice)]
     more_kw = priced.series(heat, "power_kw") - heat.metered_kw
     for t in np.flatnonzero(np.abs(more_kw) > VISIBLE_KW).tolist():
-        other = exchanged(priced, heat, t)
+        other = heat.exchanged(priced, t)
         if other is not None:
             assert np.sign(more_kw[t]) * (worth_ct[other] - worth_ct[t]) >= -1e-6
 

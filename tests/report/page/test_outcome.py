@@ -182,7 +182,7 @@ def test_only_a_car_with_a_meter_can_come_unexpected() -> None:
     assert "The battery followed its plan, corrected as far as possible" in balanced
     assert "The car followed its plan as far as charge and limits let it" in balanced
     history = changing_house()
-    charged_kwh = np.where(run.building.site.hour == 20, 3.0, 0.0)
+    charged_kwh = np.where(run.building.view.hour == 20, 3.0, 0.0)
     feed = Feed(name="ev", role="load", category="ev")
     energy_kwh = {**history.energy_kwh, "ev": charged_kwh}
     metered = replace(history, feeds=(*history.feeds, feed), energy_kwh=energy_kwh)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ems.forecast.appliances import Run, expected_runs, still_expected
+from ems.agents.flexible_device import expected_runs, still_expected
+from ems.agents.on_site import Run
 
 HOURS = 24
 DAYS = [(HOURS * i, HOURS * (i + 1)) for i in range(4)]
