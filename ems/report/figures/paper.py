@@ -84,7 +84,7 @@ SLIDE = Paper(
 """A slide of 16:9, 1920 dots wide."""
 PAGE = Paper(
     name="page",
-    width_in=7.0,
+    width_in=5.2,
     title_pt=11.0,
     text_pt=9.0,
     small_pt=8.0,
@@ -93,6 +93,6 @@ PAGE = Paper(
     narrow=True,
     inline=True,
 )
-"""The HTML report: 672 CSS pixels wide, captions in the page."""
+"""The HTML report: wide enough for a screen once it is scaled up, and to be read on a phone."""
 
 PAPERS: Mapping[str, Paper] = {paper.name: paper for paper in (SCREEN, COLUMN, SLIDE, PAGE)}

@@ -23,7 +23,7 @@ from report.page.made import (
     guessed,
     habit_house,
     house,
-    report,
+    page,
     row,
     usual,
 )
@@ -51,29 +51,16 @@ from ems.store import quality
 from ems.store.read import FeedProblem
 
 
-def page(run: Done, **changes: Any) -> Page:
-    return Page.of(report(run, **changes))
-
-
 def money(amount_eur: float) -> str:
     return f"{amount_eur:.2f}".replace("-", "−")
 
 
-# --- how amounts are written ---------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("saving", "said"),
-    [
-        (Savings(savings_eur=3.871, stored_eur=0.0, savings_pct=27.4), "3.87 (27 %)"),
-        (Savings(savings_eur=-0.001, stored_eur=0.0, savings_pct=-0.2), "0.00 (0 %)"),
-        (Savings(savings_eur=-3.8, stored_eur=0.0, savings_pct=-132.0), "−3.80 (−132 %)"),
-        (Savings(savings_eur=0.5, stored_eur=0.0, savings_pct=None), "0.50"),
-        (None, "–"),
-    ],
-)
-def test_a_saving_has_a_true_minus_and_no_negative_zero(saving: Savings | None, said: str) -> None:
-    assert words.saving(saving).replace("\u00a0", " ") == said
+def test_a_saving_has_a_true_minus_and_no_negative_zero() -> None:
+    of = {(3.871, 27.4): "3.87 (27 %)", (-0.001, -0.2): "0.00 (0 %)", (-0.5, None): "−0.50"}
+    for (eur, pct), said in of.items():
+        saving = Savings(savings_eur=eur, stored_eur=0.0, savings_pct=pct)
+        assert words.saving(saving).replace("\u00a0", " ") == said
+    assert words.saving(None) == words.percent(None) == "–"
 
 
 # --- Pipeline A ----------------------------------------------------------------------------------
@@ -109,7 +96,7 @@ def test_the_result_is_that_of_the_summaries_in_table_and_picture() -> None:
 def test_the_explained_day_is_the_plan_that_was_carried_out(number: int) -> None:
     """The last day has no look-ahead and begins with its own charge."""
     run = usual()
-    example = [record for record in run.records if record.mode == "centralized"][number]
+    example = run.planned[number]
     day = explained(run.building, run.window, run.spec, example)
     assert settle(day.schedule).cost_eur == pytest.approx(example.kpis.cost_eur, abs=1e-6)
     said = page(run, example=example).text
