@@ -17,6 +17,12 @@ from compliance.source import Project, Source
 
 OPTIMIZER = "ems.control.optimizer.GlobalOptimizer"
 AGENT = "ems.agents.base.Agent"
+SITE_DEVICE = "ems.agents.on_site.SiteDevice"
+GRID = "ems.agents.grid.GridAgent"
+"""No device among others: every plan has one, which takes what all others leave."""
+BASES = (AGENT, SITE_DEVICE)
+LIST_DEVICES = ("ems.site.building", "ems.site.assets")
+"""Where a building lists what it has."""
 LEARNER = "ems.learning.probability_model.ProbabilityModelAgent"
 TRACKED = "ems.tracking.pipeline_run"
 READ = "ems.store.connection.get_con"
@@ -233,6 +239,23 @@ def layers_of(importlinter: str) -> list[list[str]]:
     return [[name.strip() for name in re.split(r"[|:]", line)] for line in lines if line.strip()]
 
 
+def devices_are_one_file(project: Project) -> Iterator[Finding]:
+    """Outside of ``ems.agents`` nobody asks an agent for its kind, or knows one by its class."""
+    concrete = {name for base in BASES for name in project.subclasses(base)} - {*BASES, GRID}
+    for source in project.sources:
+        if _within(source, ("ems.agents",)):
+            continue
+        for node, kind in _asked_kinds(source):
+            known = project.resolve(source.dotted(kind))
+            if known in concrete or known == GRID:
+                yield _at(source, node.lineno, f"asks whether an agent is a {_last(known)}")
+        listed = source.module == "ems" or _within(source, LIST_DEVICES)
+        if source.path.startswith("ems/") and not listed:
+            for origin, line in source.imports:
+                if project.resolve(origin) in concrete:
+                    yield _at(source, line, f"imports {_last(origin)}, which is for its own file")
+
+
 def rules(importlinter: str) -> tuple[Rule, ...]:
     """Every rule of the syntax tree; the order of the layers stands in ``.importlinter``."""
     layers = layers_of(importlinter)
@@ -244,6 +267,7 @@ def rules(importlinter: str) -> tuple[Rule, ...]:
         ("data", data_come_from_the_store),
         ("tracking", every_pipeline_is_tracked),
         ("adapters", adapters_stand_alone),
+        ("devices", devices_are_one_file),
         ("layers", lambda project: layers_hold(project, layers)),
     )
     says = [(check.__doc__ or "").strip() for _, check in checks]
@@ -277,6 +301,18 @@ def _agents_calls(project: Project) -> frozenset[str]:
         for name, full in project.methods(agent).items()
         if not name.startswith("_")
     )
+
+
+def _asked_kinds(source: Source) -> Iterator[tuple[ast.expr | ast.pattern, ast.expr]]:
+    """Every class that an ``isinstance`` or a ``case`` asks for, and where."""
+    for call, called in source.calls:
+        if called.endswith("isinstance") and len(call.args) == 2:
+            for kind in ast.walk(call.args[1]):
+                if isinstance(kind, ast.Name | ast.Attribute):
+                    yield call, kind
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.MatchClass):
+            yield node, node.cls
 
 
 def _covers(

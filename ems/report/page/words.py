@@ -16,8 +16,9 @@ __all__ = [
     "kwh",
     "listed",
     "number",
+    "percent",
+    "saving",
 ]
-__all__ += ["percent", "saving"]
 
 
 def device_title(name: str) -> str:
