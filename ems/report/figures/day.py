@@ -130,7 +130,12 @@ def _power(
     series = [one.series for one in plan.plans.values() if "curtailed_kw" in one.series]
     lost_kw = np.sum([np.zeros_like(top_kw), *(one["curtailed_kw"] for one in series)], axis=0)
     if np.any(lost_kw > _VISIBLE_KW):
-        look = {"facecolor": "none", "edgecolor": DARK_GREY, "linestyle": "dotted"}
+        look = {
+            "facecolor": "none",
+            "edgecolor": DARK_GREY,
+            "linestyle": "dotted",
+            "linewidth": 1.0,
+        }
         top_kw = top_kw + lost_kw
         above.append(
             ax.stairs(

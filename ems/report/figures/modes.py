@@ -18,8 +18,8 @@ from ems.report.figures.paper import SCREEN, Paper
 from ems.report.figures.parts import legend_of_all, mode_keys, panels, rows, say
 from ems.report.figures.style import BLACK, DARK_GREY, FORESIGHT, MODE_LINES, SMALL, euros, styled
 
-_SPREAD = 0.6
-"""How far apart the modes of a row stand, as a share of the row."""
+_SPREAD, _APART = 0.6, 0.15
+"""How far apart the modes of a row stand, and both savings of a mode from its line, of a row."""
 
 
 def _spread(place: int, n_places: int) -> float:
@@ -95,8 +95,10 @@ def _building(axes: Any, modes: Sequence[ModeSummary], paper: Paper, *, named: b
         mode = summary.mode
         _dot(cost, summary.kpis.cost_eur, place, mode, gid=mode, clip_on=False)
         for baseline, saving in summary.against.items():
-            look = {} if baseline == BASELINES[0] else {"markerfacecolor": "none"}
-            _dot(saved, saving.savings_eur, place, mode, gid=f"{mode}/{baseline}", **look)
+            above = baseline == BASELINES[0]
+            look = {} if above else {"markerfacecolor": "none"}
+            row = place + (-_APART if above else _APART)
+            _dot(saved, saving.savings_eur, row, mode, gid=f"{mode}/{baseline}", **look)
         share = summary.kpis.self_sufficiency
         if share is not None:
             _dot(own, 100.0 * share, place, mode, gid=mode, clip_on=False)
@@ -180,7 +182,7 @@ def captured_shares(
     modes = list(dict.fromkeys(share.mode for _, share in shares))
     one = len(groups) == 1
     names = [LABELS[mode] for mode in modes] if one else groups
-    body_in = paper.row_in(0.4, names) * len(names) + 1.2
+    body_in = paper.row_in(0.42, names) * len(names) + 1.4
     body = new_page(body_in * (2 if paper.narrow else 1), title, note, origin, paper)
     axes = panels(body, 2, paper, sharex=True, sharey=True)
     for ax, baseline in zip(axes, BASELINES, strict=True):

@@ -91,8 +91,18 @@ def wrapped(text: str, letters: int) -> str:
     hard = "\N{NO-BREAK SPACE}"
     parts = text.split(" · ")
     whole = [part.replace(" ", hard) if len(part) < letters - 1 else part for part in parts]
-    lines = textwrap.fill(f"{hard}· ".join(whole), letters, break_on_hyphens=False)
-    return lines.replace(f"{hard}·\n", "\n").replace(hard, " ")
+    said = f"{hard}· ".join(whole)
+
+    def lines(width: int) -> list[str]:
+        return textwrap.wrap(said, width, break_on_hyphens=False)
+
+    fewest = len(lines(letters))
+    longest = max(map(len, said.split(" ")))
+    least = min(max(longest, letters - letters // 4), letters)  # lines as even as that allows
+    even = next(
+        found for width in range(least, letters + 1) if len(found := lines(width)) <= fewest
+    )
+    return "\n".join(even).replace(f"{hard}·\n", "\n").replace(hard, " ")
 
 
 def _mark(paper: Paper) -> Annotation:

@@ -18,7 +18,7 @@ from ems.types import Floats
 EACH_DAY_UP_TO = 14
 """Up to so many days every day has its own tick."""
 _NAME_DAYS_UP_TO, _DAYS_AN_IN = 150, 1.55
-_SHORT, _HANDLE_PT = 3, 34.0
+_SHORT, _HANDLE_PT = 2, 34.0
 """Entries of a short legend; width of the sample beside an entry with the gaps around it."""
 
 
