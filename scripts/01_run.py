@@ -267,11 +267,10 @@ def draw(
     """The figures of the run: three a building, all modes, and what is metered."""
     from ems.pipelines.comparison import MODES
     from ems.report.figures.buildings import energies_by_building
-    from ems.report.figures.cost import cumulative_cost
     from ems.report.figures.day import planned_day
+    from ems.report.figures.days import cumulative_cost, savings_by_day
     from ems.report.figures.modes import mode_overview
     from ems.report.figures.page import Origin, save
-    from ems.report.figures.savings import savings_by_day
 
     tariff, origin, foresight = spec.tariff.name, Origin.of(history), foresight_text(spec)
     figures = {}

@@ -158,8 +158,8 @@ class Agent(ABC):
 
     @property
     def held_kwh(self) -> float | None:
-        """The charge before the first step [kWh]; None for what holds none."""
-        return None
+        """Its ``initial_soc_kwh``, the charge before the first step [kWh]; None if it has none."""
+        return getattr(self, "initial_soc_kwh", None)
 
     @property
     def fixed(self) -> bool:

@@ -77,11 +77,6 @@ class BatteryAgent(Agent):
         return "was empty" if held_kwh <= self.min_soc_kwh + VISIBLE_KWH else self.did[2]
 
     @property
-    def held_kwh(self) -> float | None:
-        """The charge before the first step [kWh]."""
-        return self.initial_soc_kwh
-
-    @property
     def least_final_kwh(self) -> float:
         """The charge that must be left after the last step [kWh]."""
         return self.initial_soc_kwh if self.final_soc_kwh is None else self.final_soc_kwh

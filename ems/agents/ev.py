@@ -124,11 +124,6 @@ class EVAgent(Agent):
         return bool(self.plugged_in[t])
 
     @property
-    def held_kwh(self) -> float | None:
-        """The charge before the first step [kWh]."""
-        return self.initial_soc_kwh
-
-    @property
     def charge_limit_kw(self) -> Floats:
         """The most it can draw in each step [kW], 0 while it is away."""
         return np.where(self.plugged_in, self.max_charge_kw, 0.0)

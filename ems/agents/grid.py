@@ -18,6 +18,9 @@ from ems.core.participant import TOLERANCE, Contribution, Kind, Plan
 from ems.errors import InvalidSpec
 from ems.types import Floats
 
+GRID_NAME = "grid"
+"""What the connection is called in plans, unless a site says otherwise."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class GridAgent(Agent):
@@ -28,7 +31,7 @@ class GridAgent(Agent):
     ``peak_so_far_kw``: highest import already paid for in this billing period [kW].
     """
 
-    name: str = "grid"
+    name: str = GRID_NAME
     max_import_kw: float = np.inf
     max_export_kw: float = np.inf
     demand_charge_eur_per_kw: float = 0.0

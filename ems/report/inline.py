@@ -53,9 +53,8 @@ def inline_svg(figure: Figure, name: str) -> Markup:
     drawn = io.StringIO()
     untold = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     with mpl.rc_context(look(PAGE) | {"svg.hashsalt": name}):
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")  # laid out again it would move by a hair
         figure.savefig(drawn, format="svg", transparent=True, metadata=untold)
+    figure.set_layout_engine("none")  # laid out again it would move by a hair
     root = ElementTree.fromstring(drawn.getvalue())
     root.attrib = {
         "viewBox": root.attrib["viewBox"],

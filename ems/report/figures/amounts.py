@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from ems.errors import InvalidSpec
 from ems.report.figures.page import Origin, new_page
 from ems.report.figures.paper import SCREEN, Paper
+from ems.report.figures.parts import rows
 from ems.report.figures.style import BLACK, GREEN, SMALL, VERMILLION, styled
 
 _ROW_IN = 0.32
+_BESIDE: dict[str, Any] = {"va": "center", "size": SMALL}
 
 
 @dataclass(frozen=True)
@@ -28,43 +30,33 @@ class Amount:
 
 @styled
 def amount_bars(
-    rows: Sequence[Amount],
+    amounts: Sequence[Amount],
     *,
     unit: str,
     title: str,
     origin: Origin,
     paper: Paper = SCREEN,
 ) -> Figure:
-    """A horizontal bar for each row, gains green and losses vermillion.
+    """A horizontal bar for each amount, gains green and losses vermillion.
 
-    Raises ``InvalidSpec`` without rows.
+    Raises ``InvalidSpec`` without amounts.
     """
-    if not rows:
-        raise InvalidSpec(f"figure {title}: no rows, give at least one")
-    names = [row.name for row in rows]
-    body_in = paper.row_in(_ROW_IN, names) * len(rows) + 0.7
-    figure = new_page(body_in, title, f"[{unit}]", origin, paper)
-    ax = figure.subplots()
-    for place, row in enumerate(rows):
-        gain = row.value >= 0
-        low, high = row.interval or (row.value, row.value)
-        ax.barh(place, row.value, height=0.7, color=GREEN if gain else VERMILLION)
+    if not amounts:
+        raise InvalidSpec(f"figure {title}: no amounts, give at least one")
+    names = [row.name for row in amounts]
+    body_in = paper.row_in(_ROW_IN, names) * len(names) + 0.7
+    body = new_page(body_in, title, f"[{unit}]", origin, paper)
+    ax = body.subplots()
+    rows(ax, names, paper)
+    ax.grid(visible=False)
+    ax.margins(x=0.16)
+    for place, row in enumerate(amounts):
+        colour = GREEN if row.value >= 0 else VERMILLION
+        ax.barh(place, row.value, height=0.7, color=colour, linewidth=0)
         if row.interval is not None:
-            ax.plot(row.interval, (place, place), color=BLACK, linewidth=1.4)
-        ax.annotate(
-            row.said,
-            (max(high, 0.0) if gain else min(low, 0.0), place),
-            xytext=(5 if gain else -5, 0),
-            textcoords="offset points",
-            ha="left" if gain else "right",
-            va="center",
-            size=SMALL,
-        )
+            ax.plot(row.interval, (place, place), color=BLACK, linewidth=1.4 * paper.scale)
+        right = max(0.0, row.value, *(row.interval or ()))
+        ax.annotate(row.said, (right, place), (5, 0), textcoords="offset points", **_BESIDE)
     ax.axvline(0.0, color=BLACK, linewidth=0.8)
-    ax.set_yticks(np.arange(len(rows)), [paper.beside(name) for name in names])
-    ax.set_ylim(len(rows) - 0.4, -0.6)
-    ax.margins(x=0.14)
-    ax.tick_params(axis="y", length=0)
-    ax.spines["left"].set_visible(False)
     ax.set_xlabel(f"[{unit}]")
-    return figure
+    return body.figure

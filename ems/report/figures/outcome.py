@@ -12,10 +12,12 @@ from ems.core.horizon import Horizon
 from ems.report.figures.day import local_time, step_edges
 from ems.report.figures.page import Origin, new_page
 from ems.report.figures.paper import SCREEN, Paper
-from ems.report.figures.style import BLACK, DARK_GREY, PURPLE, beside, styled
+from ems.report.figures.parts import legend_of_all, steps
+from ems.report.figures.style import BLACK, DARK_GREY, PURPLE, Line, styled
 from ems.types import Floats
 
 _PANEL_IN = 1.15
+_PLAN = Line(label="in the plan", colour=BLACK, marker="", width_pt=1.6)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -39,33 +41,19 @@ def plan_and_outcome(
     paper: Paper = SCREEN,
 ) -> Figure:
     """A panel for each of ``rows`` over local time: an area as it came, a line as planned [kW]."""
-    figure = new_page(_PANEL_IN * len(rows) + 0.5, title, note, origin, paper)
-    axes = figure.subplots(len(rows), sharex=True, squeeze=False)[:, 0]
+    body = new_page(_PANEL_IN * len(rows) + 0.5, title, note, origin, paper)
+    axes = body.subplots(len(rows), sharex=True, squeeze=False)[:, 0]
     edges = step_edges(horizon)
+    halo = [withStroke(linewidth=3.2 * paper.scale, foreground="white")]
     for ax, row in zip(axes, rows, strict=True):
-        ax.stairs(
-            row.came_kw,
-            edges,
-            baseline=0.0,
-            fill=True,
-            facecolor=row.colour or PURPLE,
-            edgecolor=DARK_GREY,
-            linewidth=0.4,
-            label="as it came",
-        )
-        ax.stairs(
-            row.planned_kw,
-            edges,
-            baseline=None,
-            color=BLACK,
-            linewidth=1.6,
-            label="in the plan",
-            path_effects=[withStroke(linewidth=3.2, foreground="white")],
-        )
+        colour = row.colour or PURPLE
+        area = {"facecolor": colour, "edgecolor": DARK_GREY, "linewidth": 0.4}
+        ax.stairs(row.came_kw, edges, baseline=0.0, fill=True, label="as it came", **area)
+        steps(ax, row.planned_kw, edges, _PLAN, paper, path_effects=halo)
         ax.axhline(0.0, color=BLACK, linewidth=0.8)
         ax.set_title(row.label)
         ax.locator_params(axis="y", nbins=4)
-    figure.supylabel("mean power [kW]", size="medium")
-    beside(axes[0])
-    local_time(axes[-1], horizon)
-    return figure
+    body.supylabel("mean power [kW]", size="medium")
+    legend_of_all(body, axes[0].get_legend_handles_labels()[0], paper)
+    local_time(axes[-1], horizon, paper)
+    return body.figure

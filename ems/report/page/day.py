@@ -10,9 +10,10 @@ from ems.agents.comfort import Comfort
 from ems.control.execution import DayToPlan, believed, instants
 from ems.economics.settlement import settle
 from ems.pipelines.comparison import ComparisonSpec, DayRecord, Window, blocks_of
-from ems.report.figures.day import day_figure
+from ems.report.figures.day import planned_day
 from ems.report.figures.page import Origin
 from ems.report.figures.paper import PAGE
+from ems.report.figures.style import FORESIGHT
 from ems.report.inline import Picture
 from ems.report.page import words
 from ems.report.page.explain import ExplainedDay, explain_day
@@ -78,7 +79,7 @@ def day_sections(
     On forecasts its plan, what came of it, and both hour by hour.
     """
     where = f"{example.building}, {example.day:%A} {example.day.day} {example.day:%B %Y}"
-    title, pictures = f"One day explained: {where}", [_plan(where, day, origin)]
+    title, pictures = f"One day explained: {where}", [_plan(example, day, spec, origin)]
     if spec.foresight == "perfect":
         told = (_what_it_is(example, day, spec, controller), WORTH)
         return (Section(title, told, pictures, hours=day.hours),)
@@ -104,17 +105,18 @@ def day_sections(
     )
 
 
-def _plan(where: str, day: ExplainedDay, origin: Origin) -> Picture:
-    title = "The plan: power, charge and prices"
-    figure = day_figure(
-        day.schedule,
-        title=f"{title}, {where}",
-        note="feeds the building (up), draws from it (down)",
+def _plan(example: DayRecord, day: ExplainedDay, spec: ComparisonSpec, origin: Origin) -> Picture:
+    perfect = spec.foresight == "perfect"
+    figure = planned_day(
+        replace(example, schedule=day.schedule, kpis=settle(day.schedule)),
+        tariff=spec.tariff.name,
         origin=origin,
+        foresight=FORESIGHT if perfect else f"{spec.forecaster} forecasts",
         worth_eur_per_kwh=day.worth_eur_per_kwh,
         paper=PAGE,
     )
-    return Picture(figure, title, "what feeds the building (up) and draws from it (down)")
+    note = "what feeds the building (up) and draws from it (down)"
+    return Picture(figure, "The plan: power, charge and prices", note)
 
 
 def _what_it_is(

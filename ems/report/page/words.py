@@ -1,4 +1,4 @@
-"""How the report writes amounts, counts and names; written down nowhere else."""
+"""How the report writes amounts, counts and names."""
 
 from __future__ import annotations
 

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from report.page.made import Done, changing_house, done, guessed, report, usual
-from report.page.parsed import Page
+from report.page.made import Done, changing_house, done, guessed, page, usual
 
 from ems.agents import (
     Agent,
@@ -34,10 +33,6 @@ def planned(run: Done, example: DayRecord, **spec: Any) -> ExplainedDay:
     return explained(run.building, run.window, replace(run.spec, **spec), example)
 
 
-def days_of(run: Done) -> list[DayRecord]:
-    return [record for record in run.records if record.mode == "centralized"]
-
-
 # --- which plan it is ----------------------------------------------------------------------------
 
 
@@ -46,7 +41,7 @@ def days_of(run: Done) -> list[DayRecord]:
 def test_the_explained_plan_is_the_one_that_was_carried_out(dispatch: str, number: int) -> None:
     """Told to the real devices it gives what was recorded, on the last day without look-ahead."""
     run = guessed(dispatch=dispatch)
-    example = days_of(run)[number]
+    example = run.planned[number]
     day = planned(run, example)
     agents = example.schedule.agents
     real = run.building.problem(
@@ -66,7 +61,7 @@ def test_the_explained_plan_is_the_one_that_was_carried_out(dispatch: str, numbe
 def test_what_midnight_believed_is_the_same_however_often_the_run_plans() -> None:
     run = guessed()
     often: dict[str, Any] = {"modes": ("centralized_phases",), "phase_h": 1.0, "risk": "hedged"}
-    for example in days_of(run):
+    for example in run.planned:
         same(planned(run, example), planned(run, example, **often))
 
 
@@ -78,7 +73,7 @@ def same(one: ExplainedDay, other: ExplainedDay) -> None:
 
 def test_the_explained_plan_knows_nothing_of_its_day() -> None:
     run = guessed()
-    example, history = days_of(run)[0], changing_house()
+    example, history = run.planned[0], changing_house()
     midnight = run.building.span(example.day).start
 
     def other(values: np.ndarray) -> np.ndarray:
@@ -98,9 +93,9 @@ def test_the_explained_plan_knows_nothing_of_its_day() -> None:
 
 def test_what_the_run_has_learned_is_not_learned_again(monkeypatch: pytest.MonkeyPatch) -> None:
     run = guessed()
-    planned(run, run.example)
+    planned(run, run.planned[0])
     monkeypatch.setattr("ems.pipelines.forecasting.forecast_days", None)
-    planned(run, days_of(run)[1])
+    planned(run, run.planned[1])
 
 
 # --- what is said of it --------------------------------------------------------------------------
@@ -121,15 +116,15 @@ PHASES = ("centralized_phases",)
 def test_what_the_run_did_beside_this_plan_is_said(fields: Any, parts: Sequence[str]) -> None:
     run = guessed()
     spec = replace(run.spec, **fields)
-    example = replace(run.example, mode=spec.modes[0])
-    said, usually = Page.of(report(run, spec=spec, example=example)).text, Page.of(report(run)).text
+    example = replace(run.planned[0], mode=spec.modes[0])
+    said, usually = page(run, spec=spec, example=example).text, page(run).text
     assert all(part in said and part not in usually for part in parts)
 
 
 def test_the_outcome_adds_up_to_what_the_run_has() -> None:
     run = guessed()
-    day, kpis, done_ = planned(run, run.example), run.example.kpis, run.example.schedule
-    section = Page.of(report(run)).sections["What came of this plan"]
+    day, kpis, done_ = planned(run, run.planned[0]), run.planned[0].kpis, run.planned[0].schedule
+    section = page(run).sections["What came of this plan"]
     sums = {what: (plan, real) for what, plan, real in section.tables["the day in sum"]}
     assert list(sums)[1:3] == ["sun [kWh]", "other use [kWh]"]
     sun_kwh = -day.schedule.net_load_kw("generation").sum()
@@ -152,33 +147,33 @@ def test_the_outcome_adds_up_to_what_the_run_has() -> None:
 
 def test_a_battery_that_ends_otherwise_than_planned_is_said_to_and_no_other() -> None:
     run = guessed(dispatch="balance")
-    for example in days_of(run):
+    for example in run.planned:
         ends = [s.soc_kwh["battery"] for s in (planned(run, example).schedule, example.schedule)]
         planned_kwh, came_kwh = (f"{kwh:.1f} kWh" for kwh in ends)
         said = f"the battery ended the day with {came_kwh} (planned: {planned_kwh})"
-        text = Page.of(report(run, example=example)).text
+        text = page(run, example=example).text
         assert (said in text) == (abs(ends[0] - ends[1]) >= 0.1)
         assert "the car ended the day" not in text
 
 
 def test_every_hour_that_came_otherwise_says_so_and_no_other() -> None:
     run = guessed()
-    rows = compared(planned(run, run.example).schedule, run.example.schedule)
+    rows = compared(planned(run, run.planned[0]).schedule, run.planned[0].schedule)
     apart = [any(abs(r.came_kw[t] - r.planned_kw[t]) >= 0.2 for r in rows) for t in range(24)]
-    hours = Page.of(report(run)).hours
+    hours = page(run).hours
     assert [hour[-1].startswith("Really: ") for hour in hours] == apart
     assert 0 < sum(apart) < 24
-    assert not any("Really" in hour[-1] for hour in Page.of(report(usual())).hours)
+    assert not any("Really" in hour[-1] for hour in page(usual()).hours)
 
 
 def test_only_a_car_with_a_meter_can_come_unexpected() -> None:
     run = guessed()
-    last = days_of(run)[1]
-    said = Page.of(report(run, example=last)).text
+    last = run.planned[1]
+    said = page(run, example=last).text
     assert "The car and the battery followed their plans as far as charge and limits let" in said
     assert "A car that was not expected" not in said
     balance = replace(run.spec, dispatch="balance")
-    balanced = Page.of(report(run, spec=balance, example=last)).text
+    balanced = page(run, spec=balance, example=last).text
     assert "The battery followed its plan, corrected as far as possible" in balanced
     assert "The car followed its plan as far as charge and limits let it" in balanced
     history = changing_house()
@@ -186,13 +181,13 @@ def test_only_a_car_with_a_meter_can_come_unexpected() -> None:
     feed = Feed(name="ev", role="load", category="ev")
     energy_kwh = {**history.energy_kwh, "ev": charged_kwh}
     metered = replace(history, feeds=(*history.feeds, feed), energy_kwh=energy_kwh)
-    said = Page.of(report(done(metered, run.spec, first=run.window.days[0]))).text
+    said = page(done(metered, run.spec, first=run.window.days[0])).text
     assert "A car that was not expected charges as soon as it comes." in said
     assert "the car charged 3.0 kW (not expected)" in said
 
 
 def test_the_audit_tells_the_plan_from_what_was_carried_out() -> None:
-    found = dict(Page.of(report(guessed())).tables["how exact"])
+    found = dict(page(guessed()).tables["how exact"])
     for what in ("the plan that is explained", "what was carried out that day"):
         assert float(found[f"largest imbalance in a step of {what}"].removesuffix(" kW")) < 1e-5
 
