@@ -18,7 +18,7 @@ from ems.economics.tariff import load_tariff
 from ems.site.assets import Assets
 from ems.site.building import Building
 
-DAYS = [date(2016, 6, 1) + timedelta(days=i) for i in range(7)]
+DAYS = [date(2016, 6, 1) + timedelta(days=i) for i in range(14)]
 NAMES = ["pv", "dishwasher", "washing_machine", "heat_pump", "ev", "battery"]
 
 
