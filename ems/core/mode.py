@@ -1,4 +1,4 @@
-"""Who decides what a day does: the people, the usual rule, or one of our modes."""
+"""Who decides what a day does, and how a plan is carried out."""
 
 from __future__ import annotations
 
@@ -20,3 +20,6 @@ Mode = Literal[
 """Who decides: the people, the usual rule, one of our modes; ``…_unknown``: our most often planned
 mode when everything but that is known, ``centralized_perfect``: when all is known, day by day,
 ``perfect_foresight``: all days of a block at once."""
+
+Dispatch = Literal["setpoints", "balance"]
+"""How a store carries out its plan: to the letter, or balancing what comes otherwise."""
