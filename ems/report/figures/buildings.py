@@ -12,6 +12,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 
 from ems.errors import InvalidSpec
 from ems.report.figures.page import Origin, new_page
+from ems.report.figures.paper import SCREEN, Paper
 from ems.report.figures.style import (
     BLUE,
     DARK_GREY,
@@ -39,7 +40,9 @@ _REASON_LETTERS, _REASON_LINES = 64, 2
 
 
 @styled
-def energies_by_building(rows: Sequence[PortfolioRow], *, origin: Origin) -> Figure:
+def energies_by_building(
+    rows: Sequence[PortfolioRow], *, origin: Origin, paper: Paper = SCREEN
+) -> Figure:
     """Total energies of each building [kWh], its plannable days [%], and what spoils the others.
 
     Energies are totals over the record of each building, on a logarithmic axis, none where there
@@ -53,7 +56,7 @@ def energies_by_building(rows: Sequence[PortfolioRow], *, origin: Origin) -> Fig
         "totals over the whole record of each building: not annual, records differ in length · "
         "a day counts as soon as one of its steps is metered"
     )
-    figure = new_page(1.0 + _ROW_IN * len(rows), title, note, origin)
+    figure = new_page(1.0 + _ROW_IN * len(rows), title, note, origin, paper)
     energy, days = figure.subplots(1, 2, sharey=True, width_ratios=[1.25, 1.0])
     places = np.arange(len(rows))
     _energies(energy, rows, places)

@@ -11,12 +11,18 @@ from ems.core.mode import Mode
 from ems.pipelines.comparison import BASELINES, DayResult
 from ems.report.figures.days import Days, day_axis, mark_missing
 from ems.report.figures.page import Origin, days_in_words, new_page
+from ems.report.figures.paper import SCREEN, Paper
 from ems.report.figures.style import BLACK, FORESIGHT, MODE_LINES, beside, euros, styled
 
 
 @styled
 def cumulative_cost(
-    results: Sequence[DayResult], *, tariff: str, origin: Origin, foresight: str = FORESIGHT
+    results: Sequence[DayResult],
+    *,
+    tariff: str,
+    origin: Origin,
+    foresight: str = FORESIGHT,
+    paper: Paper = SCREEN,
 ) -> Figure:
     """Cost added up over the days [€], and savings so far against each baseline [€].
 
@@ -27,7 +33,7 @@ def cumulative_cost(
     days = Days.of(results)
     title = f"{days.building} · cumulative cost · {days_in_words(days.days)}"
     note = f"tariff {tariff} · savings put the stores back as they were · {foresight}"
-    figure = new_page(7.0, title, note, origin)
+    figure = new_page(7.0, title, note, origin, paper)
     axes = figure.subplots(3, sharex=True, height_ratios=[1.3, 1.0, 1.0])
     for mode in days.kpis:
         _line(axes[0], days, mode, [kpis.cost_eur for kpis in days.so_far(mode)])

@@ -18,6 +18,7 @@ from ems.agents.dispatch_plan import DispatchPlan
 from ems.core.horizon import Horizon
 from ems.pipelines.comparison import BASELINES, DayRecord
 from ems.report.figures.page import Origin, days_in_words, new_page
+from ems.report.figures.paper import SCREEN, Paper
 from ems.report.figures.style import (
     BLACK,
     BLUE,
@@ -64,7 +65,12 @@ class _Layer:
 
 @styled
 def planned_day(
-    record: DayRecord, *, tariff: str, origin: Origin, foresight: str = FORESIGHT
+    record: DayRecord,
+    *,
+    tariff: str,
+    origin: Origin,
+    foresight: str = FORESIGHT,
+    paper: Paper = SCREEN,
 ) -> Figure:
     """The plan of one day in three panels over its local time.
 
@@ -76,15 +82,15 @@ def planned_day(
     if record.mode not in BASELINES:
         note += f" · {foresight}"
     title = f"{record.building} · {days_in_words([record.day])} · {MODE_LINES[record.mode].label}"
-    return _draw(record.schedule, title, note, origin)
+    return _draw(record.schedule, title, note, origin, paper)
 
 
-def _draw(schedule: DispatchPlan, title: str, note: str, origin: Origin) -> Figure:
+def _draw(schedule: DispatchPlan, title: str, note: str, origin: Origin, paper: Paper) -> Figure:
     stores = [agent for agent in schedule.agents if "soc_kwh" in schedule.plans[agent.name].series]
     ratios = [3.4, 1.5, 1.3] if stores else [3.4, 1.3]
     n_entries = 3 + sum(len(layers) for layers in _layers(schedule))
     scale_in = max(1.1, _ENTRY_IN * n_entries / ratios[0])
-    figure = new_page(scale_in * sum(ratios), title, note, origin)
+    figure = new_page(scale_in * sum(ratios), title, note, origin, paper)
     axes = figure.subplots(len(ratios), sharex=True, height_ratios=ratios)
     _power(axes[0], schedule)
     if stores:

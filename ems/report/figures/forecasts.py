@@ -25,7 +25,9 @@ LEAST_HOURS = 168
 
 
 @styled
-def fan_chart(pairs: Sequence[tuple[Series, Forecast]], *, title: str, origin: Origin) -> Figure:
+def fan_chart(
+    pairs: Sequence[tuple[Series, Forecast]], *, title: str, origin: Origin, paper: Paper = SCREEN
+) -> Figure:
     """A panel for each series: the forecasts one behind the other, and what really came.
 
     Of each forecast the steps up to the next origin are drawn, at most its whole length. Raises
@@ -34,7 +36,7 @@ def fan_chart(pairs: Sequence[tuple[Series, Forecast]], *, title: str, origin: O
     if not pairs:
         raise InvalidSpec("figure: no forecast is given, give at least one")
     note = "each forecast until the next one is made, from what was known at its origin"
-    figure = new_page(_PANEL_IN * len(pairs) + 0.4, title, note, origin)
+    figure = new_page(_PANEL_IN * len(pairs) + 0.4, title, note, origin, paper)
     axes = figure.subplots(len(pairs), sharex=True, squeeze=False)[:, 0]
     for ax, (series, forecast) in zip(axes, pairs, strict=True):
         ends = [*forecast.origins[1:], forecast.origins[-1] + forecast.n_steps]

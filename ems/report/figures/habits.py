@@ -183,7 +183,11 @@ def _maps(maps: Any, course: HabitCourse, chosen: Sequence[date], paper: Paper) 
 
 @styled
 def prior_and_learned(
-    search: DeviceSearch, *, origin: Origin, others: Sequence[UseHistory] = ()
+    search: DeviceSearch,
+    *,
+    origin: Origin,
+    others: Sequence[UseHistory] = (),
+    paper: Paper = SCREEN,
 ) -> Figure:
     """Prior and learned PMF of both day types, and the people's own starts as frequencies.
 
@@ -196,7 +200,7 @@ def prior_and_learned(
     counted = DirichletModel(device=history.device, place=history.place, prior=prior)
     counted.train(history)
     title, note = heading(search, "prior and learned habit")
-    figure = new_page(3.6, title, note, origin)
+    figure = new_page(3.6, title, note, origin, paper)
     axes = figure.subplots(1, 2, sharey=True)
     for kind, ax in enumerate(axes):
         day = _day_of(kind, history)

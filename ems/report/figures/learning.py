@@ -225,7 +225,11 @@ def _ticks(axis: Any, values: list[float]) -> None:
 
 @styled
 def learning_curves(
-    search: DeviceSearch, *, origin: Origin, others: Sequence[UseHistory] = ()
+    search: DeviceSearch,
+    *,
+    origin: Origin,
+    others: Sequence[UseHistory] = (),
+    paper: Paper = SCREEN,
 ) -> Figure:
     """Mean log loss so far over the scored days, and the bits saved so far against uniform.
 
@@ -235,7 +239,7 @@ def learning_curves(
     same device in other buildings, needed for the ``transfer`` prior only.
     """
     title, note = heading(search, "log loss one day ahead")
-    figure = new_page(5.4, title, note, origin)
+    figure = new_page(5.4, title, note, origin, paper)
     mean, saved = figure.subplots(2, sharex=True, height_ratios=[1.2, 1.0])
     curves = _curves(search, others)
     for look, (name, forecasts) in zip(_LOOKS, curves.items(), strict=False):

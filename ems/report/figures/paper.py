@@ -19,7 +19,8 @@ class Paper:
     ``width_in``; ``height_in``: of the whole figure [in], None: as high as its body asks for.
     ``title_pt``, ``text_pt``, ``small_pt``: letters [pt]. ``dpi``: dots an inch of its PNG.
     ``captioned``: title, note and source stand in a caption below the figure and not in it.
-    ``narrow``: panels that would stand side by side stand one below the other.
+    ``narrow``: panels that would stand side by side stand one below the other. ``inline``: it
+    becomes part of a web page: text stays text, and the background is that of the page.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Paper:
     dpi: int
     captioned: bool = False
     narrow: bool = False
+    inline: bool = False
 
     @property
     def scale(self) -> float:
@@ -80,5 +82,17 @@ SLIDE = Paper(
     dpi=144,
 )
 """A slide of 16:9, 1920 dots wide."""
+PAGE = Paper(
+    name="page",
+    width_in=7.0,
+    title_pt=11.0,
+    text_pt=9.0,
+    small_pt=8.0,
+    dpi=96,
+    captioned=True,
+    narrow=True,
+    inline=True,
+)
+"""The HTML report: 672 CSS pixels wide, captions in the page."""
 
-PAPERS: Mapping[str, Paper] = {paper.name: paper for paper in (SCREEN, COLUMN, SLIDE)}
+PAPERS: Mapping[str, Paper] = {paper.name: paper for paper in (SCREEN, COLUMN, SLIDE, PAGE)}

@@ -12,6 +12,7 @@ from ems.core.mode import Mode
 from ems.pipelines.comparison import BASELINES, DayResult
 from ems.report.figures.days import EACH_DAY_UP_TO, Days, day_axis, mark_missing
 from ems.report.figures.page import Origin, days_in_words, new_page
+from ems.report.figures.paper import SCREEN, Paper
 from ems.report.figures.style import BLACK, FORESIGHT, MODE_LINES, beside, styled
 from ems.types import Floats
 
@@ -20,7 +21,12 @@ _THICK_UP_TO = 60
 
 @styled
 def savings_by_day(
-    results: Sequence[DayResult], *, tariff: str, origin: Origin, foresight: str = FORESIGHT
+    results: Sequence[DayResult],
+    *,
+    tariff: str,
+    origin: Origin,
+    foresight: str = FORESIGHT,
+    paper: Paper = SCREEN,
 ) -> Figure:
     """What each day adds to the savings [€] against both baselines; the days add up to the table.
 
@@ -35,8 +41,8 @@ def savings_by_day(
     title = f"{days.building} · savings by day · {days_in_words(days.days)}"
     note = f"tariff {tariff} · stores put back as they were · {foresight}"
     if len(days.span) <= EACH_DAY_UP_TO:
-        return _bars(days, title, note, origin)
-    return _strips(days, title, note, origin)
+        return _bars(days, title, note, origin, paper)
+    return _strips(days, title, note, origin, paper)
 
 
 def _saved_eur(days: Days, mode: Mode, baseline: Mode) -> Floats:
@@ -44,8 +50,8 @@ def _saved_eur(days: Days, mode: Mode, baseline: Mode) -> Floats:
     return days.on_span(np.diff(days.saved_so_far_eur(mode, baseline), prepend=0.0).tolist())
 
 
-def _bars(days: Days, title: str, note: str, origin: Origin) -> Figure:
-    figure = new_page(5.6, title, note, origin)
+def _bars(days: Days, title: str, note: str, origin: Origin, paper: Paper) -> Figure:
+    figure = new_page(5.6, title, note, origin, paper)
     axes = figure.subplots(2, sharex=True, sharey=True)
     shown: tuple[Mode, ...] = ("rule_based", *days.planned)
     for ax, baseline in zip(axes, BASELINES, strict=True):
@@ -79,9 +85,9 @@ def _bar(ax: Any, days: Days, mode: Mode, baseline: Mode, place: int, n_places: 
     )
 
 
-def _strips(days: Days, title: str, note: str, origin: Origin) -> Figure:
+def _strips(days: Days, title: str, note: str, origin: Origin, paper: Paper) -> Figure:
     shown: tuple[Mode, ...] = ("rule_based", *days.planned)
-    figure = new_page(0.5 + 1.35 * len(shown), title, note, origin)
+    figure = new_page(0.5 + 1.35 * len(shown), title, note, origin, paper)
     axes = np.atleast_1d(figure.subplots(len(shown), sharex=True, sharey=True))
     for ax, mode in zip(axes, shown, strict=True):
         look = MODE_LINES[mode]

@@ -67,6 +67,9 @@ SMALL = "small"
 """Letters a size below those of the text around them, whatever the paper."""
 
 
+_FACES = ("figure.facecolor", "savefig.facecolor", "axes.facecolor")
+
+
 def look(paper: Paper) -> dict[str, Any]:
     """The settings of matplotlib for figures on ``paper``."""
     return {
@@ -91,8 +94,8 @@ def look(paper: Paper) -> dict[str, Any]:
         "legend.title_fontsize": paper.small_pt,
         "legend.frameon": False,
         "hatch.linewidth": 0.6,
-        "figure.facecolor": "white",
-        "savefig.facecolor": "white",
+        **dict.fromkeys(_FACES, "none" if paper.inline else "white"),
+        "svg.fonttype": "none" if paper.inline else "path",
         "svg.hashsalt": "ems",
     }
 
