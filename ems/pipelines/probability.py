@@ -28,8 +28,9 @@ from ems.learning.scores import (
 )
 from ems.learning.search import GridResult, grid_search
 from ems.learning.usage import LEARNABLE, UseHistory
-from ems.pipelines.parallel import in_parallel, require_workers
+from ems.pipelines.parallel import in_parallel
 from ems.pipelines.spec import SearchSpec as SearchSpec
+from ems.pipelines.spec import require_workers
 from ems.site.meters import Category
 
 

@@ -5,6 +5,7 @@ Light on purpose: the command lines read their defaults from here.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -179,3 +180,14 @@ class SearchSpec:
             raise InvalidSpec("grid: no learning rates, give at least one of lr_tau and lr_max")
         if not self.priors or len(set(self.priors)) < len(self.priors):
             raise InvalidSpec(f"priors are {self.priors}: name at least one, each once")
+
+
+def require_workers(workers: int, scheduler: str | None = None) -> None:
+    """Raise ``InvalidSpec`` for processes this machine cannot serve, or beside a scheduler."""
+    most = 4 * (os.cpu_count() or 1)
+    if not 1 <= workers <= most:
+        raise InvalidSpec(f"workers is {workers}, allowed is 1 to {most} on this machine")
+    if scheduler is not None and workers != 1:
+        raise InvalidSpec(
+            f"workers is {workers}, but the scheduler has workers of its own: give one"
+        )
