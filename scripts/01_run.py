@@ -33,6 +33,7 @@ from planning import (
     choose,
     describe,
     foresight_text,
+    learn_ahead,
     run_note,
     run_parameters,
     specification,
@@ -107,6 +108,7 @@ def main() -> None:
         chosen = choose(con, asked.what, spec, out)
         known = portfolio(con)
     describe(out, spec, chosen)
+    learn_ahead(out, asked.what, spec, chosen)
     with kept_run(
         EXPERIMENT,
         name=f"{building_of(asked.what, chosen)} {asked.what.mode}",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
-from command_line import Days, Number, Numbers, group, mode_among, option, options, parsed
+from command_line import Number, Numbers, group, option, options, parsed
 from console import (
     console,
     counted,
@@ -24,13 +24,14 @@ from planning import (
     AssetOptions,
     Chosen,
     Foresight,
+    OneMode,
     Solving,
-    What,
     Where,
     best_day,
     count_of,
     describe,
     foresight_text,
+    learn_ahead,
     open_building,
     run_note,
     run_parameters,
@@ -40,7 +41,7 @@ from runs import KeptRun, command_line, kept_run, open_database
 
 from ems.errors import InvalidSpec
 from ems.learning.rate import LearningRate
-from ems.pipelines.spec import PLANNED, IntegratedSpec
+from ems.pipelines.spec import IntegratedSpec
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -62,16 +63,6 @@ CELLS: Mapping[str, Callable[[FrontierPoint], str]] = {
     "mean shift h": lambda point: number(point.summary.kpis.mean_shift_h, 1),
     "starts": lambda point: number(point.summary.kpis.starts, 0),
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class OneMode(What):
-    """Just one mode is planned."""
-
-    mode: Annotated[str, mode_among(*PLANNED)] = option(
-        f"{', '.join(PLANNED)}; or spelled -ised", "centralized"
-    )
-    n_days: Days = option("days to plan, or all to the end", 10)
 
 
 @group("habits")
@@ -117,6 +108,7 @@ def main() -> None:
     pipeline = Integrated(building, spec, asked.what.start, count_of(asked.what.n_days))
     chosen = [Chosen(building=building, window=pipeline.window)]
     describe(out, spec.base, chosen)
+    learn_ahead(out, asked.what, spec.base, chosen)
     first = pipeline.window.days[0]
     devices = ", ".join(pipeline.devices)
     out.print(f"habits    {devices}: trained on the days before {first}, prior {spec.prior}")

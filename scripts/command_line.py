@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import field, fields, is_dataclass, replace
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -216,10 +217,10 @@ def _shown(default: Any) -> str | None:
 def _given(tokens: Sequence[str], name: str) -> str | None:
     """The last value of an option among the words of a command line."""
     found = None
-    for word, following in zip(tokens, [*tokens[1:], None], strict=True):
+    for word, following in pairwise((*tokens, None)):
         if word == name:
             found = following
-        elif word.startswith(f"{name}="):
+        elif word is not None and word.startswith(f"{name}="):
             found = word.removeprefix(f"{name}=")
     return found
 

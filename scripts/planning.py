@@ -24,7 +24,7 @@ from command_line import (
     mode_among,
     option,
 )
-from console import SYNTHETIC, counted
+from console import SYNTHETIC, counted, doing
 
 from ems.agents import BatteryAgent, GridAgent
 from ems.core.mode import Dispatch
@@ -82,6 +82,16 @@ class What:
     start: Day | None = option("first day [default: the first that can be planned]", None)
     n_days: Days = option("days to plan, or all to the end", 7)
     tariff: str = option(f"{', '.join(built_in_tariffs())}, or a TOML file", "dynamic")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneMode(What):
+    """Just one mode is planned."""
+
+    mode: Annotated[str, mode_among(*PLANNED)] = option(
+        f"{', '.join(PLANNED)}; or spelled -ised", "centralized"
+    )
+    n_days: Days = option("days to plan, or all to the end", 10)
 
 
 @group("assets")
@@ -428,6 +438,22 @@ def run_note(spec: ComparisonSpec, chosen: Sequence[Chosen]) -> str:
         f"{data}{'; '.join(days)}, {first} to {last}; tariff {spec.tariff.name}; "
         f"{foresight_text(spec)}. Assets: {_assets_told(spec, chosen)}."
     )
+
+
+def learn_ahead(out: Console, what: What, spec: ComparisonSpec, chosen: Sequence[Chosen]) -> None:
+    """Learn the first forecasts, so that a start too early to learn from is refused at once.
+
+    Without a named start the windows have enough days before them; a single building's forecasts
+    are kept, and learned only once.
+    """
+    from ems.pipelines.comparison import blocks_of
+    from ems.pipelines.forecasting import foresight_of
+
+    if spec.foresight == "perfect" or (what.start is None and len(chosen) > 1):
+        return
+    with doing(out, "learning forecasts from the days before"):
+        for item in chosen:
+            foresight_of(item.building, spec, blocks_of(item.window, spec.block_days)[0])
 
 
 def best_day(records: Sequence[DayRecord], metered: Sequence[DayRecord]) -> DayRecord:
