@@ -22,6 +22,7 @@ from mlflow.data import get_source
 from mlflow.entities import Run
 from mlflow.utils.validation import _validate_param
 
+import ems
 from ems.economics.settlement import DayKpis, Savings
 from ems.economics.tariff import load_tariff
 from ems.errors import InvalidSpec, SolveError, TrackingError
@@ -308,6 +309,7 @@ def test_any_parameters_have_names_and_values_that_mlflow_takes(values: dict[str
 def test_versions_and_the_commit_are_known() -> None:
     found = software()
     assert {"python", *PACKAGES} <= set(found)
+    assert found["ems"] == ems.__version__
     assert re.fullmatch(r"[0-9a-f]{40}(-dirty)?", found.get("git_commit", "0" * 40))
 
 
