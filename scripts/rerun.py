@@ -100,7 +100,7 @@ def main() -> None:
 
 def rebuilt(before: TrackedRun, args: Options) -> tuple[list[str], Path]:
     """The command of a finished run with new places to write to, and the folder to start it in."""
-    from ems.tracking.run import LONGEST_TAG
+    from ems.tracking.parameters import LONGEST_TAG
 
     said = before.tags.get("command", "")
     if not said:
