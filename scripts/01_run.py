@@ -34,11 +34,10 @@ from planning import (
     describe,
     foresight_text,
     learn_ahead,
-    run_note,
     run_parameters,
     specification,
 )
-from runs import KeptRun, command_line, kept_run, open_database
+from runs import KeptRun, command_line, kept_run, open_database, start_tracking
 
 from ems.core.mode import LABELS
 from ems.pipelines.spec import MODES, PLANNED, SINGLE_ERRORS
@@ -102,6 +101,7 @@ def main() -> None:
     asked = parsed(Options, __doc__, f"--building all plans every building. {EPILOG}")
     out = console()
     spec = specification(asked.what, asked.assets, asked.foresight, asked.solving)
+    start_tracking(asked.where)
     with open_database(asked.where.db, out) as con, doing(out, "reading the measurements"):
         from ems.store.read import portfolio
 
@@ -116,7 +116,6 @@ def main() -> None:
         options=asked,
         parameters=run_parameters(asked.what, asked.solving, asked.where, spec, chosen),
         synthetic=any(item.synthetic for item in chosen),
-        note=run_note(spec, chosen),
         out=out,
         mode_tags={mode: {"foresight": foresight_text(spec)} for mode in PLANNED},
     ) as kept:

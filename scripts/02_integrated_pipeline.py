@@ -33,11 +33,10 @@ from planning import (
     foresight_text,
     learn_ahead,
     open_building,
-    run_note,
     run_parameters,
     specification,
 )
-from runs import KeptRun, command_line, kept_run, open_database
+from runs import KeptRun, command_line, kept_run, open_database, start_tracking
 
 from ems.errors import InvalidSpec
 from ems.learning.rate import LearningRate
@@ -99,6 +98,7 @@ def main() -> None:
     asked = parsed(Options, __doc__, EPILOG)
     out = console()
     spec = integrated_specification(asked)
+    start_tracking(asked.where)
     with open_database(asked.where.db, out) as con, doing(out, "reading the measurements"):
         from ems.pipelines.integrated import Integrated
         from ems.store.read import portfolio
@@ -122,7 +122,6 @@ def main() -> None:
         options=asked,
         parameters={**parameters, "habits": weighed},
         synthetic=building.history.synthetic,
-        note=run_note(spec.base, chosen),
         out=out,
         tags={"foresight": foresight},
     ) as kept:

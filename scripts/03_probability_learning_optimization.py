@@ -32,7 +32,7 @@ from planning import (
     data_parameters,
     tell_data,
 )
-from runs import KeptRun, command_line, kept_run, open_database
+from runs import KeptRun, command_line, kept_run, open_database, start_tracking
 
 from ems.errors import InvalidSpec
 from ems.learning.rate import LearningRate
@@ -122,6 +122,7 @@ def main() -> None:
     asked = parsed(Options, __doc__, EPILOG)
     out = console()
     spec = specification(asked)
+    start_tracking(asked.where)
     with open_database(asked.where.db, out) as con, doing(out, "reading the measurements"):
         read = read_devices(con, asked.learned)
     history, device = read.histories[0], asked.learned.target_device or "all"
@@ -140,7 +141,6 @@ def main() -> None:
             "data": data_parameters(history, asked.where),
         },
         synthetic=history.synthetic,
-        note=f"{len(read.devices)} devices, {len(spec.rates)} learning rates. {EPILOG}",
         out=out,
     ) as kept:
         found = search(asked.searching, spec, read.devices, kept)

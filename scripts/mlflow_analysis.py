@@ -89,7 +89,7 @@ class Question:
 class Runs:
     """Which runs are asked."""
 
-    where: str = option("a filter, such as \"params.building = 'x'\"", "")
+    where: str = option("a filter, such as \"params.building = 'x'\" [default: none]", "")
     experiment: Words = option("names of experiments [default: all]", ())
     level: Literal["pipelines", "modes", "all"] | None = option(
         "pipelines' runs, those of modes below, or all [default: by the question]", None

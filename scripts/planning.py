@@ -429,17 +429,6 @@ def building_of(what: What, chosen: Sequence[Chosen]) -> str:
     return "all" if what.building == "all" else chosen[0].window.building
 
 
-def run_note(spec: ComparisonSpec, chosen: Sequence[Chosen]) -> str:
-    """What MLflow shows above a run."""
-    days = [f"{c.window.building}: {counted(len(c.window.days), 'day')}" for c in chosen]
-    first, last = chosen[0].window.days[0], chosen[0].window.days[-1]
-    data = f"{SYNTHETIC}. " if chosen[0].synthetic else ""
-    return (
-        f"{data}{'; '.join(days)}, {first} to {last}; tariff {spec.tariff.name}; "
-        f"{foresight_text(spec)}. Assets: {_assets_told(spec, chosen)}."
-    )
-
-
 def learn_ahead(out: Console, what: What, spec: ComparisonSpec, chosen: Sequence[Chosen]) -> None:
     """Learn the first forecasts, so that a start too early to learn from is refused at once.
 

@@ -6,7 +6,7 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 SHORT_ID = 8
 """Characters of a run's id in the names of its folders, as ``ems.report.stored`` has them."""
-NOTE = "mlflow.note.content"
-"""The tag that MLflow shows as a run's description."""
 
 
 @contextmanager
@@ -126,6 +124,13 @@ class KeptRun:
         self.tracked.artifact(self.config_file)
 
 
+def start_tracking(where: Where) -> None:
+    """Let MLflow be loaded and its store be opened while the measurements are read."""
+    from ems.tracking import prepare
+
+    prepare(where.tracking_uri)
+
+
 @contextmanager
 def kept_run(
     pipeline: str,
@@ -135,33 +140,33 @@ def kept_run(
     options: Any,
     parameters: Mapping[str, object],
     synthetic: bool,
-    note: str,
     out: Console,
     tags: Mapping[str, str] | None = None,
     mode_tags: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Iterator[KeptRun]:
     """A run in MLflow and in the results, marked FINISHED, KILLED or FAILED at its end.
 
-    ``note``: what MLflow shows on the run's page. Both stores are tried before the run begins, so
-    that a place a person has to mend leaves no failed run.
+    Both stores are tried before the run begins, so that a place a person has to mend leaves no
+    failed run.
     """
-    where: Where = options.where
-    with doing(out, "opening MLflow"):
-        from ems.store.results import RunRow, require_results, save_run, set_status
-        from ems.tracking import check_store, pipeline_run, store_uri
-        from ems.tracking.parameters import plain
+    from ems.store.results import RunRow, require_results, save_run, set_status
+    from ems.tracking import check_store, pipeline_run, store_uri
+    from ems.tracking.parameters import plain
 
-        check_store(store_uri(where.tracking_uri))
-        require_results(where.results_db)
+    where: Where = options.where
     tracked = pipeline_run(
         where.tracking_uri,
         experiment=pipeline,
         name=name,
         parameters=parameters,
-        tags={"synthetic": str(synthetic).lower(), NOTE: note, **(tags or {})},
+        tags={"synthetic": str(synthetic).lower(), **(tags or {})},
         mode_tags=mode_tags,
     )
-    with tracked as run_:
+    with ExitStack() as stack:
+        with doing(out, "opening MLflow"):
+            check_store(store_uri(where.tracking_uri))
+            require_results(where.results_db)
+            run_ = stack.enter_context(tracked)
         row = RunRow(
             run_id=run_.run_id,
             pipeline=pipeline,

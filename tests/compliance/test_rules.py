@@ -75,7 +75,7 @@ HOUSE = {
     """,
 }
 PLANNING = """
-    from common import run
+    from console import run
     def main():
         from ems.pipelines.days import Days
         from ems.store.connection import get_con
@@ -223,7 +223,7 @@ BROKEN = {
     ),
     "the package imports a script": (
         "adapters",
-        project({"ems/pipelines/mine.py": "import scripts.common"}),
+        project({"ems/pipelines/mine.py": "import scripts.console"}),
         "ems/pipelines/mine.py:1: imports scripts: the package knows nothing above it",
     ),
     "a pipeline that is not tracked": (

@@ -86,7 +86,7 @@ def test_every_hour_of_the_explained_day_has_its_reason() -> None:
 
 
 def test_no_password_reaches_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    from planning import command_line
+    from runs import command_line
 
     address = "postgresql://me:secret@host/runs"
     monkeypatch.setattr(sys, "argv", ["scripts/01_run.py", "--tracking_uri", address])
