@@ -31,7 +31,6 @@ from planning import (
     count_of,
     describe,
     foresight_text,
-    learn_ahead,
     open_building,
     run_parameters,
     specification,
@@ -100,7 +99,7 @@ def main() -> None:
     spec = integrated_specification(asked)
     start_tracking(asked.where)
     with open_database(asked.where.db, out) as con, doing(out, "reading the measurements"):
-        from ems.pipelines.integrated import Integrated
+        from ems.pipelines.integrated import Integrated, trained_models
         from ems.store.read import portfolio
 
         building = open_building(con, asked.what.building, spec.base)
@@ -108,10 +107,12 @@ def main() -> None:
     pipeline = Integrated(building, spec, asked.what.start, count_of(asked.what.n_days))
     chosen = [Chosen(building=building, window=pipeline.window)]
     describe(out, spec.base, chosen)
-    learn_ahead(out, asked.what, spec.base, chosen)
     first = pipeline.window.days[0]
     devices = ", ".join(pipeline.devices)
     out.print(f"habits    {devices}: trained on the days before {first}, prior {spec.prior}")
+    with doing(out, "learning from the days before"):  # which may be too few
+        trained_models(pipeline.histories, pipeline.devices, spec, first)
+        pipeline.foresight(pipeline.blocks[0])
     foresight = foresight_text(spec.base)
     parameters = run_parameters(asked.what, asked.solving, asked.where, spec.base, chosen)
     weighed = {"preference_eur": spec.weights_eur, "prior": spec.prior, "rate": spec.rate}

@@ -124,7 +124,11 @@ def main() -> None:
     spec = specification(asked)
     start_tracking(asked.where)
     with open_database(asked.where.db, out) as con, doing(out, "reading the measurements"):
+        from ems.learning.scores import check_enough
+
         read = read_devices(con, asked.learned)
+        for history in read.devices:
+            check_enough(history, spec.n_train)
     history, device = read.histories[0], asked.learned.target_device or "all"
     tell_data(out, read.histories)
     out.print(f"grid      {len(spec.rates)} cells, priors {', '.join(spec.priors)}")
