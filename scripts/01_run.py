@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from command_line import options, parsed
+from command_line import command, options, parsed
 from console import (
     console,
     counted,
@@ -73,7 +73,7 @@ SAME_EUR = 0.005
 """A perfect-foresight row this close to the best mode says nothing new."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@command
 class Options:
     """The command line of this script."""
 

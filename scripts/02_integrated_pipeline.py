@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from command_line import Number, Numbers, group, option, options, parsed
+from command_line import Number, Numbers, command, group, option, options, parsed
 from console import (
     console,
     counted,
@@ -64,7 +64,6 @@ CELLS: Mapping[str, Callable[[FrontierPoint], str]] = {
 
 
 @group("habits")
-@dataclass(frozen=True, kw_only=True)
 class Habits:
     """What is learned and how it is weighed."""
 
@@ -80,7 +79,7 @@ class Habits:
     lr_max: Number = option("greatest rate", LearningRate.lr_max)
 
 
-@dataclass(frozen=True, kw_only=True)
+@command
 class Options:
     """The command line of this script."""
 

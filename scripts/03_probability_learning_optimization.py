@@ -16,6 +16,7 @@ from command_line import (
     Switch,
     Whole,
     among,
+    command,
     group,
     option,
     options,
@@ -58,7 +59,6 @@ CATEGORIES = ("discrete_phase", "partial_usage", "ev")
 
 
 @group("what to learn")
-@dataclass(frozen=True, kw_only=True)
 class Learned:
     """Whose habits are learned."""
 
@@ -76,7 +76,6 @@ class Learned:
 
 
 @group("grid")
-@dataclass(frozen=True, kw_only=True)
 class Grid:
     """The cells that are searched."""
 
@@ -88,7 +87,6 @@ class Grid:
 
 
 @group("how to search")
-@dataclass(frozen=True, kw_only=True)
 class Searching:
     """How the search is carried out."""
 
@@ -98,7 +96,7 @@ class Searching:
     log_model: Switch = option("keep the best cell of each device as an MLflow model", "on")
 
 
-@dataclass(frozen=True, kw_only=True)
+@command
 class Options:
     """The command line of this script."""
 

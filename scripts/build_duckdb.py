@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from command_line import DEFAULT_CACHE, DEFAULT_DB, PathName, Whole, option, parsed, value
+from command_line import DEFAULT_CACHE, DEFAULT_DB, PathName, Whole, command, option, parsed, value
 from console import console, counted, doing, download_bar, run
 
 from ems.errors import InvalidSpec
@@ -58,7 +58,7 @@ def place(text: str) -> Place:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@command
 class Options:
     """The command line of this script."""
 

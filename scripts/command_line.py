@@ -1,6 +1,6 @@
 """The command line of every script: a typed class of options, read and explained by cyclopts.
 
-A script lists its options as fields of frozen dataclasses, one class a group. Each has its help
+A script lists its options as fields of classes, one a group. Each has its help
 text, and its default comes from the specification that uses it::
 
     battery_kwh: Positive = option("usable capacity [kWh]", BatteryAgent.capacity_kwh)
@@ -14,11 +14,11 @@ import math
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, dataclass_transform, get_type_hints
 
 from console import ROOT
 from cyclopts import App, CycloptsError, Group, Parameter
@@ -43,9 +43,19 @@ def option(help: str, default: Any) -> Any:
     return field(default=default, metadata={"help": help})
 
 
-def group(title: str) -> Callable[[type], type]:
-    """Put the options of a class under a title of their own in ``--help``."""
-    return Parameter(name="*", group=Group.create_ordered(title))  # type: ignore[return-value]
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def command(kind: type[Options]) -> type[Options]:
+    """Make a frozen dataclass of the options that a class lists."""
+    hints = get_type_hints(kind, include_extras=True)  # now, while the module's names are known
+    kind.__annotations__ = {name: hints[name] for name in kind.__annotations__}
+    return dataclass(frozen=True, kw_only=True)(kind)
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def group(title: str) -> Callable[[type[Options]], type[Options]]:
+    """Make a class a group of options, under a title of its own in ``--help``."""
+    titled = Parameter(name="*", group=Group.create_ordered(title))
+    return lambda kind: titled(command(kind))  # type: ignore[no-any-return]
 
 
 def options(kind: type) -> Any:
@@ -60,7 +70,7 @@ def value(parse: Callable[[str], Any], must: str, metavar: str) -> Parameter:
     """How the text of an option is read; ``must`` completes "'text' …" where it cannot be."""
 
     def convert(_type: Any, tokens: Sequence[Any]) -> Any:
-        text = tokens[0].value
+        text = tokens[-1].value  # of several, the last
         try:
             return parse(text)
         except InvalidSpec as error:  # which says more

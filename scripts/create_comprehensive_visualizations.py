@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +13,7 @@ from command_line import (
     Unnamed,
     american,
     among,
+    command,
     group,
     option,
     options,
@@ -46,7 +46,6 @@ EPILOG = (
 
 
 @group("what to draw")
-@dataclass(frozen=True, kw_only=True)
 class What:
     """Which figures of which runs."""
 
@@ -58,7 +57,6 @@ class What:
 
 
 @group("how")
-@dataclass(frozen=True, kw_only=True)
 class How:
     """In what sizes and formats."""
 
@@ -67,7 +65,6 @@ class How:
 
 
 @group("where things are")
-@dataclass(frozen=True, kw_only=True)
 class Where:
     """Where things are."""
 
@@ -78,7 +75,7 @@ class Where:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@command
 class Options:
     """The command line of this script."""
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from command_line import PathName, option, parsed
+from command_line import PathName, command, option, parsed
 from console import ROOT, console, doing, run
 
 from ems.errors import InvalidSpec
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 EPILOG = "pip install -r requirements-azure.txt first. How to: docs/cloud.md."
 
 
-@dataclass(frozen=True, kw_only=True)
+@command
 class Options:
     """The command line of this script."""
 

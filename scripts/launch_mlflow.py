@@ -12,11 +12,10 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from command_line import DEFAULT_TRACKING, Count, PathName, option, parsed, require_one
+from command_line import DEFAULT_TRACKING, Count, PathName, command, option, parsed, require_one
 from console import console, run
 
 from ems.errors import TrackingError
@@ -30,7 +29,7 @@ STARTING_S = 90.0
 STOPPING_S = 10.0
 
 
-@dataclass(frozen=True, kw_only=True)
+@command
 class Options:
     """The command line of this script."""
 

@@ -14,6 +14,7 @@ from command_line import (
     NotNegative,
     PathName,
     Words,
+    command,
     group,
     option,
     options,
@@ -65,7 +66,6 @@ class Answer:
 
 
 @group("question (none: list the runs)")
-@dataclass(frozen=True, kw_only=True)
 class Question:
     """What is asked; one at a time."""
 
@@ -85,7 +85,6 @@ class Question:
 
 
 @group("runs")
-@dataclass(frozen=True, kw_only=True)
 class Runs:
     """Which runs are asked."""
 
@@ -103,7 +102,6 @@ class Runs:
 
 
 @group("answer")
-@dataclass(frozen=True, kw_only=True)
 class Form:
     """How the answer is given."""
 
@@ -111,7 +109,7 @@ class Form:
     to_duckdb: PathName | None = option("write the tables into this file too [default: none]", None)
 
 
-@dataclass(frozen=True, kw_only=True)
+@command
 class Options:
     """The command line of this script."""
 
@@ -262,16 +260,15 @@ def changed(where: str, a: TrackedRun, b: TrackedRun) -> list[Change]:
 def paired(
     store: RunStore, a: TrackedRun, b: TrackedRun
 ) -> list[tuple[str, TrackedRun, TrackedRun]]:
-    """The two runs themselves and, of pipelines, those below them that have the same name."""
-    pairs = [("" if a.parent_id is None else a.name, a, b)]
-    if a.parent_id is None and b.parent_id is None:
-        below = {run.name: run for run in store.below(b)}
-        pairs += [
-            (run.name, run, below[run.name])
-            for run in sorted(store.below(a), key=lambda run: run.name)
-            if run.name in below
-        ]
-    return pairs
+    """The two runs; of two pipelines, whose own figures are sums, those below of the same name."""
+    if a.parent_id is not None or b.parent_id is not None:
+        return [(a.name, a, b)]
+    below = {run.name: run for run in store.below(b)}
+    return [
+        (run.name, run, below[run.name])
+        for run in sorted(store.below(a), key=lambda run: run.name)
+        if run.name in below
+    ]
 
 
 def _alone(
@@ -303,12 +300,14 @@ def since(store: RunStore, baseline: TrackedRun, runs: Sequence[TrackedRun], ask
         found = [c for where, x, y in paired(store, baseline, now) for c in changed(where, x, y)]
         worse = regressions(found, asked.tolerance)
         rows += [(now.short_id, *_change_row(change)) for change in worse]
-        asked = [
+        changed_options = [
             name
             for name, _, _ in different(baseline.parameters, now.parameters)
             if not name.startswith(PROVENANCE)
         ]
-        other = f"; asked for otherwise: {', '.join(asked[:6])}" if asked else ""
+        other = (
+            f"; asked for otherwise: {', '.join(changed_options[:6])}" if changed_options else ""
+        )
         data = "" if _data(now) == _data(baseline) else "; other data"
         notes.append(f"{now.short_id}  {len(worse)} of {len(found)} metrics worse{data}{other}")
     if not later:

@@ -20,6 +20,7 @@ from command_line import (
     Positive,
     Switch,
     Whole,
+    command,
     group,
     mode_among,
     option,
@@ -67,7 +68,6 @@ NO_LIMIT = "" if Solver.time_limit_s else " [default: none]"
 
 
 @group("what to plan")
-@dataclass(frozen=True, kw_only=True)
 class What:
     """Which days of which building are planned, and under which mode."""
 
@@ -84,7 +84,7 @@ class What:
     tariff: str = option(f"{', '.join(built_in_tariffs())}, or a TOML file", "dynamic")
 
 
-@dataclass(frozen=True, kw_only=True)
+@command
 class OneMode(What):
     """Just one mode is planned."""
 
@@ -95,7 +95,6 @@ class OneMode(What):
 
 
 @group("assets")
-@dataclass(frozen=True, kw_only=True)
 class AssetOptions:
     """What is planned besides the meters' own devices."""
 
@@ -139,7 +138,6 @@ class AssetOptions:
 
 
 @group("what a plan knows")
-@dataclass(frozen=True, kw_only=True)
 class Foresight:
     """What a plan knows and how it is carried out."""
 
@@ -160,7 +158,6 @@ class Foresight:
 
 
 @group("how to solve")
-@dataclass(frozen=True, kw_only=True)
 class Solving:
     """How programs are solved."""
 
@@ -176,7 +173,6 @@ class Solving:
 
 
 @group("where things are")
-@dataclass(frozen=True, kw_only=True)
 class Where:
     """Where things are and what is written."""
 

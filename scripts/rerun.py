@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ from command_line import (
     NotNegative,
     PathName,
     Unnamed,
+    command,
     given,
     option,
     parsed,
@@ -55,7 +55,7 @@ EPILOG = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@command
 class Options:
     """The command line of this script."""
 

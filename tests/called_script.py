@@ -40,8 +40,11 @@ class Done:
 
 @cache
 def script(name: str) -> ModuleType:
-    """A script as a module."""
-    spec = importlib.util.spec_from_file_location(name.removesuffix(".py"), SCRIPTS / name)
+    """A script as a module, just once, however it is imported."""
+    stem = name.removesuffix(".py")
+    if stem in sys.modules:
+        return sys.modules[stem]
+    spec = importlib.util.spec_from_file_location(stem, SCRIPTS / name)
     assert spec is not None
     assert spec.loader is not None
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)

@@ -303,9 +303,7 @@ def test_command_lines_that_make_no_sense(args: list[str], message: str) -> None
     assert message in refusal(*args)
 
 
-def test_recorded_forecasts_from_a_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_recorded_forecasts_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     household = opsd_file(tmp_path)
     (tmp_path / "issued.csv").write_text(
@@ -313,9 +311,7 @@ def test_recorded_forecasts_from_a_file(
         "2018-09-29T06:00:00Z,2018-09-29T06:00:00Z,9,100\n"
         "2018-09-29T06:00:00Z,2018-09-29T07:00:00Z,9,200\n"
     )
-    run = build(
-        "--source", household, "--weather_forecast", "issued.csv", "--db", "a.duckdb"
-    )
+    run = build("--source", household, "--weather_forecast", "issued.csv", "--db", "a.duckdb")
     assert run.code == 0, run.err
     assert "1 forecasts, the newest issued 2018-09-29 06:00:00Z" in run.out
     assert meta(tmp_path / "a.duckdb")["weather_forecast_source"] == "issued.csv"
