@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
 
 from ems.core.affine import Affine, Relation
 from ems.core.horizon import Horizon
-from ems.core.solver import Matrix
-from ems.types import Floats
+from ems.core.matrix import Matrix, Pattern
+from ems.types import Bools, Floats, Ints
 
 Unit = Literal["kW", "kWh", "steps", "starts"]
 
@@ -64,7 +65,7 @@ class ModelBuilder:
         self.rules: list[tuple[str, Unit, Relation]] = []
         self._low: list[Floats] = []
         self._up: list[Floats] = []
-        self._integer: list[Floats] = []
+        self._integer: list[Bools] = []
         self._count = 0
 
     def add(
@@ -72,9 +73,9 @@ class ModelBuilder:
     ) -> Affine:
         """``size`` new variables between ``low`` and ``up``."""
         first = self._count
-        self._low.append(np.broadcast_to(np.asarray(low, dtype=np.float64), (size,)))
-        self._up.append(np.broadcast_to(np.asarray(up, dtype=np.float64), (size,)))
-        self._integer.append(np.full(size, float(integer)))
+        self._low.append(_one_each(low, size))
+        self._up.append(_one_each(up, size))
+        self._integer.append(np.full(size, integer))
         self.parts.append((name, size))
         self._count += size
         return Affine.of_columns(first, size)
@@ -95,31 +96,60 @@ class ModelBuilder:
     def matrix(self, cost: Affine) -> Matrix:
         """All rules stacked into one coordinate matrix, each place once, sorted by row."""
         low, up = self.bounds()
+        n = max(len(low), 1)
         relations = [relation for _, _, relation in self.rules]
         sizes = [len(relation.expr) for relation in relations]
-        firsts = np.concatenate(([0], np.cumsum(sizes))).astype(np.int64)
-        none = np.zeros(0)
-        const = np.concatenate([none, *(r.expr.const for r in relations)])
-        rows = [r.expr.rows + first for r, first in zip(relations, firsts, strict=False)]
-        whole = np.zeros(0, dtype=np.int64)
-        key = np.concatenate([whole, *rows]) * max(len(low), 1)
-        key += np.concatenate([whole, *(r.expr.cols for r in relations)])
-        coefs = np.concatenate([none, *(r.expr.coefs for r in relations)])
-        place, where = np.unique(key, return_inverse=True)
-        coefs = np.bincount(where, coefs, minlength=len(place))
-        kept = coefs != 0.0
-        rows_sorted, cols_sorted = np.divmod(place[kept], max(len(low), 1))
+        n_rows = sum(sizes)
+        const, key, coefs = np.empty(n_rows), [np.zeros(0, dtype=np.int64)], [np.zeros(0)]
+        row_low, row_up, first = np.empty(n_rows), np.empty(n_rows), 0
+        for relation, size in zip(relations, sizes, strict=True):
+            expr, rows = relation.expr, slice(first, first + size)
+            const[rows], row_low[rows], row_up[rows] = expr.const, relation.lower, relation.upper
+            key.append((expr.rows + first) * n + expr.cols)
+            coefs.append(expr.coefs)
+            first += size
+        pattern, values = _merged(np.concatenate(key), np.concatenate(coefs), n, n_rows)
         return Matrix(
-            cost=np.bincount(cost.cols, cost.coefs, minlength=len(low)).astype(np.float64),
+            cost=np.bincount(cost.cols, cost.coefs, minlength=len(low)).astype(
+                np.float64, copy=False
+            ),
             offset=float(cost.const[0]),
             low=low,
             up=up,
-            integer=np.concatenate([none, *self._integer]) > 0.5,
-            rows=rows_sorted,
-            cols=cols_sorted,
-            coefs=coefs[kept],
-            row_low=np.repeat([r.lower for r in relations], sizes) - const,
-            row_up=np.repeat([r.upper for r in relations], sizes) - const,
+            integer=np.concatenate([np.zeros(0, dtype=np.bool_), *self._integer]),
+            pattern=pattern,
+            coefs=values,
+            row_low=row_low - const,
+            row_up=row_up - const,
             column_parts=tuple(self.parts),
-            row_parts=tuple((r[0], n) for r, n in zip(self.rules, sizes, strict=True)),
+            row_parts=tuple((rule, n) for (rule, _, _), n in zip(self.rules, sizes, strict=True)),
         )
+
+
+def _merged(key: Ints, coefs: Floats, n_cols: int, n_rows: int) -> tuple[Pattern, Floats]:
+    """The entries of one place ``row · n_cols + column`` added, without those that are zero."""
+    pattern, where = _pattern(key.tobytes(), n_cols, n_rows)
+    values = np.bincount(where, coefs, minlength=len(pattern.rows)).astype(np.float64, copy=False)
+    kept = values != 0.0
+    if kept.all():
+        return pattern, values
+    fewer = Pattern(n_rows=n_rows, rows=pattern.rows[kept], cols=pattern.cols[kept])
+    return fewer, values[kept]
+
+
+@lru_cache(maxsize=64)
+def _pattern(key: bytes, n_cols: int, n_rows: int) -> tuple[Pattern, Ints]:
+    """The places in order, and to which of them each entry belongs.
+
+    Sorting them is the dear part of a matrix, and the same on every day of one structure.
+    """
+    place, where = np.unique(np.frombuffer(key, dtype=np.int64), return_inverse=True)
+    rows, cols = np.divmod(place, n_cols)
+    return Pattern(n_rows=n_rows, rows=rows, cols=cols), where
+
+
+def _one_each(value: Floats | float, size: int) -> Floats:
+    """``value`` for each of ``size`` variables; raises ``ValueError`` for another shape."""
+    each = np.empty(size)
+    each[:] = value
+    return each

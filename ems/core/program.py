@@ -15,17 +15,17 @@ from typing import Any
 
 import numpy as np
 
-from ems.core.affine import Affine, Relation
-from ems.core.builder import Block, ModelBuilder, Unit
+from ems.core.affine import Affine
+from ems.core.builder import Block, ModelBuilder
 from ems.core.horizon import Horizon
+from ems.core.matrix import Matrix
 from ems.core.participant import Contribution, Participant, Plan
-from ems.core.solver import Matrix, Outcome, Solver, as_pulp, row_duals, solve
-from ems.errors import Infeasible, InvalidSpec, SolveError
+from ems.core.shortfall import why_infeasible
+from ems.core.solver import Outcome, Solver, row_duals, solve
+from ems.errors import InvalidSpec
 from ems.types import Floats
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-_ACCOUNT_WEIGHT = 1e3
-"""How much rather a limit gives way than an account (an equality: balance, charge, energy)."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -121,9 +121,11 @@ class Program:
         columns, _, cost = self._write()
         return columns.matrix(cost)
 
-    def as_pulp(self) -> Any:
+    def to_pulp(self) -> Any:
         """The program as a ``pulp.LpProblem``, for instance for ``writeLP``."""
-        return as_pulp(self.matrix())[0]
+        from ems.core.pulp_model import to_pulp
+
+        return to_pulp(self.matrix())[0]
 
     def _write(self) -> tuple[ModelBuilder, dict[str, Contribution], Affine]:
         """Let every agent write its block, those that close the balance last."""
@@ -151,45 +153,6 @@ def plan_of(agent: Participant, share: Contribution, outcome: Outcome) -> Plan:
     series = {key: _number(values, outcome.x) for key, values in share.series.items()}
     net_load_kw = _number(share.net_load_kw, outcome.x)
     return agent.canonical(Plan(agent=agent.name, net_load_kw=net_load_kw, series=series))
-
-
-def why_infeasible(columns: ModelBuilder, solver: Solver) -> Infeasible:
-    """Solve once more with every named rule elastic and list what had to give."""
-    horizon = columns.horizon
-    elastic = columns.without_rules()
-    penalty, slacks = Affine.constant(0.0, 1), []
-    for rule, unit, relation in columns.rules:
-        size = len(relation.expr)
-        over = elastic.add(f"{rule}.over", 0.0, np.inf, size, integer=False)
-        short = elastic.add(f"{rule}.short", 0.0, np.inf, size, integer=False)
-        softened = Relation(relation.expr + short - over, relation.lower, relation.upper)
-        elastic.rules.append((rule, unit, softened))
-        weight = _ACCOUNT_WEIGHT if relation.lower == relation.upper else 1.0
-        penalty = penalty + weight * (over.sum() + short.sum())
-        slacks.append((rule, unit, over, short))
-    outcome = solve(elastic.matrix(penalty), solver)
-    if not outcome.feasible:
-        raise SolveError("the program contradicts itself: a variable's low is above its up")
-    shortfalls: dict[str, str] = {}
-    for rule, unit, over, short in slacks:
-        shortfalls |= _broken(horizon, rule, unit, over.value(outcome.x), "over")
-        shortfalls |= _broken(horizon, rule, unit, short.value(outcome.x), "short")
-    if not shortfalls:
-        raise SolveError("the program is unbounded: some agent's cost can fall without end")
-    text = "; ".join(f"{rule}: {shortfall}" for rule, shortfall in shortfalls.items())
-    return Infeasible(f"no plan keeps every rule: {text}", shortfalls)
-
-
-def _broken(horizon: Horizon, rule: str, unit: Unit, slack: Floats, word: str) -> dict[str, str]:
-    worst = int(np.argmax(slack)) if len(slack) else 0
-    if not len(slack) or slack[worst] <= 1e-6:
-        return {}
-    steps = int(np.sum(slack > 1e-6))
-    when = ""
-    if len(slack) == horizon.n_steps:
-        when = f" at {horizon.local[worst]:%Y-%m-%d %H:%M}"
-        when += f" and in {steps - 1} other steps" if steps > 1 else ""
-    return {rule: f"{slack[worst]:.4g} {unit} {word}{when}"}
 
 
 def _number(values: Affine | Floats, x: Floats) -> Floats:

@@ -18,9 +18,11 @@ from dataclasses import dataclass
 from ems.core.affine import Affine
 from ems.core.builder import Block, ModelBuilder
 from ems.core.horizon import Horizon
+from ems.core.matrix import Matrix
 from ems.core.participant import Contribution, Participant
-from ems.core.program import Solution, bus_worth, plan_of, why_infeasible
-from ems.core.solver import Matrix, Solver, solve
+from ems.core.program import Solution, bus_worth, plan_of
+from ems.core.shortfall import why_infeasible
+from ems.core.solver import Solver, solve
 from ems.errors import InvalidSpec
 
 

@@ -209,12 +209,12 @@ BROKEN = {
     "another solver": (
         "adapters",
         project({"ems/pipelines/mine.py": "def f():\n    from scipy.optimize import milp"}),
-        "ems/pipelines/mine.py:2: uses scipy.optimize.milp, which is for ems.core.solver",
+        "ems/pipelines/mine.py:2: uses scipy.optimize.milp, which is for ems.core.highs and ems.core.pulp_model",
     ),
     "another solver by its module": (
         "adapters",
         project({"ems/pipelines/mine.py": "from scipy import optimize as o\no.linprog(1)"}),
-        "ems/pipelines/mine.py:2: uses scipy.optimize.linprog, which is for ems.core.solver",
+        "ems/pipelines/mine.py:2: uses scipy.optimize.linprog, which is for ems.core.highs and ems.core.pulp_model",
     ),
     "a pipeline with its own tracking": (
         "adapters",
