@@ -13,7 +13,7 @@ from ems.report.figures import energies_by_building
 from ems.store.build import build_database
 from ems.store.ingest.meter import read_meter
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 ROWS = [portfolio_row("a"), portfolio_row("b", load_kwh=900.0, pv_kwh=0.0)]
 
 
