@@ -92,12 +92,22 @@ class Agent(ABC):
         """What ``plan`` costs [€] beside the energy itself, recomputed from its numbers."""
         return {}
 
-    def bus_worth_at_least(self, horizon: Horizon) -> Floats | None:
-        """A lower bound on the value of a kWh on the bus [€/kWh], if this agent sets one."""
+    def must_feed_kw(self, horizon: Horizon) -> Floats:
+        """The most it may have to feed into the bus in each step, unable to hold it back [kW].
+
+        Negative is a load that is there whatever is planned; ∞ for what may have to be got rid of.
+        """
+        return np.zeros(horizon.n_steps)
+
+    def bus_worth_at_least(self, horizon: Horizon, must_feed_kw: Floats) -> Floats | None:
+        """A lower bound on the value of a kWh on the bus [€/kWh], if this agent sets one.
+
+        ``must_feed_kw``: what all others together may have to feed in each step [kW].
+        """
         return None
 
     def canonical(self, plan: Plan) -> Plan:
-        """Choose among plans of equal cost the one to report."""
+        """Choose among plans of equal cost the one to report; what it frees the grid takes."""
         return plan
 
     @property

@@ -82,6 +82,11 @@ class BatteryAgent(Agent):
             wear_eur_per_kwh=self.wear_eur_per_kwh,
         )
 
+    def must_feed_kw(self, horizon: Horizon) -> Floats:
+        """Nothing, unless it pays to end with less in it."""
+        worthless = self.terminal_value_eur_per_kwh < 0
+        return np.full(horizon.n_steps, np.inf if worthless else 0.0)
+
     def contribute(self, block: Block) -> Contribution:
         """Cost = Σ wear · (charge + discharge) · Δt − value · (soc(T) − final) [€].
 
@@ -148,6 +153,10 @@ class BatteryAgent(Agent):
     def without_targets(self) -> Self:
         """It may end with its reserve alone."""
         return replace(self, final_soc_kwh=self.min_soc_kwh)
+
+    def canonical(self, plan: Plan) -> Plan:
+        """Charge and discharge netted where both at once cost the same as neither."""
+        return self.store.netted(plan)
 
     def audit(self, plan: Plan, horizon: Horizon) -> Iterator[str]:
         """The store's rules, the limits of the charge, and what must be left at the end."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from ems.core.matrix import Matrix
 from ems.core.solver import Outcome, Solver, no_solution, unproven
+from ems.errors import SolveError
 from ems.types import Floats
 
 HIGHS_OPTIONS = {
@@ -32,13 +33,16 @@ def solve_with_highs(matrix: Matrix, solver: Solver) -> Outcome:
     started = time.perf_counter()
     highs = run_highs(matrix, solver)
     status = highs.getModelStatus()
-    if status == _STATES.kUnboundedOrInfeasible:
-        # presolve saw that there is no optimum, but not why
+    if status in (_STATES.kInfeasible, _STATES.kUnboundedOrInfeasible):
+        # Presolve may call a state that was handed on at the edge of what is allowed infeasible,
+        # and does not always tell it from unbounded: what it found is checked without it.
         highs = run_highs(matrix, solver, presolve="off")
         status = highs.getModelStatus()
     seconds = time.perf_counter() - started
     if status == _STATES.kInfeasible:
         return no_solution(seconds)
+    if status == _STATES.kUnbounded:
+        raise SolveError("the program is unbounded: some agent's cost can fall without end")
     info = highs.getInfo()
     whole = bool(matrix.integer.any())
     objective = info.objective_function_value

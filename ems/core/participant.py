@@ -80,7 +80,10 @@ class Participant(Protocol):
     def contribute(self, block: Block) -> Contribution:
         """Write variables and rules into ``block``; return what others may see."""
 
-    def bus_worth_at_least(self, horizon: Horizon) -> Floats | None:
+    def must_feed_kw(self, horizon: Horizon) -> Floats:
+        """The most it may have to feed in each step, unable to hold it back [kW]."""
+
+    def bus_worth_at_least(self, horizon: Horizon, must_feed_kw: Floats) -> Floats | None:
         """A lower bound on the value of a kWh on the bus [€/kWh], if it sets one."""
 
     def canonical(self, plan: Plan) -> Plan:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,11 +93,8 @@ class Program:
         outcome = solve(matrix, solver)
         if not outcome.feasible:
             raise why_infeasible(columns, solver)
-        plans = {
-            name: plan_of(self._agents[name], share, outcome) for name, share in shares.items()
-        }
         return Solution(
-            plans=plans,
+            plans=plans_of([(self._agents[name], shares[name]) for name in shares], outcome),
             objective_eur=outcome.objective_eur,
             bound_eur=outcome.bound_eur,
             build_s=build_s,
@@ -131,7 +128,7 @@ class Program:
         """Let every agent write its block, those that close the balance last."""
         columns, shares = ModelBuilder(self.horizon), {}
         total, cost = self._announced, Affine.constant(0.0, 1)
-        worth = bus_worth(self._agents.values(), self.horizon)
+        worth = bus_worth(self._agents.values(), self.horizon, -self._announced.const)
         for agent in sorted(self._agents.values(), key=lambda agent: agent.closes_balance):
             share = agent.contribute(Block(columns, agent.name, worth, total))
             shares[agent.name] = share
@@ -141,18 +138,39 @@ class Program:
         return columns, shares, cost
 
 
-def bus_worth(agents: Iterable[Participant], horizon: Horizon) -> Floats:
-    """A lower bound on what a kWh on the bus is worth in each step, −∞ where none is known."""
-    floors = [agent.bus_worth_at_least(horizon) for agent in agents]
+def bus_worth(
+    agents: Collection[Participant], horizon: Horizon, must_feed_kw: Floats | float
+) -> Floats:
+    """A lower bound on what a kWh on the bus is worth in each step, −∞ where none is known.
+
+    ``must_feed_kw``: what feeds the bus beside the agents [kW].
+    """
+    for agent in agents:
+        must_feed_kw = must_feed_kw + agent.must_feed_kw(horizon)
+    floors = [agent.bus_worth_at_least(horizon, np.asarray(must_feed_kw)) for agent in agents]
     known = [floor for floor in floors if floor is not None]
     return np.minimum.reduce(known) if known else np.full(horizon.n_steps, -np.inf)
 
 
-def plan_of(agent: Participant, share: Contribution, outcome: Outcome) -> Plan:
-    """What the solver found for one agent, in numbers."""
-    series = {key: _number(values, outcome.x) for key, values in share.series.items()}
-    net_load_kw = _number(share.net_load_kw, outcome.x)
-    return agent.canonical(Plan(agent=agent.name, net_load_kw=net_load_kw, series=series))
+def plans_of(
+    shares: Iterable[tuple[Participant, Contribution]], outcome: Outcome
+) -> dict[str, Plan]:
+    """What the solver found for each agent, in numbers.
+
+    What the agents free by choosing among plans of equal cost goes to the one behind them that
+    closes the balance.
+    """
+    plans: dict[str, Plan] = {}
+    freed_kw: Floats | float = 0.0
+    for agent, share in shares:
+        series = {key: _number(values, outcome.x) for key, values in share.series.items()}
+        net_load_kw = _number(share.net_load_kw, outcome.x)
+        if agent.closes_balance:
+            net_load_kw, freed_kw = net_load_kw + freed_kw, 0.0
+        found = Plan(agent=agent.name, net_load_kw=net_load_kw, series=series)
+        plans[agent.name] = agent.canonical(found)
+        freed_kw = freed_kw + net_load_kw - plans[agent.name].net_load_kw
+    return plans
 
 
 def _number(values: Affine | Floats, x: Floats) -> Floats:

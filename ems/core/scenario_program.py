@@ -15,12 +15,14 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from ems.core.affine import Affine
 from ems.core.builder import Block, ModelBuilder
 from ems.core.horizon import Horizon
 from ems.core.matrix import Matrix
 from ems.core.participant import Contribution, Participant
-from ems.core.program import Solution, bus_worth, plan_of
+from ems.core.program import Solution, bus_worth, plans_of
 from ems.core.shortfall import why_infeasible
 from ems.core.solver import Solver, solve
 from ems.errors import InvalidSpec
@@ -71,7 +73,7 @@ class ScenarioProgram:
             raise why_infeasible(columns, solver)
         return tuple(
             Solution(
-                plans={agent.name: plan_of(agent, own[agent.name], outcome) for agent in world},
+                plans=plans_of([(agent, own[agent.name]) for agent in _in_turn(world)], outcome),
                 objective_eur=outcome.objective_eur,
                 bound_eur=outcome.bound_eur,
                 build_s=build_s / len(self.worlds),
@@ -109,8 +111,9 @@ class ScenarioProgram:
     ) -> dict[str, Contribution]:
         """Let every agent of one future write its block, but for what is decided once."""
         total, own = Affine.constant(0.0, self.horizon.n_steps), dict[str, Contribution]()
-        worth = bus_worth(world, self.horizon)
-        for agent in sorted(world, key=lambda agent: agent.closes_balance):
+        # scenarios that must do the same draw on one another's surplus: nothing is proven of it
+        worth = bus_worth(world, self.horizon, np.inf)
+        for agent in _in_turn(world):
             if agent.first_stage and first:
                 own[agent.name] = first[agent.name]
             else:
@@ -137,6 +140,11 @@ class ScenarioProgram:
         differs_kw = (here - there)[: self.n_first]
         if isinstance(differs_kw, Affine):
             columns.rules.append((f"s{number}_{name}.until_next_plan", "kW", differs_kw == 0.0))
+
+
+def _in_turn(world: Sequence[Participant]) -> list[Participant]:
+    """The agents, those that close the balance last."""
+    return sorted(world, key=lambda agent: agent.closes_balance)
 
 
 def _as_linear(cost_eur: Affine | float) -> Affine:

@@ -11,6 +11,8 @@ from ems.core.solver import Solver, solve
 from ems.errors import Infeasible, SolveError
 from ems.types import Floats
 
+LEAST_MISSED = 1e-6
+"""By how much a rule must be missed to count, in its own unit."""
 _ACCOUNT_WEIGHT = 1e3
 """How much rather a limit gives way than an account (an equality: balance, charge, energy)."""
 
@@ -37,16 +39,19 @@ def why_infeasible(columns: ModelBuilder, solver: Solver) -> Infeasible:
         shortfalls |= _broken(horizon, rule, unit, over.value(outcome.x), "over")
         shortfalls |= _broken(horizon, rule, unit, short.value(outcome.x), "short")
     if not shortfalls:
-        raise SolveError("the program is unbounded: some agent's cost can fall without end")
+        raise SolveError(
+            f"solver {solver.name}: found no plan, although one that misses no rule by more than "
+            f"{LEAST_MISSED:g} exists: some limits leave no room; widen them a little"
+        )
     text = "; ".join(f"{rule}: {shortfall}" for rule, shortfall in shortfalls.items())
     return Infeasible(f"no plan keeps every rule: {text}", shortfalls)
 
 
 def _broken(horizon: Horizon, rule: str, unit: Unit, slack: Floats, word: str) -> dict[str, str]:
     worst = int(np.argmax(slack)) if len(slack) else 0
-    if not len(slack) or slack[worst] <= 1e-6:
+    if not len(slack) or slack[worst] <= LEAST_MISSED:
         return {}
-    steps = int(np.sum(slack > 1e-6))
+    steps = int(np.sum(slack > LEAST_MISSED))
     when = ""
     if len(slack) == horizon.n_steps:
         when = f" at {horizon.local[worst]:%Y-%m-%d %H:%M}"
