@@ -99,12 +99,16 @@ class BatteryAgent(Agent):
         self.store.exclude(block, charge_kw, discharge_kw)
         block.require("final_soc", soc_kwh[-1] >= self.least_final_kwh - SLACK_KWH, "kWh")
         through_kwh = block.horizon.energy_kwh(charge_kw + discharge_kw).sum()
-        left_kwh = soc_kwh[-1] - self.least_final_kwh
+        cost_eur = self.wear_eur_per_kwh * through_kwh
+        if self.terminal_value_eur_per_kwh != 0.0:
+            left_kwh = soc_kwh[-1] - self.least_final_kwh
+            cost_eur = cost_eur - self.terminal_value_eur_per_kwh * left_kwh
+        if self.hold_value_eur_per_kwh_h != 0.0:
+            held_kwh_h = block.horizon.step_h * soc_kwh.sum()
+            cost_eur = cost_eur - self.hold_value_eur_per_kwh_h * held_kwh_h
         return Contribution(
             net_load_kw=charge_kw - discharge_kw,
-            cost_eur=self.wear_eur_per_kwh * through_kwh
-            - self.terminal_value_eur_per_kwh * left_kwh
-            - self.hold_value_eur_per_kwh_h * block.horizon.step_h * soc_kwh.sum(),
+            cost_eur=cost_eur,
             series={"charge_kw": charge_kw, "discharge_kw": discharge_kw, "soc_kwh": soc_kwh},
         )
 

@@ -96,9 +96,9 @@ class Store:
         yield from differs(self.name, "net_load_kw", plan.net_load_kw, charge_kw - discharge_kw)
         expected = self.soc_after(horizon, charge_kw, discharge_kw, initial_kwh, taken_kwh)
         yield from differs(self.name, "soc_kwh", plan.series["soc_kwh"], expected)
-        both = np.flatnonzero(np.minimum(charge_kw, discharge_kw) > TOLERANCE)
-        if both.size:
-            yield f"{self.name}: charges and discharges at once in step {both[0]}"
+        both = np.minimum(charge_kw, discharge_kw) > TOLERANCE
+        if both.any():
+            yield f"{self.name}: charges and discharges at once in step {both.argmax()}"
 
     def netted(self, plan: Plan) -> Plan:
         """The plan that charges or discharges in a step, never both, at the same charge."""

@@ -67,7 +67,7 @@ class Program:
                 f"program: announced_kw is {bad[0] if bad.size else f'of shape {known_kw.shape}'}, "
                 f"give one finite number or one for each of the {horizon.n_steps} steps"
             )
-        self._announced = Affine.constant(known_kw, horizon.n_steps)
+        self._announced_kw: Floats = np.zeros(horizon.n_steps) + known_kw
         self._agents: dict[str, Participant] = {}
 
     def add(self, agent: Participant) -> None:
@@ -127,15 +127,17 @@ class Program:
     def _write(self) -> tuple[ModelBuilder, dict[str, Contribution], Affine]:
         """Let every agent write its block, those that close the balance last."""
         columns, shares = ModelBuilder(self.horizon), {}
-        total, cost = self._announced, Affine.constant(0.0, 1)
-        worth = bus_worth(self._agents.values(), self.horizon, -self._announced.const)
+        loads_kw: list[Affine | Floats] = [self._announced_kw]
+        costs: list[Affine | Floats] = []
+        worth = bus_worth(self._agents.values(), self.horizon, -self._announced_kw)
         for agent in sorted(self._agents.values(), key=lambda agent: agent.closes_balance):
-            share = agent.contribute(Block(columns, agent.name, worth, total))
+            share = agent.contribute(Block(columns, agent.name, worth, loads_kw))
             shares[agent.name] = share
-            total = total + share.net_load_kw
-            cost = cost + share.cost_eur
-        columns.rules.append(("balance", "kW", total == 0.0))
-        return columns, shares, cost
+            loads_kw.append(share.net_load_kw)
+            costs.append(_of_size_1(share.cost_eur))
+        total_kw = Affine.total(loads_kw, self.horizon.n_steps)
+        columns.rules.append(("balance", "kW", total_kw == 0.0))
+        return columns, shares, Affine.total(costs, 1)
 
 
 def bus_worth(
@@ -145,9 +147,13 @@ def bus_worth(
 
     ``must_feed_kw``: what feeds the bus beside the agents [kW].
     """
-    for agent in agents:
-        must_feed_kw = must_feed_kw + agent.must_feed_kw(horizon)
-    floors = [agent.bus_worth_at_least(horizon, np.asarray(must_feed_kw)) for agent in agents]
+
+    def all_must_feed_kw() -> Floats:
+        return np.zeros(horizon.n_steps) + sum(
+            (agent.must_feed_kw(horizon) for agent in agents), must_feed_kw
+        )
+
+    floors = [agent.bus_worth_at_least(horizon, all_must_feed_kw) for agent in agents]
     known = [floor for floor in floors if floor is not None]
     return np.minimum.reduce(known) if known else np.full(horizon.n_steps, -np.inf)
 
@@ -171,6 +177,10 @@ def plans_of(
         plans[agent.name] = agent.canonical(found)
         freed_kw = freed_kw + net_load_kw - plans[agent.name].net_load_kw
     return plans
+
+
+def _of_size_1(cost_eur: Affine | float) -> Affine | Floats:
+    return cost_eur if isinstance(cost_eur, Affine) else np.full(1, cost_eur)
 
 
 def _number(values: Affine | Floats, x: Floats) -> Floats:

@@ -26,6 +26,7 @@ from ems.core.program import Solution, bus_worth, plans_of
 from ems.core.shortfall import why_infeasible
 from ems.core.solver import Solver, solve
 from ems.errors import InvalidSpec
+from ems.types import Floats
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -110,17 +111,18 @@ class ScenarioProgram:
         first: Mapping[str, Contribution],
     ) -> dict[str, Contribution]:
         """Let every agent of one future write its block, but for what is decided once."""
-        total, own = Affine.constant(0.0, self.horizon.n_steps), dict[str, Contribution]()
+        loads_kw, own = list[Affine | Floats](), dict[str, Contribution]()
         # scenarios that must do the same draw on one another's surplus: nothing is proven of it
         worth = bus_worth(world, self.horizon, np.inf)
         for agent in _in_turn(world):
             if agent.first_stage and first:
                 own[agent.name] = first[agent.name]
             else:
-                block = Block(columns, f"s{number}_{agent.name}", worth, total)
+                block = Block(columns, f"s{number}_{agent.name}", worth, loads_kw)
                 own[agent.name] = agent.contribute(block)
-            total = total + own[agent.name].net_load_kw
-        columns.rules.append((f"s{number}.balance", "kW", total == 0.0))
+            loads_kw.append(own[agent.name].net_load_kw)
+        total_kw = Affine.total(loads_kw, self.horizon.n_steps)
+        columns.rules.append((f"s{number}.balance", "kW", total_kw == 0.0))
         return own
 
     def _is_told(self, agent: Participant) -> bool:
