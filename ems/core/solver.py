@@ -142,9 +142,9 @@ def unproven(
             else ", how far that is from the optimum is not known"
         )
     return SolveError(
-        f"solver {solver.name}: stopped with {status!r} and no proven optimum: {known} (mip_gap "
-        f"{solver.mip_gap:g}, mip_gap_eur {solver.mip_gap_eur:g} €, time limit {limit}); allow "
-        "more time or a wider gap"
+        f"solver {solver.name}: stopped with {status!r} and no proven optimum (mip_gap "
+        f"{solver.mip_gap:g}, mip_gap_eur {solver.mip_gap_eur:g} €, time limit {limit}): {known}; "
+        "allow more time or a wider gap"
     )
 
 
