@@ -45,7 +45,7 @@ SOLVERS = (
     *("scipy.optimize.milp", "scipy.optimize.linprog"),
 )
 ADAPTERS: Mapping[str, tuple[str, ...]] = {
-    **dict.fromkeys(SOLVERS, ("ems.core.solver",)),
+    **dict.fromkeys(SOLVERS, ("ems.core.highs", "ems.core.pulp_model")),
     "duckdb": ("ems.store",),
     "mlflow": ("ems.tracking", "ems.deployment"),
     "matplotlib": ("ems.report.figures",),

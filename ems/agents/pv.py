@@ -47,6 +47,11 @@ class PVAgent(Agent):
         """Whether nothing is left to decide."""
         return not self.curtailable
 
+    def must_feed_kw(self, horizon: Horizon) -> Floats:
+        """All of it, unless it may be thrown away."""
+        available_kw = as_steps(self, "available_kw", horizon)
+        return np.zeros(horizon.n_steps) if self.curtailable else available_kw
+
     def contribute(self, block: Block) -> Contribution:
         """Feed generation = available − curtailed, with 0 ≤ curtailed ≤ available [kW]."""
         available_kw = as_steps(self, "available_kw", block.horizon)
