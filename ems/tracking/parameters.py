@@ -25,7 +25,7 @@ def flat(parameters: Mapping[str, object]) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for key, value in plain(parameters).items():
-        found |= {mlflow_name(name): text for name, text in _leaves(key, value)}
+        found |= {_parameter_name(name): text for name, text in _leaves(key, value)}
     return found
 
 
@@ -43,7 +43,7 @@ def _leaves(name: str, value: Any) -> Iterator[tuple[str, str]]:
         yield name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def mlflow_name(name: str) -> str:
+def _parameter_name(name: str) -> str:
     """What MLflow takes: letters, digits, blanks and _ - . : in a name that is no path."""
     return re.sub(r"[^\w.\- :]|^\.", "_", name)[:LONGEST_NAME] or "_"
 

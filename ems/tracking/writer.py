@@ -23,7 +23,7 @@ from mlflow.utils.mlflow_tags import (
 )
 
 from ems.tracking.metrics import Status, headline, headline_table
-from ems.tracking.parameters import LONGEST_TAG, flat, mlflow_name, shortened
+from ems.tracking.parameters import LONGEST_TAG, flat, shortened
 from ems.tracking.provenance import software
 from ems.tracking.store import calling, experiment_id, open_store
 
@@ -164,7 +164,7 @@ class RunWriter:
             return
         now_ms = _now_ms()
         metrics = [
-            Metric(f"{mlflow_name(mode)}/{name}", value, now_ms, 0)
+            Metric(f"{_metric_name(mode)}/{name}", value, now_ms, 0)
             for mode, values in found.items()
             for name, value in values.items()
         ]
@@ -214,6 +214,11 @@ class RunWriter:
             if reason:
                 self._client.set_tag(run_id, "reason", reason[:LONGEST_TAG])
             self._client.set_terminated(run_id, status)
+
+
+def _metric_name(mode: str) -> str:
+    """A mode without the characters that MLflow takes in no metric, such as = and €."""
+    return " ".join(re.sub(r"[^\w.\-: ]", " ", mode).split())
 
 
 def _now_ms() -> int:

@@ -109,7 +109,7 @@ def test_mlflow_opens_on_runs_with_a_description_and_what_they_came_to(
     assert experiment["mlflow.experimentKind"] == "custom_model_development"
     assert "Runs of ems" in experiment["mlflow.note.content"]
     data = runs("finished")["the pipeline"].data
-    costs = {"centralized/cost_eur": 1.0, "as_metered/cost_eur": 2.5, "w _ 1 __h/cost_eur": 2.0}
+    costs = {"centralized/cost_eur": 1.0, "as_metered/cost_eur": 2.5, "w 1 h/cost_eur": 2.0}
     assert data.metrics == costs
     note = data.tags["mlflow.note.content"]
     assert "home, 3 days from 2016-03-01, a meter" in note
