@@ -79,7 +79,7 @@ def finished(uri: str, folder: Path) -> PipelineRun:
         tags={"synthetic": "true"},
         mode_tags={"centralized": {"perfect_foresight": "upper bound"}},
     ) as run:
-        for mode, cost in (("centralized", 1.0), ("as_metered", 2.5)):
+        for mode, cost in (("centralized", 1.0), ("as_metered", 2.5), ("w = 1 €/h", 2.0)):
             kpis = {"cost_eur": [1.5, -0.5], "self_consumption": [None, float("nan")]}
             run.days("home", mode, kpis, [0, 2])
             run.summary("home", mode, {"cost_eur": cost, "savings_pct_vs_rule_based": None})
@@ -89,7 +89,9 @@ def finished(uri: str, folder: Path) -> PipelineRun:
 
 def test_runs_are_nested_and_say_what_they_are(runs: Runs, finished: PipelineRun) -> None:
     found = runs("finished")
-    assert set(found) == {"the pipeline", "home centralized", "home as_metered"}
+    assert set(found) == {
+        *("the pipeline", "home centralized", "home as_metered", "home w = 1 €/h")
+    }
     assert {run.info.status for run in found.values()} == {"FINISHED"}
     assert {run.data.tags["synthetic"] for run in found.values()} == {"true"}
     bounds = [name for name, run in found.items() if "perfect_foresight" in run.data.tags]
@@ -107,7 +109,8 @@ def test_mlflow_opens_on_runs_with_a_description_and_what_they_came_to(
     assert experiment["mlflow.experimentKind"] == "custom_model_development"
     assert "Runs of ems" in experiment["mlflow.note.content"]
     data = runs("finished")["the pipeline"].data
-    assert data.metrics == {"centralized/cost_eur": 1.0, "as_metered/cost_eur": 2.5}
+    costs = {"centralized/cost_eur": 1.0, "as_metered/cost_eur": 2.5, "w 1 h/cost_eur": 2.0}
+    assert data.metrics == costs
     note = data.tags["mlflow.note.content"]
     assert "home, 3 days from 2016-03-01, a meter" in note
     assert "| as_metered | 2.50 | – | – |" in note
