@@ -29,7 +29,7 @@ from console import SYNTHETIC, counted, doing
 
 from ems.agents import BatteryAgent, GridAgent
 from ems.core.mode import Dispatch
-from ems.core.solver import Solver, require_available
+from ems.core.solver import Solver, require_available, solver_notes
 from ems.economics.tariff import built_in_tariffs, load_tariff
 from ems.errors import EmsError, InvalidSpec
 from ems.pipelines.spec import (
@@ -338,6 +338,8 @@ def describe(out: Console, spec: ComparisonSpec, chosen: Sequence[Chosen]) -> No
         out.print(f"          {figure.name} {amount} ({figure.source})")
     out.print(f"assets    {_assets_told(spec, chosen)}")
     out.print(f"plans     local days with {spec.lookahead_h:g} h look-ahead, {_knowledge(spec)}")
+    for note in solver_notes(spec.solver):
+        out.print(f"solver    {note}")
     if spec.foresight == "forecast":
         out.print(f"weather   {weather_told(spec, chosen[0].building)}")
 
