@@ -7,7 +7,6 @@ name starts with two digits, an adapter is a room of ``ems``. Each yields a find
 from __future__ import annotations
 
 import ast
-import configparser
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -220,25 +219,6 @@ def adapters_stand_alone(project: Project) -> Iterator[Finding]:
                 yield _at(source, line, f"imports {origin}: the package knows nothing above it")
 
 
-def layers_hold(project: Project, layers: Sequence[Sequence[str]]) -> Iterator[Finding]:
-    """Imports point one way: no layer imports one above it, or its neighbour."""
-    level = {name: depth for depth, names in enumerate(layers) for name in names}
-    for source in project.sources:
-        own = _layer(source.module, level)
-        for origin, line in source.imports:
-            other = _layer(origin, level)
-            if own and other and own != other and level[other] <= level[own]:
-                yield _at(source, line, f"{own} imports {other}, which stands above or beside it")
-
-
-def layers_of(importlinter: str) -> list[list[str]]:
-    """The layers of the contract ``layers`` in the text of ``.importlinter``, the highest first."""
-    config = configparser.ConfigParser()
-    config.read_string(importlinter)
-    lines = config["importlinter:contract:layers"]["layers"].split("\n")
-    return [[name.strip() for name in re.split(r"[|:]", line)] for line in lines if line.strip()]
-
-
 def devices_are_one_file(project: Project) -> Iterator[Finding]:
     """Outside of ``ems.agents`` nobody asks an agent for its kind, or knows one by its class."""
     concrete = {name for base in BASES for name in project.subclasses(base)} - {*BASES, GRID}
@@ -256,9 +236,8 @@ def devices_are_one_file(project: Project) -> Iterator[Finding]:
                     yield _at(source, line, f"imports {_last(origin)}, which is for its own file")
 
 
-def rules(importlinter: str) -> tuple[Rule, ...]:
-    """Every rule of the syntax tree; the order of the layers stands in ``.importlinter``."""
-    layers = layers_of(importlinter)
+def rules() -> tuple[Rule, ...]:
+    """Every rule of the syntax tree; that imports point one way is for import-linter to say."""
     checks: Sequence[tuple[str, Callable[[Project], Iterator[Finding]]]] = (
         ("plans", plans_through_agents),
         ("learning", learns_through_train),
@@ -268,13 +247,9 @@ def rules(importlinter: str) -> tuple[Rule, ...]:
         ("tracking", every_pipeline_is_tracked),
         ("adapters", adapters_stand_alone),
         ("devices", devices_are_one_file),
-        ("layers", lambda project: layers_hold(project, layers)),
     )
-    says = [(check.__doc__ or "").strip() for _, check in checks]
-    says[-1] = (layers_hold.__doc__ or "").strip()
     return tuple(
-        Rule(name=name, says=text, check=check)
-        for (name, check), text in zip(checks, says, strict=True)
+        Rule(name=name, says=(check.__doc__ or "").strip(), check=check) for name, check in checks
     )
 
 
@@ -428,11 +403,6 @@ def _texts(node: ast.AST) -> list[str]:
     """Every text in a piece of code."""
     constants = [inner for inner in ast.walk(node) if isinstance(inner, ast.Constant)]
     return [constant.value for constant in constants if isinstance(constant.value, str)]
-
-
-def _layer(module: str, level: Mapping[str, int]) -> str | None:
-    names = [name for name in level if _below(module, name)]
-    return max(names, key=len) if names else None
 
 
 def _below(name: str, room: str) -> bool:

@@ -9,13 +9,12 @@ from textwrap import dedent
 
 import pytest
 
-from compliance.rules import Rule, layers_of, rules
+from compliance.rules import Rule, rules
 from compliance.source import Project, texts_below
 
 ROOT = Path(__file__).resolve().parents[2]
 SOLVER_ROOMS = "ems.core.highs and ems.core.pulp_model"
-LAYERS = (ROOT / ".importlinter").read_text(encoding="utf-8")
-RULES = {rule.name: rule for rule in rules(LAYERS)}
+RULES = {rule.name: rule for rule in rules()}
 
 HOUSE = {
     "ems/agents/base.py": """
@@ -293,16 +292,6 @@ BROKEN = {
         project({"ems/pipelines/a.py": "from ems.agents.battery import BatteryAgent"}),
         "ems/pipelines/a.py:1: imports BatteryAgent, which is for its own file",
     ),
-    "a higher layer": (
-        "layers",
-        project({"ems/agents/ev.py": "def f():\n    import ems.control.optimizer"}),
-        "ems/agents/ev.py:2: ems.agents imports ems.control, which stands above or beside it",
-    ),
-    "a neighbour": (
-        "layers",
-        project({"ems/deployment/a.py": "from ems.report import figures"}),
-        "ems/deployment/a.py:1: ems.deployment imports ems.report, which stands above or beside it",
-    ),
 }
 
 
@@ -427,9 +416,3 @@ def test_what_only_types_need_is_no_import() -> None:
     text = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import duckdb\n"
     assert found("adapters", project({"ems/pipelines/mine.py": text})) == []
     assert found("adapters", project({"ems/pipelines/mine.py": text + "import duckdb"})) != []
-
-
-def test_the_layers_are_those_of_the_contract() -> None:
-    layers = layers_of(LAYERS)
-    assert layers[-1] == ["ems.types", "ems.errors"]
-    assert ["ems.core"] in layers
