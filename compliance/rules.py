@@ -16,6 +16,12 @@ from compliance.source import Project, Source
 
 OPTIMIZER = "ems.control.optimizer.GlobalOptimizer"
 AGENT = "ems.agents.base.Agent"
+SITE_DEVICE = "ems.agents.on_site.SiteDevice"
+GRID = "ems.agents.grid.GridAgent"
+"""No device among others: every plan has one, which takes what all others leave."""
+BASES = (AGENT, SITE_DEVICE)
+LIST_DEVICES = ("ems.site.building", "ems.site.assets")
+"""Where a building lists what it has."""
 LEARNER = "ems.learning.probability_model.ProbabilityModelAgent"
 TRACKED = "ems.tracking.pipeline_run"
 READ = "ems.store.connection.get_con"
@@ -44,10 +50,10 @@ SOLVERS = (
     *("scipy.optimize.milp", "scipy.optimize.linprog"),
 )
 ADAPTERS: Mapping[str, tuple[str, ...]] = {
-    **dict.fromkeys(SOLVERS, ("ems.core",)),
+    **dict.fromkeys(SOLVERS, ("ems.core.highs", "ems.core.pulp_model")),
     "duckdb": ("ems.store",),
     "mlflow": ("ems.tracking", "ems.deployment"),
-    "matplotlib": ("ems.report.figures",),
+    "matplotlib": ("ems.report.figures", "ems.report.inline"),
     "seaborn": ("ems.report.figures",),
     **dict.fromkeys(
         ("requests", "urllib.request"), ("ems.store.ingest", "ems.tracking", "ems.deployment")
@@ -184,7 +190,7 @@ def data_come_from_the_store(project: Project) -> Iterator[Finding]:
 
 
 def every_pipeline_is_tracked(project: Project) -> Iterator[Finding]:
-    """A pipeline plans and trains inside ``with pipeline_run(…)``, whatever its options say."""
+    """A pipeline plans and trains inside ``with pipeline_run(…)``, or what opens it."""
     reach = reach_of(project)
     work = _planning(project) | _learning(project)
     for source in project.pipelines:
@@ -213,6 +219,23 @@ def adapters_stand_alone(project: Project) -> Iterator[Finding]:
                 yield _at(source, line, f"imports {origin}: the package knows nothing above it")
 
 
+def devices_are_one_file(project: Project) -> Iterator[Finding]:
+    """Outside of ``ems.agents`` nobody asks an agent for its kind, or knows one by its class."""
+    concrete = {name for base in BASES for name in project.subclasses(base)} - {*BASES, GRID}
+    for source in project.sources:
+        if _within(source, ("ems.agents",)):
+            continue
+        for node, kind in _asked_kinds(source):
+            known = project.resolve(source.dotted(kind))
+            if known in concrete or known == GRID:
+                yield _at(source, node.lineno, f"asks whether an agent is a {_last(known)}")
+        listed = source.module == "ems" or _within(source, LIST_DEVICES)
+        if source.path.startswith("ems/") and not listed:
+            for origin, line in source.imports:
+                if project.resolve(origin) in concrete:
+                    yield _at(source, line, f"imports {_last(origin)}, which is for its own file")
+
+
 def rules() -> tuple[Rule, ...]:
     """Every rule of the syntax tree; that imports point one way is for import-linter to say."""
     checks: Sequence[tuple[str, Callable[[Project], Iterator[Finding]]]] = (
@@ -223,6 +246,7 @@ def rules() -> tuple[Rule, ...]:
         ("data", data_come_from_the_store),
         ("tracking", every_pipeline_is_tracked),
         ("adapters", adapters_stand_alone),
+        ("devices", devices_are_one_file),
     )
     return tuple(
         Rule(name=name, says=(check.__doc__ or "").strip(), check=check) for name, check in checks
@@ -252,6 +276,18 @@ def _agents_calls(project: Project) -> frozenset[str]:
         for name, full in project.methods(agent).items()
         if not name.startswith("_")
     )
+
+
+def _asked_kinds(source: Source) -> Iterator[tuple[ast.expr | ast.pattern, ast.expr]]:
+    """Every class that an ``isinstance`` or a ``case`` asks for, and where."""
+    for call, called in source.calls:
+        if called.endswith("isinstance") and len(call.args) == 2:
+            for kind in ast.walk(call.args[1]):
+                if isinstance(kind, ast.Name | ast.Attribute):
+                    yield call, kind
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.MatchClass):
+            yield node, node.cls
 
 
 def _covers(
@@ -327,7 +363,7 @@ def _is_run(project: Project, source: Source, node: ast.expr) -> bool:
     if not isinstance(node, ast.Call):
         return False
     called = project.resolve(source.called(node))
-    return called is not None and called == project.resolve(TRACKED)
+    return called is not None and project.resolve(TRACKED) in reach_of(project).of(called)
 
 
 def _inside(body: Sequence[ast.stmt]) -> Iterator[ast.AST]:

@@ -13,6 +13,7 @@ from compliance.rules import Rule, rules
 from compliance.source import Project, texts_below
 
 ROOT = Path(__file__).resolve().parents[2]
+SOLVER_ROOMS = "ems.core.highs and ems.core.pulp_model"
 RULES = {rule.name: rule for rule in rules()}
 
 HOUSE = {
@@ -65,16 +66,20 @@ HOUSE = {
             except Exception:
                 raise
     """,
-    "ems/pipelines/days.py": """
+    "ems/site/building.py": """
         from ems.agents import BatteryAgent
+        def devices(): return [BatteryAgent()]
+    """,
+    "ems/pipelines/days.py": """
         from ems.control.optimizer import GlobalOptimizer
+        from ems.site.building import devices
         class Days:
             def run(self):
-                return GlobalOptimizer([BatteryAgent()]).optimize_centralized()
+                return GlobalOptimizer(devices()).optimize_centralized()
     """,
 }
 PLANNING = """
-    from common import run
+    from console import run
     def main():
         from ems.pipelines.days import Days
         from ems.store.connection import get_con
@@ -159,6 +164,15 @@ def test_the_small_house_keeps_every_rule(rule: str) -> None:
     assert found(rule, project()) == []
 
 
+ASKED = """
+    import ems.agents as of
+    def f(a): return isinstance(a, (int, of.BatteryAgent))
+"""
+MATCHED = """
+    from ems.agents import BatteryAgent
+    match a:
+        case BatteryAgent(name="x"): pass
+"""
 BROKEN = {
     "a pipeline that does nothing": (
         "plans",
@@ -208,12 +222,12 @@ BROKEN = {
     "another solver": (
         "adapters",
         project({"ems/pipelines/mine.py": "def f():\n    from scipy.optimize import milp"}),
-        "ems/pipelines/mine.py:2: uses scipy.optimize.milp, which is for ems.core",
+        f"ems/pipelines/mine.py:2: uses scipy.optimize.milp, which is for {SOLVER_ROOMS}",
     ),
     "another solver by its module": (
         "adapters",
         project({"ems/pipelines/mine.py": "from scipy import optimize as o\no.linprog(1)"}),
-        "ems/pipelines/mine.py:2: uses scipy.optimize.linprog, which is for ems.core",
+        f"ems/pipelines/mine.py:2: uses scipy.optimize.linprog, which is for {SOLVER_ROOMS}",
     ),
     "a pipeline with its own tracking": (
         "adapters",
@@ -222,7 +236,7 @@ BROKEN = {
     ),
     "the package imports a script": (
         "adapters",
-        project({"ems/pipelines/mine.py": "import scripts.common"}),
+        project({"ems/pipelines/mine.py": "import scripts.console"}),
         "ems/pipelines/mine.py:1: imports scripts: the package knows nothing above it",
     ),
     "a pipeline that is not tracked": (
@@ -262,6 +276,21 @@ BROKEN = {
         "data",
         project(learn=changed(LEARNING, 'get_con("x")', "[]")),
         "scripts/02_learn.py:1: does not read its data through get_con()",
+    ),
+    "a device that is asked for its kind": (
+        "devices",
+        project({"ems/report/a.py": ASKED}),
+        "ems/report/a.py:3: asks whether an agent is a BatteryAgent",
+    ),
+    "a device that is matched": (
+        "devices",
+        project({"scripts/a.py": MATCHED}),
+        "scripts/a.py:4: asks whether an agent is a BatteryAgent",
+    ),
+    "a device that is known by its class": (
+        "devices",
+        project({"ems/pipelines/a.py": "from ems.agents.battery import BatteryAgent"}),
+        "ems/pipelines/a.py:1: imports BatteryAgent, which is for its own file",
     ),
 }
 
