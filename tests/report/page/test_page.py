@@ -24,7 +24,7 @@ from ems.report.page.page import COLOURS, linked
 from ems.report.page.template import PAGE
 from ems.store.read import FeedProblem
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 sys.path.insert(0, str(ROOT / "scripts"))
 

@@ -21,7 +21,7 @@ from ems.pipelines.comparison import DayRecord, DayResult
 from ems.report.stored import KeptRun, kept_runs
 from ems.store import frames
 
-SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
 if str(SCRIPTS) not in sys.path:
     sys.path.insert(0, str(SCRIPTS))
 
