@@ -48,8 +48,7 @@ ADAPTERS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(SOLVERS, ("ems.core.solver",)),
     "duckdb": ("ems.store",),
     "mlflow": ("ems.tracking", "ems.deployment"),
-    "matplotlib": ("ems.report.figures",),
-    "seaborn": ("ems.report.figures",),
+    "matplotlib": ("ems.report",),
     **dict.fromkeys(
         ("requests", "urllib.request"), ("ems.store.ingest", "ems.tracking", "ems.deployment")
     ),
