@@ -53,8 +53,7 @@ ADAPTERS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(SOLVERS, ("ems.core.highs", "ems.core.pulp_model")),
     "duckdb": ("ems.store",),
     "mlflow": ("ems.tracking", "ems.deployment"),
-    "matplotlib": ("ems.report.figures", "ems.report.inline"),
-    "seaborn": ("ems.report.figures",),
+    "matplotlib": ("ems.report",),
     **dict.fromkeys(
         ("requests", "urllib.request"), ("ems.store.ingest", "ems.tracking", "ems.deployment")
     ),
