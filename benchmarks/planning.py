@@ -30,8 +30,10 @@ sys.path.insert(0, str(ROOT))
 import highspy
 import numpy as np
 
+from ems.core.highs import HIGHS_OPTIONS, pass_model
+from ems.core.matrix import Matrix
 from ems.core.program import Program
-from ems.core.solver import HIGHS_CHOICES, Matrix, Solver, highs_model
+from ems.core.solver import Solver
 from ems.economics.tariff import load_tariff
 from ems.pipelines.comparison import ComparisonSpec, DayChain, blocks_of, choose_window, run_block
 from ems.pipelines.parallel import run_blocks
@@ -128,10 +130,9 @@ def solved(matrix: Matrix) -> highspy.Highs:
     """HiGHS after solving one model, with the options of the package."""
     highs = highspy.Highs()
     gaps = {"mip_rel_gap": Solver().mip_gap, "mip_abs_gap": Solver().mip_gap_eur}
-    options = {"output_flag": False, "threads": 1, **gaps}
-    for name, value in {**options, **HIGHS_CHOICES}.items():
+    for name, value in {**HIGHS_OPTIONS, **gaps}.items():
         highs.setOptionValue(name, value)
-    highs.passModel(highs_model(matrix))
+    pass_model(highs, matrix)
     highs.run()
     return highs
 
@@ -205,7 +206,9 @@ def scipy_objectives(matrices: list[Matrix]) -> list[float]:
 
     found = []
     for m in matrices:
-        table = csr_array((m.coefs, m.cols, m.row_starts), shape=(len(m.row_low), len(m.low)))
+        table = csr_array(
+            (m.coefs, m.pattern.cols, m.pattern.row_starts), shape=(len(m.row_low), len(m.low))
+        )
         result = milp(
             m.cost,
             integrality=m.integer.astype(int),

@@ -51,7 +51,7 @@ SOLVERS = (
     *("scipy.optimize.milp", "scipy.optimize.linprog"),
 )
 ADAPTERS: Mapping[str, tuple[str, ...]] = {
-    **dict.fromkeys(SOLVERS, ("ems.core.solver",)),
+    **dict.fromkeys(SOLVERS, ("ems.core.highs", "ems.core.pulp_model")),
     "duckdb": ("ems.store",),
     "mlflow": ("ems.tracking", "ems.deployment"),
     "matplotlib": ("ems.report.figures", "ems.report.inline"),
@@ -191,7 +191,7 @@ def data_come_from_the_store(project: Project) -> Iterator[Finding]:
 
 
 def every_pipeline_is_tracked(project: Project) -> Iterator[Finding]:
-    """A pipeline plans and trains inside ``with pipeline_run(…)``, whatever its options say."""
+    """A pipeline plans and trains inside ``with pipeline_run(…)``, or what opens it."""
     reach = reach_of(project)
     work = _planning(project) | _learning(project)
     for source in project.pipelines:
@@ -388,7 +388,7 @@ def _is_run(project: Project, source: Source, node: ast.expr) -> bool:
     if not isinstance(node, ast.Call):
         return False
     called = project.resolve(source.called(node))
-    return called is not None and called == project.resolve(TRACKED)
+    return called is not None and project.resolve(TRACKED) in reach_of(project).of(called)
 
 
 def _inside(body: Sequence[ast.stmt]) -> Iterator[ast.AST]:

@@ -12,16 +12,18 @@ quantile for each level instead of a symmetric interval.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
-from sklearn.ensemble import HistGradientBoostingRegressor  # type: ignore[import-untyped]
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from ems.errors import DataError
 from ems.forecast.clock import Clock
 from ems.forecast.series import LEVELS, Series
 from ems.types import Floats, Ints
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import HistGradientBoostingRegressor  # type: ignore[import-untyped]
 
 MIN_DAYS = 28
 """Days of known values that a learned model needs."""
@@ -91,6 +93,8 @@ def known_steps(series: Series, until: int, name: str) -> Ints:
 
 
 def _trees() -> HistGradientBoostingRegressor:
+    from sklearn.ensemble import HistGradientBoostingRegressor  # a second for who learns nothing
+
     return HistGradientBoostingRegressor(
         max_iter=100, learning_rate=0.08, max_leaf_nodes=15, min_samples_leaf=40, random_state=0
     )

@@ -24,12 +24,10 @@ import numpy as np
 from ems.errors import DataError, InvalidSpec
 from ems.learning.habit import HabitModel, PmfUpdate
 from ems.learning.pmf import N_HOURS, hour_distance_h, js_distance
+from ems.learning.rate import MIN_TRAIN_DAYS as MIN_TRAIN_DAYS
 from ems.learning.usage import UseHistory
 from ems.site.calendar import DAY_TYPES
 from ems.types import Bools, Days, Floats, Ints
-
-MIN_TRAIN_DAYS = 28
-"""Known days that are learned before the first prediction is scored: four of each weekday."""
 
 N_DRAWS = 2000
 BLOCK_DAYS = 7

@@ -7,7 +7,6 @@ and mapped into every worker. On a Dask cluster each building is sent once (see 
 
 from __future__ import annotations
 
-import os
 import signal
 import tempfile
 import threading
@@ -64,13 +63,6 @@ def run_blocks(
             joblib.dump(named[name], path)
         jobs = ((files[block.building], spec, block, modes) for block in blocks)
         yield from in_parallel(_work, jobs, workers)
-
-
-def require_workers(workers: int) -> None:
-    """Raise ``InvalidSpec`` for a number of processes this machine cannot serve."""
-    most = 4 * (os.cpu_count() or 1)
-    if not 1 <= workers <= most:
-        raise InvalidSpec(f"workers is {workers}, allowed is 1 to {most} on this machine")
 
 
 def in_parallel(

@@ -136,7 +136,7 @@ MODELS: dict[str, Program] = {
 def test_the_model_is_the_reviewed_one(name: str, tmp_path: Path) -> None:
     """Set EMS_WRITE_GOLDEN to write the files anew, then review them by hand."""
     written = tmp_path / "model.lp"
-    MODELS[name].as_pulp().writeLP(str(written))
+    MODELS[name].to_pulp().writeLP(str(written))
     text = "\n".join(line.rstrip() for line in written.read_text().splitlines()) + "\n"
     golden = GOLDEN / f"{name}.lp"
     if os.environ.get("EMS_WRITE_GOLDEN"):
@@ -152,7 +152,7 @@ def in_any_order(text: str) -> list[str]:
 @pytest.mark.parametrize("name", sorted(MODELS))
 def test_both_hand_overs_are_the_same_model(name: str) -> None:
     written = MODELS[name]
-    problem = written.as_pulp()
+    problem = written.to_pulp()
     problem.solve(pulp.HiGHS(msg=False, threads=1))
     objective = written.solve(Solver()).objective_eur
     assert pulp.value(problem.objective) == pytest.approx(objective, abs=1e-6)
@@ -183,7 +183,7 @@ def test_row_and_column_names_are_unique_in_the_autumn_night() -> None:
     assert len(set(matrix.row_names)) == len(matrix.row_names)
     assert len(set(matrix.column_names)) == len(matrix.column_names)
     assert {"ev.full_by_10_30_02h00_0", "ev.full_by_10_30_02h00_again_0"} <= set(matrix.row_names)
-    assert written.as_pulp().numConstraints() == len(matrix.row_names)
+    assert written.to_pulp().numConstraints() == len(matrix.row_names)
 
 
 def test_selective_binaries() -> None:
@@ -348,7 +348,7 @@ def test_entries_of_one_place_are_added() -> None:
     """(1 · 0.3 + 2 · 0.1 + 3 · 0.2) €, from halves."""
     twice = program(USUAL, Repeated(name="twice", load_kw=np.array([1.0, 2.0, 3.0])), GridAgent())
     matrix = twice.matrix()
-    places = np.stack([matrix.rows, matrix.cols])
+    places = np.stack([matrix.pattern.rows, matrix.pattern.cols])
     assert np.unique(places, axis=1).shape == places.shape
     assert twice.solve(Solver()).objective_eur == pytest.approx(1.1)
 
