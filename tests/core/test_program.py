@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import doctest
 import os
+from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ import pulp
 import pytest
 from strategies import make_case
 
+import ems.control.optimizer
 import ems.core.program
 from ems.agents import (
     Agent,
@@ -24,11 +27,13 @@ from ems.agents import (
     PartialUsageDevice,
     PVAgent,
 )
+from ems.agents.store import Store
+from ems.control.optimizer import GlobalOptimizer
 from ems.core.builder import Block
 from ems.core.horizon import Horizon
 from ems.core.participant import Contribution
-from ems.core.program import Program
-from ems.core.solver import Solver, solve
+from ems.core.program import Program, bus_worth, plans_of
+from ems.core.solver import Outcome, Solver, solve
 from ems.errors import Infeasible, InvalidSpec, SolveError
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -158,8 +163,9 @@ def test_both_hand_overs_are_the_same_model(name: str) -> None:
     assert pulp.value(problem.objective) == pytest.approx(objective, abs=1e-6)
 
 
-def test_the_docstring_is_true() -> None:
-    assert doctest.testmod(ems.core.program, optionflags=doctest.NORMALIZE_WHITESPACE).failed == 0
+@pytest.mark.parametrize("module", [ems.core.program, ems.control.optimizer])
+def test_the_docstrings_are_true(module: ModuleType) -> None:
+    assert doctest.testmod(module).failed == 0
 
 
 def test_row_and_column_names_are_unique_in_the_autumn_night() -> None:
@@ -186,23 +192,161 @@ def test_row_and_column_names_are_unique_in_the_autumn_night() -> None:
     assert written.to_pulp().numConstraints() == len(matrix.row_names)
 
 
-def test_selective_binaries() -> None:
-    """A binary only where prices do not prove the relaxation exact."""
+def switched(written: Program) -> list[str]:
+    matrix = written.matrix()
+    return [name for name, whole in zip(matrix.column_names, matrix.integer, strict=True) if whole]
 
-    def switched(prices: Horizon, *agents: Agent) -> list[str]:
-        matrix = program(prices, *agents).matrix()
-        return [n for n, w in zip(matrix.column_names, matrix.integer, strict=True) if w]
 
-    battery = BatteryAgent(wear_eur_per_kwh=0.0)
-    assert switched(USUAL, battery, GridAgent()) == []
-    assert switched(NEGATIVE, battery, GridAgent()) == [f"battery.charging_{t}" for t in range(3)]
-    assert switched(ABOVE, battery, GridAgent()) == ["grid.importing_0"]
-    # −0.2 · (1 − 0.95) + 0.02 · (1 + 0.95) > 0: burning energy wears more than it earns
-    assert switched(NEGATIVE, BatteryAgent(wear_eur_per_kwh=0.02), GridAgent()) == []
-    # surplus may be stuck behind an export limit and then be worth nothing
-    assert len(switched(USUAL, battery, GridAgent(max_export_kw=5.0))) == 3
-    assert switched(USUAL, car(3, max_discharge_kw=5.0), GridAgent()) == []
-    assert len(switched(NEGATIVE, car(3, max_discharge_kw=5.0), GridAgent())) == 3
+FREE = BatteryAgent(wear_eur_per_kwh=0.0)
+SUN = PVAgent(name="pv", available_kw=np.array([0.0, 4.0, 1.0]))
+LIMITED = GridAgent(max_export_kw=2.0)
+
+
+@pytest.mark.parametrize(
+    ("prices", "agents", "steps"),
+    [
+        pytest.param(USUAL, [FREE, GridAgent()], [], id="burning costs"),
+        pytest.param(NEGATIVE, [FREE, GridAgent()], [0, 1, 2], id="burning pays"),
+        # −0.2 · (1 − 0.95) + 0.02 · (1 + 0.95) > 0
+        pytest.param(NEGATIVE, [BatteryAgent(), GridAgent()], [], id="it wears more than it pays"),
+        pytest.param(USUAL, [car(3, max_discharge_kw=5.0), GridAgent()], [], id="a car at home"),
+        pytest.param(NEGATIVE, [car(3, max_discharge_kw=5.0), GridAgent()], [0, 1, 2], id="paid"),
+        pytest.param(horizon([0.3] * 3, 0.0), [FREE, GridAgent()], [], id="nothing for exports"),
+        pytest.param(
+            NEGATIVE,
+            [BatteryAgent(wear_eur_per_kwh=0.0, round_trip_efficiency=1.0), GridAgent()],
+            [],
+            id="nothing to burn",
+        ),
+        pytest.param(USUAL, [BatteryAgent(), LIMITED], [], id="a limit alone"),
+        pytest.param(USUAL, [FREE, LIMITED], [0, 1, 2], id="a limit, where it cannot be netted"),
+        pytest.param(USUAL, [SUN, BatteryAgent(), LIMITED], [0, 1], id="until the sun is stuck"),
+        pytest.param(
+            USUAL,
+            [replace(SUN, curtailable=True), BatteryAgent(), LIMITED],
+            [],
+            id="sun that can be thrown away",
+        ),
+        pytest.param(
+            USUAL,
+            [SUN, BaseLoadAgent(name="load", load_kw=np.full(3, 2.0)), BatteryAgent(), LIMITED],
+            [],
+            id="sun that is used",
+        ),
+        pytest.param(
+            horizon([0.3, -0.1, 0.2], -0.2), [BatteryAgent(), LIMITED], [0, 1], id="before payment"
+        ),
+        pytest.param(
+            USUAL,
+            [BatteryAgent(terminal_value_eur_per_kwh=-0.1), LIMITED],
+            [0, 1, 2],
+            id="what is left must go",
+        ),
+        pytest.param(
+            USUAL,
+            [car(3, max_discharge_kw=5.0, max_soc_kwh=np.array([60.0, 60.0, 50.0])), LIMITED],
+            [0, 1, 2],
+            id="a car that must be emptied",
+        ),
+    ],
+)
+def test_a_binary_only_where_it_can_matter(
+    prices: Horizon, agents: list[Agent], steps: list[int]
+) -> None:
+    (store,) = [a.store for a in agents if isinstance(a, BatteryAgent | EVAgent)]
+    needed = store.needs_switch(bus_worth(agents, prices, 0.0))
+    assert np.flatnonzero(needed).tolist() == steps
+    assert len(switched(program(prices, *agents))) == len(steps)
+
+
+def test_import_and_export_exclude_each_other_where_export_earns_more() -> None:
+    assert switched(program(ABOVE, FREE, GridAgent())) == ["grid.importing_0"]
+
+
+@pytest.mark.parametrize("kind", ["limit", "nothing for exports", "no losses"])
+def test_without_binaries_it_costs_the_same(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sunny day in half-hours, against the same program with a binary in every step."""
+    hours, rng = np.arange(48) / 2, np.random.default_rng(1)
+    prices = Horizon(
+        start_utc=np.datetime64(MIDNIGHT),
+        step_h=0.5,
+        import_eur_per_kwh=0.25 + 0.1 * np.sin(hours / 4),
+        export_eur_per_kwh=np.full(48, 0.0 if kind == "nothing for exports" else 0.08),
+    )
+    sun_kw = 6 * np.maximum(0.0, np.sin((hours - 6) / 12 * np.pi))
+    agents = [
+        BaseLoadAgent(name="load", load_kw=rng.uniform(0.2, 1.0, 48)),
+        PVAgent(name="pv", available_kw=sun_kw, curtailable=True),
+        BatteryAgent(
+            wear_eur_per_kwh=0.02 if kind == "limit" else 0.0,
+            round_trip_efficiency=1.0 if kind == "no losses" else 0.9,
+        ),
+    ]
+    grid = GridAgent(max_export_kw=2.0 if kind == "limit" else np.inf)
+    assert switched(program(prices, *agents, grid)) == []
+    found = GlobalOptimizer(agents, grid).optimize_centralized(prices)
+    everywhere = np.ones(48, dtype=bool)
+    monkeypatch.setattr(Store, "needs_switch", lambda *_: everywhere)
+    whole = program(prices, *agents, grid)
+    assert len(switched(whole)) == 48
+    assert found.objective_eur == pytest.approx(whole.solve(Solver()).objective_eur, abs=2e-4)
+
+
+LOSSY = BatteryAgent(
+    capacity_kwh=2.0, initial_soc_kwh=2.0, final_soc_kwh=0.0, round_trip_efficiency=0.64
+)
+
+
+def test_energy_is_not_burnt_to_make_room() -> None:
+    """A full battery behind a closed door cannot take the sun of the next hour."""
+    sun = PVAgent(name="pv", available_kw=np.array([0.0, 2.0]))
+    with pytest.raises(Infeasible):
+        program(horizon([0.3, 0.3]), sun, LOSSY, GridAgent(max_export_kw=0.0)).solve(Solver())
+
+
+def test_energy_is_not_burnt_to_be_paid_for_more() -> None:
+    """Nor what the next hour would pay for: it stays full, and costs nothing."""
+    prices = horizon([0.3, -0.3], -0.4)
+    found = program(prices, LOSSY, GridAgent(max_export_kw=0.0)).solve(Solver())
+    assert found.objective_eur == pytest.approx(0.0, abs=1e-4)
+
+
+def test_what_netting_frees_goes_to_the_grid() -> None:
+    """At η = 0.8, 5 kW in and 3.2 out hold the charge as idling does, 5 in and 4 out as 0.8 out."""
+    battery, idle = BatteryAgent(round_trip_efficiency=0.64), np.full(3, 8.0)
+    both = battery.store.plan(np.array([5.0, 5.0, 0.0]), np.array([3.2, 4.0, 1.0]), idle)
+    outcome = Outcome(x=np.zeros(0), objective_eur=0.0, bound_eur=0.0, solver_s=0.0)
+    shares: list[tuple[Agent, Contribution]] = [
+        (battery, Contribution(net_load_kw=both.net_load_kw, series=both.series)),
+        (GridAgent(), Contribution(net_load_kw=-both.net_load_kw, series={})),
+    ]
+    plans = plans_of(shares, outcome)
+    np.testing.assert_allclose(plans["battery"].net_load_kw, [0.0, -0.8, -1.0], atol=1e-12)
+    np.testing.assert_allclose(plans["grid"].series["export_kw"], [0.0, 0.8, 1.0], atol=1e-12)
+    assert plans["battery"].series["soc_kwh"] is idle
+
+
+def test_a_state_at_the_edge_is_neither_infeasible_nor_unbounded() -> None:
+    """A car that must go full and comes back with just what it must still hold at the end.
+
+    HiGHS's presolve calls this infeasible, no rule has to give, and it was called unbounded.
+    """
+    n = 9
+    due, most_kwh, trip = np.zeros(n), np.full(n, 30.0), np.zeros(n)
+    due[2], due[-1], most_kwh[:2], trip[3] = 29.6, 22.0, 26.0 - 5e-7, 8.0
+    edge = car(
+        n,
+        trip_kwh=trip,
+        min_soc_kwh=due,
+        max_soc_kwh=most_kwh,
+        max_charge_kw=np.where(np.arange(n) < 3, 11.0, 0.0),
+        max_discharge_kw=7.0,
+        capacity_kwh=30.0,
+        initial_soc_kwh=21.999999,
+        final_soc_kwh=14.0,
+    )
+    dear = horizon((0.1 + 0.01 * np.arange(n)).tolist(), 0.3)
+    assert np.isfinite(program(dear, edge, GridAgent()).solve(Solver()).objective_eur)
 
 
 def shortfalls(prices: Horizon, *agents: Agent) -> dict[str, str]:
