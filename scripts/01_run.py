@@ -231,11 +231,10 @@ def draw(
 ) -> list[Path]:
     """The figures of the run: three a building, all modes, and what is metered."""
     from ems.report.figures.buildings import energies_by_building
-    from ems.report.figures.cost import cumulative_cost
     from ems.report.figures.day import planned_day
+    from ems.report.figures.days import cumulative_cost, savings_by_day
     from ems.report.figures.modes import mode_overview
     from ems.report.figures.page import Origin, save
-    from ems.report.figures.savings import savings_by_day
 
     origin = Origin.of(building.history)
     said = {"tariff": spec.tariff.name, "origin": origin, "foresight": foresight_text(spec)}
@@ -370,7 +369,7 @@ def tell_limits(out: Console, spec: ComparisonSpec, chosen: Sequence[Chosen]) ->
             out.print(
                 f"meter     {item.window.building}: {number(bill_eur, 2)} € by the meter, which "
                 "counts import and export apart;\n          every row nets them within the step"
-                f"{_assumed_car(item.building)}, so the two are not to be compared"
+                f"{_assumed(item.building)}, so the two are not to be compared"
             )
         if grid.demand_charge_eur_per_kw > 0:
             blocks = counted(len(blocks_of(item.window, spec.block_days)), "block")
@@ -381,12 +380,10 @@ def tell_limits(out: Console, spec: ComparisonSpec, chosen: Sequence[Chosen]) ->
         )
 
 
-def _assumed_car(building: Building) -> str:
+def _assumed(building: Building) -> str:
     """What every row carries that no meter saw."""
-    use, spec = building.truth.ev_use, building.assets.ev
-    if use is None or spec is None or use.metered_kw is not None:
-        return ""
-    return f" and carries an assumed car ({spec.trip_kwh:g} kWh a day; leave it out: --ev off)"
+    found = [device.assumed for device in building.truth.devices if device.assumed]
+    return f" and carries {', '.join(found)}" if found else ""
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ from typing import ClassVar, Self
 
 import numpy as np
 
+from ems.agents import words
+from ems.agents.priced import VISIBLE_KW, PricedPlan
 from ems.core.builder import Block
 from ems.core.horizon import Horizon
 from ems.core.participant import TOLERANCE, Contribution, Kind, Participant, Plan
@@ -31,7 +33,8 @@ class Agent(ABC):
     ``first_stage`` what is decided once before any scenario is known.
 
     In figures it is filled with ``colour`` (None: one of its own, by its name) and stands in the
-    stack by its ``layer``, from what never moves (0) to what takes the rest.
+    stack by its ``layer``, from what never moves (0) to what takes the rest. Where it is told what
+    came of a plan, ``did`` and ``meant`` are its verbs for drawing, feeding and doing neither.
     """
 
     name: str
@@ -40,6 +43,8 @@ class Agent(ABC):
     first_stage: ClassVar[bool] = False
     colour: ClassVar[str | None] = None
     layer: ClassVar[int] = 2
+    did: ClassVar[tuple[str, str, str]] = ("drew", "gave", "drew nothing")
+    meant: ClassVar[tuple[str, str, str]] = ("to draw", "to give", "nothing")
 
     @abstractmethod
     def contribute(self, block: Block) -> Contribution:
@@ -74,6 +79,27 @@ class Agent(ABC):
 
         It promises no more than can still be reached from there.
         """
+        return self
+
+    @property
+    def unfinished(self) -> Self | None:
+        """What of it goes on where no plan knows of it any more, None for nothing."""
+        return None
+
+    @property
+    def foreseen_kw(self) -> Floats | None:
+        """The net load that only a forecast says [kW], None for what is planned."""
+        return None
+
+    def in_future(self, apart_kw: Floats) -> Self:
+        """The same agent in a future in which ``foreseen_kw`` comes otherwise.
+
+        ``apart_kw``: by how much more is drawn or generated [kW], shape ``(n_steps,)``.
+        """
+        return self
+
+    def holding(self, value_eur_per_kwh_h: float) -> Self:
+        """The same agent, counting it worth something to hold a kWh for an hour [€/kWh/h]."""
         return self
 
     def without_targets(self) -> Self:
@@ -121,6 +147,31 @@ class Agent(ABC):
     def flow_labels(self) -> tuple[str, str]:
         """What figures call what it feeds into the bus, and what it draws."""
         return f"{self.title} (negative)", self.title
+
+    def explain(self, priced: PricedPlan, t: int) -> Iterator[str]:
+        """What it does in step ``t`` of a plan and why, in sentences."""
+        net_kw = float(priced.plans[self.name].net_load_kw[t])
+        if abs(net_kw) > VISIBLE_KW:
+            does = f"{'draws' if net_kw > 0 else 'gives'} {words.kw(abs(net_kw))}"
+            yield f"The {self.title} {does}; a kWh is worth {priced.worth(t)}."
+
+    @property
+    def otherwise(self) -> str:
+        """A sentence on what it does when something comes otherwise than forecast, if it does."""
+        return ""
+
+    def expected(self, t: int) -> bool:
+        """Whether a plan counts on it in step ``t``."""
+        return True
+
+    def at_rest(self, held_kwh: float) -> str:
+        """What it did in a step in which it neither drew nor fed, holding ``held_kwh`` [kWh]."""
+        return self.did[2]
+
+    @property
+    def held_kwh(self) -> float | None:
+        """Its ``initial_soc_kwh``, the charge before the first step [kWh]; None if it has none."""
+        return getattr(self, "initial_soc_kwh", None)
 
     @property
     def fixed(self) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ems.agents.base import Agent
+from ems.agents.grid import GridAgent
 from ems.core.horizon import Horizon
 from ems.core.mode import Mode
 from ems.core.participant import TOLERANCE, Plan
@@ -39,6 +40,11 @@ class DispatchPlan:
     def gap_eur(self) -> float:
         """How far the objective may be from the optimum [€]."""
         return self.objective_eur - self.bound_eur
+
+    @property
+    def grid(self) -> GridAgent:
+        """The connection of the building."""
+        return next(agent for agent in self.agents if isinstance(agent, GridAgent))
 
     @property
     def soc_kwh(self) -> dict[str, float]:

@@ -8,7 +8,9 @@ from typing import ClassVar, Self
 
 import numpy as np
 
+from ems.agents import words
 from ems.agents.base import Agent, breaks, check_range, differs
+from ems.agents.priced import VISIBLE_KW, PricedPlan
 from ems.core.affine import Affine
 from ems.core.builder import Block
 from ems.core.horizon import Horizon
@@ -16,6 +18,8 @@ from ems.core.participant import TOLERANCE, Contribution, Kind, Plan
 from ems.errors import InvalidSpec
 from ems.types import Floats
 
+GRID_NAME = "grid"
+"""What the connection is called in plans, unless a site says otherwise."""
 STUCK_EUR_PER_KWH = 1e-5
 """Below what any wear costs, and above a solver's tolerance [€/kWh]."""
 
@@ -29,7 +33,7 @@ class GridAgent(Agent):
     ``peak_so_far_kw``: highest import already paid for in this billing period [kW].
     """
 
-    name: str = "grid"
+    name: str = GRID_NAME
     max_import_kw: float = np.inf
     max_export_kw: float = np.inf
     demand_charge_eur_per_kw: float = 0.0
@@ -133,6 +137,20 @@ class GridAgent(Agent):
         bill_eur = float(horizon.bill_eur(import_kw, plan.series["export_kw"]).sum())
         above_kw = max(0.0, float(np.max(import_kw)) - self.peak_so_far_kw)
         return {"bill": bill_eur, "demand_charge": self.demand_charge_eur_per_kw * above_kw}
+
+    def explain(self, priced: PricedPlan, t: int) -> Iterator[str]:
+        """What is bought or sold, and at what price."""
+        grid_kw = float(priced.grid_kw[t])
+        if grid_kw > VISIBLE_KW:
+            price_ct = priced.import_ct(t)
+            paid = ": who buys is paid for it" if price_ct < 0 else ""
+            yield f"{words.kw(grid_kw)} are bought at {words.ct(price_ct)} a kWh{paid}."
+        elif grid_kw < -VISIBLE_KW:
+            price_ct = priced.export_ct(t)
+            paid = ": who sells pays for it" if price_ct < 0 else ""
+            yield f"{words.kw(-grid_kw)} are sold at {words.ct(price_ct)} a kWh{paid}."
+        else:
+            yield "Next to nothing is bought or sold."
 
     def bus_worth_at_least(self, horizon: Horizon, must_feed_kw: Callable[[], Floats]) -> Floats:
         """The smaller price; behind an export limit at most a little below nothing.

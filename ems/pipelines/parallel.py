@@ -101,8 +101,13 @@ def _cluster(scheduler: str, workers: int) -> AbstractContextManager[Cluster]:
         raise InvalidSpec(
             f"workers is {workers}, but the scheduler has workers of its own: give one"
         )
-    from ems.pipelines.dask import cluster  # only who has a cluster waits for its library
-
+    try:  # only who has a cluster needs its library, and waits for it
+        from ems.pipelines.dask import cluster
+    except ModuleNotFoundError as error:
+        raise InvalidSpec(
+            f"scheduler is {scheduler}, but {error.name} is not installed: "
+            "pip install -r requirements-dev.txt"
+        ) from error
     return cluster(scheduler)
 
 

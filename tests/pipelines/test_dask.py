@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from distributed import Client, LocalCluster
 from small_building import histories, twin_database
 
 from ems.core.solver import Solver
@@ -26,11 +25,15 @@ from ems.errors import EmsError, Infeasible, InvalidSpec, SolveError
 from ems.learning.search import rate_grid
 from ems.learning.usage import use_histories
 from ems.pipelines.comparison import ComparisonSpec, DayChain, DayRecord, blocks_of, choose_window
-from ems.pipelines.dask import Cluster, ClusterError, cluster, fingerprint
 from ems.pipelines.integrated import Integrated, IntegratedSpec
 from ems.pipelines.parallel import run_blocks
 from ems.pipelines.probability import SearchSpec, search_devices
 from ems.site.building import Building
+
+pytest.importorskip("distributed", reason="pip install -r requirements-dev.txt")
+from distributed import Client, LocalCluster
+
+from ems.pipelines.dask import Cluster, ClusterError, cluster, fingerprint
 
 ROOT = Path(__file__).resolve().parents[2]
 SPEC = ComparisonSpec(tariff=load_tariff("dynamic"), block_days=2)
