@@ -52,6 +52,7 @@ OF_NO_MATTER: tuple[tuple[str, str], ...] = (
     (r"reshape\(-1\)", "any negative number means the same"),
     (r"np\.zeros\(0\)", "no power and a power of zero are the same"),
     (r"most_in, most_out", "a looser bound of the switch forbids as much"),
+    (r"> 1e-9|> 0\.5$", "far from every value that is compared with it: rounding, a binary"),
     (r"TOLERANCE \* max", "from which bill on the audit's tolerance is relative"),
 )
 """Lines whose numbers may change, as a pattern, and why."""

@@ -12,6 +12,7 @@ from ems.agents import (
     DiscretePhaseDevice,
     EVAgent,
     GridAgent,
+    PartialUsageDevice,
     PVAgent,
 )
 from ems.agents.base import Agent
@@ -119,3 +120,22 @@ def test_a_run_of_the_first_step_starts_in_the_first_step() -> None:
 def test_late_runs_leave_room_for_those_behind_them() -> None:
     """All want to start at the end; three runs of two steps fill the six."""
     assert starts(machine(*[(4, 0, 4)] * 3).execute(SIX, None, None)) == [1, 0, 2, 0, 3, 0]
+
+
+@pytest.mark.parametrize(("run_steps", "least_kw", "switched"), [(1, 0, 0), (2, 0, 1), (1, 0.5, 1)])
+def test_a_heat_pump_is_switched_where_it_has_a_least_run_or_power(
+    run_steps: int, least_kw: float, switched: bool
+) -> None:
+    pump = PartialUsageDevice(
+        name="pump",
+        metered_kw=np.full(6, 1.0),
+        min_cumulative_kwh=np.arange(6.0),
+        max_cumulative_kwh=np.arange(2.0, 8.0),
+        max_power_kw=2.0,
+        min_power_kw=least_kw,
+        min_run_steps=run_steps,
+    )
+    assert pump.switched is bool(switched)
+    later = pump.after(pump.unplanned(SIX), 2)
+    assert later.drawn_kwh == pytest.approx(2.0)
+    assert (later.on, later.must_run_steps) == (bool(switched), 0)
