@@ -53,8 +53,7 @@ ADAPTERS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(SOLVERS, ("ems.core.highs", "ems.core.pulp_model")),
     "duckdb": ("ems.store",),
     "mlflow": ("ems.tracking", "ems.deployment"),
-    "matplotlib": ("ems.report.figures", "ems.report.inline"),
-    "seaborn": ("ems.report.figures",),
+    "matplotlib": ("ems.report",),
     **dict.fromkeys(
         ("requests", "urllib.request"), ("ems.store.ingest", "ems.tracking", "ems.deployment")
     ),
@@ -134,7 +133,7 @@ def learns_through_train(project: Project) -> Iterator[Finding]:
         if STORES_HABITS in within and f"{LEARNER}.train" not in within:
             yield _at(source, 1, "stores habits that ProbabilityModelAgent.train did not learn")
     for source in project.sources:
-        if not _within(source, ("ems.learning",)):
+        if not _within(source, ("ems.learning", "ems.store.frames")):  # which reads them back
             for call, called in source.calls:
                 if (project.resolve(called) or "").endswith(".PmfUpdate"):
                     yield _at(source, call.lineno, "PmfUpdate is for ems.learning alone")

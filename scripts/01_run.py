@@ -37,7 +37,7 @@ from planning import (
     run_parameters,
     specification,
 )
-from runs import KeptRun, command_line, kept_run, open_database, start_tracking
+from runs import KeptRun, command_line, kept_run, open_database, read_portfolio, start_tracking
 
 from ems.core.mode import LABELS
 from ems.pipelines.spec import MODES, PLANNED, SINGLE_ERRORS
@@ -103,10 +103,7 @@ def main() -> None:
     spec = specification(asked.what, asked.assets, asked.foresight, asked.solving)
     start_tracking(asked.where)
     with open_database(asked.where.db, out) as con, doing(out, "reading the measurements"):
-        from ems.store.read import portfolio
-
         chosen = choose(con, asked.what, spec, out)
-        known = portfolio(con)
     describe(out, spec, chosen)
     learn_ahead(out, asked.what, spec, chosen)
     with kept_run(
@@ -124,6 +121,7 @@ def main() -> None:
         show_captured(out, found)
         tell_limits(out, spec, chosen)
         track_totals(kept, found)
+        known = read_portfolio(asked.where, out)
         kept.illustrate(
             lambda folder: draw(folder, spec, chosen[0].building, known, found),
             lambda file: report(file, kept, spec, chosen, known, found),

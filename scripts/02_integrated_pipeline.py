@@ -35,7 +35,7 @@ from planning import (
     run_parameters,
     specification,
 )
-from runs import KeptRun, command_line, kept_run, open_database, start_tracking
+from runs import KeptRun, command_line, kept_run, open_database, read_portfolio, start_tracking
 
 from ems.errors import InvalidSpec
 from ems.learning.rate import LearningRate
@@ -99,10 +99,8 @@ def main() -> None:
     start_tracking(asked.where)
     with open_database(asked.where.db, out) as con, doing(out, "reading the measurements"):
         from ems.pipelines.integrated import Integrated, trained_models
-        from ems.store.read import portfolio
 
         building = open_building(con, asked.what.building, spec.base)
-        known = portfolio(con)
     pipeline = Integrated(building, spec, asked.what.start, count_of(asked.what.n_days))
     chosen = [Chosen(building=building, window=pipeline.window)]
     describe(out, spec.base, chosen)
@@ -127,6 +125,7 @@ def main() -> None:
     ) as kept:
         points, example = integrate(asked, spec, pipeline, kept)
         show(out, points, foresight)
+        known = read_portfolio(asked.where, out)
         kept.illustrate(
             (lambda folder: draw(folder, spec, pipeline, points)) if _has_starts(points) else None,
             lambda file: report(file, kept, spec, pipeline, known, points, example),

@@ -28,6 +28,7 @@ from command_line import (
 from console import SYNTHETIC, counted, doing
 
 from ems.agents import BatteryAgent, GridAgent
+from ems.agents.ev import EVSpec, EvStrategy
 from ems.core.mode import Dispatch
 from ems.core.solver import Solver, require_available, solver_notes
 from ems.economics.tariff import built_in_tariffs, load_tariff
@@ -40,7 +41,7 @@ from ems.pipelines.spec import (
     foresight_words,
     require_workers,
 )
-from ems.site.assets import Assets, EVSpec, EvStrategy
+from ems.site.assets import Assets
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -114,7 +115,8 @@ class AssetOptions:
     )
     ev: Switch = option("plan the electric car", "on")
     ev_strategy: EvStrategy = option(
-        "at any power, or on three phases or not at all", EVSpec.strategy
+        "when the car charges: free, or three_phase (cheap hours first, sure by its deadline)",
+        EVSpec.strategy,
     )
     v2g_kw: NotNegative = option("power from the car to the house [kW]", EVSpec.max_discharge_kw)
     appliances: Switch = option("move the starts of appliances", "on")

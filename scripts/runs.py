@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from ems.learning.habit import PmfUpdate
     from ems.pipelines.comparison import DayRecord
+    from ems.store.read import PortfolioRow
     from ems.store.results import RunRow, Status
     from ems.tracking import PipelineRun
 
@@ -49,6 +50,16 @@ def open_database(file: Path, out: Console) -> Iterator[duckdb.DuckDBPyConnectio
         yield con
     finally:
         con.close()
+
+
+def read_portfolio(where: Where, out: Console) -> tuple[PortfolioRow, ...]:
+    """What the database holds, building by building; nothing where neither picture nor page is."""
+    from ems.store.read import portfolio
+
+    if where.figures == where.report == "off":
+        return ()
+    with open_database(where.db, out) as con:
+        return portfolio(con)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ When the pipeline ends without a word (killed, out of memory), its open runs end
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import signal
 import subprocess
@@ -109,6 +110,7 @@ def mlflow_process() -> MlflowProcess:
 
 
 def _answer_all(connection: Connection) -> None:
+    gc.disable()  # of the time to load MLflow and open a store, a fifth went into looking for waste
     from ems.tracking.store import open_store
     from ems.tracking.writer import RunWriter
 
@@ -135,6 +137,7 @@ def _answer_all(connection: Connection) -> None:
                 connection.send(answer(*connection.recv()))
             except EmsError as error:
                 connection.send(error)
+            gc.enable()
     except (EOFError, BrokenPipeError):
         return
     finally:

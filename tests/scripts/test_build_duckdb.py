@@ -213,46 +213,13 @@ def changed_rows(row: int, column: int, value: str) -> list[list[str]]:
     return rows
 
 
-@pytest.mark.parametrize(
-    ("rows", "message"),
-    [
-        ([row[1:] for row in opsd_rows()], "utc_timestamp"),
-        ([row[:2] for row in opsd_rows()], "column"),
-        (changed_rows(9, 0, "2018-09-29T05:00:00Z"), "2018-09-29T05:00"),
-        (changed_rows(9, 0, "2018-09-28T05:00:00Z"), "2018-09-28T05:00"),
-        (changed_rows(9, 2, "1.0"), "backwards"),
-        (opsd_rows()[:1], "household.csv"),
-    ],
-    ids=["no time", "no feeds", "duplicate", "not monotonic", "backwards", "no rows"],
-)
-def test_a_file_that_does_not_fit_leaves_the_old_database(
-    tmp_path: Path, rows: list[list[str]], message: str
-) -> None:
+def test_a_file_that_does_not_fit_leaves_the_old_database(tmp_path: Path) -> None:
     db = tmp_path / "data.duckdb"
     old = old_database(db)
-    line = refusal("--source", opsd_file(tmp_path, rows), "--db", db)
-    assert line.startswith("error: ")
-    assert message in line
+    line = refusal("--source", opsd_file(tmp_path, changed_rows(9, 2, "1.0")), "--db", db)
+    assert "backwards" in line
     assert db.read_bytes() == old
     assert sorted(p.name for p in tmp_path.iterdir()) == ["data.duckdb", "household.csv"]
-
-
-def test_a_file_that_was_cut_in_half(tmp_path: Path) -> None:
-    path = tmp_path / "household.csv.gz"
-    path.write_bytes(gzip.compress(csv(opsd_rows()).encode())[:500])
-    assert "household.csv.gz" in refusal("--source", path, "--db", tmp_path / "data.duckdb")
-
-
-def test_prices_that_are_no_numbers(tmp_path: Path) -> None:
-    (tmp_path / "prices.csv").write_text(
-        "utc_timestamp,price_eur_per_mwh\n2018-09-28T22:00:00Z,30\n2018-09-28T23:00:00Z,nan\n"
-    )
-    line = refusal(
-        *("--source", opsd_file(tmp_path), "--prices", tmp_path / "prices.csv"),
-        *("--db", tmp_path / "data.duckdb"),
-    )
-    assert "price_eur_per_mwh" in line
-    assert not (tmp_path / "data.duckdb").exists()
 
 
 @pytest.mark.usefixtures("official")
@@ -346,16 +313,6 @@ def test_weather_is_asked_for_where_the_building_stands(
     assert sites == [("Berlin",)]
 
 
-def test_days_before_forecasts_were_recorded(server: OutsideServer, tmp_path: Path) -> None:
-    household = opsd_file(tmp_path)
-    said = refusal(
-        *("--source", household, "--weather_forecast", "open-meteo", "--db", tmp_path / "a.duckdb"),
-        *("--forecast_url", server.url, "--cache", tmp_path / "cache"),
-    )
-    assert "first day 2018-09-28: forecasts are recorded from 2024-03-14 on" in said
-    assert not (tmp_path / "a.duckdb").exists()
-
-
 def test_the_present_forecast_is_kept_and_stands_in_when_the_service_is_down(
     server: OutsideServer, tmp_path: Path
 ) -> None:
@@ -382,7 +339,7 @@ def test_the_present_forecast_is_kept_and_stands_in_when_the_service_is_down(
     assert "keeps no forecast issued in the 24 h before" in refusal(*options)
 
 
-@pytest.mark.parametrize("victim", ["household.csv", "prices.csv", "weather.csv", "meter.toml"])
+@pytest.mark.parametrize("victim", ["household.csv", "weather.csv", "meter.toml"])
 def test_what_goes_in_is_never_what_comes_out(tmp_path: Path, victim: str) -> None:
     opsd_file(tmp_path)
     for name in ("prices.csv", "weather.csv", "meter.toml"):
@@ -398,25 +355,6 @@ def test_what_goes_in_is_never_what_comes_out(tmp_path: Path, victim: str) -> No
     )
     assert f"{victim}: exists and is no measurements database" in line
     assert (tmp_path / victim).read_bytes() == before
-
-
-def test_a_building_whose_name_is_a_path(tmp_path: Path) -> None:
-    for name in ("meter.toml", "meter.csv"):
-        text = (EXAMPLE.parent / name).read_text(encoding="utf-8")
-        (tmp_path / name).write_text(text.replace('"my_home"', '"../my_home"'), encoding="utf-8")
-    line = refusal(
-        *("--source", "meter", "--config", tmp_path / "meter.toml"),
-        *("--db", tmp_path / "data.duckdb"),
-    )
-    assert "building '../my_home': allowed are" in line
-    assert not (tmp_path / "data.duckdb").exists()
-
-
-def test_a_semicolon_for_a_comma(tmp_path: Path) -> None:
-    path = opsd_file(tmp_path)
-    path.write_text(path.read_text().replace(",", ";"))
-    line = refusal("--source", path, "--db", tmp_path / "data.duckdb")
-    assert "column utc_timestamp is missing: the header is separated by ';'" in line
 
 
 def test_ctrl_c_leaves_the_old_database(server: OutsideServer, tmp_path: Path) -> None:
