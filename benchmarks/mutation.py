@@ -56,7 +56,7 @@ OF_NO_MATTER: tuple[tuple[str, str], ...] = (
     (r"most_in, most_out", "a looser bound of the switch forbids as much"),
     (
         r"[<>]=? 1e-9|DUST_KW|> 0\.5$",
-        "far from every value that is compared with it: rounding, a binary",
+        "far from what is compared with it",
     ),
     (r'get\("(bill|demand_charge)"', "every plan has a grid, which says both"),
     (r"TOLERANCE \* max", "from which bill on the audit's tolerance is relative"),
