@@ -52,6 +52,10 @@ class BaseLoadAgent(Agent):
         """Nothing: every step begins with what the building uses."""
         yield from ()
 
+    def must_feed_kw(self, horizon: Horizon) -> Floats:
+        """Less than nothing: it draws, whatever is planned."""
+        return -as_steps(self, "load_kw", horizon)
+
     def contribute(self, block: Block) -> Contribution:
         """Draw ``load_kw``; nothing is left to decide."""
         return Contribution(net_load_kw=as_steps(self, "load_kw", block.horizon), series={})

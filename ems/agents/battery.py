@@ -94,6 +94,11 @@ class BatteryAgent(Agent):
             wear_eur_per_kwh=self.wear_eur_per_kwh,
         )
 
+    def must_feed_kw(self, horizon: Horizon) -> Floats:
+        """Nothing, unless it pays to end with less in it."""
+        worthless = self.terminal_value_eur_per_kwh < 0
+        return np.full(horizon.n_steps, np.inf if worthless else 0.0)
+
     def contribute(self, block: Block) -> Contribution:
         """Cost = Σ wear · (charge + discharge) · Δt − value · (soc(T) − final) [€].
 
@@ -106,12 +111,16 @@ class BatteryAgent(Agent):
         self.store.exclude(block, charge_kw, discharge_kw)
         block.require("final_soc", soc_kwh[-1] >= self.least_final_kwh - SLACK_KWH, "kWh")
         through_kwh = block.horizon.energy_kwh(charge_kw + discharge_kw).sum()
-        left_kwh = soc_kwh[-1] - self.least_final_kwh
+        cost_eur = self.wear_eur_per_kwh * through_kwh
+        if self.terminal_value_eur_per_kwh != 0.0:
+            left_kwh = soc_kwh[-1] - self.least_final_kwh
+            cost_eur = cost_eur - self.terminal_value_eur_per_kwh * left_kwh
+        if self.hold_value_eur_per_kwh_h != 0.0:
+            held_kwh_h = block.horizon.step_h * soc_kwh.sum()
+            cost_eur = cost_eur - self.hold_value_eur_per_kwh_h * held_kwh_h
         return Contribution(
             net_load_kw=charge_kw - discharge_kw,
-            cost_eur=self.wear_eur_per_kwh * through_kwh
-            - self.terminal_value_eur_per_kwh * left_kwh
-            - self.hold_value_eur_per_kwh_h * block.horizon.step_h * soc_kwh.sum(),
+            cost_eur=cost_eur,
             series={"charge_kw": charge_kw, "discharge_kw": discharge_kw, "soc_kwh": soc_kwh},
         )
 
@@ -164,6 +173,10 @@ class BatteryAgent(Agent):
     def without_targets(self) -> Self:
         """It may end with its reserve alone."""
         return replace(self, final_soc_kwh=self.min_soc_kwh)
+
+    def canonical(self, plan: Plan) -> Plan:
+        """Charge and discharge netted where both at once cost the same as neither."""
+        return self.store.netted(plan)
 
     def audit(self, plan: Plan, horizon: Horizon) -> Iterator[str]:
         """The store's rules, the limits of the charge, and what must be left at the end."""

@@ -152,6 +152,12 @@ class EVAgent(Agent):
             return self.final_soc_kwh
         return max(0.0, self.initial_soc_kwh - float(self.trip_kwh.sum()))
 
+    def must_feed_kw(self, horizon: Horizon) -> Floats:
+        """Nothing, unless a bound on its charge falls faster than its trips empty it."""
+        room_kwh = np.diff(self.max_soc_kwh, prepend=self.initial_soc_kwh) + self.trip_kwh
+        emptied = self.max_discharge_kw > 0 and bool(np.any(room_kwh < -SLACK_KWH))
+        return np.full(horizon.n_steps, np.inf if emptied else 0.0)
+
     def contribute(self, block: Block) -> Contribution:
         """Cost = Σ wear · (charge + discharge) · Δt [€]; the charge keeps its bounds."""
         as_steps(self, "trip_kwh", block.horizon)
@@ -270,6 +276,10 @@ class EVAgent(Agent):
         least_kwh = self.min_soc_kwh[: len(soc_kwh)]
         short_kwh = np.maximum(least_kwh - TOLERANCE - soc_kwh, 0.0)
         return float(short_kwh[least_kwh > 0].sum())
+
+    def canonical(self, plan: Plan) -> Plan:
+        """Charge and discharge netted where both at once cost the same as neither."""
+        return self.store.netted(plan)
 
     def audit(self, plan: Plan, horizon: Horizon) -> Iterator[str]:
         """The store's rules and the bounds of the charge, deadlines among them."""

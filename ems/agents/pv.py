@@ -60,6 +60,11 @@ class PVAgent(Agent):
         """More or less sun, never less than none."""
         return replace(self, available_kw=np.maximum(self.available_kw + apart_kw, 0.0))
 
+    def must_feed_kw(self, horizon: Horizon) -> Floats:
+        """All of it, unless it may be thrown away."""
+        available_kw = as_steps(self, "available_kw", horizon)
+        return np.zeros(horizon.n_steps) if self.curtailable else available_kw
+
     def contribute(self, block: Block) -> Contribution:
         """Feed generation = available − curtailed, with 0 ≤ curtailed ≤ available [kW]."""
         available_kw = as_steps(self, "available_kw", block.horizon)

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Literal
 
 import numpy as np
 
@@ -22,16 +21,13 @@ from ems.agents.dispatch_plan import DispatchPlan
 from ems.control.baselines import settled
 from ems.control.optimizer import GlobalOptimizer, joined, phase_starts
 from ems.core.horizon import Horizon
-from ems.core.mode import Mode
+from ems.core.mode import Dispatch, Mode
 from ems.core.participant import TOLERANCE, Kind, Plan
 from ems.core.solver import Solver
 from ems.forecast.information import Futures, Information
 from ems.site.building import Building
 from ems.site.task import PlanningTask
 from ems.types import Floats
-
-Dispatch = Literal["setpoints", "balance"]
-"""How a store carries out its plan: to the letter, or balancing what comes otherwise."""
 
 HOLD_VALUE_EUR_PER_KWH_H = 3e-5
 """What a plan on forecasts counts it worth to hold a kWh for an hour: 0.07 ct for a day.

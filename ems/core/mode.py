@@ -1,4 +1,4 @@
-"""Who decides what a day does: the people, the usual rule, or one of our modes."""
+"""Who decides what a day does, and how a plan is carried out."""
 
 from __future__ import annotations
 
@@ -36,3 +36,6 @@ LABELS: Mapping[Mode, str] = {
     "perfect_foresight": "all days at once",
 }
 """What figures, tables and pages call each mode."""
+
+Dispatch = Literal["setpoints", "balance"]
+"""How a store carries out its plan: to the letter, or balancing what comes otherwise."""

@@ -12,10 +12,9 @@ quantile for each level instead of a symmetric interval.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
-from sklearn.ensemble import HistGradientBoostingRegressor  # type: ignore[import-untyped]
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from ems.errors import DataError
@@ -23,9 +22,15 @@ from ems.forecast.clock import Clock
 from ems.forecast.series import LEVELS, Series
 from ems.types import Floats, Ints
 
+if TYPE_CHECKING:
+    from sklearn.ensemble import HistGradientBoostingRegressor  # type: ignore[import-untyped]
+
 MIN_DAYS = 28
 """Days of known values that a learned model needs."""
 
+N_TREES = 100
+SHRINKAGE = 0.08
+"""How much of what each tree says is added."""
 FOLDS = 4
 """The weeks are dealt to so many parts; each is predicted by the model of the others."""
 LEAST_SCALE = 0.05
@@ -91,6 +96,12 @@ def known_steps(series: Series, until: int, name: str) -> Ints:
 
 
 def _trees() -> HistGradientBoostingRegressor:
+    from sklearn.ensemble import HistGradientBoostingRegressor  # a second for who learns nothing
+
     return HistGradientBoostingRegressor(
-        max_iter=100, learning_rate=0.08, max_leaf_nodes=15, min_samples_leaf=40, random_state=0
+        max_iter=N_TREES,
+        learning_rate=SHRINKAGE,
+        max_leaf_nodes=15,
+        min_samples_leaf=40,
+        random_state=0,
     )

@@ -21,7 +21,6 @@ from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaincinv
 
 from ems.errors import InvalidSpec
 from ems.learning.habit import Habit, PmfUpdate
@@ -134,6 +133,8 @@ class DirichletModel:
         if not 0.0 < level < 1.0:
             raise InvalidSpec(f"{self.device}: level = {level}, expected 0 < level < 1")
         kind = day_type_index(day, self.place)
+        from scipy.special import betaincinv  # a third of a second for who asks for no band
+
         mass = self.concentration + self._kept(day) * self._counts[kind].sum()
         a = mass * self._mean(kind, self._kept(day))
         tail = 0.5 * (1.0 - level)

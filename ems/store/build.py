@@ -32,13 +32,18 @@ _OUR_TABLES = frozenset({"meta", "building", "reading"})
 
 @dataclass(frozen=True, kw_only=True)
 class BuildReport:
-    """What was built: the file, how much it holds, its portfolio table and its data hash."""
+    """What was built: the file, how much it holds and its data hash."""
 
     path: Path
     synthetic: bool
     n_readings: int
     data_hash: str
-    portfolio: tuple[PortfolioRow, ...]
+
+    @property
+    def portfolio(self) -> tuple[PortfolioRow, ...]:
+        """What the database holds, building by building; read from it, which takes a second."""
+        with closing(get_con(self.path)) as con:
+            return portfolio(con)
 
 
 def build_database(dataset: Dataset, target: Path) -> BuildReport:
@@ -104,18 +109,14 @@ def require_replaceable(target: Path, *, synthetic: bool) -> None:
 
 def _report(target: Path, n_readings: int) -> BuildReport:
     """The report, read back from the database itself."""
-    con = get_con(target)
-    try:
+    with closing(get_con(target)) as con:
         meta = read_meta(con)
-        return BuildReport(
-            path=target,
-            synthetic=meta["synthetic"] == "true",
-            n_readings=n_readings,
-            data_hash=meta["data_hash"],
-            portfolio=portfolio(con),
-        )
-    finally:
-        con.close()
+    return BuildReport(
+        path=target,
+        synthetic=meta["synthetic"] == "true",
+        n_readings=n_readings,
+        data_hash=meta["data_hash"],
+    )
 
 
 def _open_beside(beside: Path) -> duckdb.DuckDBPyConnection:

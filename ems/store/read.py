@@ -284,33 +284,36 @@ def portfolio(con: duckdb.DuckDBPyConnection) -> tuple[PortfolioRow, ...]:
 
 
 def _portfolio_row(con: duckdb.DuckDBPyConnection, building: str) -> PortfolioRow:
-    history = read_history(con, building, zone=_any_zone(con))
-    by_role = _metered_by_role(con, building)
-    days, plannable = _day_counts(history)
+    """Only the meters are read: prices and weather are the same for all and take longer."""
+    kind, timezone, step_h, first, n_steps, load_rule, *_ = _building_row(con, building)
+    feeds, by_role = _feeds(con, building), _metered_by_role(con, building)
+    energy = _energy(con, building, feeds, n_steps)
+    load_kwh = load_of(feeds, energy, n_steps)
+    pv_kwh = _sum_of([energy[feed.name] for feed in feeds if feed.role == "pv"], n_steps)
+    known = pd.Series(
+        np.isfinite(load_kwh) & np.isfinite(pv_kwh),
+        index=pd.date_range(first, periods=n_steps, freq=pd.Timedelta(hours=step_h), tz="UTC"),
+    )
+    days, plannable = _day_counts(known.tz_convert(timezone), step_h)
     devices: dict[Category, tuple[str, ...]] = {}
-    for feed in history.feeds:
+    for feed in feeds:
         if feed.role == "load":
             devices[feed.category] = (*devices.get(feed.category, ()), feed.name)
     return PortfolioRow(
         building=building,
-        kind=history.kind,
+        kind=kind,
         days=days,
         plannable_days=plannable,
-        load_rule=history.load_rule,
-        known_load_kwh=float(np.nansum(history.load_kwh)),
+        load_rule=load_rule,
+        known_load_kwh=float(np.nansum(load_kwh)),
         metered_import_kwh=by_role.get("import", 0.0),
         metered_export_kwh=by_role.get("export", 0.0),
         metered_pv_kwh=by_role.get("pv", 0.0),
-        pv_peak_kw=float(np.nanmax(history.pv_kwh, initial=0.0)) / history.step_h,
+        pv_peak_kw=float(np.nanmax(pv_kwh, initial=0.0)) / step_h,
         devices=devices,
-        has_import_meter=any(feed.role == "import" for feed in history.feeds),
+        has_import_meter=any(feed.role == "import" for feed in feeds),
         problems=_problems(con, building),
     )
-
-
-def _any_zone(con: duckdb.DuckDBPyConnection) -> str:
-    """All zones of the database: the portfolio does not depend on prices."""
-    return "/".join(row[0] for row in con.execute("SELECT DISTINCT zone FROM price").fetchall())
 
 
 def _metered_by_role(con: duckdb.DuckDBPyConnection, building: str) -> dict[str, float]:
@@ -330,12 +333,10 @@ def _problems(con: duckdb.DuckDBPyConnection, building: str) -> tuple[FeedProble
     return tuple(FeedProblem(feed=f, rule=r, days=d, steps=s) for f, r, d, s in rows)
 
 
-def _day_counts(history: MeterData) -> tuple[int, int]:
-    """Local days the record touches, and those on which load and generation are fully known."""
-    local = pd.DatetimeIndex(history.ts_utc, tz="UTC").tz_convert(history.timezone)
-    midnight = local.normalize()
-    known = np.isfinite(history.load_kwh) & np.isfinite(history.pv_kwh)
-    steps = pd.Series(known.astype(int), index=midnight).groupby(level=0).sum()
+def _day_counts(known: pd.Series, step_h: float) -> tuple[int, int]:
+    """Local days the record touches, and those on which every step is known; local index."""
+    local = pd.DatetimeIndex(known.index)
+    steps = known.astype(int).groupby(local.normalize()).sum()
     first = pd.DatetimeIndex(steps.index)
     length_h = ((first + pd.DateOffset(days=1)) - first) / pd.Timedelta(hours=1)
-    return len(steps), int(np.sum(steps.to_numpy() == np.round(length_h / history.step_h)))
+    return len(steps), int(np.sum(steps.to_numpy() == np.round(length_h / step_h)))

@@ -7,8 +7,9 @@
     └── DE_KN_x rule_based      the same, one run for each building and mode
 
 The store is an SQLite file or an MLflow server. It is opened, and refused if it must be, before
-the pipeline starts to work. See ``docs/tracking.md``. ``ems.tracking.read`` finds and compares
-runs, ``ems.tracking.habit_model`` keeps learned habits as MLflow models.
+the pipeline starts to work. MLflow itself runs in a process of its own (``ems.tracking.process``):
+nothing here loads it. See ``docs/tracking.md``. ``ems.tracking.read`` finds and compares runs,
+``ems.tracking.habit_model`` keeps learned habits as MLflow models; these two do load it.
 """
 
 from __future__ import annotations
@@ -22,17 +23,11 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
 
+from ems.tracking.address import check_store, sqlite_path, sqlite_uri, store_uri
+from ems.tracking.metrics import DAY_METRICS, Status, day_metrics, total_metrics
 from ems.tracking.parameters import LONGEST_PARAMETER, flat
 from ems.tracking.provenance import PACKAGES, RERUN_OF, command_line, software
-from ems.tracking.run import (
-    DAY_METRICS,
-    PipelineRun,
-    Status,
-    day_metrics,
-    pipeline_run,
-    total_metrics,
-)
-from ems.tracking.store import check_store, sqlite_path, sqlite_uri, store_uri
+from ems.tracking.run import PipelineRun, pipeline_run, prepare
 
 __all__ = [
     "DAY_METRICS",
@@ -46,6 +41,7 @@ __all__ = [
     "day_metrics",
     "flat",
     "pipeline_run",
+    "prepare",
     "software",
     "sqlite_path",
     "sqlite_uri",

@@ -14,6 +14,7 @@ LONGEST_PARAMETER = 500
 """What every MLflow server stores [characters]; a longer value is whole in parameters.json."""
 
 LONGEST_NAME = 250
+LONGEST_TAG = 5000
 
 
 def flat(parameters: Mapping[str, object]) -> dict[str, str]:

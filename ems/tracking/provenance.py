@@ -8,7 +8,9 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = ("ems", "pulp", "highspy", "mlflow", "duckdb", "numpy", "pandas")
+from ems import __version__
+
+PACKAGES = ("pulp", "highspy", "mlflow", "duckdb", "numpy", "pandas")
 
 RERUN_OF = "EMS_RERUN_OF"
 """The environment variable with the id of the run that is run again."""
@@ -30,7 +32,7 @@ def command_line() -> list[str] | None:
 
 def software() -> dict[str, str]:
     """The versions that a result depends on, and the commit if this is a git checkout."""
-    found = {"python": platform.python_version()}
+    found = {"python": platform.python_version(), "ems": __version__}
     for name in PACKAGES:
         try:
             found[name] = version(name)

@@ -12,7 +12,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from ems.errors import InvalidSpec, TrackingError
-from ems.tracking.store import calling, check_store, sqlite_path, store_uri
+from ems.tracking.address import check_store, sqlite_path, store_uri
+from ems.tracking.store import calling
 
 RUNS_PER_CALL = 1000
 SHORT_ID = 8

@@ -9,7 +9,7 @@ from typing import Self
 
 import numpy as np
 import pytest
-from small_building import Floats, at, device_of, local_index, made, twin_database
+from small_building import Floats, at, device_of, local_index, made
 
 from ems.agents import BatteryAgent, DiscretePhaseDevice
 from ems.agents.on_site import Run
@@ -43,8 +43,6 @@ from ems.site.assets import Assets, EVSpec
 from ems.site.building import Building
 from ems.site.meters import MeterData
 from ems.site.series import SiteSeries
-from ems.store.connection import get_con
-from ems.store.read import read_history
 from ems.types import Ints
 
 FIRST = date(2016, 3, 1)
@@ -406,10 +404,19 @@ def test_no_appliance_runs_before_its_people_start_it_unless_that_is_known(mode:
     assert started(lived(of, foresight, mode)) == [22]
 
 
-def test_an_expected_run_that_comes_waits_for_the_cheap_hours() -> None:
-    of = with_dishes((17, 2), usual=17)
-    for mode, phase_h in (("centralized", 6.0), ("centralized_phases", 1.0)):
-        assert started(lived(of, believed(of), mode, phase_h=phase_h)) == [21]  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("usual", "comes", "mode", "phase_h", "starts"),
+    [
+        (17, 17, "centralized", 6.0, 21),  # expected: it waits for the cheap hours
+        (17, 17, "centralized_phases", 1.0, 21),
+        (None, 10, "centralized_phases", 1.0, 10),  # nobody expected it: at once
+    ],
+)
+def test_a_run_that_comes_waits_only_where_it_was_expected(
+    usual: int | None, comes: int, mode: Mode, phase_h: float, starts: int
+) -> None:
+    of = with_dishes((comes, 2), usual=usual)
+    assert started(lived(of, believed(of), mode, phase_h=phase_h)) == [starts]
 
 
 def test_an_expected_run_is_not_planned_before_its_usual_time() -> None:
@@ -419,11 +426,6 @@ def test_an_expected_run_is_not_planned_before_its_usual_time() -> None:
     (machine,) = [agent for agent in problem.agents if isinstance(agent, DiscretePhaseDevice)]
     assert run[0] - of.span(START).start == 17
     assert [cycle.earliest for cycle in machine.cycles] == [17]
-
-
-def test_a_run_that_nobody_expected_starts_when_its_people_start_it() -> None:
-    of = with_dishes((10, 2))
-    assert started(lived(of, believed(of), "centralized_phases", phase_h=1.0)) == [10]
 
 
 def test_a_run_that_has_been_started_is_known_as_it_is_and_not_expected_again() -> None:
@@ -495,15 +497,6 @@ def test_hedged_and_balanced_a_battery_alone_has_nothing_to_decide_beforehand() 
         )
 
 
-def test_more_scenarios_than_the_past_has_forecasts_is_refused() -> None:
-    of = building()
-    spec = specification(of, risk="hedged", n_scenarios=20)
-    block = blocks_of(choose_window(of, START, 2), 28)[0]
-    few = replace(believed(of), scenarios=Scenarios(n=20))
-    with pytest.raises(Exception, match="past forecasts for 20 scenarios"):
-        list(run_block(of, spec, block, "centralized", foresight=few))
-
-
 # --- what cannot be asked for ------------------------------------------------------------------
 
 
@@ -531,26 +524,3 @@ def test_plans_on_forecasts_need_a_foresight() -> None:
 def test_only_what_exists_can_be_unknown() -> None:
     with pytest.raises(InvalidSpec, match=f"allowed are {', '.join(UNKNOWN)}"):
         believed(building()).knowing_all_but("weather")
-
-
-def test_planning_more_often_captures_no_less_on_the_twin() -> None:
-    """Mean share against the people's own timing, once a day and every hour, of two houses."""
-    shares: dict[float, list[float]] = {24.0: [], 1.0: []}
-    with get_con(twin_database()) as con:
-        histories = [read_history(con, f"DE_KN_residential{n}") for n in (1, 4)]
-    for history in histories:
-        of = Building(history, load_tariff("dynamic"), Assets())
-        spec = specification(of, modes=("centralized_phases",), solver=Solver())
-        window = choose_window(of, None, 12, spec.history_days)
-        block = blocks_of(window, 28)[0]
-        hourly = replace(spec, phase_h=1.0)
-        foresight = foresight_of(of, hourly, block)
-        known: tuple[Mode, ...] = ("as_metered", "rule_based", "centralized_perfect")
-        others = [r.result for mode in known for r in run_block(of, spec, block, mode)]
-        for phase_h in shares:
-            again = replace(spec, phase_h=phase_h)
-            ours = run_block(of, again, block, "centralized_phases", foresight=foresight)
-            row = captured([*(r.result for r in ours), *others])[0]
-            assert row.share is not None
-            shares[phase_h].append(row.share)
-    assert np.mean(shares[1.0]) >= np.mean(shares[24.0])

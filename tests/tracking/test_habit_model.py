@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from datetime import date
@@ -50,8 +51,10 @@ def trained() -> ProbabilityModelAgent:
 
 
 @pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
-def test_it_loads_in_a_fresh_process_and_predicts_the_same(tmp_path: Path) -> None:
-    uri, agent = sqlite_uri(tmp_path / "m.db"), trained()
+def test_it_loads_in_a_fresh_process_and_predicts_the_same(
+    tmp_path: Path, empty_store: Path
+) -> None:
+    uri, agent = sqlite_uri(Path(shutil.copy(empty_store, tmp_path / "m.db"))), trained()
     with pipeline_run(uri, experiment="e", name="p", parameters={}) as run:
         run.summary("home", "best", {"log_loss_bits": 4.0})
         model = run.habit_model("home", "best", agent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,9 +18,10 @@ from ems.tracking.read import RunStore, TrackedRun, unfinished
 
 
 @pytest.fixture(scope="module")
-def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
+def uri(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> str:
     """Three pipelines of one experiment, the last of them failed, and one of another."""
-    uri = sqlite_uri(tmp_path_factory.mktemp("runs") / "mlflow.db")
+    folder = tmp_path_factory.mktemp("runs")
+    uri = sqlite_uri(Path(shutil.copy(empty_store, folder / "mlflow.db")))
     for n in (1, 2):
         with pipeline_run(uri, experiment="a", name=f"p{n}", parameters={"n": n}) as run:
             run.days("home", "m", {"cost_eur": [1.0, float(n)]}, [0, 1])

@@ -1,4 +1,4 @@
-"""One twin of each step for all tests: building it takes a second."""
+"""Twins for all tests: to make one takes a second."""
 
 from __future__ import annotations
 
@@ -15,6 +15,12 @@ SEED = 7
 @pytest.fixture(scope="session")
 def hourly() -> Twin:
     return generate(SEED, 60)
+
+
+@pytest.fixture(scope="session")
+def other() -> Twin:
+    """The twin of another seed."""
+    return generate(SEED + 1, 60)
 
 
 @pytest.fixture(scope="session")

@@ -46,12 +46,9 @@ def test_a_pmf_is_a_distribution_without_a_night() -> None:
     assert int(hours.argmax()) == 19 or int(hours.argmax()) == 20
 
 
-def test_a_profile_must_sum_to_one() -> None:
+def test_habits_that_cannot_be(two_years: TwinClock) -> None:
     with pytest.raises(InvalidSpec, match=r"washer: profile sums to 0.9"):
         washer(profile=(0.5, 0.4))
-
-
-def test_more_than_one_use_a_day_is_refused(two_years: TwinClock) -> None:
     with pytest.raises(InvalidSpec, match=r"washer: needs 1\.\d\d uses a day"):
         habit_of(washer(), two_years, 800.0)
 
@@ -64,36 +61,19 @@ def test_expected_uses_are_split_by_day_type(two_years: TwinClock) -> None:
     assert working * (two_years.n_days - n_free) + free * n_free == pytest.approx(300.0)
 
 
-def test_runs_deliver_their_energy_where_they_start(two_years: TwinClock) -> None:
-    energy, starts, _ = cycles(
-        washer(standby_kw=0.004, profile_spread=0.0), two_years, stream(5, "washer")
-    )
-    above = energy - 0.001
-    assert above.sum() == pytest.approx(starts.energy_kwh.sum())
-    np.testing.assert_allclose(above[starts.step + 1], 0.5 * starts.energy_kwh)
+def test_runs_deliver_their_energy_where_they_start_and_no_two_are_alike(
+    two_years: TwinClock,
+) -> None:
+    energy, starts, _ = cycles(washer(standby_kw=0.004), two_years, stream(5, "washer"))
     assert energy.min() == pytest.approx(0.001)
-    assert len(np.unique(two_years.day[starts.step])) == len(starts.step)
     assert energy.sum() == pytest.approx(365.0, rel=0.1)
-
-
-def test_no_two_runs_are_alike_but_each_keeps_its_energy(two_years: TwinClock) -> None:
-    energy, starts, _ = cycles(washer(), two_years, stream(5, "washer"))
-    runs = energy[starts.step[:, None] + np.arange(3)]
+    assert len(np.unique(two_years.day[starts.step])) == len(starts.step)
+    runs = energy[starts.step[:, None] + np.arange(3)] - 0.001
     np.testing.assert_allclose(runs.sum(axis=1), starts.energy_kwh)
+    assert (energy - 0.001).sum() == pytest.approx(starts.energy_kwh.sum())
     shares = runs / runs.sum(axis=1, keepdims=True)
     assert len(np.unique(shares.round(6), axis=0)) == len(runs)
     np.testing.assert_allclose(shares.mean(axis=0), [0.25, 0.5, 0.25], atol=0.01)
-
-
-def test_holidays_behave_like_weekends(two_years: TwinClock) -> None:
-    _, starts, _ = cycles(washer(total_kwh=700.0), two_years, stream(5, "washer"))
-    hour, free = two_years.hour[starts.step], two_years.step_is_free[starts.step]
-    assert hour[free].max() < 16 < hour[~free].min()
-    # 2016-05-26 was Corpus Christi, a Thursday
-    is_thursday = two_years.ts_utc[starts.step].astype("datetime64[D]") == np.datetime64(
-        "2016-05-26"
-    )
-    assert free[is_thursday].all()
 
 
 def test_no_start_in_an_hour_that_is_not_in_the_range() -> None:

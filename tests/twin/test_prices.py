@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 import pytest
 
-from ems.twin.generate import Twin, generate
+from ems.twin.generate import Twin
 
 # Means of the German day-ahead market 2015–2018 [€/MWh].
 MARKET_MEANS = {2015: 31.63, 2016: 28.98, 2017: 34.19, 2018: 44.47}
@@ -19,20 +18,11 @@ def price(hourly: Twin) -> pd.Series[float]:
     )
 
 
-def test_hourly_without_holes_and_finite(hourly: Twin) -> None:
-    steps = hourly.prices["ts_utc"].diff().dropna().unique()
-    assert steps.tolist() == [pd.Timedelta(hours=1)]
-    assert np.isfinite(hourly.prices["eur_per_mwh"]).all()
-    assert (hourly.prices["step_h"] == 1.0).all()
-
-
-def test_the_bidding_zone_splits_with_october_2018(hourly: Twin) -> None:
-    first_of_new = hourly.prices.loc[hourly.prices["zone"] == "DE-LU", "ts_utc"].min()
-    assert first_of_new == pd.Timestamp("2018-09-30T22:00")
-
-
-def test_yearly_means_are_the_markets(hourly: Twin) -> None:
+def test_hours_without_holes_zones_and_yearly_means_are_the_markets(hourly: Twin) -> None:
     frame = hourly.prices
+    assert frame["ts_utc"].diff().dropna().unique().tolist() == [pd.Timedelta(hours=1)]
+    assert (frame["step_h"] == 1.0).all()
+    assert frame.loc[frame["zone"] == "DE-LU", "ts_utc"].min() == pd.Timestamp("2018-09-30T22:00")
     means = frame.groupby(frame["ts_utc"].dt.year)["eur_per_mwh"].mean()
     for year, mean in MARKET_MEANS.items():
         assert means[year] == pytest.approx(mean, abs=0.05)
@@ -47,14 +37,13 @@ def test_evenings_and_mornings_are_dear_weekends_cheap(price: pd.Series[float]) 
     assert price[price.index.day_of_week >= 5].mean() < working.mean() - 5
 
 
-@pytest.mark.parametrize("seed", [0, 1, 7])
-def test_about_a_hundred_negative_hours_a_year_in_any_seed(seed: int) -> None:
-    frame = generate(seed, 60, catalogue=()).prices
-    negative = (frame["eur_per_mwh"] < 0).groupby(frame["ts_utc"].dt.year).sum()
-    assert negative.loc[2015:2018].between(90, 150).all()
-
-
-def test_negative_hours_are_nights_and_sunny_free_days(price: pd.Series[float]) -> None:
+def test_about_a_hundred_hours_a_year_are_negative(
+    hourly: Twin, other: Twin, price: pd.Series[float]
+) -> None:
+    """In any seed; at night and on sunny free days, never in the evening."""
+    for frame in (hourly.prices, other.prices):
+        below = (frame["eur_per_mwh"] < 0).groupby(frame["ts_utc"].dt.year).sum()
+        assert below.loc[2015:2018].between(90, 150).all()
     negative = price[price < 0]
     assert (negative.index.day_of_week >= 5).mean() > 0.5
     assert not negative.index.hour.isin([18, 19, 20]).any()

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from ems.twin.generate import Twin
-from ems.twin.sky import make_sky, pv_kwh
+from ems.twin.sky import Sky, make_sky, pv_kwh
 from ems.twin.specs import PvSpec
 
 YEAR = np.arange(
@@ -13,21 +13,24 @@ YEAR = np.arange(
 )
 
 
+@pytest.fixture(scope="module")
+def sky() -> Sky:
+    return make_sky(1, YEAR.astype("datetime64[s]"))
+
+
 def centroid_h(values: np.ndarray, ts_utc: np.ndarray) -> float:
     middle = (ts_utc - ts_utc.astype("datetime64[D]")).astype(float) / 3600 + 0.125
     return float((values * middle).sum() / values.sum())
 
 
-def test_the_sun_stands_highest_where_konstanz_lies() -> None:
-    sky = make_sky(1, YEAR.astype("datetime64[s]"))
+def test_the_sun_stands_highest_where_konstanz_lies(sky: Sky) -> None:
     height = np.clip(90 - sky.zenith_deg, 0, None)
     # 12:00 − 9.18° · 4 min/° = 11:23 UTC in the mean over a year
     assert centroid_h(height, YEAR) == pytest.approx(11.39, abs=0.05)
     assert height.max() == pytest.approx(90 - 47.66 + 23.44, abs=0.2)
 
 
-def test_a_south_roof_peaks_near_noon_an_east_one_before_a_west_one_after() -> None:
-    sky = make_sky(1, YEAR.astype("datetime64[s]"))
+def test_a_south_roof_peaks_near_noon_an_east_one_before_a_west_one_after(sky: Sky) -> None:
     noon = {}
     for azimuth in (90, 180, 270):
         spec = PvSpec(name="pv", total_kwh=9000, peak_kw=9, tilt_deg=30, azimuth_deg=azimuth)
@@ -36,8 +39,7 @@ def test_a_south_roof_peaks_near_noon_an_east_one_before_a_west_one_after() -> N
     assert noon[180] == pytest.approx(11.33, abs=0.25)
 
 
-def test_pv_is_dark_at_night_and_within_its_inverter() -> None:
-    sky = make_sky(1, YEAR.astype("datetime64[s]"))
+def test_pv_is_dark_at_night_and_within_its_inverter(sky: Sky) -> None:
     spec = PvSpec(name="pv", total_kwh=9000, peak_kw=6, tilt_deg=30, azimuth_deg=180)
     energy = pv_kwh(spec, sky)
     assert energy[sky.zenith_deg > 90.5].max() == 0.0
@@ -46,8 +48,7 @@ def test_pv_is_dark_at_night_and_within_its_inverter() -> None:
     assert energy.sum() == pytest.approx(9000)
 
 
-def test_a_horizon_shades_the_low_sun_only() -> None:
-    sky = make_sky(1, YEAR.astype("datetime64[s]"))
+def test_a_horizon_shades_the_low_sun_only(sky: Sky) -> None:
     common = {"name": "pv", "total_kwh": 5000, "peak_kw": 9, "tilt_deg": 30, "azimuth_deg": 180}
     free = pv_kwh(PvSpec(**common), sky)
     shaded = pv_kwh(PvSpec(**common, horizon_deg=20), sky)

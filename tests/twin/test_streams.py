@@ -22,11 +22,6 @@ def test_red_noise_has_unit_variance_and_the_memory_asked_for() -> None:
     assert np.corrcoef(noise[:-10], noise[10:])[0, 1] == pytest.approx(np.exp(-1), abs=0.02)
 
 
-def test_scaling_reaches_the_total_without_a_cap() -> None:
-    scaled = scaled_to_total(np.array([0.0, 1.0, 3.0]), 8.0, who="x")
-    np.testing.assert_allclose(scaled, [0.0, 2.0, 6.0])
-
-
 @given(
     shape=st.lists(st.floats(0.01, 10.0), min_size=2, max_size=30),
     share=st.floats(0.05, 0.95),

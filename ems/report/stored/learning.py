@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import date, timedelta
 from functools import partial
 
 import numpy as np
-import pandas as pd
 from matplotlib.figure import Figure
 
 from ems.errors import InvalidSpec, TrackingError
-from ems.learning.habit import PmfUpdate
 from ems.learning.priors import learned, uniform
 from ems.pipelines.comparison import BASELINES, DayResult, summarise
 from ems.pipelines.integrated import HABIT_ONLY, Controller, FrontierPoint
@@ -23,6 +21,7 @@ from ems.report.figures.page import days_in_words, span_in_words
 from ems.report.figures.style import words
 from ems.report.stored.drawing import Drawing, Missing, Wanted
 from ems.report.stored.runs import KeptRun
+from ems.store.frames import pmf_updates
 from ems.store.results import read_pmf_updates
 from ems.tracking.read import RunStore, TrackedRun
 
@@ -113,7 +112,7 @@ def habit_figures(run: KeptRun, wanted: Wanted, _: str) -> Iterator[Drawing | Mi
             continue
         none = False
         prior = prior or run.parameters["habits"]["prior"]
-        updates = _updates(rows)
+        updates = pmf_updates(rows)
         first, last = updates[0].day, updates[-1].day
         ends = " to ".join(span_in_words(day, day, 1) for day in dict.fromkeys((first, last)))
         draw = partial(
@@ -131,22 +130,6 @@ def habit_figures(run: KeptRun, wanted: Wanted, _: str) -> Iterator[Drawing | Mi
     if none:
         reason = "the run has learned no habit; scripts 02 and 03 do"
         yield Missing(name="habits", reason=reason)
-
-
-def _updates(stored: pd.DataFrame) -> list[PmfUpdate]:
-    """The updates as they were learned."""
-    same = [
-        field.name for field in fields(PmfUpdate) if field.name not in ("device", "day", "hours")
-    ]
-    return [
-        PmfUpdate(
-            device=row["feed"],
-            day=pd.Timestamp(row["day"]).date(),
-            hours=np.asarray(row["hours"], float),
-            **{name: row[name] for name in same},
-        )
-        for row in stored.to_dict("records")
-    ]
 
 
 def rate_figures(run: KeptRun, wanted: Wanted, tracking_uri: str) -> Iterator[Drawing | Missing]:

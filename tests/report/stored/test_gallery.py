@@ -378,14 +378,15 @@ def test_the_habits_of_pipeline_b_are_those_of_the_controller_that_moves_nothing
 def test_the_grid_is_the_tracked_cells_of_the_days_searched(made: Stored, prior: str) -> None:
     figure = drawn(made, "rates", "hyperparameters")[f"{HOME}_dishwasher_{prior}_hyperparameters"]
     for ax, metric in zip(figure.axes, ("log_loss_bits", "learning_score"), strict=False):
-        of_prior = {
-            k: v for k, v in tracked(made, "rates", f"total/{metric}").items() if prior in k
-        }
-        cells = {re.findall(r"tau=(\S+) max=(\S+)", k)[0]: v for k, v in of_prior.items()}
+        values = tracked(made, "rates", f"total/{metric}")
+        named = {k: re.findall(r"tau=(\S+) max=(\S+)", k) for k in values if prior in k}
+        cells = {cell: values[k] for k, (cell,) in named.items()}
         expected = [[cells[tau, most] for most in ("0.05", "0.15")] for tau in ("5", "20")]
         assert np.allclose(ax.images[0].get_array(), expected)
         if metric == "log_loss_bits":
-            tau, most = min(cells, key=lambda cell: cells[cell])
+            (best,) = (k for k in tracked(made, "rates", "total/best") if prior in k)
+            ((tau, most),) = named[best]
+            assert cells[tau, most] == min(cells.values())
             assert f"lr_tau {tau} days, lr_max {most} " in str(figure.get_label())
             (frame,) = (frame for frame in ax.patches if frame.get_gid() == "least log loss")
             at = ("0.05", "0.15").index(most), ("5", "20").index(tau)
@@ -424,7 +425,7 @@ def test_a_store_or_a_run_that_is_not_there_is_named(
             "captured",
             {},
             "captured_share",
-            ".*make one with 01_run.py --foresight forecast",
+            ".*make one with 01_run.py --foresight",
         ),
         ("home", "errors", {}, "run", "it has no forecast errors; make a run with .* forecast"),
         ("rates", "savings_by_building", {}, "savings_by_building", "no run of Pipeline A; make"),

@@ -1,21 +1,17 @@
-"""What the scripts share: how they fail, what they print on, where things are by default.
+"""How the scripts speak and fail: the console, tables that fit it, progress, one-line errors.
 
-Kept light: ``--help`` of every script passes through here, so nothing heavier than the error
-tree is imported at the top.
+Kept light: ``--help`` of every script passes through here.
 """
 
 from __future__ import annotations
 
-import argparse
 import errno
 import io
-import math
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import date
 from pathlib import Path
 from threading import Timer, main_thread
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -27,34 +23,20 @@ if str(ROOT) not in sys.path:  # scripts run from any folder, installed or not
 from ems.errors import EmsError  # noqa: E402 - needs the path above
 
 if TYPE_CHECKING:
-    import duckdb
     from rich.console import Console
     from rich.progress import Progress
 
-DEFAULT_DB = ROOT / "ems_data.duckdb"
-DEFAULT_RESULTS = ROOT / "results"
-DEFAULT_TRACKING = f"sqlite:///{ROOT / 'mlflow_runs' / 'mlflow.db'}"
-DEFAULT_CACHE = Path.home() / ".cache" / "ems"
+    from ems.economics.settlement import Savings
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 """128 + SIGINT, as shells report it."""
+FILE_WIDTH = 160
+"""Columns of what is printed into a file or a pipe."""
+SYNTHETIC = "SYNTHETIC DATA: made up, not measurements"
 
 
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose mistakes take one line, as every other error of the scripts."""
-
-    def __init__(self, description: str, epilog: str = "") -> None:
-        super().__init__(
-            description=description,
-            epilog=epilog,
-            allow_abbrev=False,
-        )
-
-    def error(self, message: str) -> NoReturn:
-        """Say what is wrong in one line and leave with exit code 2."""
-        _say(f"{message} (see {self.prog} --help)")
-        self.exit(EXIT_BAD_INPUT)
+# --- the end of a script ------------------------------------------------------------------------
 
 
 def run(main: Callable[[], None]) -> NoReturn:
@@ -123,17 +105,34 @@ def _say(message: str) -> None:
     print(f"error: {' '.join(message.split())}", file=sys.stderr)
 
 
+# --- what is printed while it works -------------------------------------------------------------
+
+
 def console() -> Console:
     """Where the scripts print; as wide as the terminal, and wide enough for tables in a file."""
     from rich.console import Console
 
     plain = {"highlight": False, "markup": False, "emoji": False}  # names may hold brackets
     out = Console(**plain)  # type: ignore[arg-type]
-    return out if out.is_terminal else Console(width=160, **plain)  # type: ignore[arg-type]
+    wide = out.is_terminal or "COLUMNS" in os.environ
+    return out if wide else Console(width=FILE_WIDTH, **plain)  # type: ignore[arg-type]
+
+
+@contextmanager
+def doing(out: Console, what: str) -> Iterator[None]:
+    """Say what is being done before it is done; on a terminal something moves meanwhile."""
+    line = f"{what} …"
+    if not out.is_terminal:
+        out.print(line, soft_wrap=True)
+        yield
+        return
+    with out.status(line):
+        yield
+    out.print(line, soft_wrap=True)
 
 
 def progress_bar(out: Console, unit: str) -> Progress:
-    """A bar with a description, the count in ``unit`` ("days", "bytes"), and the time left."""
+    """A bar with a description, the count in ``unit`` ("days", "bytes"), elapsed and left time."""
     from rich import progress
 
     count = (
@@ -143,8 +142,9 @@ def progress_bar(out: Console, unit: str) -> Progress:
     )
     return progress.Progress(
         progress.TextColumn("{task.description}"),
-        progress.BarColumn(),
+        progress.BarColumn(bar_width=20),
         count,
+        progress.TimeElapsedColumn(),
         progress.TimeRemainingColumn(),
         console=out,
     )
@@ -161,67 +161,51 @@ def download_bar(out: Console, what: str) -> Iterator[Callable[[int, int | None]
         yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
 
 
-def positive_int(text: str) -> int:
-    """An argument that counts something: 1, 2, 3, …"""
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' must be a whole number of at least 1")
-    return value
+# --- tables and numbers -------------------------------------------------------------------------
 
 
-def whole_number(text: str) -> int:
-    """An argument such as a seed: 0, 1, 2, …"""
-    if not text.isdigit():
-        raise argparse.ArgumentTypeError(f"'{text}' must be a whole number of at least 0")
-    return int(text)
+def show_table(
+    out: Console,
+    title: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    keys: int = 1,
+    words: Container[int] = (),
+) -> None:
+    """Print a table, in several below each other where the console is too narrow for one.
+
+    The first ``keys`` columns say what a row is and begin every part. They and the columns
+    ``words`` are aligned to the left, numbers to the right.
+    """
+    from rich.table import Table
+
+    for part in _parts(columns, rows, keys, out.width):
+        table = Table(title=title or None, title_justify="left")
+        for i in part:
+            left = i < keys or i in words
+            table.add_column(columns[i], justify="left" if left else "right", overflow="fold")
+        for row in rows:
+            table.add_row(*(row[i] for i in part))
+        out.print(table)
+        title = ""
 
 
-def existing_file(text: str) -> Path:
-    """An argument that names a file to read."""
-    path = Path(text).expanduser()
-    if not path.is_file():
-        raise argparse.ArgumentTypeError(f"no file at '{text}'; check the path")
-    return path
-
-
-def path(text: str) -> Path:
-    """An argument that names a file or folder that may not exist yet."""
-    if not text.strip():
-        raise argparse.ArgumentTypeError(f"'{text}' names no file or folder")
-    return Path(text).expanduser()
-
-
-def positive(text: str) -> float:
-    """An argument that measures something: a finite number above 0."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"'{text}' must be a number above 0")
-    return value
-
-
-def not_negative(text: str) -> float:
-    """An argument that may be nothing: a finite number of at least 0."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"'{text}' must be a number of at least 0")
-    return value
-
-
-def day(text: str) -> date:
-    """An argument that names a local day as YYYY-MM-DD."""
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"'{text}' must be a day as YYYY-MM-DD") from error
+def _parts(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], keys: int, width: int
+) -> list[list[int]]:
+    """Which columns stand in each part of a table so that none is wider than ``width``."""
+    cells = [columns, *rows]
+    widths = [max(len(row[i]) for row in cells) + 3 for i in range(len(columns))]
+    room = width - 1 - sum(widths[:keys])
+    parts, left = [[*range(keys)]], room
+    for i in range(keys, len(columns)):
+        if widths[i] > left and len(parts[-1]) > keys:
+            parts.append([*range(keys)])
+            left = room
+        parts[-1].append(i)
+        left -= widths[i]
+    return parts
 
 
 def near(file: Path) -> str:
@@ -230,20 +214,24 @@ def near(file: Path) -> str:
     return str(file.relative_to(here)) if file.is_relative_to(here) else str(file)
 
 
-@contextmanager
-def open_database(file: Path, out: Console) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The measurements, read-only; the default database is built from the twin if it is missing."""
-    from ems.store.connection import get_con
+def counted(n: int, noun: str) -> str:
+    """A number of things: ``1 day``, ``2 days``."""
+    return f"{n} {noun}{'' if n == 1 else 's'}"
 
-    if file == DEFAULT_DB and not file.exists():
-        from ems.store.build import build_database
-        from ems.store.ingest.twin import twin_dataset
 
-        out.print(f"no database yet: building {near(file)} from the synthetic twin …")
-        build_database(twin_dataset(), file)
-        out.print("for real data: python scripts/build_duckdb.py --source opsd")
-    con = get_con(file)
-    try:
-        yield con
-    finally:
-        con.close()
+def number(value: float, decimals: int) -> str:
+    """A rounded number without the minus of a nothing."""
+    return f"{round(value, decimals) + 0.0:.{decimals}f}"
+
+
+def percent_text(fraction: float | None) -> str:
+    """A fraction in percent; a dash where it is not defined."""
+    return "–" if fraction is None else f"{number(100 * fraction, 0)} %"
+
+
+def saving_text(saving: Savings | None) -> str:
+    """A saving with its percentage; a dash where there is none."""
+    if saving is None:
+        return "–"
+    pct = "" if saving.savings_pct is None else f" ({number(saving.savings_pct, 0)} %)"
+    return f"{number(saving.savings_eur, 2)}{pct}"
