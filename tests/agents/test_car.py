@@ -103,10 +103,13 @@ def test_deadlines_where_the_clock_is_changed(
     assert steps(car.believed(now, None).deadline) == [due]
 
 
-def test_pauses_belong_to_the_session() -> None:
-    for first, n_arrivals in (("20", 1), ("18", 2)):
-        car = charged((f"2016-06-01 {first}:00", 1, 3), ("2016-06-01 22:00", 1, 3))
-        assert np.count_nonzero(car.trip_kwh) == n_arrivals
+@pytest.mark.parametrize(("first", "due"), [("20", [30]), ("18", [21, 30])])
+def test_a_short_pause_is_in_the_session_and_who_comes_back_had_to_be_full(
+    first: str, due: list[int]
+) -> None:
+    car = charged((f"2016-06-01 {first}:00", 1, 3), ("2016-06-01 22:00", 1, 3))
+    assert len(steps(car.trip_kwh)) == len(due)
+    assert steps(car.deadline) == due
 
 
 def test_what_is_unknown_was_not_charged() -> None:
