@@ -129,6 +129,19 @@ def test_a_charger_delivers_what_its_meter_showed(drawn_kw: float, charger_kw: f
     assert car.max_charge_kw == pytest.approx(charger_kw)
 
 
+def test_under_the_three_phase_strategy_what_is_due_tomorrow_waits_for_the_sun() -> None:
+    """3 kW of sun over 0.4 kW of load; the cheapest hours are those of the night."""
+    charged_kwh = at(INDEX, ("2016-06-01 22:00", 2, 3.0), ("2016-06-02 09:00", 2, 3.0))
+    sun_kwh = at(INDEX, ("2016-06-02 11:00", 3, 3.0))
+    price = 30.0 + INDEX.hour.to_numpy()
+    history = made(INDEX, {"ev": charged_kwh}, pv_kwh=sun_kwh, price_eur_per_mwh=price)
+    spec = replace(SPEC, strategy="three_phase")
+    house = Building(history, load_tariff("dynamic"), Assets(battery=None, ev=spec))
+    (car,) = (a for a in house.problem([date(2016, 6, 2)]).agents if a.name == "ev")
+    limit_kw = car.charge_limit_kw  # type: ignore[attr-defined]
+    assert limit_kw[9:15] == pytest.approx([0, 0, 2.6, 2.6, 2.6, 0])
+
+
 @given(
     seed=st.integers(0, 10_000),
     full_by=st.integers(0, 23),
