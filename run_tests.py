@@ -12,10 +12,8 @@ import argparse
 import os
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
@@ -26,39 +24,29 @@ LINT = (
     ("mypy --strict", ["-m", "mypy"]),
     ("architecture", ["-c", "from importlinter.cli import *; lint_imports_command(['--no-logo'])"]),
 )
+# A process a core; a file stays on one process, so that what its tests share is made once.
+PYTEST = ("-m", "pytest", "-q", "-n", "auto", "--dist", "loadfile")
 COMPLIANCE = ("-m", "compliance")
-IN_SUBPROCESSES = (
-    "tests/scripts",
-    "tests/compliance",
-    "tests/pipelines/test_dask.py",
-    "tests/test_docs.py",
-)
-"""Tests that run whole scripts or workers: half of the time, so they go beside the others."""
 
 
 def main() -> int:
     """Run the selected steps, show a table, and return 0 only if all passed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     choice = parser.add_mutually_exclusive_group()
-    choice.add_argument("--smoke", action="store_true", help="lint and a minute of tests")
+    choice.add_argument("--smoke", action="store_true", help="lint and half a minute of tests")
     choice.add_argument("--lint", action="store_true", help="lint, types and architecture only")
     choice.add_argument("--ci", action="store_true", help="the compliance run")
     args, for_pytest = parser.parse_known_args()
+    # The cores are taken: a second thread in each process would only be in the way.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    steps = list(LINT)
+    if not args.lint:
+        selection = ["-m", "smoke"] if args.smoke else []
+        steps.append(("pytest", [*PYTEST, *selection, *for_pytest]))
     if args.ci:
         os.environ["EMS_CI"] = "1"
-    pytest = ["-m", "pytest", "-q"]
-    if args.lint:
-        results = [run(name, arguments) for name, arguments in LINT]
-    elif args.smoke or for_pytest:
-        selection = ["-m", "smoke"] if args.smoke else []
-        results = [run(*step) for step in (*LINT, ("pytest", [*pytest, *selection, *for_pytest]))]
-    else:
-        others = [*pytest, *(f"--ignore={path}" for path in IN_SUBPROCESSES)]
-        with beside("pytest: scripts", [*pytest, *IN_SUBPROCESSES]) as scripts:
-            results = [run(*step) for step in (*LINT, ("pytest: all others", others))]
-            results.append(scripts())
-    if args.ci:
-        results.append(run("compliance", COMPLIANCE))
+        steps.append(("compliance", list(COMPLIANCE)))
+    results = [run(*step) for step in steps]
     print("\n" + "-" * 40)
     for name, passed, seconds in results:
         print(f"{name:20} {'passed' if passed else 'FAILED':8} {seconds:6.1f} s")
@@ -71,23 +59,6 @@ def run(name: str, arguments: Sequence[str]) -> tuple[str, bool, float]:
     started = time.perf_counter()
     code = subprocess.run([sys.executable, *arguments], cwd=ROOT, check=False).returncode
     return name, code == 0, time.perf_counter() - started
-
-
-@contextmanager
-def beside(name: str, arguments: Sequence[str]) -> Iterator[Callable[[], tuple[str, bool, float]]]:
-    """Start a step that runs beside the others; what it yields waits and prints what it said."""
-    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
-        started = time.perf_counter()
-        command = [sys.executable, *arguments]
-        process = subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=subprocess.STDOUT)
-
-        def finish() -> tuple[str, bool, float]:
-            code = process.wait()
-            said.seek(0)
-            print(f"\n== {name}\n{said.read()}", flush=True)
-            return name, code == 0, time.perf_counter() - started
-
-        yield finish
 
 
 if __name__ == "__main__":

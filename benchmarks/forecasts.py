@@ -336,12 +336,12 @@ def captured_with(building: Building, window: Window, recorded: RecordedWeather 
         foresight="forecast",
         dispatch="balance",
     )
-    models, n_steps = models_of("learned", recorded), round(49.0 / building.site.step_h)
+    models, n_steps = models_of("learned", recorded), round(49.0 / building.view.step_h)
     results = []
     for block in blocks_of(window, spec.block_days):
         spans = [building.span(day) for day in block.days]
         steps = np.concatenate([np.arange(span.start, span.stop) for span in spans])
-        instants = steps[building.site.hour[steps] % spec.phase_h == 0]
+        instants = steps[building.view.hour[steps] % spec.phase_h == 0]
         forecasts = forecast_days(
             building, models, first_day=block.days[0], instants=instants, n_steps=n_steps
         )

@@ -26,6 +26,7 @@ sys.path.insert(0, str(ROOT))
 import numpy as np
 from scipy.spatial.distance import jensenshannon
 
+from ems.economics.intervals import ratio_interval
 from ems.learning.pmf import js_distance, shift
 from ems.learning.priors import Prior, learned, transfer, uniform
 from ems.learning.probability_model import LearningRate, ProbabilityModelAgent
@@ -206,9 +207,7 @@ def summary(found: dict[str, dict[str, ModelScores]]) -> None:
 
 def over_devices(gains: list[float]) -> str:
     """The mean over devices with a bootstrap interval over devices."""
-    rng = np.random.default_rng(0)
-    draws = rng.choice(gains, size=(5000, len(gains))).mean(axis=1)
-    low, high = np.quantile(draws, [0.025, 0.975])
+    low, high = ratio_interval(np.array(gains), np.ones(len(gains)), seed=0)
     return f"{np.mean(gains):+.3f} ({low:+.3f} … {high:+.3f})"
 
 

@@ -27,7 +27,9 @@ import highspy
 import numpy as np
 
 import ems.core.program
-from ems.core.solver import HIGHS_CHOICES, Matrix, Outcome, Solver, highs_model, solve
+from ems.core.highs import run_highs
+from ems.core.matrix import Matrix
+from ems.core.solver import Outcome, Solver, solve
 from ems.economics.tariff import load_tariff
 from ems.pipelines.comparison import ComparisonSpec, blocks_of, choose_window, run_block
 from ems.pipelines.forecasting import foresight_of
@@ -61,11 +63,11 @@ def main() -> None:
     cold_s, warm_s, largest_eur = [], [], 0.0
     for matrix, solver in programs:
         begin = time.perf_counter()
-        cold = new_highs(matrix, solver)
+        cold = run_highs(matrix, solver)
         one_s = time.perf_counter() - begin
         key = pattern(matrix)
         if key not in kept:
-            kept[key] = Kept(highs=new_highs(matrix, solver), coefs=matrix.coefs, point=[])
+            kept[key] = Kept(highs=run_highs(matrix, solver), coefs=matrix.coefs, point=[])
         else:
             begin = time.perf_counter()
             again(kept[key], matrix)
@@ -109,28 +111,16 @@ def replans(building: Building, start: date, n_days: int) -> Iterator[tuple[Matr
 
 def pattern(matrix: Matrix) -> bytes:
     """What two programs must share for one to follow the other in the same solver."""
-    shape = np.array([len(matrix.low), len(matrix.row_low)])
-    parts = (shape, matrix.rows, matrix.cols, matrix.integer)
+    shape = np.array([len(matrix.low), matrix.pattern.n_rows])
+    parts = (shape, matrix.pattern.rows, matrix.pattern.cols, matrix.integer)
     return b"|".join(part.tobytes() for part in parts)
-
-
-def new_highs(matrix: Matrix, solver: Solver) -> Any:
-    """A new HiGHS after its run."""
-    highs = highspy.Highs()
-    options = {"output_flag": False, "threads": 1, "random_seed": solver.seed, **HIGHS_CHOICES}
-    options |= {"mip_rel_gap": solver.mip_gap, "mip_abs_gap": solver.mip_gap_eur}
-    for name, value in options.items():
-        highs.setOptionValue(name, value)
-    highs.passModel(highs_model(matrix))
-    highs.run()
-    return highs
 
 
 def again(kept: Kept, matrix: Matrix) -> None:
     """The next program of the same pattern in a solver that lives on."""
     highs, n_cols, n_rows = kept.highs, len(matrix.low), len(matrix.row_low)
     for place in np.flatnonzero(matrix.coefs != kept.coefs):
-        row, col = int(matrix.rows[place]), int(matrix.cols[place])
+        row, col = int(matrix.pattern.rows[place]), int(matrix.pattern.cols[place])
         highs.changeCoeff(row, col, float(matrix.coefs[place]))
     cols, rows = (np.arange(n, dtype=np.int32) for n in (n_cols, n_rows))
     highs.changeColsCost(n_cols, cols, matrix.cost)

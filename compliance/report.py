@@ -38,7 +38,7 @@ def check(root: Path) -> Iterator[Result]:
 def check_code(root: Path) -> Iterator[Result]:
     """Every rule of the syntax tree on the code below ``root``."""
     project = Project.read(root)
-    for rule in rules((root / ".importlinter").read_text(encoding="utf-8")):
+    for rule in rules():
         started = time.perf_counter()
         yield result_of(f"code: {rule.name}", rule.says, rule.check(project), started)
 

@@ -7,7 +7,6 @@ name starts with two digits, an adapter is a room of ``ems``. Each yields a find
 from __future__ import annotations
 
 import ast
-import configparser
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,12 @@ from compliance.source import Project, Source
 
 OPTIMIZER = "ems.control.optimizer.GlobalOptimizer"
 AGENT = "ems.agents.base.Agent"
+SITE_DEVICE = "ems.agents.on_site.SiteDevice"
+GRID = "ems.agents.grid.GridAgent"
+"""No device among others: every plan has one, which takes what all others leave."""
+BASES = (AGENT, SITE_DEVICE)
+LIST_DEVICES = ("ems.site.building", "ems.site.assets")
+"""Where a building lists what it has."""
 LEARNER = "ems.learning.probability_model.ProbabilityModelAgent"
 TRACKED = "ems.tracking.pipeline_run"
 READ = "ems.store.connection.get_con"
@@ -45,11 +50,10 @@ SOLVERS = (
     *("scipy.optimize.milp", "scipy.optimize.linprog"),
 )
 ADAPTERS: Mapping[str, tuple[str, ...]] = {
-    **dict.fromkeys(SOLVERS, ("ems.core.solver",)),
+    **dict.fromkeys(SOLVERS, ("ems.core.highs", "ems.core.pulp_model")),
     "duckdb": ("ems.store",),
     "mlflow": ("ems.tracking", "ems.deployment"),
-    "matplotlib": ("ems.report.figures",),
-    "seaborn": ("ems.report.figures",),
+    "matplotlib": ("ems.report",),
     **dict.fromkeys(
         ("requests", "urllib.request"), ("ems.store.ingest", "ems.tracking", "ems.deployment")
     ),
@@ -129,7 +133,7 @@ def learns_through_train(project: Project) -> Iterator[Finding]:
         if STORES_HABITS in within and f"{LEARNER}.train" not in within:
             yield _at(source, 1, "stores habits that ProbabilityModelAgent.train did not learn")
     for source in project.sources:
-        if not _within(source, ("ems.learning",)):
+        if not _within(source, ("ems.learning", "ems.store.frames")):  # which reads them back
             for call, called in source.calls:
                 if (project.resolve(called) or "").endswith(".PmfUpdate"):
                     yield _at(source, call.lineno, "PmfUpdate is for ems.learning alone")
@@ -185,7 +189,7 @@ def data_come_from_the_store(project: Project) -> Iterator[Finding]:
 
 
 def every_pipeline_is_tracked(project: Project) -> Iterator[Finding]:
-    """A pipeline plans and trains inside ``with pipeline_run(…)``, whatever its options say."""
+    """A pipeline plans and trains inside ``with pipeline_run(…)``, or what opens it."""
     reach = reach_of(project)
     work = _planning(project) | _learning(project)
     for source in project.pipelines:
@@ -214,28 +218,25 @@ def adapters_stand_alone(project: Project) -> Iterator[Finding]:
                 yield _at(source, line, f"imports {origin}: the package knows nothing above it")
 
 
-def layers_hold(project: Project, layers: Sequence[Sequence[str]]) -> Iterator[Finding]:
-    """Imports point one way: no layer imports one above it, or its neighbour."""
-    level = {name: depth for depth, names in enumerate(layers) for name in names}
+def devices_are_one_file(project: Project) -> Iterator[Finding]:
+    """Outside of ``ems.agents`` nobody asks an agent for its kind, or knows one by its class."""
+    concrete = {name for base in BASES for name in project.subclasses(base)} - {*BASES, GRID}
     for source in project.sources:
-        own = _layer(source.module, level)
-        for origin, line in source.imports:
-            other = _layer(origin, level)
-            if own and other and own != other and level[other] <= level[own]:
-                yield _at(source, line, f"{own} imports {other}, which stands above or beside it")
+        if _within(source, ("ems.agents",)):
+            continue
+        for node, kind in _asked_kinds(source):
+            known = project.resolve(source.dotted(kind))
+            if known in concrete or known == GRID:
+                yield _at(source, node.lineno, f"asks whether an agent is a {_last(known)}")
+        listed = source.module == "ems" or _within(source, LIST_DEVICES)
+        if source.path.startswith("ems/") and not listed:
+            for origin, line in source.imports:
+                if project.resolve(origin) in concrete:
+                    yield _at(source, line, f"imports {_last(origin)}, which is for its own file")
 
 
-def layers_of(importlinter: str) -> list[list[str]]:
-    """The layers of the contract ``layers`` in the text of ``.importlinter``, the highest first."""
-    config = configparser.ConfigParser()
-    config.read_string(importlinter)
-    lines = config["importlinter:contract:layers"]["layers"].split("\n")
-    return [[name.strip() for name in re.split(r"[|:]", line)] for line in lines if line.strip()]
-
-
-def rules(importlinter: str) -> tuple[Rule, ...]:
-    """Every rule of the syntax tree; the order of the layers stands in ``.importlinter``."""
-    layers = layers_of(importlinter)
+def rules() -> tuple[Rule, ...]:
+    """Every rule of the syntax tree; that imports point one way is for import-linter to say."""
     checks: Sequence[tuple[str, Callable[[Project], Iterator[Finding]]]] = (
         ("plans", plans_through_agents),
         ("learning", learns_through_train),
@@ -244,13 +245,10 @@ def rules(importlinter: str) -> tuple[Rule, ...]:
         ("data", data_come_from_the_store),
         ("tracking", every_pipeline_is_tracked),
         ("adapters", adapters_stand_alone),
-        ("layers", lambda project: layers_hold(project, layers)),
+        ("devices", devices_are_one_file),
     )
-    says = [(check.__doc__ or "").strip() for _, check in checks]
-    says[-1] = (layers_hold.__doc__ or "").strip()
     return tuple(
-        Rule(name=name, says=text, check=check)
-        for (name, check), text in zip(checks, says, strict=True)
+        Rule(name=name, says=(check.__doc__ or "").strip(), check=check) for name, check in checks
     )
 
 
@@ -277,6 +275,18 @@ def _agents_calls(project: Project) -> frozenset[str]:
         for name, full in project.methods(agent).items()
         if not name.startswith("_")
     )
+
+
+def _asked_kinds(source: Source) -> Iterator[tuple[ast.expr | ast.pattern, ast.expr]]:
+    """Every class that an ``isinstance`` or a ``case`` asks for, and where."""
+    for call, called in source.calls:
+        if called.endswith("isinstance") and len(call.args) == 2:
+            for kind in ast.walk(call.args[1]):
+                if isinstance(kind, ast.Name | ast.Attribute):
+                    yield call, kind
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.MatchClass):
+            yield node, node.cls
 
 
 def _covers(
@@ -352,7 +362,7 @@ def _is_run(project: Project, source: Source, node: ast.expr) -> bool:
     if not isinstance(node, ast.Call):
         return False
     called = project.resolve(source.called(node))
-    return called is not None and called == project.resolve(TRACKED)
+    return called is not None and project.resolve(TRACKED) in reach_of(project).of(called)
 
 
 def _inside(body: Sequence[ast.stmt]) -> Iterator[ast.AST]:
@@ -392,11 +402,6 @@ def _texts(node: ast.AST) -> list[str]:
     """Every text in a piece of code."""
     constants = [inner for inner in ast.walk(node) if isinstance(inner, ast.Constant)]
     return [constant.value for constant in constants if isinstance(constant.value, str)]
-
-
-def _layer(module: str, level: Mapping[str, int]) -> str | None:
-    names = [name for name in level if _below(module, name)]
-    return max(names, key=len) if names else None
 
 
 def _below(name: str, room: str) -> bool:

@@ -56,7 +56,7 @@ def build_twin(root: Path, folder: Path) -> Path:
 def ways_to_run(source: Source) -> dict[str, tuple[str, ...]]:
     """The options with which a pipeline is run: as it is, and on forecasts where it offers them."""
     number = source.path.rpartition("/")[2][:2]
-    offers = any(origin.endswith(".add_foresight") for origin in source.names.values())
+    offers = any(origin.endswith(".Foresight") for origin in source.names.values())
     return {number: (), **({f"{number} forecast": FORECAST} if offers else {})}
 
 

@@ -2,35 +2,42 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from common import (
-    Parser,
-    console,
-    day,
-    near,
-    open_database,
-    positive_int,
-    progress_bar,
-    run,
-    whole_number,
+from command_line import (
+    Count,
+    Day,
+    Days,
+    Number,
+    Numbers,
+    Switch,
+    Whole,
+    among,
+    command,
+    group,
+    option,
+    options,
+    parsed,
+    require_one,
 )
+from console import console, doing, progress_bar, run, show_table
 from planning import (
-    ON_OFF,
-    add_scheduler,
-    add_where,
-    command_line,
-    figure_folder,
-    n_days_or_all,
-    report_file,
-    results_db,
-    stored_run,
+    DEFAULT_BUILDING,
+    SCHEDULER_HELP,
+    Where,
+    building_named,
+    count_of,
+    data_parameters,
+    tell_data,
 )
+from runs import KeptRun, command_line, kept_run, open_database, start_tracking
 
 from ems.errors import InvalidSpec
+from ems.learning.rate import LearningRate
+from ems.pipelines.spec import SearchSpec, require_workers
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -38,9 +45,8 @@ if TYPE_CHECKING:
 
     from ems.learning.scores import Estimate
     from ems.learning.usage import UseHistory
-    from ems.pipelines.probability import DeviceSearch, SearchSpec
+    from ems.pipelines.probability import DeviceSearch
     from ems.site.meters import MeterData
-    from ems.tracking import PipelineRun
 
 EXPERIMENT = "probability"
 EPILOG = (
@@ -52,179 +58,164 @@ ALL_FIGURES_UP_TO = 4
 CATEGORIES = ("discrete_phase", "partial_usage", "ev")
 
 
-def parser() -> Parser:
+@group("what to learn")
+class Learned:
+    """Whose habits are learned."""
+
+    building: str | None = option(
+        f"a name or the end of one, or all [default: the only one, else {DEFAULT_BUILDING}]", None
+    )
+    target_device: str | None = option("one device, such as dishwasher [default: all]", None)
+    test_multiple_devices: bool = option("all devices, as without it", False)
+    device_filter: Annotated[tuple[str, ...], among(*CATEGORIES)] = option(
+        f"categories of devices: {', '.join(CATEGORIES)}", CATEGORIES
+    )
+    start: Day | None = option("first day [default: the first known]", None)
+    n_days: Days = option("days to learn from, or all to the end", "all")
+    n_train: Whole = option("days that only train", SearchSpec.n_train)
+
+
+@group("grid")
+class Grid:
+    """The cells that are searched."""
+
+    lr_tau_values: Numbers = option("weights of the prior [days]", (5.0, 10.0, 20.0, 30.0, 50.0))
+    lr_max_values: Numbers = option("greatest rates", (0.05, 0.10, 0.15, 0.20))
+    lr_min: Number = option("least rate", LearningRate.lr_min)
+    use_learned_priors: bool = option("start from usual hours instead of uniform ones", False)
+    test_both_priors: bool = option("uniform and learned side by side", False)
+
+
+@group("how to search")
+class Searching:
+    """How the search is carried out."""
+
+    workers: Count = option("processes", 1)
+    scheduler: str | None = option(SCHEDULER_HELP, None)
+    seed: Whole = option("of the intervals", SearchSpec.seed)
+    log_model: Switch = option("keep the best cell of each device as an MLflow model", "on")
+
+
+@command
+class Options:
     """The command line of this script."""
-    p = Parser(__doc__ or "", EPILOG)
-    what = p.add_argument_group("what to learn")
-    what.add_argument("--building", default="DE_KN_residential4", help="a name, or all")
-    what.add_argument("--target_device", help="one device, such as dishwasher")
-    what.add_argument(
-        "--test_multiple_devices", action="store_true", help="all devices (the default)"
-    )
-    what.add_argument(
-        "--device_filter",
-        type=_categories,
-        default=CATEGORIES,
-        metavar="CATEGORY,…",
-        help=f"categories of devices ({','.join(CATEGORIES)})",
-    )
-    what.add_argument("--start", type=day, help="first day (default: the first known)")
-    what.add_argument("--n_days", type=n_days_or_all, default=None, help="days, or all (all)")
-    grid = p.add_argument_group("grid")
-    grid.add_argument("--lr_tau_values", type=_numbers, default=(5.0, 10.0, 20.0, 30.0, 50.0))
-    grid.add_argument("--lr_max_values", type=_numbers, default=(0.05, 0.10, 0.15, 0.20))
-    grid.add_argument("--lr_min", type=float, default=0.005)
-    priors = p.add_mutually_exclusive_group()
-    priors.add_argument("--use_learned_priors", action="store_true", help="start from usual hours")
-    priors.add_argument(
-        "--test_both_priors", action="store_true", help="uniform and learned side by side"
-    )
-    p.add_argument("--n_train", type=whole_number, default=28, help="days that only train (28)")
-    p.add_argument("--workers", type=positive_int, default=1, help="processes (default: 1)")
-    p.add_argument("--seed", type=whole_number, default=0, help="of the intervals (default: 0)")
-    p.add_argument(
-        "--log_model",
-        choices=ON_OFF,
-        default="on",
-        help="keep the best cell of each device as an MLflow model (on)",
-    )
-    add_scheduler(p)
-    add_where(p)
-    return p
+
+    learned: Learned = options(Learned)
+    grid: Grid = options(Grid)
+    searching: Searching = options(Searching)
+    where: Where = options(Where)
 
 
-def _numbers(text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"'{text}' must be numbers with commas between") from error
+@dataclass(frozen=True, kw_only=True)
+class Devices:
+    """The devices that are searched, and the buildings they stand in."""
 
-
-def _categories(text: str) -> tuple[str, ...]:
-    names = tuple(text.split(","))
-    for name in names:
-        if name not in CATEGORIES:
-            known = ", ".join(CATEGORIES)
-            raise argparse.ArgumentTypeError(f"'{name}' is no category; known are {known}")
-    return names
+    building: str
+    histories: list[MeterData]
+    devices: list[UseHistory] = field(default_factory=list)
 
 
 def main() -> None:
     """Search every device, show, store and track what was found."""
-    args = parser().parse_args()
+    asked = parsed(Options, __doc__, EPILOG)
     out = console()
-    if args.target_device and args.test_multiple_devices:
-        raise InvalidSpec("target_device and test_multiple_devices exclude each other: give one")
-    spec = specification(args)
-    with open_database(args.db, out) as con:
-        histories, devices, everywhere = read_devices(con, args)
-    history = histories[0]
-    if history.synthetic:
-        warning = "SYNTHETIC DATA: made up, not measurements"
-        out.print(warning, style="bold yellow")
-    out.print(f"data      {history.source}")
-    for place in dict.fromkeys(one.place for one in histories):
-        out.print(f"place     {place}", markup=False)
+    spec = specification(asked)
+    start_tracking(asked.where)
+    with open_database(asked.where.db, out) as con, doing(out, "reading the measurements"):
+        from ems.learning.scores import check_enough
+
+        read = read_devices(con, asked.learned)
+        for history in read.devices:
+            check_enough(history, spec.n_train)
+    history, device = read.histories[0], asked.learned.target_device or "all"
+    tell_data(out, read.histories)
     out.print(f"grid      {len(spec.rates)} cells, priors {', '.join(spec.priors)}")
-    found, files, run_id = search(args, spec, history, devices, everywhere, out)
-    show(out, found)
-    for file in files:
-        out.print(f"{'report ' if file.suffix == '.html' else 'figure '}   {near(file)}")
-    out.print(f"results   {near(results_db(args))}")
-    out.print(f"mlflow    run {run_id}; open it: python scripts/launch_mlflow.py")
+    with kept_run(
+        EXPERIMENT,
+        name=f"{read.building} {'all devices' if device == 'all' else device}",
+        building=read.building,
+        options=asked,
+        parameters={
+            "building": read.building,
+            "device": device,
+            "n_days": asked.learned.n_days,
+            "spec": spec,
+            "data": data_parameters(history, asked.where),
+        },
+        synthetic=history.synthetic,
+        out=out,
+    ) as kept:
+        found = search(asked.searching, spec, read.devices, kept)
+        show(out, found)
+        kept.illustrate(
+            lambda folder: draw(folder, found, history),
+            lambda file: report(file, kept, spec, history, found),
+        )
 
 
-def specification(args: argparse.Namespace) -> SearchSpec:
-    """What the command line asks for."""
+def specification(asked: Options) -> SearchSpec:
+    """What the command line asks for; raises ``InvalidSpec`` where it makes no sense."""
     from ems.learning.search import rate_grid
-    from ems.pipelines.probability import SearchSpec
 
-    priors = ("learned",) if args.use_learned_priors else ("uniform",)
+    learned, grid = asked.learned, asked.grid
+    require_one(
+        target_device=learned.target_device, test_multiple_devices=learned.test_multiple_devices
+    )
+    require_one(use_learned_priors=grid.use_learned_priors, test_both_priors=grid.test_both_priors)
+    require_workers(asked.searching.workers, asked.searching.scheduler)
+    uniform = () if grid.use_learned_priors else ("uniform",)
+    usual = ("learned",) if grid.use_learned_priors or grid.test_both_priors else ()
     return SearchSpec(
-        rates=rate_grid(args.lr_tau_values, args.lr_max_values, lr_min=args.lr_min),
-        priors=("uniform", "learned") if args.test_both_priors else priors,  # type: ignore[arg-type]
-        n_train=args.n_train,
-        seed=args.seed,
+        rates=rate_grid(grid.lr_tau_values, grid.lr_max_values, lr_min=grid.lr_min),
+        priors=(*uniform, *usual),  # type: ignore[arg-type]
+        n_train=learned.n_train,
+        seed=asked.searching.seed,
     )
 
 
-def read_devices(
-    con: DuckDBPyConnection, args: argparse.Namespace
-) -> tuple[list[MeterData], list[UseHistory], list[UseHistory]]:
-    """The buildings, the devices to search in the window, and all devices of all buildings."""
+def read_devices(con: DuckDBPyConnection, asked: Learned) -> Devices:
+    """The devices to search in the window; with ``all`` of every building that has them."""
     from ems.learning.usage import use_histories
     from ems.pipelines.probability import devices_of, within
     from ems.store.read import list_buildings, read_history
 
-    known = list_buildings(con)
-    if args.building not in (*known, "all"):
-        raise InvalidSpec(f"building {args.building!r} is unknown; known are {', '.join(known)}")
-    names = known if args.building == "all" else [args.building]
-    histories = [read_history(con, name) for name in names]
-    devices = []
-    for history in histories:
+    known, every = list_buildings(con), asked.building == "all"
+    names = known if every else [building_named(known, asked.building)]
+    read = Devices(
+        building="all" if every else names[0],
+        histories=[read_history(con, name) for name in names],
+    )
+    for history in read.histories:
         uses = use_histories(history)
-        if args.building == "all" and (args.target_device or "") not in ("", *uses):
+        if every and asked.target_device not in (None, *uses):
             continue
-        chosen = devices_of(uses, target=args.target_device, categories=args.device_filter)
-        devices += [within(use, args.start, args.n_days) for use in chosen]
-    if not devices:
-        raise InvalidSpec(f"no building has a device {args.target_device!r}")
-    return histories, devices, devices
+        chosen = devices_of(uses, target=asked.target_device, categories=asked.device_filter)
+        read.devices.extend(within(use, asked.start, count_of(asked.n_days)) for use in chosen)
+    if not read.devices:
+        raise InvalidSpec(f"no building has a device {asked.target_device!r}")
+    return read
 
 
 def search(
-    args: argparse.Namespace,
-    spec: SearchSpec,
-    history: MeterData,
-    devices: Sequence[UseHistory],
-    everywhere: Sequence[UseHistory],
-    out: Console,
-) -> tuple[list[DeviceSearch], list[Path], str]:
+    asked: Searching, spec: SearchSpec, devices: Sequence[UseHistory], kept: KeptRun
+) -> list[DeviceSearch]:
     """Search every device, keeping what is finished whatever happens."""
     from ems.pipelines.probability import search_devices
-    from ems.tracking import pipeline_run
 
-    parameters = {
-        "building": args.building,
-        "device": args.target_device or "all",
-        "n_days": args.n_days or "all",
-        "spec": spec,
-        "data": {"source": history.source, "hash": history.data_hash, "db": args.db.name},
-    }
-    tracked = pipeline_run(
-        args.tracking_uri,
-        experiment=EXPERIMENT,
-        name=f"{args.building} {args.target_device or 'all devices'}",
-        parameters=parameters,
-        tags={"synthetic": str(history.synthetic).lower()},
-    )
     found: list[DeviceSearch] = []
-    with (
-        tracked as run_,
-        stored_run(args, EXPERIMENT, parameters, history.synthetic, run_.run_id) as stored,
-    ):
-        with progress_bar(out, "devices") as bar:
-            task = bar.add_task("searching", total=len(devices))
-            for of_device in search_devices(
-                devices, everywhere, spec, args.workers, args.scheduler
-            ):
-                found += of_device
-                for result in of_device:
-                    track(run_, result, ON_OFF[args.log_model])
-                    model = f"rate:{result.prior}"
-                    stored.updates(result.history.building, model, result.updates)
-                bar.update(task, advance=1)
-        folder = figure_folder(args, run_.run_id)
-        files = draw(folder, found, history) if ON_OFF[args.figures] else []
-        if ON_OFF[args.report]:
-            files.append(write_page(args, spec, found, history, run_.run_id))
-        for file in files:
-            run_.artifact(file)
-    return found, files, run_.run_id
+    with progress_bar(kept.out, "devices") as bar:
+        task = bar.add_task("searching", total=len(devices))
+        for results in search_devices(devices, devices, spec, asked.workers, asked.scheduler):
+            for result in results:
+                track(kept, result, log_model=asked.log_model == "on")
+                model = f"rate:{result.prior}"
+                kept.updates(result.history.building, model, result.updates)
+            found += results
+            bar.update(task, advance=1)
+    return found
 
 
-def track(run_: PipelineRun, result: DeviceSearch, log_model: bool) -> None:
+def track(kept: KeptRun, result: DeviceSearch, *, log_model: bool) -> None:
     """A nested run for every cell of the grid; the best one has its interval, rivals and model."""
     grid, who = result.grid, result.history
     for cell, rate in enumerate(grid.rates):
@@ -256,25 +247,21 @@ def track(run_: PipelineRun, result: DeviceSearch, log_model: bool) -> None:
             "n_days": len(who),
         }
         own = {"cell": {**cell_of, "rate": rate}}
-        run_.summary(who.building, name, metrics, own)
+        kept.tracked.summary(who.building, name, metrics, own)
         if log_model and cell == result.cell:
-            run_.habit_model(who.building, name, result.agent)
+            kept.tracked.habit_model(who.building, name, result.agent)
 
 
-def write_page(
-    args: argparse.Namespace,
-    spec: SearchSpec,
-    found: Sequence[DeviceSearch],
-    history: MeterData,
-    run_id: str,
+def report(
+    file: Path, kept: KeptRun, spec: SearchSpec, history: MeterData, found: Sequence[DeviceSearch]
 ) -> Path:
     """The report of the run."""
     from ems.report.page import probability_report, write_report
 
-    report = probability_report(
-        command=command_line(), run_id=run_id, spec=spec, history=history, found=found
+    page = probability_report(
+        command=command_line(), run_id=kept.row.run_id, spec=spec, history=history, found=found
     )
-    return write_report(report, report_file(args, EXPERIMENT, run_id))
+    return write_report(page, file)
 
 
 def draw(folder: Path, found: Sequence[DeviceSearch], history: MeterData) -> list[Path]:
@@ -300,8 +287,6 @@ def draw(folder: Path, found: Sequence[DeviceSearch], history: MeterData) -> lis
 
 def show(out: Console, found: Sequence[DeviceSearch]) -> None:
     """A line and a row for each device and prior, and the verdict."""
-    from rich.table import Table
-
     for result in found:
         score = result.score
         out.print(
@@ -311,25 +296,25 @@ def show(out: Console, found: Sequence[DeviceSearch]) -> None:
             f"{result.rivals['uniform'].log_loss_bits.mean:.3f} "
             f"[{result.history.building}, prior {result.prior}]"
         )
-    table = Table(title="best cell by log loss, bits a start (95 %)", title_justify="left")
-    for head in ("building", "device", "prior", "best rival", "verdict"):
-        table.add_column(head, no_wrap=True)
-    for head in ("lr_tau / max", "log loss", "gain vs uniform", "vs all history"):
-        table.add_column(head, no_wrap=True, justify="right")
-    for result in found:
-        ours = result.rivals[f"rate:{result.prior}"]
-        table.add_row(
+    heads = ("building", "device", "prior", "lr_tau / max", "log loss", "gain vs uniform")
+    rows = [
+        (
             result.history.building.removeprefix("DE_KN_"),
             result.history.device,
             result.prior,
-            _best_rival(result),
-            result.verdict,
             f"{result.rate.lr_tau:g} / {result.rate.lr_max:g}",
             _bits(result.log_loss),
             _bits(result.gain_bits),
-            _bits(ours.gain_bits["all_history"]),
+            _bits(result.rivals[f"rate:{result.prior}"].gain_bits["all_history"]),
+            _best_rival(result),
+            result.verdict,
         )
-    out.print(table)
+        for result in found
+    ]
+    title = "best cell by log loss, bits a start (95 %)"
+    show_table(
+        out, title, [*heads, "vs all history", "best rival", "verdict"], rows, keys=3, words=(7, 8)
+    )
     for result in found:
         out.print(f"{result.history.device}, prior {result.prior}: {result.disagreement}")
 

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from common import (
-    DEFAULT_CACHE,
-    DEFAULT_DB,
-    Parser,
-    console,
-    download_bar,
-    path,
-    run,
-    whole_number,
-)
+from command_line import DEFAULT_CACHE, DEFAULT_DB, PathName, Whole, command, option, parsed, value
+from console import console, counted, doing, download_bar, run
+
+from ems.errors import InvalidSpec
+from ems.twin import DEFAULT_SEED
 
 if TYPE_CHECKING:
     from datetime import date, tzinfo
@@ -49,171 +43,157 @@ EPILOG = (
 )
 
 
-def parser() -> Parser:
-    """The command line of this script."""
-    p = Parser(__doc__ or "", EPILOG)
-    p.add_argument(
-        "--source",
-        default="twin",
-        metavar="twin|opsd|PATH|meter",
-        help="the synthetic twin (default); the official OPSD file, downloaded; a local file in "
-        "its layout (.csv, .csv.gz); or your own meter, described by --config",
-    )
-    p.add_argument("--config", type=path, metavar="TOML", help="with --source meter: its files")
-    p.add_argument(
-        "--place",
-        type=place,
-        metavar=PLACE_FORM,
-        help="with --source PATH: where its buildings stand [degrees north, east] and whose "
-        "holidays they keep, such as Berlin,52.52,13.41,DE,BE (default: DE_KN_… is Konstanz)",
-    )
-    p.add_argument(
-        "--prices",
-        metavar=f"PATH|{PRICE_SERVICE}|{NONE}",
-        help=f"day-ahead prices: a CSV file (utc_timestamp, price_eur_per_mwh) or the "
-        f"{PRICE_SERVICE} service (default: the service with --source opsd)",
-    )
-    p.add_argument(
-        "--weather",
-        metavar=f"PATH|{WEATHER_SERVICE}|{NONE}",
-        help=f"weather: a CSV file (utc_timestamp, temperature_c, ghi_w_per_m2) or the "
-        f"{WEATHER_SERVICE} service for the buildings' place (default: the service with --source "
-        "opsd)",
-    )
-    p.add_argument(
-        "--weather_forecast",
-        metavar=f"PATH|{WEATHER_SERVICE}|{PRESENT_FORECAST}|{NONE}",
-        help="forecasts of the weather as they were issued: a CSV file (issued_utc, utc_timestamp, "
-        f"temperature_c, ghi_w_per_m2), the runs that {WEATHER_SERVICE} keeps since March 2024, "
-        f"or the forecast it gives now (default: {NONE})",
-    )
-    p.add_argument(
-        "--db", type=path, default=DEFAULT_DB, help="the database to build (default: %(default)s)"
-    )
-    p.add_argument("--seed", type=whole_number, help="with --source twin: its seed")
-    p.add_argument(
-        "--step_minutes", type=int, choices=(15, 60), help="with --source twin (default: 60)"
-    )
-    p.add_argument(
-        "--cache",
-        type=path,
-        default=DEFAULT_CACHE,
-        help="where downloads are kept (default: %(default)s)",
-    )
-    p.add_argument("--opsd_url", help="another address of the official OPSD file")
-    p.add_argument("--prices_url", help=f"another address of {PRICE_SERVICE}")
-    p.add_argument("--weather_url", help=f"another address of {WEATHER_SERVICE}")
-    p.add_argument("--forecast_url", help=f"another address of {WEATHER_SERVICE}'s forecasts")
-    return p
-
-
 def place(text: str) -> Place:
     """A place in the form ``PLACE_FORM``."""
-    from ems.errors import InvalidSpec
     from ems.site.place import Place
 
-    try:
-        name, latitude, longitude, country, *rest = (part.strip() for part in text.split(","))
-        (subdivision,) = rest or [""]
-        return Place(
-            name=name,
-            latitude_deg=float(latitude),
-            longitude_deg=float(longitude),
-            country=country,
-            subdivision=subdivision,
-        )
-    except InvalidSpec as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(
-            f"{text!r}: expected {PLACE_FORM}, such as Berlin,52.52,13.41,DE,BE"
-        ) from error
+    name, latitude, longitude, country, *rest = (part.strip() for part in text.split(","))
+    (subdivision,) = rest or [""]
+    return Place(
+        name=name,
+        latitude_deg=float(latitude),
+        longitude_deg=float(longitude),
+        country=country,
+        subdivision=subdivision,
+    )
 
 
-def check(p: Parser, args: argparse.Namespace) -> None:
+@command
+class Options:
+    """The command line of this script."""
+
+    source: str = option(
+        "twin: the synthetic one; opsd: the official OPSD file, downloaded; a PATH in its layout "
+        "(.csv, .csv.gz); meter: your own, described by --config",
+        "twin",
+    )
+    config: PathName | None = option("TOML file, with --source meter [default: none]", None)
+    place: Annotated[object, value(place, f"must be {PLACE_FORM}", "PLACE")] = option(
+        "with --source PATH: where its buildings stand [degrees north, east] and whose holidays "
+        "they keep, such as Berlin,52.52,13.41,DE,BE [default: Konstanz for DE_KN_…]",
+        None,
+    )
+    prices: str | None = option(
+        "day-ahead prices: a CSV file (utc_timestamp, price_eur_per_mwh), "
+        f"{PRICE_SERVICE} or {NONE} [default: the service with --source opsd, else {NONE}]",
+        None,
+    )
+    weather: str | None = option(
+        "a CSV file (utc_timestamp, temperature_c, ghi_w_per_m2), "
+        f"{WEATHER_SERVICE} for the buildings' place or {NONE} "
+        f"[default: the service with --source opsd, else {NONE}]",
+        None,
+    )
+    weather_forecast: str | None = option(
+        "forecasts of the weather as they were issued: a CSV file (issued_utc, utc_timestamp, "
+        f"temperature_c, ghi_w_per_m2), the runs that {WEATHER_SERVICE} keeps since March 2024, "
+        f"or {PRESENT_FORECAST} for the one it gives now [default: {NONE}]",
+        None,
+    )
+    db: PathName = option("the database to build", DEFAULT_DB)
+    seed: Whole | None = option(f"with --source twin [default: {DEFAULT_SEED}]", None)
+    step_minutes: Literal[15, 60] | None = option("with --source twin [default: 60]", None)
+    cache: PathName = option("where downloads are kept", DEFAULT_CACHE)
+    opsd_url: str | None = option("another address of the OPSD file [default: official]", None)
+    prices_url: str | None = option(f"another address of {PRICE_SERVICE} [default: its own]", None)
+    weather_url: str | None = option(
+        f"another address of {WEATHER_SERVICE} [default: its own]", None
+    )
+    forecast_url: str | None = option(
+        f"another address of {WEATHER_SERVICE}'s forecasts [default: its own]", None
+    )
+
+
+def check(asked: Options) -> None:
     """Refuse options that the chosen source would ignore."""
-    if args.source == "meter" and args.config is None:
-        p.error("--source meter needs --config FILE.toml, see docs/sources.md")
-    if args.source != "meter" and args.config is not None:
-        p.error("--config belongs to --source meter")
-    if args.place is not None and args.source in ("twin", "opsd", "meter"):
-        p.error("--place belongs to --source PATH; the other sources say where they are")
-    for option in ("seed", "step_minutes"):
-        if args.source != "twin" and getattr(args, option) is not None:
-            p.error(f"--{option} belongs to --source twin")
-    for option in ("prices", "weather", "weather_forecast"):
-        if args.source == "twin" and getattr(args, option) is not None:
-            p.error(f"--{option}: the twin brings its own")
+    twin = asked.source == "twin"
+    only_twin = [name for name in ("seed", "step_minutes") if getattr(asked, name) is not None]
+    brought = ("prices", "weather", "weather_forecast")
+    doubled = [name for name in brought if getattr(asked, name) is not None]
+    if asked.source == "meter" and asked.config is None:
+        raise InvalidSpec("--source meter needs --config FILE.toml, see docs/sources.md")
+    if asked.source != "meter" and asked.config is not None:
+        raise InvalidSpec("--config belongs to --source meter")
+    if asked.place is not None and asked.source in ("twin", "opsd", "meter"):
+        raise InvalidSpec("--place belongs to --source PATH; the others say where they are")
+    if not twin and only_twin:
+        raise InvalidSpec(f"--{only_twin[0]} belongs to --source twin")
+    if twin and doubled:
+        raise InvalidSpec(f"--{doubled[0]}: the twin brings its own")
 
 
 def main() -> None:
     """Read the source, build the database, show what is in it."""
-    p = parser()
-    args = p.parse_args()
-    check(p, args)
+    asked = parsed(Options, __doc__, EPILOG, config=False)
+    check(asked)
     out = console()
+    out.print("starting to build a database …")
 
     from ems.store.build import build_database, require_replaceable
 
-    require_replaceable(args.db, synthetic=args.source == "twin")  # before minutes of downloads
-    dataset = read_source(args, out)
-    out.print(f"building {args.db} …")
-    report = build_database(dataset, args.db)
+    require_replaceable(asked.db, synthetic=asked.source == "twin")  # before minutes of downloads
+    dataset = read_source(asked, out)
+    with doing(out, f"building {asked.db}"):
+        report = build_database(dataset, asked.db)
     show(out, report, dataset)
 
 
-def read_source(args: argparse.Namespace, out: Console) -> Dataset:
+def read_source(asked: Options, out: Console) -> Dataset:
     """The meters, prices and weather that the command line asks for."""
-    if args.source == "twin":
-        return _twin(args, out)
-    dataset = _meters(args, out)
-    official = args.source == "opsd"
-    dataset = _with_prices(dataset, args.prices or (PRICE_SERVICE if official else NONE), args, out)
-    dataset = _with_weather(
-        dataset, args.weather or (WEATHER_SERVICE if official else NONE), args, out
+    if asked.source == "twin":
+        return _twin(asked, out)
+    dataset = _meters(asked, out)
+    official = asked.source == "opsd"
+    dataset = _with_prices(
+        dataset, asked.prices or (PRICE_SERVICE if official else NONE), asked, out
     )
-    return _with_forecasts(dataset, args.weather_forecast or NONE, args, out)
+    dataset = _with_weather(
+        dataset, asked.weather or (WEATHER_SERVICE if official else NONE), asked, out
+    )
+    return _with_forecasts(dataset, asked.weather_forecast or NONE, asked, out)
 
 
-def _twin(args: argparse.Namespace, out: Console) -> Dataset:
-    from ems.store.ingest.twin import DEFAULT_SEED, twin_dataset
+def _twin(asked: Options, out: Console) -> Dataset:
+    seed = DEFAULT_SEED if asked.seed is None else asked.seed
+    step_minutes = asked.step_minutes or 60
+    with doing(out, f"making the synthetic twin, seed {seed}, {step_minutes}-minute steps"):
+        from ems.store.ingest.twin import twin_dataset
 
-    seed = DEFAULT_SEED if args.seed is None else args.seed
-    step_minutes = args.step_minutes or 60
-    out.print(f"making the synthetic twin, seed {seed}, {step_minutes}-minute steps …")
-    return twin_dataset(seed, step_minutes)
+        return twin_dataset(seed, step_minutes)
 
 
-def _meters(args: argparse.Namespace, out: Console) -> Dataset:
-    if args.source == "meter":
+def _meters(asked: Options, out: Console) -> Dataset:
+    if asked.source == "meter":
         from ems.store.ingest.meter import read_meter
 
-        out.print(f"reading your meter as described in {args.config} …")
-        return read_meter(args.config)
+        out.print(f"reading your meter as described in {asked.config} …")
+        return read_meter(asked.config)
 
     from ems.store.ingest.opsd import read_opsd
 
-    source = _official_file(args, out) if args.source == "opsd" else path(args.source)
+    source = (
+        _official_file(asked, out) if asked.source == "opsd" else Path(asked.source).expanduser()
+    )
     out.print(f"reading {source} …")
-    return read_opsd(source, place=args.place)
+    return read_opsd(source, place=asked.place)
 
 
-def _official_file(args: argparse.Namespace, out: Console) -> Path:
+def _official_file(asked: Options, out: Console) -> Path:
     from ems.store.ingest.download import OPSD_SHA256, OPSD_URL, fetch
 
-    url = args.opsd_url or OPSD_URL
-    out.print(f"OPSD household data from {url}, kept in {args.cache}")
+    url = asked.opsd_url or OPSD_URL
+    out.print(f"OPSD household data from {url}, kept in {asked.cache}")
     with download_bar(out, "household data") as progress:
         return fetch(
             url,
-            args.cache / "opsd_household_2020-04-15_60min.csv",
+            asked.cache / "opsd_household_2020-04-15_60min.csv",
             sha256=OPSD_SHA256,
             remedy="download it by hand and give --source PATH",
             progress=progress,
         )
 
 
-def _with_prices(dataset: Dataset, chosen: str, args: argparse.Namespace, out: Console) -> Dataset:
+def _with_prices(dataset: Dataset, chosen: str, asked: Options, out: Console) -> Dataset:
     """The dataset with the prices of a file or the service; with its own for ``none``."""
     if chosen == NONE:
         if dataset.prices.empty:
@@ -223,21 +203,24 @@ def _with_prices(dataset: Dataset, chosen: str, args: argparse.Namespace, out: C
         from ems.store.ingest.opsd import read_prices
 
         out.print(f"reading prices from {chosen} …")
-        return _told(replace(dataset, prices=read_prices(path(chosen))), prices=path(chosen).name)
+        return _told(
+            replace(dataset, prices=read_prices(Path(chosen).expanduser())),
+            prices=Path(chosen).expanduser().name,
+        )
 
     from ems.store.ingest import energy_charts
 
-    url = args.prices_url or energy_charts.BASE_URL
+    url = asked.prices_url or energy_charts.BASE_URL
     first, last = _days(dataset, energy_charts.MARKET_TIME)
-    out.print(f"day-ahead prices from {url}, kept in {args.cache}")
+    out.print(f"day-ahead prices from {url}, kept in {asked.cache}")
     with download_bar(out, "day-ahead prices") as progress:
         prices = energy_charts.fetch_prices(
-            first, last, args.cache, base_url=url, progress=progress
+            first, last, asked.cache, base_url=url, progress=progress
         )
     return _told(replace(dataset, prices=prices), prices=energy_charts.LICENCE)
 
 
-def _with_weather(dataset: Dataset, chosen: str, args: argparse.Namespace, out: Console) -> Dataset:
+def _with_weather(dataset: Dataset, chosen: str, asked: Options, out: Console) -> Dataset:
     """The dataset with the weather of a file or the service; with its own for ``none``."""
     if chosen == NONE:
         return dataset
@@ -245,60 +228,58 @@ def _with_weather(dataset: Dataset, chosen: str, args: argparse.Namespace, out: 
         from ems.store.ingest.opsd import read_weather
 
         out.print(f"reading weather from {chosen} …")
-        weather = read_weather(path(chosen))
-        return _told(replace(dataset, weather=weather), weather=path(chosen).name)
+        file = Path(chosen).expanduser()
+        return _told(replace(dataset, weather=read_weather(file)), weather=file.name)
 
     from ems.store.ingest import open_meteo
 
-    url = args.weather_url or open_meteo.BASE_URL
+    url = asked.weather_url or open_meteo.BASE_URL
     first, last = _days(dataset, UTC)
     where = dataset.require_one_place()
-    out.print(f"weather for {where.name} from {url}, kept in {args.cache}", markup=False)
+    out.print(f"weather for {where.name} from {url}, kept in {asked.cache}")
     with download_bar(out, "weather") as progress:
         weather = open_meteo.fetch_weather(
-            where, first, last, args.cache, base_url=url, progress=progress
+            where, first, last, asked.cache, base_url=url, progress=progress
         )
     return _told(replace(dataset, weather=weather), weather=open_meteo.LICENCE)
 
 
-def _with_forecasts(
-    dataset: Dataset, chosen: str, args: argparse.Namespace, out: Console
-) -> Dataset:
+def _with_forecasts(dataset: Dataset, chosen: str, asked: Options, out: Console) -> Dataset:
     """The dataset with recorded forecasts of the weather, from a file or the service."""
     if chosen == NONE:
         return dataset
     from ems.store.ingest import open_meteo_forecast as service
 
     if chosen == PRESENT_FORECAST:
-        url = args.forecast_url or service.PRESENT_URL
-        out.print(f"the present forecast of the weather from {url}, kept in {args.cache}")
+        url = asked.forecast_url or service.PRESENT_URL
+        out.print(f"the present forecast of the weather from {url}, kept in {asked.cache}")
         issued = service.fetch_present(
             dataset.require_one_place(),
             datetime.now(UTC).replace(tzinfo=None),
-            args.cache,
+            asked.cache,
             max_age_h=MAX_FORECAST_AGE_H,
-            tell=lambda text: out.print(text, style="bold", markup=False),
+            tell=lambda text: out.print(text, style="bold"),
             base_url=url,
         )
         source = service.LICENCE
     elif chosen == WEATHER_SERVICE:
-        url = args.forecast_url or service.RUNS_URL
+        url = asked.forecast_url or service.RUNS_URL
         first, last = _days(dataset, UTC)
-        out.print(f"forecasts of the weather from {url}, kept in {args.cache}")
+        out.print(f"forecasts of the weather from {url}, kept in {asked.cache}")
         with download_bar(out, "weather forecasts") as progress:
             issued = service.fetch_runs(
                 dataset.require_one_place(),
                 first,
                 last,
-                args.cache,
+                asked.cache,
                 base_url=url,
                 progress=progress,
             )
         source = service.LICENCE
     else:
         out.print(f"reading forecasts of the weather from {chosen} …")
-        issued = service.read_weather_forecast(path(chosen))
-        source = path(chosen).name
+        issued = service.read_weather_forecast(Path(chosen).expanduser())
+        source = Path(chosen).expanduser().name
     newest = issued["issued_utc"].max()
     out.print(f"{issued['issued_utc'].nunique():,} forecasts, the newest issued {newest}Z")
     return _told(replace(dataset, weather_forecast=issued), weather_forecast=source)
@@ -339,7 +320,7 @@ def show(out: Console, report: BuildReport, dataset: Dataset) -> None:
         if key in dataset.meta:
             out.print(f"{label}: {dataset.meta[key]}")
     for where in dict.fromkeys(data.place for data in dataset.buildings):
-        out.print(f"place: {where}", markup=False)
+        out.print(f"place: {where}")
     out.print(f"licence: {dataset.meta['licence']}")
     if report.synthetic:
         out.print(
@@ -407,7 +388,7 @@ def _table(title: str, leading: int = 0) -> Table:
 def _devices(category: Category, names: tuple[str, ...]) -> str:
     """The names of what can be planned, the number of what cannot."""
     if category == "fixed":
-        return f"fixed: {len(names)} sub-meter{'s' if len(names) > 1 else ''}"
+        return f"fixed: {counted(len(names), 'sub-meter')}"
     return f"{category}: {', '.join(names)}"
 
 

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from common import DEFAULT_RESULTS, DEFAULT_TRACKING, Parser, console, near, path, run
+from command_line import (
+    DEFAULT_RESULTS,
+    DEFAULT_TRACKING,
+    PathName,
+    Unnamed,
+    american,
+    among,
+    command,
+    group,
+    option,
+    options,
+    parsed,
+    value,
+)
+from console import console, counted, doing, near, run, show_table
 
 from ems.errors import InvalidSpec
 
@@ -24,6 +37,7 @@ KINDS = (
 SIZES = ("column", "slide", "screen")
 FORMATS = ("png", "svg")
 CAPTIONS = "captions.md"
+RUNS = ("RUN", "ids of runs [default: the newest finished of each pipeline]")
 EPILOG = (
     "RUN is the id of a run or the first characters of it. savings_by_building and captured show "
     "all runs in one figure, the others are drawn run by run. A column is 85 mm wide, a slide "
@@ -31,79 +45,65 @@ EPILOG = (
 )
 
 
-def parser() -> Parser:
+@group("what to draw")
+class What:
+    """Which figures of which runs."""
+
+    figures: Annotated[tuple[str, ...], among(*KINDS)] = option(", ".join(KINDS), KINDS)
+    building: str | None = option("only this building [default: all]", None)
+    mode: Annotated[str | None, value(american, "", "MODE")] = option(
+        "whose plan the heat maps show [default: centralized]", None
+    )
+
+
+@group("how")
+class How:
+    """In what sizes and formats."""
+
+    sizes: Annotated[tuple[str, ...], among(*SIZES)] = option(", ".join(SIZES), SIZES[:2])
+    formats: Annotated[tuple[str, ...], among(*FORMATS)] = option(", ".join(FORMATS), FORMATS)
+
+
+@group("where things are")
+class Where:
+    """Where things are."""
+
+    results: PathName = option("results folder", DEFAULT_RESULTS)
+    tracking_uri: str = option("MLflow store", DEFAULT_TRACKING)
+    out: PathName | None = option(
+        "folder of the figures [default: visualizations below the results]", None
+    )
+
+
+@command
+class Options:
     """The command line of this script."""
-    p = Parser(__doc__ or "", EPILOG)
-    p.add_argument(
-        "run_ids", nargs="*", metavar="RUN", help="(default: the newest finished of each pipeline)"
-    )
-    p.add_argument("--list", action="store_true", help="only show the runs there are")
-    what = p.add_argument_group("what to draw")
-    what.add_argument(
-        "--figures", type=_among(KINDS), default=KINDS, metavar="NAME,…", help=_all(KINDS)
-    )
-    what.add_argument("--building", help="only this building")
-    what.add_argument("--mode", type=_mode, help="whose plan the heat maps show (centralized)")
-    how = p.add_argument_group("how")
-    how.add_argument(
-        "--sizes", type=_among(SIZES), default=SIZES[:2], metavar="NAME,…", help=_all(SIZES, 2)
-    )
-    how.add_argument(
-        "--formats", type=_among(FORMATS), default=FORMATS, metavar="NAME,…", help=_all(FORMATS)
-    )
-    where = p.add_argument_group("where things are")
-    where.add_argument(
-        "--results", type=path, default=DEFAULT_RESULTS, help="results folder (%(default)s)"
-    )
-    where.add_argument(
-        "--tracking_uri", default=DEFAULT_TRACKING, help="MLflow store (%(default)s)"
-    )
-    where.add_argument("--out", type=path, help="folder of the figures (RESULTS/visualizations)")
-    return p
 
-
-def _all(names: Sequence[str], n_default: int | None = None) -> str:
-    default = "all" if n_default is None else ",".join(names[:n_default])
-    return f"{', '.join(names)} ({default})"
-
-
-def _mode(text: str) -> str:
-    """A mode in the spelling of the results."""
-    return text.replace("centralised", "centralized")
-
-
-def _among(known: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
-    """An argument that names some of ``known`` with commas between."""
-
-    def parse(text: str) -> tuple[str, ...]:
-        names = tuple(dict.fromkeys(text.split(",")))
-        for name in names:
-            if name not in known:
-                raise argparse.ArgumentTypeError(f"'{name}' is unknown; known: {', '.join(known)}")
-        return names
-
-    return parse
+    words: Unnamed = ()
+    list: bool = option("only show the runs there are", False)
+    what: What = options(What)
+    how: How = options(How)
+    where: Where = options(Where)
 
 
 def main() -> None:
     """Find the runs, draw what they hold, and say what they do not hold."""
-    args = parser().parse_args()
+    asked, out = parsed(Options, __doc__, EPILOG, config=False, words=RUNS), console()
+    with doing(out, "reading the results"):
+        from ems.report.stored import Wanted, choose_runs, kept_runs
+        from ems.tracking import store_uri
 
-    from ems.report.stored import Wanted, choose_runs, kept_runs
-    from ems.tracking import store_uri
-
-    store_uri(args.tracking_uri)  # a wrong one is not the same as a store without the run
-    out = console()
-    kept = kept_runs(args.results / "ems_results.duckdb")
-    if args.list:
+        store_uri(asked.where.tracking_uri)  # a wrong one is not a store without the run
+        kept = kept_runs(asked.where.results / "ems_results.duckdb")
+    if asked.list:
         show(out, kept)
         return
-    runs = choose_runs(kept, args.run_ids)
+    runs = choose_runs(kept, asked.words)
     for chosen in runs:
         tell_run(out, chosen)
-    wanted = Wanted(kinds=args.figures, building=args.building, mode=args.mode)
-    n_drawn = draw(args, runs, wanted, out)
-    if not n_drawn:
+    what = asked.what
+    wanted = Wanted(kinds=what.figures, building=what.building, mode=what.mode)
+    if not draw(asked, runs, wanted, out):
         raise InvalidSpec("nothing could be drawn: see above what is missing, or choose other runs")
 
 
@@ -118,18 +118,19 @@ def tell_run(out: Console, chosen: KeptRun) -> None:
         out.print("          SYNTHETIC DATA: made up, not measurements", style="bold yellow")
 
 
-def draw(args: argparse.Namespace, runs: Sequence[KeptRun], wanted: Wanted, out: Console) -> int:
+def draw(asked: Options, runs: Sequence[KeptRun], wanted: Wanted, out: Console) -> int:
     """Write every figure at every size; returns how many figures there are."""
     from ems.report.stored import Missing, figures
 
-    folder: Path = args.out or args.results / "visualizations"
+    folder: Path = asked.where.out or asked.where.results / "visualizations"
     places: dict[Path, int] = {}
-    for of_run, figure in figures(runs, wanted, args.tracking_uri):
+    out.print("drawing the figures …")
+    for of_run, figure in figures(runs, wanted, asked.where.tracking_uri):
         if isinstance(figure, Missing):
             out.print(f"left out  {figure.name}: {figure.reason}", style="yellow")
             continue
         place = folder / ("all_runs" if of_run is None else of_run.short_id)
-        files, caption = write(figure, place, args)
+        files, caption = write(figure, place, asked.how)
         keep_caption(place / CAPTIONS, figure.name, caption)
         places[place] = places.get(place, 0) + 1
         what = near(place / figure.file_stem)
@@ -139,17 +140,17 @@ def draw(args: argparse.Namespace, runs: Sequence[KeptRun], wanted: Wanted, out:
     return sum(places.values())
 
 
-def write(drawing: Drawing, place: Path, args: argparse.Namespace) -> tuple[list[str], str]:
+def write(drawing: Drawing, place: Path, asked: How) -> tuple[list[str], str]:
     """One figure at every size in every format; the ends of the files' names, and its caption."""
     from ems.report.figures.page import save
     from ems.report.figures.paper import PAPERS
 
     ends, caption = [], ""
-    for size in args.sizes:
+    for size in asked.sizes:
         paper: Paper = PAPERS[size]
         figure = drawing.on(paper)
         caption = str(figure.get_label())
-        for kind in args.formats:
+        for kind in asked.formats:
             end = f"{size}.{kind}"
             save(figure, place / f"{drawing.file_stem}_{end}", paper)
             ends.append(end)
@@ -176,13 +177,9 @@ def keep_caption(file: Path, name: str, caption: str) -> None:
 
 def show(out: Console, kept: Sequence[KeptRun]) -> None:
     """A row for each run."""
-    from rich.table import Table
-
-    table = Table(title=f"{len(kept)} runs", title_justify="left")
-    for head in ("run", "pipeline", "building", "started UTC", "status", "data"):
-        table.add_column(head, no_wrap=True)
-    for one in kept:
-        table.add_row(
+    heads = ("run", "pipeline", "building", "started UTC", "status", "data")
+    rows = [
+        (
             one.short_id,
             one.pipeline,
             one.building,
@@ -190,7 +187,9 @@ def show(out: Console, kept: Sequence[KeptRun]) -> None:
             one.status,
             "synthetic" if one.synthetic else "measured",
         )
-    out.print(table)
+        for one in kept
+    ]
+    show_table(out, counted(len(kept), "run"), heads, rows, keys=len(heads))
 
 
 if __name__ == "__main__":

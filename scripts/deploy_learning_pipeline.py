@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from common import ROOT, Parser, console, path, run
+from command_line import PathName, command, option, parsed
+from console import ROOT, console, doing, run
 
 from ems.errors import InvalidSpec
 
@@ -18,62 +18,54 @@ if TYPE_CHECKING:
     from ems.deployment.config import AzureConfig
 
 EPILOG = "pip install -r requirements-azure.txt first. How to: docs/cloud.md."
-PIPELINES = ("B", "C", "both")
 
 
-def parser() -> Parser:
+@command
+class Options:
     """The command line of this script."""
-    p = Parser(__doc__ or "", EPILOG)
-    p.add_argument(
-        "--config", type=path, default=ROOT / "config.json", help="workspace and work (config.json)"
+
+    config: PathName = option("workspace and work, as config.example.json", ROOT / "config.json")
+    pipeline: Literal["B", "C", "both"] = option(
+        "B learns and plans, C sweeps over the learning grid", "both"
     )
-    p.add_argument(
-        "--pipeline",
-        choices=PIPELINES,
-        default="both",
-        help="B learns and plans, C sweeps over the learning grid (both)",
+    dry_run: bool = option("show and validate the jobs; needs no network", False)
+    publish: PathName | None = option(
+        "inside a job: copy the runs of this MLflow file and end [default: none]", None
     )
-    p.add_argument(
-        "--dry_run", action="store_true", help="show and validate the jobs; needs no network"
+    objective: str | None = option(
+        "with --publish: the metric that the sweep minimises [default: none]", None
     )
-    inside = p.add_argument_group("inside a job")
-    inside.add_argument(
-        "--publish", type=path, metavar="STORE", help="copy the runs of this MLflow file and end"
-    )
-    inside.add_argument(
-        "--objective", metavar="METRIC", help="with --publish: what the sweep minimises"
-    )
-    return p
 
 
 def main() -> None:
     """Show the jobs and submit them, or publish the runs of one."""
-    args, out = parser().parse_args(), console()
-    if args.publish is not None:
-        publish(args, out)
+    asked, out = parsed(Options, __doc__, EPILOG, config=False), console()
+    if asked.publish is not None:
+        publish(asked, out)
         return
-    if args.objective is not None:
+    if asked.objective is not None:
         raise InvalidSpec("objective is only for --publish; the sweep has its own")
     from ems.deployment.config import read_config
 
-    config = read_config(args.config)
-    if not args.dry_run:
+    config = read_config(asked.config)
+    if not asked.dry_run:
         config.require_address()
-    deploy(args, config, out)
+    deploy(asked, config, out)
 
 
-def publish(args: argparse.Namespace, out: Console) -> None:
+def publish(asked: Options, out: Console) -> None:
     """Copy the runs of a finished pipeline to the workspace of this job."""
     from ems.deployment import publish as runs
 
-    count = runs.publish(args.publish, runs.job_run(os.environ), args.objective)
+    count = runs.publish(asked.publish, runs.job_run(os.environ), asked.objective)
     out.print(f"published {count} runs below the run of this job")
 
 
-def deploy(args: argparse.Namespace, config: AzureConfig, out: Console) -> None:
+def deploy(asked: Options, config: AzureConfig, out: Console) -> None:
     """Build, prove and show the jobs; without ``--dry_run`` submit them."""
     try:
-        from ems.deployment import azure_jobs
+        with doing(out, "# loading the Azure SDK"):
+            from ems.deployment import azure_jobs
     except ModuleNotFoundError as error:
         raise InvalidSpec(
             f"{error.name} is not installed: pip install -r requirements-azure.txt"
@@ -86,13 +78,13 @@ def deploy(args: argparse.Namespace, config: AzureConfig, out: Console) -> None:
                 ("B", azure_jobs.integrated_job),
                 ("C", azure_jobs.probability_sweep),
             )
-            if args.pipeline in (name, "both")
+            if asked.pipeline in (name, "both")
         }
         for name, job in jobs.items():
             text = azure_jobs.render(job)
-            if args.dry_run:
+            if asked.dry_run:
                 out.print(f"# Pipeline {name}\n{text}", soft_wrap=True)
-        if args.dry_run:
+        if asked.dry_run:
             tell_dry(out, config, image)
             return
         for name, job in jobs.items():

@@ -5,20 +5,22 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import IO
 
-from common import DEFAULT_TRACKING, Parser, console, path, positive_int, run
+from command_line import DEFAULT_TRACKING, Count, PathName, command, option, parsed, require_one
+from console import console, run
 
 from ems.errors import TrackingError
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+EPILOG = "Only this machine can open the page. Ctrl-C stops it."
 
 HOST = "127.0.0.1"
 FIRST_PORT = 5000
@@ -27,41 +29,44 @@ STARTING_S = 90.0
 STOPPING_S = 10.0
 
 
-def parser() -> Parser:
+@command
+class Options:
     """The command line of this script."""
-    p = Parser(__doc__ or "", "Only this machine can open the page. Ctrl-C stops it.")
-    store = p.add_mutually_exclusive_group()
-    store.add_argument(
-        "--tracking_uri",
-        default=DEFAULT_TRACKING,
-        help="the store of the runs, sqlite:///PATH.db (default: %(default)s)",
+
+    tracking_uri: str = option("the store of the runs, sqlite:///PATH.db", DEFAULT_TRACKING)
+    db: PathName | None = option("the same as a path [default: none]", None)
+    port: Count | None = option(
+        f"the port of the page [default: {FIRST_PORT}, or the next that is free]", None
     )
-    store.add_argument("--db", type=path, help="the same as a path")
-    p.add_argument(
-        "--port",
-        type=positive_int,
-        help=f"the port of the page (default: {FIRST_PORT}, or the next that is free)",
-    )
-    return p
 
 
 def main() -> None:
     """Start the server, say where it is, and stay until Ctrl-C."""
-    args = parser().parse_args()
-    store = find_store(args.tracking_uri, args.db)
-    port = find_port(args.port)
+    asked = parsed(Options, __doc__, EPILOG, config=False)
+    require_one(db=asked.db, tracking_uri=asked.tracking_uri != DEFAULT_TRACKING)
     out = console()
-    out.print(f"opening {store} …")
+    out.print("starting MLflow, which takes some seconds …")
+    store = find_store(asked.tracking_uri, asked.db)
+    port = find_port(asked.port)
+    out.print(f"opening   {store}", soft_wrap=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with serving(store, port) as server:
-            out.print(f"MLflow: http://{HOST}:{port}   (Ctrl-C to stop)")
+            out.print(f"MLflow: http://{HOST}:{port}{newest_page(store)}   (Ctrl-C to stop)")
             server.wait()
             raise TrackingError(
                 f"MLflow on port {port} has ended by itself; start this script again"
             )
     except KeyboardInterrupt:
         out.print("stopped")
+
+
+def newest_page(store: Path) -> str:
+    """The page with the runs of the experiment that has the newest one."""
+    with closing(sqlite3.connect(store)) as con:
+        sql = "SELECT experiment_id FROM runs ORDER BY start_time DESC LIMIT 1"
+        found = con.execute(sql).fetchone()
+    return "" if found is None else f"/#/experiments/{found[0]}/runs"
 
 
 def find_store(tracking_uri: str, db: Path | None) -> Path:

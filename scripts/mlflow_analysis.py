@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from common import (
+from command_line import (
     DEFAULT_TRACKING,
-    EXIT_BAD_INPUT,
-    Parser,
-    console,
-    near,
-    not_negative,
-    path,
-    positive_int,
-    run,
+    Count,
+    NotNegative,
+    PathName,
+    Words,
+    command,
+    group,
+    option,
+    options,
+    parsed,
+    require_one,
 )
+from console import EXIT_BAD_INPUT, console, near, run, show_table
+from cyclopts import Parameter
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,7 +36,6 @@ EPILOG = (
     "savings_eur is total/savings_eur_vs_as_metered. --where takes MLflow's filter language. "
     f"Exit: 0; {EXIT_WORSE} when --baseline finds something worse; {EXIT_BAD_INPUT} for bad input."
 )
-LEVELS = ("pipelines", "modes", "all")
 Cell = str | float | None
 
 
@@ -45,6 +48,13 @@ class Sheet:
     columns: tuple[str, ...]
     rows: Sequence[Sequence[Cell]]
 
+    @property
+    def numbers(self) -> list[bool]:
+        """Which columns hold numbers."""
+        return [
+            any(isinstance(row[i], float) for row in self.rows) for i in range(len(self.columns))
+        ]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
@@ -55,91 +65,103 @@ class Answer:
     worse: bool = False
 
 
-def parser() -> Parser:
+@group("question (none: list the runs)")
+class Question:
+    """What is asked; one at a time."""
+
+    best: Annotated[str | None, Parameter(metavar="METRIC")] = option(
+        "finished runs in order of a metric [default: none]", None
+    )
+    compare: Annotated[tuple[str, str] | None, Parameter(metavar="RUN RUN")] = option(
+        "which parameters of two runs differ, and which metrics [default: none]", None
+    )
+    baseline: Annotated[str | None, Parameter(metavar="RUN")] = option(
+        "what got worse since this run [default: none]", None
+    )
+    stale_h: NotNegative | None = option(
+        "failed and stopped runs, and what has been RUNNING for more hours [h] [default: none]",
+        None,
+    )
+
+
+@group("runs")
+class Runs:
+    """Which runs are asked."""
+
+    where: str = option("a filter, such as \"params.building = 'x'\" [default: none]", "")
+    experiment: Words = option("names of experiments [default: all]", ())
+    level: Literal["pipelines", "modes", "all"] | None = option(
+        "pipelines' runs, those of modes below, or all [default: by the question]", None
+    )
+    limit: Count = option("rows shown", 25)
+    tolerance: NotNegative = option(
+        "share by which --baseline lets a metric get worse, --compare differ", 1e-6
+    )
+    tracking_uri: str = option("MLflow store", DEFAULT_TRACKING)
+    db: PathName | None = option("the same as a path [default: none]", None)
+
+
+@group("answer")
+class Form:
+    """How the answer is given."""
+
+    format: Literal["console", "markdown"] = option("of the tables", "console")
+    to_duckdb: PathName | None = option("write the tables into this file too [default: none]", None)
+
+
+@command
+class Options:
     """The command line of this script."""
-    p = Parser(__doc__ or "", EPILOG)
-    ask = p.add_argument_group("question (none: list the runs)").add_mutually_exclusive_group()
-    ask.add_argument("--best", metavar="METRIC", help="finished runs in order of a metric")
-    ask.add_argument(
-        "--compare",
-        nargs=2,
-        metavar="RUN",
-        help="which parameters of two runs differ, and which metrics",
-    )
-    ask.add_argument("--baseline", metavar="RUN", help="what got worse since this run")
-    ask.add_argument(
-        "--stale_h",
-        type=not_negative,
-        metavar="H",
-        help="failed and stopped runs, and what has been RUNNING for more than H hours",
-    )
-    which = p.add_argument_group("runs")
-    which.add_argument("--where", default="", help="a filter, such as \"params.building = 'x'\"")
-    which.add_argument(
-        "--experiment", default=(), type=_names, metavar="NAME,…", help="(default: all)"
-    )
-    which.add_argument(
-        "--level", choices=LEVELS, help="pipelines' runs, those of modes below, or all"
-    )
-    which.add_argument("--limit", type=positive_int, default=25, help="rows shown (25)")
-    p.add_argument(
-        "--tolerance",
-        type=not_negative,
-        default=1e-6,
-        help="share by which --baseline lets a metric get worse, --compare differ (1e-6)",
-    )
-    store = p.add_mutually_exclusive_group()
-    store.add_argument("--tracking_uri", default=DEFAULT_TRACKING, help="store (%(default)s)")
-    store.add_argument("--db", type=path, help="the same as a path")
-    out = p.add_argument_group("answer")
-    out.add_argument("--format", choices=("console", "markdown"), default="console")
-    out.add_argument("--to_duckdb", type=path, metavar="FILE", help="write the tables there too")
-    return p
 
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(text.split(","))
+    question: Question = options(Question)
+    runs: Runs = options(Runs)
+    form: Form = options(Form)
 
 
 def main() -> None:
     """Ask one question and show the answer."""
-    args = parser().parse_args()
+    asked = parsed(Options, __doc__, EPILOG, config=False)
     out = console()
-    answer = ask(args)
+    if asked.form.format == "console":
+        out.print("asking MLflow …")
+    answer = ask(asked)
     for sheet in answer.sheets:
-        show(out, sheet, args.format)
+        show(out, sheet, asked.form.format)
     for note in answer.notes:
         out.print(note, soft_wrap=True)
-    if args.to_duckdb is not None:
-        keep(args, answer.sheets)
+    if asked.form.to_duckdb is not None:
+        keep(asked.form.to_duckdb, answer.sheets)
         names = ", ".join(f"mlflow_{sheet.name}" for sheet in answer.sheets)
-        out.print(f"tables    {names} in {near(args.to_duckdb)}")
+        out.print(f"tables    {names} in {near(asked.form.to_duckdb)}")
     if answer.worse:
         raise SystemExit(EXIT_WORSE)
 
 
-def ask(args: argparse.Namespace) -> Answer:
+def ask(asked: Options) -> Answer:
     """The answer to the question of the command line."""
     from ems.tracking import sqlite_uri
     from ems.tracking.read import RunStore
 
-    store = RunStore(args.tracking_uri if args.db is None else sqlite_uri(args.db))
-    if args.compare:
-        return compare(store, *args.compare, args.tolerance)
-    runs = store.find(args.where, args.experiment)
-    if args.baseline:
-        return since(store, store.get(args.baseline), runs, args)
-    if args.stale_h is not None:
-        return stale(runs, args.stale_h)
-    if args.best:
-        return best(runs, args)
-    return listing(runs, args)
+    question, which = asked.question, asked.runs
+    require_one(**vars(question))
+    require_one(db=which.db, tracking_uri=which.tracking_uri != DEFAULT_TRACKING)
+    store = RunStore(which.tracking_uri if which.db is None else sqlite_uri(which.db))
+    if question.compare:
+        return compare(store, *question.compare, which.tolerance)
+    runs = store.find(which.where, which.experiment)
+    if question.baseline:
+        return since(store, store.get(question.baseline), runs, which)
+    if question.stale_h is not None:
+        return stale(runs, question.stale_h)
+    if question.best:
+        return best(runs, question.best, which)
+    return listing(runs, which)
 
 
-def listing(runs: Sequence[TrackedRun], args: argparse.Namespace) -> Answer:
+def listing(runs: Sequence[TrackedRun], asked: Runs) -> Answer:
     """The newest runs."""
-    chosen = of_level(runs, args.level or "pipelines")
-    shown = chosen[: args.limit]
+    chosen = of_level(runs, asked.level or "pipelines")
+    shown = chosen[: asked.limit]
     rows = [
         (
             *_who(run),
@@ -161,16 +183,16 @@ def listing(runs: Sequence[TrackedRun], args: argparse.Namespace) -> Answer:
     return Answer(sheets=(_without_empty(sheet),), notes=() if rows else ("no run matches",))
 
 
-def best(runs: Sequence[TrackedRun], args: argparse.Namespace) -> Answer:
+def best(runs: Sequence[TrackedRun], named: str, asked: Runs) -> Answer:
     """Finished runs in the order of a metric."""
     from ems.tracking.compare import metric_named, required_direction
 
-    finished = [r for r in of_level(runs, args.level or "all") if r.status == "FINISHED"]
-    metric = metric_named(args.best, sorted({name for run in finished for name in run.metrics}))
+    finished = [r for r in of_level(runs, asked.level or "all") if r.status == "FINISHED"]
+    metric = metric_named(named, sorted({name for run in finished for name in run.metrics}))
     way = required_direction(metric)
     having = [run for run in finished if metric in run.metrics]
     having.sort(key=lambda run: run.metrics[metric], reverse=way == "higher")
-    shown = having[: args.limit]
+    shown = having[: asked.limit]
     sheet = Sheet(
         name="best",
         title=f"{len(shown)} of {len(having)} finished runs by {metric}, {way} is better",
@@ -238,16 +260,15 @@ def changed(where: str, a: TrackedRun, b: TrackedRun) -> list[Change]:
 def paired(
     store: RunStore, a: TrackedRun, b: TrackedRun
 ) -> list[tuple[str, TrackedRun, TrackedRun]]:
-    """The two runs themselves and, of pipelines, those below them that have the same name."""
-    pairs = [("" if a.parent_id is None else a.name, a, b)]
-    if a.parent_id is None and b.parent_id is None:
-        below = {run.name: run for run in store.below(b)}
-        pairs += [
-            (run.name, run, below[run.name])
-            for run in sorted(store.below(a), key=lambda run: run.name)
-            if run.name in below
-        ]
-    return pairs
+    """The two runs; of two pipelines, whose own figures are sums, those below of the same name."""
+    if a.parent_id is not None or b.parent_id is not None:
+        return [(a.name, a, b)]
+    below = {run.name: run for run in store.below(b)}
+    return [
+        (run.name, run, below[run.name])
+        for run in sorted(store.below(a), key=lambda run: run.name)
+        if run.name in below
+    ]
 
 
 def _alone(
@@ -261,9 +282,7 @@ def _alone(
     return [f"only in {run.short_id}: {', '.join(sorted(only))}" for run, only in names if only]
 
 
-def since(
-    store: RunStore, baseline: TrackedRun, runs: Sequence[TrackedRun], args: argparse.Namespace
-) -> Answer:
+def since(store: RunStore, baseline: TrackedRun, runs: Sequence[TrackedRun], asked: Runs) -> Answer:
     """What got worse in runs of the same experiment and name that started after the baseline."""
     from ems.tracking.compare import PROVENANCE, different, regressions
 
@@ -274,26 +293,28 @@ def since(
         and (run.parent_id is None) == (baseline.parent_id is None)
         and run.started_utc > baseline.started_utc
         and run.status == "FINISHED"
-    ][: args.limit]
+    ][: asked.limit]
     rows: list[tuple[Cell, ...]] = []
     notes = []
     for now in reversed(later):
         found = [c for where, x, y in paired(store, baseline, now) for c in changed(where, x, y)]
-        worse = regressions(found, args.tolerance)
+        worse = regressions(found, asked.tolerance)
         rows += [(now.short_id, *_change_row(change)) for change in worse]
-        asked = [
+        changed_options = [
             name
             for name, _, _ in different(baseline.parameters, now.parameters)
             if not name.startswith(PROVENANCE)
         ]
-        other = f"; asked for otherwise: {', '.join(asked[:6])}" if asked else ""
+        other = (
+            f"; asked for otherwise: {', '.join(changed_options[:6])}" if changed_options else ""
+        )
         data = "" if _data(now) == _data(baseline) else "; other data"
         notes.append(f"{now.short_id}  {len(worse)} of {len(found)} metrics worse{data}{other}")
     if not later:
         notes.append(f"no finished run of '{baseline.name}' has started after {baseline.short_id}")
     sheet = Sheet(
         name="regressions",
-        title=f"worse than {baseline.short_id} ({baseline.name}) by more than {args.tolerance:g}",
+        title=f"worse than {baseline.short_id} ({baseline.name}) by more than {asked.tolerance:g}",
         columns=("run", *CHANGE, "baseline", "now", "change", "change %"),
         rows=rows,
     )
@@ -390,34 +411,21 @@ def show(out: Console, sheet: Sheet, form: str) -> None:
     elif form == "markdown":
         _show_markdown(sheet)
     else:
-        _show_console(out, sheet)
-
-
-def _show_console(out: Console, sheet: Sheet) -> None:
-    from rich.table import Table
-
-    table = Table(title=sheet.title, title_justify="left")
-    for i, head in enumerate(sheet.columns):
-        number = any(isinstance(row[i], float) for row in sheet.rows)
-        table.add_column(head, justify="right" if number else "left", overflow="fold")
-    for row in sheet.rows:
-        table.add_row(*map(text, row))
-    out.print(table)
+        rows = [[*map(text, row)] for row in sheet.rows]
+        words = [i for i, number in enumerate(sheet.numbers) if not number]
+        show_table(out, sheet.title, sheet.columns, rows, words=words)
 
 
 def _show_markdown(sheet: Sheet) -> None:
-    numbers = [
-        any(isinstance(row[i], float) for row in sheet.rows) for i in range(len(sheet.columns))
-    ]
     print(f"**{sheet.title}**\n")
-    for cells in (sheet.columns, ["---:" if number else "---" for number in numbers]):
+    for cells in (sheet.columns, ["---:" if number else "---" for number in sheet.numbers]):
         print(f"| {' | '.join(cells)} |")
     for row in sheet.rows:
         print(f"| {' | '.join(text(cell).replace('|', chr(92) + '|') for cell in row)} |")
     print()
 
 
-def keep(args: argparse.Namespace, sheets: Sequence[Sheet]) -> None:
+def keep(file: Path, sheets: Sequence[Sheet]) -> None:
     """Write the tables into a DuckDB file."""
     import pandas as pd
 
@@ -425,7 +433,7 @@ def keep(args: argparse.Namespace, sheets: Sequence[Sheet]) -> None:
 
     for sheet in sheets:
         frame = pd.DataFrame(list(sheet.rows), columns=list(sheet.columns))
-        save_table(args.to_duckdb, f"mlflow_{sheet.name}", frame)
+        save_table(file, f"mlflow_{sheet.name}", frame)
 
 
 if __name__ == "__main__":

@@ -1,245 +1,263 @@
-"""What the planning pipelines share on the command line: options, windows, and the stored run."""
+"""What the planning pipelines share: their options, the specification these make, its buildings."""
 
 from __future__ import annotations
 
-import argparse
-import re
-import shlex
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from common import (
+from command_line import (
     DEFAULT_DB,
     DEFAULT_RESULTS,
     DEFAULT_TRACKING,
-    Parser,
-    day,
-    not_negative,
-    path,
-    positive,
-    positive_int,
-    whole_number,
+    Count,
+    Day,
+    Days,
+    NotNegative,
+    Number,
+    PathName,
+    Positive,
+    Switch,
+    Whole,
+    command,
+    group,
+    mode_among,
+    option,
 )
+from console import SYNTHETIC, counted, doing
 
+from ems.agents import BatteryAgent, GridAgent
+from ems.agents.ev import EVSpec, EvStrategy
+from ems.core.mode import Dispatch
+from ems.core.solver import Solver, require_available, solver_notes
+from ems.economics.tariff import built_in_tariffs, load_tariff
 from ems.errors import EmsError, InvalidSpec
+from ems.pipelines.spec import (
+    PLANNED,
+    ComparisonSpec,
+    ForesightName,
+    Risk,
+    foresight_words,
+    require_workers,
+)
+from ems.site.assets import Assets
 
 if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
     from rich.console import Console
 
-    from ems.economics.settlement import Savings
-    from ems.learning.habit import PmfUpdate
-    from ems.pipelines.comparison import ComparisonSpec, DayRecord, Window
+    from ems.pipelines.comparison import DayRecord, Window
     from ems.site.building import Building
-    from ems.store.results import RunRow, Status
+    from ems.site.meters import MeterData
 
-MODE_NAMES = {
-    "decentralized": "decentralized",
-    "decentralised": "decentralized",
-    "centralized": "centralized",
-    "centralised": "centralized",
-    "centralized_phases": "centralized_phases",
-    "centralised_phases": "centralized_phases",
-}
-ON_OFF = {"on": True, "off": False}
+DEFAULT_BUILDING = "DE_KN_residential4"
 EPILOG = (
     "With --foresight perfect every plan knows the true load, sun and prices of its day and of its "
     "look-ahead: the savings are upper bounds. With --foresight forecast it is made from what is "
     "known at its instant and settled against what happened. Definitions: docs/metrics.md, "
     "equations: docs/model.md, forecasts: docs/forecasts.md."
 )
+CONFIG_HELP = "options in a TOML file, as every run keeps its own [default: none]"
+SCHEDULER_HELP = (
+    "tcp://HOST:PORT of a Dask cluster instead of --workers (docs/cloud.md) [default: none]"
+)
+NO_LIMIT = "" if Solver.time_limit_s else " [default: none]"
 
 
-def add_what(p: Parser, *, building: str, mode: str, n_days: int, modes: Sequence[str]) -> None:
-    """Options that say which days of which building are planned, and under which mode."""
-    what = p.add_argument_group("what to plan")
-    what.add_argument(
-        "--building",
-        default=building,
-        help=f"a name, or all where many can be planned ({building})",
-    )
-    what.add_argument(
-        "--mode",
-        default=mode,
-        metavar="MODE",
-        choices=modes,
-        help=f"{', '.join(m for m in modes if 'ised' not in m)}; or spelled -ised ({mode})",
-    )
-    what.add_argument("--start", type=day, help="first day, YYYY-MM-DD (default: the first)")
-    what.add_argument(
-        "--n_days", type=n_days_or_all, default=n_days, help=f"days, or all to the end ({n_days})"
-    )
-    what.add_argument(
-        "--tariff", default="dynamic", help="dynamic, flat, tou, spot, or a TOML file"
-    )
+# --- options ------------------------------------------------------------------------------------
 
 
-def add_foresight(p: Parser) -> None:
-    """Options that say what a plan knows and how it is carried out."""
-    known = p.add_argument_group("what a plan knows")
-    known.add_argument("--foresight", choices=("perfect", "forecast"), default="perfect")
-    known.add_argument(
-        "--forecaster",
-        choices=("learned", "persistence"),
-        default="learned",
-        help="what forecasts come from (learned)",
+@group("what to plan")
+class What:
+    """Which days of which building are planned, and under which mode."""
+
+    building: str | None = option(
+        "a name or the end of one, or all where many can be planned "
+        f"[default: the only one, else {DEFAULT_BUILDING}]",
+        None,
     )
-    known.add_argument(
-        "--replan_hours",
-        type=positive,
-        default=6.0,
-        help="centralized_phases plans again every so many hours of the local clock (6)",
+    mode: Annotated[str, mode_among(*PLANNED, "all")] = option(
+        f"{', '.join(PLANNED)} or all; or spelled -ised", "all"
     )
-    known.add_argument(
-        "--dispatch",
-        choices=("setpoints", "balance"),
-        default="setpoints",
-        help="the battery follows its set-points, or balances what comes otherwise (setpoints)",
-    )
-    known.add_argument(
-        "--risk",
-        choices=("neutral", "hedged"),
-        default="neutral",
-        help="plan for the mean, or for several futures at once (neutral)",
-    )
-    known.add_argument(
-        "--n_scenarios", type=positive_int, default=10, help="futures of a hedged plan, 5–20 (10)"
-    )
+    start: Day | None = option("first day [default: the first that can be planned]", None)
+    n_days: Days = option("days to plan, or all to the end", 7)
+    tariff: str = option(f"{', '.join(built_in_tariffs())}, or a TOML file", "dynamic")
 
 
-def add_how(p: Parser) -> None:
-    """Options that say how programs are solved."""
-    how = p.add_argument_group("how to solve")
-    how.add_argument("--lookahead_h", type=float, default=24.0, help="hours beyond the day (24)")
-    how.add_argument("--solver", default="HiGHS", help="a solver PuLP knows (default: HiGHS)")
-    how.add_argument("--mip_gap", type=float, default=1e-6, help="relative gap (default: 1e-6)")
-    how.add_argument("--time_limit", type=positive, help="longest time for one solve [s]")
-    how.add_argument("--seed", type=whole_number, default=0, help="the solver's seed (default: 0)")
-    how.add_argument("--workers", type=positive_int, default=1, help="processes (default: 1)")
+@command
+class OneMode(What):
+    """Just one mode is planned."""
+
+    mode: Annotated[str, mode_among(*PLANNED)] = option(
+        f"{', '.join(PLANNED)}; or spelled -ised", "centralized"
+    )
+    n_days: Days = option("days to plan, or all to the end", 10)
 
 
-def add_scheduler(p: Parser) -> None:
-    """The option of the pipelines whose work can be spread over machines."""
-    p.add_argument(
-        "--scheduler",
-        metavar="tcp://HOST:PORT",
-        help="a Dask cluster instead of --workers (docs/cloud.md)",
-    )
+@group("assets")
+class AssetOptions:
+    """What is planned besides the meters' own devices."""
 
-
-def add_where(p: Parser) -> None:
-    """Options that say where things are."""
-    where = p.add_argument_group("where things are")
-    where.add_argument("--db", type=path, default=DEFAULT_DB, help="measurements (%(default)s)")
-    where.add_argument(
-        "--results", type=path, default=DEFAULT_RESULTS, help="results folder (%(default)s)"
+    battery: Switch = option("plan a battery", "on")
+    battery_kwh: Positive = option("usable capacity [kWh]", BatteryAgent.capacity_kwh)
+    battery_kw: Positive = option(
+        "power, charging and discharging [kW]", BatteryAgent.max_charge_kw
     )
-    where.add_argument(
-        "--tracking_uri", default=DEFAULT_TRACKING, help="MLflow store (%(default)s)"
+    battery_start_kwh: Number | None = option(
+        "charge at the start [kWh] "
+        f"[default: {BatteryAgent.initial_soc_kwh:g}, or the capacity where that is less]",
+        None,
     )
-    where.add_argument("--figures", choices=ON_OFF, default="on", help="draw figures (on)")
-    where.add_argument("--report", choices=ON_OFF, default="on", help="write the HTML report (on)")
-
-
-def add_assets(p: Parser) -> None:
-    """Options that say what is planned besides the meters' own devices."""
-    group = p.add_argument_group("assets")
-    group.add_argument("--battery", choices=ON_OFF, default="on", help="a battery (on)")
-    group.add_argument("--battery_kwh", type=positive, default=15.0, help="capacity (15)")
-    group.add_argument("--battery_kw", type=positive, default=5.0, help="power (5)")
-    group.add_argument("--battery_start_kwh", type=float, help="charge at the start (8)")
-    group.add_argument("--battery_efficiency", type=float, default=0.95, help="round trip (0.95)")
-    group.add_argument("--wear_eur_per_kwh", type=float, default=0.02, help="of throughput (0.02)")
-    group.add_argument("--ev", choices=ON_OFF, default="on", help="plan the EV (on)")
-    group.add_argument(
-        "--ev_strategy", choices=("free", "three_phase"), default="free", help="(free)"
+    battery_efficiency: Number = option("round trip", BatteryAgent.round_trip_efficiency)
+    wear_eur_per_kwh: Number = option(
+        "ageing per kWh charged or discharged, assumed [€/kWh]", BatteryAgent.wear_eur_per_kwh
     )
-    group.add_argument("--v2g_kw", type=not_negative, default=0.0, help="vehicle to grid power (0)")
-    group.add_argument("--appliances", choices=ON_OFF, default="on", help="move them (on)")
-    group.add_argument("--heat_shift_h", type=float, default=2.0, help="heat band (2)")
-    group.add_argument(
-        "--shift_discomfort_eur_per_h", type=float, default=0.02, help="per start (0.02)"
+    ev: Switch = option("plan the electric car", "on")
+    ev_strategy: EvStrategy = option(
+        "when the car charges: free, or three_phase (cheap hours first, sure by its deadline)",
+        EVSpec.strategy,
     )
-    group.add_argument("--max_import_kw", type=positive, default=float("inf"), help="limit (none)")
-    group.add_argument(
-        "--max_export_kw", type=not_negative, default=float("inf"), help="limit (none); 0 forbids"
+    v2g_kw: NotNegative = option("power from the car to the house [kW]", EVSpec.max_discharge_kw)
+    appliances: Switch = option("move the starts of appliances", "on")
+    heat_shift_h: Number = option(
+        "how much earlier or later heat may be made, assumed [h]", Assets.heat_shift_h
     )
-    group.add_argument(
-        "--demand_charge_eur_per_kw",
-        type=float,
-        default=0.0,
-        help="on the peak of each block of 28 days (0)",
+    shift_discomfort_eur_per_h: Number = option(
+        "what moving a start costs in comfort, assumed [€/h]", Assets.shift_discomfort_eur_per_h
     )
-    group.add_argument("--curtailable_pv", choices=ON_OFF, default="off", help="(off)")
-    group.add_argument(
-        "--one_meter",
-        choices=ON_OFF,
-        default="off",
-        help="as if circuits with meters of their own were behind the building's meter (off)",
+    max_import_kw: Positive = option("limit of the connection [kW]", GridAgent.max_import_kw)
+    max_export_kw: NotNegative = option(
+        "limit of the connection [kW]; 0 forbids", GridAgent.max_export_kw
+    )
+    demand_charge_eur_per_kw: Number = option(
+        "on the highest import of each block of days [€/kW]", GridAgent.demand_charge_eur_per_kw
+    )
+    curtailable_pv: Switch = option("PV may be turned down", "off")
+    one_meter: Switch = option(
+        "as if circuits with meters of their own were behind the building's meter", "off"
     )
 
 
-def n_days_or_all(text: str) -> int | None:
-    """An argument that is a number of days, or all of them."""
-    return None if text == "all" else positive_int(text)
+@group("what a plan knows")
+class Foresight:
+    """What a plan knows and how it is carried out."""
+
+    foresight: ForesightName = option("the truth, or forecasts", ComparisonSpec.foresight)
+    forecaster: Literal["learned", "persistence"] = option(
+        "what forecasts come from", ComparisonSpec.forecaster
+    )
+    replan_hours: Positive = option(
+        "centralized_phases plans again every so many hours of the local clock [h]",
+        ComparisonSpec.phase_h,
+    )
+    dispatch: Dispatch = option(
+        "the battery follows its set-points, or balances what comes otherwise",
+        ComparisonSpec.dispatch,
+    )
+    risk: Risk = option("plan for the mean, or for several futures at once", ComparisonSpec.risk)
+    n_scenarios: Count = option("futures of a hedged plan, 5 to 20", ComparisonSpec.n_scenarios)
 
 
-def specification(args: argparse.Namespace) -> ComparisonSpec:
-    """What the command line asks for."""
-    from ems.agents import BatteryAgent, GridAgent
-    from ems.core.solver import Solver, require_available
-    from ems.economics.tariff import load_tariff
-    from ems.pipelines.comparison import PLANNED, ComparisonSpec
-    from ems.site.assets import Assets, EVSpec
+@group("how to solve")
+class Solving:
+    """How programs are solved."""
 
+    lookahead_h: Number = option("hours beyond the day [h]", ComparisonSpec.lookahead_h)
+    solver: str = option("a solver PuLP knows", Solver.name)
+    mip_gap: Number = option("relative gap at which a plan counts as optimal", Solver.mip_gap)
+    time_limit: Positive | None = option(
+        f"longest time for one solve [s]{NO_LIMIT}", Solver.time_limit_s
+    )
+    seed: Whole = option("of the solver and of the scenarios", Solver.seed)
+    workers: Count = option("processes", 1)
+    scheduler: str | None = option(SCHEDULER_HELP, None)
+
+
+@group("where things are")
+class Where:
+    """Where things are and what is written."""
+
+    config: PathName | None = option(CONFIG_HELP, None)
+    db: PathName = option("measurements", DEFAULT_DB)
+    results: PathName = option("results folder", DEFAULT_RESULTS)
+    tracking_uri: str = option("MLflow store", DEFAULT_TRACKING)
+    figures: Switch = option("draw figures", "on")
+    report: Switch = option("write the HTML report", "on")
+
+    @property
+    def results_db(self) -> Path:
+        """The results database below the results folder."""
+        return self.results / "ems_results.duckdb"
+
+
+def count_of(n_days: int | str) -> int | None:
+    """The number of days that is asked for, None for all."""
+    return None if n_days == "all" else int(n_days)
+
+
+# --- what they make -----------------------------------------------------------------------------
+
+
+def specification(
+    what: What, assets: AssetOptions, foresight: Foresight, solving: Solving
+) -> ComparisonSpec:
+    """What the command line asks for; raises ``InvalidSpec`` where it makes no sense."""
     solver = Solver(
-        name=args.solver, mip_gap=args.mip_gap, time_limit_s=args.time_limit, seed=args.seed
+        name=solving.solver,
+        mip_gap=solving.mip_gap,
+        time_limit_s=solving.time_limit,
+        seed=solving.seed,
+    )
+    spec = ComparisonSpec(
+        tariff=load_tariff(what.tariff),
+        assets=_assets(assets),
+        modes=PLANNED if what.mode == "all" else (what.mode,),  # type: ignore[arg-type]
+        solver=solver,
+        lookahead_h=solving.lookahead_h,
+        phase_h=foresight.replan_hours,
+        foresight=foresight.foresight,
+        forecaster=foresight.forecaster,
+        dispatch=foresight.dispatch,
+        risk=foresight.risk,
+        n_scenarios=foresight.n_scenarios,
+        scenario_seed=solving.seed,
     )
     require_available(solver)
-    start_kwh = args.battery_start_kwh
+    require_workers(solving.workers, solving.scheduler)
+    return spec
+
+
+def _assets(asked: AssetOptions) -> Assets:
+    start_kwh = asked.battery_start_kwh
+    if start_kwh is None:
+        start_kwh = min(BatteryAgent.initial_soc_kwh, asked.battery_kwh)
     battery = BatteryAgent(
-        capacity_kwh=args.battery_kwh,
-        max_charge_kw=args.battery_kw,
-        max_discharge_kw=args.battery_kw,
-        round_trip_efficiency=args.battery_efficiency,
-        initial_soc_kwh=min(8.0, args.battery_kwh) if start_kwh is None else start_kwh,
-        wear_eur_per_kwh=args.wear_eur_per_kwh,
+        capacity_kwh=asked.battery_kwh,
+        max_charge_kw=asked.battery_kw,
+        max_discharge_kw=asked.battery_kw,
+        round_trip_efficiency=asked.battery_efficiency,
+        initial_soc_kwh=start_kwh,
+        wear_eur_per_kwh=asked.wear_eur_per_kwh,
     )
     ev = EVSpec(
-        strategy=args.ev_strategy,
-        max_discharge_kw=args.v2g_kw,
-        wear_eur_per_kwh=args.wear_eur_per_kwh if args.v2g_kw > 0 else 0.0,
+        strategy=asked.ev_strategy,
+        max_discharge_kw=asked.v2g_kw,
+        wear_eur_per_kwh=asked.wear_eur_per_kwh if asked.v2g_kw > 0 else EVSpec.wear_eur_per_kwh,
     )
-    return ComparisonSpec(
-        tariff=load_tariff(args.tariff),
-        assets=Assets(
-            battery=battery if ON_OFF[args.battery] else None,
-            ev=ev if ON_OFF[args.ev] else None,
-            appliances=ON_OFF[args.appliances],
-            grid=GridAgent(
-                max_import_kw=args.max_import_kw,
-                max_export_kw=args.max_export_kw,
-                demand_charge_eur_per_kw=args.demand_charge_eur_per_kw,
-            ),
-            curtailable_pv=ON_OFF[args.curtailable_pv],
-            one_meter=ON_OFF[args.one_meter],
-            heat_shift_h=args.heat_shift_h,
-            shift_discomfort_eur_per_h=args.shift_discomfort_eur_per_h,
+    return Assets(
+        battery=battery if asked.battery == "on" else None,
+        ev=ev if asked.ev == "on" else None,
+        appliances=asked.appliances == "on",
+        grid=GridAgent(
+            max_import_kw=asked.max_import_kw,
+            max_export_kw=asked.max_export_kw,
+            demand_charge_eur_per_kw=asked.demand_charge_eur_per_kw,
         ),
-        modes=PLANNED if args.mode == "all" else (MODE_NAMES[args.mode],),  # type: ignore[arg-type]
-        solver=solver,
-        lookahead_h=args.lookahead_h,
-        phase_h=args.replan_hours,
-        foresight=args.foresight,
-        forecaster=args.forecaster,
-        dispatch=args.dispatch,
-        risk=args.risk,
-        n_scenarios=args.n_scenarios,
-        scenario_seed=args.seed,
+        curtailable_pv=asked.curtailable_pv == "on",
+        one_meter=asked.one_meter == "on",
+        heat_shift_h=asked.heat_shift_h,
+        shift_discomfort_eur_per_h=asked.shift_discomfort_eur_per_h,
     )
 
 
@@ -256,30 +274,44 @@ class Chosen:
         return self.building.history.synthetic
 
 
-def open_building(con: Any, name: str, spec: ComparisonSpec) -> Building:
-    """One building of the database; an unknown name lists the known ones."""
+def building_named(known: Sequence[str], asked: str | None) -> str:
+    """The building that a person means: its name, or an end of it that only one has.
+
+    Without a name it is the only building, else ``DEFAULT_BUILDING``.
+
+    >>> building_named(["DE_KN_residential1", "DE_KN_residential2"], "residential1")
+    'DE_KN_residential1'
+    """
+    if asked is None:
+        asked = known[0] if len(known) == 1 else DEFAULT_BUILDING
+    ends = [name for name in known if name == asked or name.endswith(f"_{asked}")]
+    if asked in known or len(ends) == 1:
+        return asked if asked in known else ends[0]
+    raise InvalidSpec(f"building {asked!r} is unknown; known are {', '.join(known)}")
+
+
+def open_building(con: DuckDBPyConnection, name: str | None, spec: ComparisonSpec) -> Building:
+    """One building of the database, with what is planned in it; an unknown one lists the known."""
     from ems.site.building import Building
     from ems.store.read import list_buildings, read_history
 
-    known = list_buildings(con)
-    if name not in known:
-        raise InvalidSpec(f"building {name!r} is unknown; known are {', '.join(known)}")
+    name = building_named(list_buildings(con), name)
     return Building(read_history(con, name), spec.tariff, spec.assets)
 
 
-def choose(con: Any, args: argparse.Namespace, spec: ComparisonSpec, out: Console) -> list[Chosen]:
+def choose(con: DuckDBPyConnection, what: What, spec: ComparisonSpec, out: Console) -> list[Chosen]:
     """The buildings asked for; with ``all`` those that have the window, and why others have not."""
     from ems.pipelines.comparison import choose_window
     from ems.store.read import list_buildings
 
-    known = list_buildings(con)
+    every = what.building == "all"
     chosen = []
-    for name in known if args.building == "all" else [args.building]:
+    for name in list_buildings(con) if every else [what.building]:
         building = open_building(con, name, spec)
         try:
-            window = choose_window(building, args.start, args.n_days, spec.history_days)
+            window = choose_window(building, what.start, count_of(what.n_days), spec.history_days)
         except EmsError as error:
-            if args.building != "all":
+            if not every:
                 raise
             out.print(f"left out  {error}", style="yellow")
             continue
@@ -291,29 +323,40 @@ def choose(con: Any, args: argparse.Namespace, spec: ComparisonSpec, out: Consol
 
 def describe(out: Console, spec: ComparisonSpec, chosen: Sequence[Chosen]) -> None:
     """Say what is planned, on which data and under which assumptions."""
-    history = chosen[0].building.history
-    if history.synthetic:
-        out.print("SYNTHETIC DATA: made up, not measurements", style="bold yellow")
-    out.print(f"data      {history.source}")
-    for place in dict.fromkeys(item.building.history.place for item in chosen):
-        out.print(f"place     {place}", markup=False)
+    tell_data(out, [item.building.history for item in chosen])
     for item in chosen:
         days, skipped = item.window.days, item.window.skipped
-        out.print(f"window    {item.window.building}: {len(days)} days, {days[0]} to {days[-1]}")
+        n = counted(len(days), "day")
+        out.print(f"window    {item.window.building}: {n}, {days[0]} to {days[-1]}")
         for skipped_day, reason in list(skipped.items())[:3]:
             out.print(f"          {skipped_day} is left out: {reason}", style="yellow")
         if len(skipped) > 3:
-            out.print(f"          and {len(skipped) - 3} more days are left out", style="yellow")
+            more = counted(len(skipped) - 3, "more day")
+            out.print(f"          and {more} left out", style="yellow")
     out.print(f"tariff    {spec.tariff.name}: {spec.tariff.description}")
     for figure in spec.tariff.figures:
-        out.print(f"          {figure.name} {figure.value:g} {figure.unit} ({figure.source})")
-    out.print(f"assets    {_assets(spec, chosen)}")
+        share = figure.unit == "1"
+        amount = f"{100 * figure.value:g} %" if share else f"{figure.value:g} {figure.unit}"
+        out.print(f"          {figure.name} {amount} ({figure.source})")
+    out.print(f"assets    {_assets_told(spec, chosen)}")
     out.print(f"plans     local days with {spec.lookahead_h:g} h look-ahead, {_knowledge(spec)}")
+    for note in solver_notes(spec.solver):
+        out.print(f"solver    {note}")
     if spec.foresight == "forecast":
-        out.print(f"weather   {_weather_told(spec, chosen[0].building)}")
+        out.print(f"weather   {weather_told(spec, chosen[0].building)}")
 
 
-def _weather_told(spec: ComparisonSpec, building: Building) -> str:
+def tell_data(out: Console, histories: Sequence[Any]) -> None:
+    """Say where the measurements come from, first of all when they are none."""
+    if histories[0].synthetic:
+        out.print(SYNTHETIC, style="bold yellow")
+    out.print(f"data      {histories[0].source}")
+    for place in dict.fromkeys(history.place for history in histories):
+        out.print(f"place     {place}")
+
+
+def weather_told(spec: ComparisonSpec, building: Building) -> str:
+    """Where forecasts have their weather from."""
     from ems.forecast.information import models_of
 
     return models_of(spec.forecaster, building.history.weather_forecast).weather_text
@@ -330,12 +373,10 @@ def _knowledge(spec: ComparisonSpec) -> str:
 
 def foresight_text(spec: ComparisonSpec) -> str:
     """What is said of every result: an upper bound, or made on forecasts."""
-    from ems.pipelines.comparison import foresight_words
-
     return foresight_words(spec.foresight, spec.forecaster)
 
 
-def _assets(spec: ComparisonSpec, chosen: Sequence[Chosen]) -> str:
+def _assets_told(spec: ComparisonSpec, chosen: Sequence[Chosen]) -> str:
     assets, parts = spec.assets, []
     if assets.battery is not None:
         b = assets.battery
@@ -344,15 +385,13 @@ def _assets(spec: ComparisonSpec, chosen: Sequence[Chosen]) -> str:
             f"{b.initial_soc_kwh:g} kWh, wear {b.wear_eur_per_kwh:g} €/kWh (assumed)"
         )
     if assets.ev is not None:
-        assumed = [c for c in chosen if not c.building.history.feeds_of("ev")]
-        metered = f"full by {assets.ev.must_be_full_by_hour}:00"
         use = (
-            f", assumed to drive {assets.ev.trip_kwh:g} kWh a day where none is metered: a load on "
-            "top of the meter in every row, as metered too"
-            if assumed
-            else ""
+            ""
+            if all(item.building.history.feeds_of("ev") for item in chosen)
+            else f", assumed to drive {assets.ev.trip_kwh:g} kWh a day where none is metered: a "
+            "load on top of the meter in every row, as metered too"
         )
-        parts.append(f"EV {metered}{use}")
+        parts.append(f"EV full by {assets.ev.must_be_full_by_hour}:00{use}")
     if assets.appliances:
         parts.append(
             f"appliances, {assets.shift_discomfort_eur_per_h:g} €/h discomfort, "
@@ -361,120 +400,54 @@ def _assets(spec: ComparisonSpec, chosen: Sequence[Chosen]) -> str:
     return "; ".join(parts) or "none"
 
 
-@dataclass(frozen=True, kw_only=True)
-class StoredRun:
-    """A run in the results database; what is handed over is kept at once."""
-
-    file: Path
-    row: RunRow
-
-    def days(self, records: Sequence[DayRecord]) -> None:
-        """Keep the results and plans of some days."""
-        from ems.store.frames import day_tables
-        from ems.store.results import append_days
-
-        append_days(self.file, self.row, day_tables(records))
-
-    def updates(self, building: str, model: str, updates: Sequence[PmfUpdate]) -> None:
-        """Keep how the usage PMFs of a model moved."""
-        from ems.store.frames import pmf_frame
-        from ems.store.results import append_pmf_updates
-
-        append_pmf_updates(self.file, self.row, pmf_frame(building, model, updates))
-
-
-@contextmanager
-def stored_run(
-    args: argparse.Namespace,
-    pipeline: str,
-    parameters: Mapping[str, object],
-    synthetic: bool,
-    run_id: str,
-) -> Iterator[StoredRun]:
-    """A run in the results database, marked FINISHED, KILLED or FAILED at its end."""
-    from ems.store.results import RunRow, save_run, set_status
-    from ems.tracking.parameters import plain
-
-    row = RunRow(
-        run_id=run_id,
-        pipeline=pipeline,
-        building=args.building,
-        started_utc=datetime.now(UTC).replace(tzinfo=None),
-        parameters=plain(parameters),
-        status="RUNNING",
-        synthetic=synthetic,
-        mlflow_run_id=run_id,
-    )
-    stored = StoredRun(file=results_db(args), row=row)
-    save_run(stored.file, row)
-    try:
-        yield stored
-    except BaseException as error:
-        status: Status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
-        set_status(stored.file, run_id, status)
-        raise
-    set_status(stored.file, run_id, "FINISHED")
-
-
-def results_db(args: argparse.Namespace) -> Path:
-    """The results database below the results folder."""
-    folder: Path = args.results
-    return folder / "ems_results.duckdb"
-
-
-def command_line() -> str:
-    """What a person types to run this again, without a password in an address."""
-    script, *options = sys.argv
-    told = [re.sub(r"//[^/@]*@", "//…@", option) for option in options]
-    return shlex.join(["python", f"scripts/{Path(script).name}", *told])
-
-
-def report_file(args: argparse.Namespace, experiment: str, run_id: str) -> Path:
-    """Where the report of a run stands."""
-    folder: Path = args.results
-    return folder / "reports" / f"{experiment}_{run_id}.html"
-
-
-def figure_folder(args: argparse.Namespace, run_id: str) -> Path:
-    """Where the figures of a run stand, those that are drawn of it later among them."""
-    from ems.report.stored.runs import SHORT_ID
-
-    folder: Path = args.results
-    return folder / "visualizations" / run_id[:SHORT_ID]
-
-
 def run_parameters(
-    args: argparse.Namespace, spec: ComparisonSpec, chosen: Sequence[Chosen]
+    what: What, solving: Solving, where: Where, spec: ComparisonSpec, chosen: Sequence[Chosen]
 ) -> dict[str, object]:
     """Everything needed to run it again."""
-    history, uncertain = chosen[0].building.history, spec.foresight == "forecast"
+    first, uncertain = chosen[0].building, spec.foresight == "forecast"
     return {
-        "building": args.building,
-        "mode": args.mode,
+        "building": building_of(what, chosen),
+        "mode": what.mode,
         "start": str(chosen[0].window.days[0]),
-        "n_days": args.n_days or "all",
+        "n_days": what.n_days,
         "n_days_planned": sum(len(item.window.days) for item in chosen),
         "n_days_left_out": sum(len(item.window.skipped) for item in chosen),
-        "workers": args.workers,
+        "workers": solving.workers,
         "spec": spec,
-        **({"weather": _weather_told(spec, chosen[0].building)} if uncertain else {}),
-        "data": {"source": history.source, "hash": history.data_hash, "db": args.db.name},
+        **({"weather": weather_told(spec, first)} if uncertain else {}),
+        "data": data_parameters(first.history, where),
     }
 
 
-def days_of(chosen: Sequence[Chosen], building: str) -> tuple[date, ...]:
-    """The planned days of one building."""
-    return next(item.window.days for item in chosen if item.window.building == building)
+def data_parameters(history: MeterData, where: Where) -> dict[str, object]:
+    """Which measurements a run is made from."""
+    return {"source": history.source, "hash": history.data_hash, "db": where.db.name}
 
 
-def saving_text(saving: Savings | None) -> str:
-    """A saving with its percentage; a dash where there is none."""
-    if saving is None:
-        return "–"
-    pct = "" if saving.savings_pct is None else f" ({saving.savings_pct:.0f} %)"
-    return f"{saving.savings_eur:.2f}{pct}"
+def building_of(what: What, chosen: Sequence[Chosen]) -> str:
+    """What a run calls its building."""
+    return "all" if what.building == "all" else chosen[0].window.building
 
 
-def percent_text(fraction: float | None) -> str:
-    """A fraction in percent; a dash where it is not defined."""
-    return "–" if fraction is None else f"{100 * fraction:.0f} %"
+def learn_ahead(out: Console, what: What, spec: ComparisonSpec, chosen: Sequence[Chosen]) -> None:
+    """Learn the first forecasts, so that a start too early to learn from is refused at once.
+
+    Without a named start the windows have enough days before them; a single building's forecasts
+    are kept, and learned only once.
+    """
+    from ems.pipelines.comparison import blocks_of
+    from ems.pipelines.forecasting import foresight_of
+
+    if spec.foresight == "perfect" or (what.start is None and len(chosen) > 1):
+        return
+    with doing(out, "learning forecasts from the days before"):
+        for item in chosen:
+            foresight_of(item.building, spec, blocks_of(item.window, spec.block_days)[0])
+
+
+def best_day(records: Sequence[DayRecord], metered: Sequence[DayRecord]) -> DayRecord:
+    """The planned day that saves most against what was metered, as an example to show."""
+    from ems.economics.settlement import savings
+
+    before = {record.day: record.kpis for record in metered if record.mode == "as_metered"}
+    return max(records, key=lambda record: savings(record.kpis, before[record.day]).savings_eur)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import shlex
 import signal
@@ -13,17 +12,25 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from common import (
+from command_line import (
     DEFAULT_DB,
     DEFAULT_TRACKING,
+    NotNegative,
+    PathName,
+    Unnamed,
+    command,
+    given,
+    option,
+    parsed,
+)
+from console import (
     EXIT_BAD_INPUT,
     EXIT_INTERRUPTED,
     ROOT,
-    Parser,
     console,
-    not_negative,
-    path,
+    doing,
     run,
+    show_table,
 )
 
 from ems.errors import DataError, InvalidSpec, TrackingError
@@ -41,39 +48,38 @@ ROWS = 20
 PIPELINE = "(pipeline)"
 """The pipeline's own figures; its name may be that of a run below it."""
 
+RUN = ("RUN", "the run or one below it; the first characters of its id are enough")
 EPILOG = (
     f"Exit: 0 when every figure agrees, {EXIT_DIFFERENT} when one does not, {EXIT_BAD_INPUT} when "
     "it cannot be run. Timings are not compared. See docs/tracking.md."
 )
 
 
-def parser() -> Parser:
+@command
+class Options:
     """The command line of this script."""
-    p = Parser(__doc__ or "", EPILOG)
-    p.add_argument("run_id", help="the run or one below it; the first characters are enough")
-    p.add_argument("--tracking_uri", default=DEFAULT_TRACKING, help="its store (%(default)s)")
-    p.add_argument("--to_tracking_uri", help="store of the new run (default: the same)")
-    p.add_argument("--results", type=path, help="results folder (default: as it was)")
-    p.add_argument("--folder", type=path, help="start there (default: where it was started)")
-    p.add_argument(
-        "--tolerance",
-        type=not_negative,
-        default=0.0,
-        help="share of its size by which a figure may differ (0: exactly)",
-    )
-    p.add_argument("--anyway", action="store_true", help="run it although the data have changed")
-    p.add_argument("--dry_run", action="store_true", help="only show the command and what differs")
-    return p
+
+    words: Unnamed = ()
+    tracking_uri: str = option("its MLflow store", DEFAULT_TRACKING)
+    to_tracking_uri: str | None = option("store of the new run [default: the same]", None)
+    results: PathName | None = option("results folder [default: as it was]", None)
+    folder: PathName | None = option("start there [default: where it was started]", None)
+    tolerance: NotNegative = option("share of its size by which a figure may differ", 0.0)
+    anyway: bool = option("run it although the data have changed", False)
+    dry_run: bool = option("only show the command and what differs", False)
 
 
 def main() -> None:
     """Rebuild the command, say what is not as it was, run it, and compare."""
-    from ems.tracking.read import RunStore
-
-    args = parser().parse_args()
+    args = parsed(Options, __doc__, EPILOG, config=False, words=RUN)
+    if len(args.words) != 1:
+        raise InvalidSpec(f"RUN: {len(args.words)} are given, one is needed (see rerun.py --help)")
     out = console()
-    store = RunStore(args.tracking_uri)
-    before = store.pipeline_of(store.get(args.run_id))
+    with doing(out, "asking MLflow"):
+        from ems.tracking.read import RunStore
+
+        store = RunStore(args.tracking_uri)
+        before = store.pipeline_of(store.get(args.words[0]))
     command, folder = rebuilt(before, args)
     out.print(f"run       {before.run_id} ({before.experiment}: {before.name})")
     out.print(f"command   python {shlex.join(command)}", soft_wrap=True)
@@ -92,7 +98,7 @@ def main() -> None:
         raise SystemExit(EXIT_DIFFERENT)
 
 
-def rebuilt(before: TrackedRun, args: argparse.Namespace) -> tuple[list[str], Path]:
+def rebuilt(before: TrackedRun, args: Options) -> tuple[list[str], Path]:
     """The command of a finished run with new places to write to, and the folder to start it in."""
     from ems.tracking.parameters import LONGEST_TAG
 
@@ -137,13 +143,13 @@ def _absolute(uri: str) -> str:
 def _without(options: Sequence[str], name: str) -> list[str]:
     """The options without one and its value."""
     kept, skip = [], False
-    for option in options:
+    for word in options:
         if skip:
             skip = False
-        elif option == name:
+        elif word == name:
             skip = True
-        elif not option.startswith(f"{name}="):
-            kept.append(option)
+        elif not word.startswith(f"{name}="):
+            kept.append(word)
     return kept
 
 
@@ -184,7 +190,7 @@ def require_same_data(
     before: TrackedRun,
     command: Sequence[str],
     folder: Path,
-    args: argparse.Namespace,
+    args: Options,
     out: Console,
 ) -> None:
     """Raise ``DataError`` when the database is not the one of the run, unless told otherwise."""
@@ -211,10 +217,8 @@ def require_same_data(
 
 def _database(command: Sequence[str], folder: Path) -> Path:
     """The measurements that the command reads."""
-    p = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
-    p.add_argument("--db", type=path, default=DEFAULT_DB)
-    known, _ = p.parse_known_args(list(command[1:]))
-    return folder / known.db  # an absolute path stays what it is
+    said = given(command, "db", folder)
+    return DEFAULT_DB if said is None else folder / Path(said).expanduser()
 
 
 def repeat(command: Sequence[str], folder: Path, run_id: str) -> None:
@@ -299,8 +303,6 @@ def tell(
     tolerance: float,
 ) -> None:
     """The verdict, and what disagrees."""
-    from rich.table import Table
-
     exactly = "exactly" if tolerance == 0 else f"within {tolerance:g} of their size"
     if not n_figures:
         raise TrackingError(f"run {before.short_id} has no figures to compare")
@@ -310,17 +312,20 @@ def tell(
             f"{exactly}"
         )
         return
-    table = Table(title=f"{len(found)} of {n_figures} figures do not agree {exactly}")
-    for head in ("where", "metric", "day", "then", "now", "difference"):
-        table.add_column(head, justify="left" if head in ("where", "metric") else "right")
-    for one in found[:ROWS]:
-        difference = (
-            "–" if None in (one.then, one.now) else f"{(one.now or 0) - (one.then or 0):.3g}"
+    heads = ("where", "metric", "day", "then", "now", "difference")
+    rows = [
+        (
+            one.where,
+            one.metric,
+            str(one.step),
+            _cell(one.then),
+            _cell(one.now),
+            "–" if one.then is None or one.now is None else f"{one.now - one.then:.3g}",
         )
-        table.add_row(
-            one.where, one.metric, str(one.step), _cell(one.then), _cell(one.now), difference
-        )
-    out.print(table)
+        for one in found[:ROWS]
+    ]
+    title = f"{len(found)} of {n_figures} figures do not agree {exactly}"
+    show_table(out, title, heads, rows, keys=2)
     if len(found) > ROWS:
         out.print(f"          and {len(found) - ROWS} more")
     why = software_differences(before.parameters)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -17,6 +20,15 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 settings.register_profile("ems", derandomize=True, deadline=None, print_blob=False)
 settings.load_profile("ems")
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say in one line which tests were left out because a library is not installed."""
+    reasons = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", ())]
+    wanted = Counter(m[0] for text in reasons if (m := re.search(r"pip install -r [\w.-]+", text)))
+    if wanted:
+        told = ", ".join(f"{n} for `{command}`" for command, n in sorted(wanted.items()))
+        terminalreporter.write_line(f"left out for want of a library: {told}")
 
 
 @pytest.fixture(scope="session")

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ems.site.meters import Category, Feed, MeterData
 from ems.site.place import KONSTANZ
+from ems.site.series import SiteSeries
 from ems.store.build import build_database
 from ems.store.connection import get_con
 from ems.store.ingest.opsd import read_opsd
@@ -96,6 +98,12 @@ def made(
         source="made for a test",
         data_hash="none",
     )
+
+
+def device_of(series: SiteSeries, name: str) -> Any:
+    """The device ``name`` of a course, whatever its kind."""
+    (found,) = [device for device in series.devices if device.name == name]
+    return found
 
 
 @cache

@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from documents import (
     blocks,
     commands_outside,
     console_steps,
-    in_bash,
+    in_clone,
 )
 from small_building import twin_database
 
@@ -53,31 +52,21 @@ def test_every_command_stands_in_a_block_that_runs_or_says_why_not(file: Path) -
 
 @pytest.mark.parametrize("block", [b for b in BASH if b.runs], ids=lambda block: block.name)
 def test_the_commands_run(clone: Path, block: Block) -> None:
-    done = in_bash(block.text, clone)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-@pytest.fixture(scope="module")
-def said(clone: Path) -> dict[str, subprocess.CompletedProcess[str]]:
-    """What every ``console`` block says, two at a time."""
-    database = clone / "ems_data.duckdb"
-    if not database.exists():
-        shutil.copy(twin_database(), database)
-    commands = [console_steps(block)[0] for block in CONSOLE]
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        done = pool.map(lambda text: in_bash(text, clone), commands)
-        return {block.name: each for block, each in zip(CONSOLE, done, strict=True)}
+    done = in_clone(block.text, clone)
+    assert done.code == 0, done.out + done.err
 
 
 @pytest.mark.parametrize("block", CONSOLE, ids=lambda block: block.name)
-def test_the_errors_are_said_as_they_are_quoted(
-    said: dict[str, subprocess.CompletedProcess[str]], block: Block
-) -> None:
-    done, (_, quoted) = said[block.name], console_steps(block)
-    assert done.returncode == 2, done.stdout + done.stderr
-    lines = done.stderr.splitlines()
+def test_the_errors_are_said_as_they_are_quoted(clone: Path, block: Block) -> None:
+    database = clone / "ems_data.duckdb"
+    if not database.exists():
+        shutil.copy(twin_database(), database)
+    commands, quoted = console_steps(block)
+    done = in_clone(commands, clone)
+    assert done.code == 2, done.out + done.err
+    lines = done.err.splitlines()
     patterns = [".*".join(re.escape(part) for part in line.split("…")) for line in quoted]
-    assert len(lines) == len(quoted) >= 1, done.stderr
+    assert len(lines) == len(quoted) >= 1, done.err
     for pattern, line in zip(patterns, lines, strict=True):
         assert re.fullmatch(pattern, line), f"{block.name}: {line}"
 

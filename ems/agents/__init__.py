@@ -3,7 +3,7 @@
 from ems.agents.base import Agent
 from ems.agents.base_load import BaseLoadAgent
 from ems.agents.battery import BatteryAgent
-from ems.agents.ev import EVAgent, three_phase
+from ems.agents.ev import EVAgent, EVSpec, three_phase
 from ems.agents.flexible_device import (
     Cycle,
     DiscretePhaseDevice,
@@ -20,6 +20,7 @@ __all__ = [
     "Cycle",
     "DiscretePhaseDevice",
     "EVAgent",
+    "EVSpec",
     "FlexibleDeviceAgent",
     "GridAgent",
     "PVAgent",

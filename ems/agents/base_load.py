@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 from ems.agents.base import Agent, as_steps, differs, frozen_series
+from ems.agents.priced import PricedPlan
 from ems.core.builder import Block
 from ems.core.horizon import Horizon
 from ems.core.participant import Contribution, Kind, Plan
 from ems.types import Floats
+
+BASE_LOAD = "base_load"
+"""The base load of a building, by its name in plans and tables."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -21,6 +25,7 @@ class BaseLoadAgent(Agent):
     where sub-meters and the main meter disagree by their resolution.
     """
 
+    name: str = BASE_LOAD
     load_kw: Floats
     kind: ClassVar[Kind] = "load"
     colour: ClassVar[str | None] = "#C8C8C8"
@@ -33,6 +38,23 @@ class BaseLoadAgent(Agent):
     def fixed(self) -> bool:
         """Whether nothing is left to decide."""
         return True
+
+    @property
+    def foreseen_kw(self) -> Floats:
+        """All of it."""
+        return self.load_kw
+
+    def in_future(self, apart_kw: Floats) -> Self:
+        """More or less load."""
+        return replace(self, load_kw=self.load_kw + apart_kw)
+
+    def explain(self, priced: PricedPlan, t: int) -> Iterator[str]:
+        """Nothing: every step begins with what the building uses."""
+        yield from ()
+
+    def must_feed_kw(self, horizon: Horizon) -> Floats:
+        """Less than nothing: it draws, whatever is planned."""
+        return -as_steps(self, "load_kw", horizon)
 
     def contribute(self, block: Block) -> Contribution:
         """Draw ``load_kw``; nothing is left to decide."""

@@ -8,8 +8,12 @@ from typing import ClassVar, Self
 
 import numpy as np
 
+from ems.agents import words
 from ems.agents.base import SLACK_KWH, Agent, breaks, check_range
+from ems.agents.on_site import PlanFrame, SiteDevice
+from ems.agents.priced import SAME_CT, VISIBLE_KW, VISIBLE_KWH, PricedPlan
 from ems.agents.store import Store
+from ems.agents.store_reasons import gain_ct, given, given_back, replaced, verdict
 from ems.core.builder import Block
 from ems.core.horizon import Horizon
 from ems.core.participant import Contribution, Kind, Plan
@@ -47,6 +51,8 @@ class BatteryAgent(Agent):
     kind: ClassVar[Kind] = "storage"
     colour: ClassVar[str | None] = "#009E73"
     layer: ClassVar[int] = 4
+    did: ClassVar[tuple[str, str, str]] = ("took", "gave", "rested")
+    meant: ClassVar[tuple[str, str, str]] = ("to take", "to give", "to rest")
 
     def __post_init__(self) -> None:
         for field in ("capacity_kwh", "max_charge_kw", "max_discharge_kw", "wear_eur_per_kwh"):
@@ -63,6 +69,12 @@ class BatteryAgent(Agent):
     def flow_labels(self) -> tuple[str, str]:
         """It gives and it takes."""
         return f"{self.title} discharge", f"{self.title} charge"
+
+    def at_rest(self, held_kwh: float) -> str:
+        """Full and empty are reasons to rest."""
+        if held_kwh >= self.capacity_kwh - VISIBLE_KWH:
+            return "was full"
+        return "was empty" if held_kwh <= self.min_soc_kwh + VISIBLE_KWH else self.did[2]
 
     @property
     def least_final_kwh(self) -> float:
@@ -82,6 +94,11 @@ class BatteryAgent(Agent):
             wear_eur_per_kwh=self.wear_eur_per_kwh,
         )
 
+    def must_feed_kw(self, horizon: Horizon) -> Floats:
+        """Nothing, unless it pays to end with less in it."""
+        worthless = self.terminal_value_eur_per_kwh < 0
+        return np.full(horizon.n_steps, np.inf if worthless else 0.0)
+
     def contribute(self, block: Block) -> Contribution:
         """Cost = Σ wear · (charge + discharge) · Δt − value · (soc(T) − final) [€].
 
@@ -94,12 +111,16 @@ class BatteryAgent(Agent):
         self.store.exclude(block, charge_kw, discharge_kw)
         block.require("final_soc", soc_kwh[-1] >= self.least_final_kwh - SLACK_KWH, "kWh")
         through_kwh = block.horizon.energy_kwh(charge_kw + discharge_kw).sum()
-        left_kwh = soc_kwh[-1] - self.least_final_kwh
+        cost_eur = self.wear_eur_per_kwh * through_kwh
+        if self.terminal_value_eur_per_kwh != 0.0:
+            left_kwh = soc_kwh[-1] - self.least_final_kwh
+            cost_eur = cost_eur - self.terminal_value_eur_per_kwh * left_kwh
+        if self.hold_value_eur_per_kwh_h != 0.0:
+            held_kwh_h = block.horizon.step_h * soc_kwh.sum()
+            cost_eur = cost_eur - self.hold_value_eur_per_kwh_h * held_kwh_h
         return Contribution(
             net_load_kw=charge_kw - discharge_kw,
-            cost_eur=self.wear_eur_per_kwh * through_kwh
-            - self.terminal_value_eur_per_kwh * left_kwh
-            - self.hold_value_eur_per_kwh_h * block.horizon.step_h * soc_kwh.sum(),
+            cost_eur=cost_eur,
             series={"charge_kw": charge_kw, "discharge_kw": discharge_kw, "soc_kwh": soc_kwh},
         )
 
@@ -145,9 +166,17 @@ class BatteryAgent(Agent):
         least_kwh = min(self.least_final_kwh, reachable_kwh, self.capacity_kwh)
         return replace(self, initial_soc_kwh=real.initial_soc_kwh, final_soc_kwh=least_kwh)
 
+    def holding(self, value_eur_per_kwh_h: float) -> Self:
+        """Of plans that cost the same it takes the one that charges early."""
+        return replace(self, hold_value_eur_per_kwh_h=value_eur_per_kwh_h)
+
     def without_targets(self) -> Self:
         """It may end with its reserve alone."""
         return replace(self, final_soc_kwh=self.min_soc_kwh)
+
+    def canonical(self, plan: Plan) -> Plan:
+        """Charge and discharge netted where both at once cost the same as neither."""
+        return self.store.netted(plan)
 
     def audit(self, plan: Plan, horizon: Horizon) -> Iterator[str]:
         """The store's rules, the limits of the charge, and what must be left at the end."""
@@ -179,3 +208,119 @@ class BatteryAgent(Agent):
             return 0.0
         through_kw = plan.series["charge_kw"] + plan.series["discharge_kw"]
         return float(horizon.energy_kwh(through_kw).sum()) / (2 * self.capacity_kwh)
+
+    # --- why it does what it does ----------------------------------------------------------------
+
+    def explain(self, priced: PricedPlan, t: int) -> Iterator[str]:
+        """What it takes, gives or waits for; a battery of no size does nothing."""
+        charge_kw = float(priced.series(self, "charge_kw")[t])
+        if charge_kw > VISIBLE_KW:
+            took = f"The {self.title} takes {words.kw(charge_kw)}{priced.source(self, t)}"
+            yield f"{took}: {self._stored(priced, t)}"
+        elif priced.series(self, "discharge_kw")[t] > VISIBLE_KW:
+            yield given(priced, self, t)
+        elif self.capacity_kwh - self.min_soc_kwh > VISIBLE_KWH:
+            yield self._rests(priced, t)
+
+    def _stored(self, priced: PricedPlan, t: int) -> str:
+        """Why it charges: what a kWh is worth now, and where it is given back."""
+        now = f"a kWh is worth {priced.worth(t)} now"
+        later = given_back(priced, self, t)
+        if later is None:
+            return (
+                f"{now}; it is kept: at its end the plan must leave {self.least_final_kwh:g} kWh."
+            )
+        then_ct, how = replaced(priced, self, later)
+        return (
+            f"{now} and {words.ct(then_ct)} at {priced.clock(later)} ({how})."
+            f"{verdict(priced, self, t, later)}{_enough(priced, later, then_ct)}"
+            f"{self._as_well(priced, t)}"
+        )
+
+    def _as_well(self, priced: PricedPlan, t: int) -> str:
+        """Other hours of the same worth between which the charge is free to move."""
+        soc_kwh, charge_kw = priced.series(self, "soc_kwh"), priced.series(self, "charge_kw")
+        free = soc_kwh < self.capacity_kwh - VISIBLE_KWH
+        free &= soc_kwh > self.min_soc_kwh + VISIBLE_KWH
+        same = [
+            u
+            for u in range(priced.n_told)
+            if u != t
+            and abs(priced.worth_ct[u] - priced.worth_ct[t]) <= SAME_CT
+            and charge_kw[u] < self.max_charge_kw - VISIBLE_KW
+            and priced.series(self, "discharge_kw")[u] <= VISIBLE_KW
+            and bool(np.all(free[min(t, u) : max(t, u)]))
+        ]
+        return f" {priced.clocks(same)} would do as well: the same worth." if same else ""
+
+    def _rests(self, priced: PricedPlan, t: int) -> str:
+        """How full it is, and for which hour it waits."""
+        charge_kw, given_kw = priced.series(self, "charge_kw"), priced.series(self, "discharge_kw")
+        state = self._state(float(priced.series(self, "soc_kwh")[t]))
+        busy = np.flatnonzero(np.maximum(charge_kw, given_kw) > VISIBLE_KW)
+        if not busy.size:
+            why = self._nothing_pays(priced) if t == 0 else ""
+            return f"The {self.title} {state} all the time{why}."
+        later = busy[busy > t]
+        if not later.size:
+            return f"The {self.title} {state} until the plan ends."
+        then = int(later[0])
+        if t > 0 and not np.any(busy == t - 1):
+            still = state.replace("is ", "is still ").replace("rests", "still rests")
+            return f"The {self.title} {still}."
+        does = "charges" if charge_kw[then] > given_kw[then] else "gives"
+        return (
+            f"The {self.title} {state}; it {does} next at {priced.clock(then)}: a kWh is worth "
+            f"{words.ct(float(priced.worth_ct[t]))} now and "
+            f"{words.ct(float(priced.worth_ct[then]))} then."
+        )
+
+    def _state(self, soc_kwh: float) -> str:
+        if soc_kwh <= self.min_soc_kwh + VISIBLE_KWH:
+            return "is empty"
+        if soc_kwh >= self.capacity_kwh - VISIBLE_KWH:
+            return "is full"
+        return f"rests with {words.kwh(soc_kwh)}"
+
+    def _nothing_pays(self, priced: PricedPlan) -> str:
+        """Said only where no pair of steps would earn anything, in an order its charge allows."""
+        kwh, worth_ct = self.initial_soc_kwh, priced.worth_ct
+        n = len(worth_ct)
+        pays = [
+            gain_ct(self, float(worth_ct[c]), float(worth_ct[d])) > SAME_CT
+            for c in range(n)
+            for d in range(n)
+            if (c < d and kwh < self.capacity_kwh - VISIBLE_KWH)
+            or (d < c and kwh > self.min_soc_kwh + VISIBLE_KWH)
+        ]
+        return "" if any(pays) else ": no two hours differ by more than its losses and wear"
+
+
+def _enough(priced: PricedPlan, later: int, then_ct: float) -> str:
+    """Where one kWh more would be worth less by then than what is given there."""
+    worth_ct = float(priced.worth_ct[later])
+    if worth_ct >= then_ct - SAME_CT:
+        return ""
+    worth = words.ct(worth_ct)
+    return f" By then enough is stored: one kWh more would be worth only {worth} there."
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class InstalledBattery(SiteDevice):
+    """A battery that a building is given; no meter shows it."""
+
+    spec: BatteryAgent
+
+    @classmethod
+    def on_site(cls, spec: BatteryAgent | None, step_h: float) -> tuple[Self, ...]:
+        """The battery, where the building is given one."""
+        return () if spec is None else (cls(name=spec.name, step_h=step_h, spec=spec),)
+
+    def agent(self, frame: PlanFrame) -> BatteryAgent:
+        """With the charge handed over; what must be left at the end stays that of the ``spec``."""
+        soc_kwh = frame.soc_kwh.get(self.name)
+        if soc_kwh is None:
+            return self.spec
+        clipped = min(max(soc_kwh, self.spec.min_soc_kwh), self.spec.capacity_kwh)
+        final_kwh = self.spec.least_final_kwh
+        return replace(self.spec, initial_soc_kwh=clipped, final_soc_kwh=final_kwh)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ems.agents.base import Agent
+from ems.agents.grid import GridAgent
 from ems.core.horizon import Horizon
 from ems.core.mode import Mode
 from ems.core.participant import TOLERANCE, Plan
@@ -41,6 +42,11 @@ class DispatchPlan:
         return self.objective_eur - self.bound_eur
 
     @property
+    def grid(self) -> GridAgent:
+        """The connection of the building."""
+        return next(agent for agent in self.agents if isinstance(agent, GridAgent))
+
+    @property
     def soc_kwh(self) -> dict[str, float]:
         """The charge of each store after the last step [kWh]."""
         return {
@@ -55,8 +61,10 @@ class DispatchPlan:
 
     def net_load_kw(self, *kinds: str) -> Floats:
         """Σ net load of the agents of these kinds [kW], shape ``(n_steps,)``."""
-        parts = [self.plans[a.name].net_load_kw for a in self.agents if a.kind in kinds]
-        total: Floats = np.sum([np.zeros(self.horizon.n_steps), *parts], axis=0)
+        total: Floats = np.zeros(self.horizon.n_steps)
+        for agent in self.agents:
+            if agent.kind in kinds:
+                total = total + self.plans[agent.name].net_load_kw
         return total
 
     def costs_eur(self) -> dict[str, float]:
@@ -89,7 +97,7 @@ class DispatchPlan:
         for agent in self.agents:
             yield from agent.audit(self.plans[agent.name], self.horizon)
         balance_kw = self.net_load_kw("load", "generation", "storage", "grid")
-        if not np.all(np.abs(balance_kw) <= TOLERANCE):
+        if not np.abs(balance_kw).max() <= TOLERANCE:
             step = int(np.argmax(np.abs(balance_kw)))
             yield f"balance: {balance_kw[step]:.3g} kW are left over in step {step}"
         cost_eur = sum(self.costs_eur().values())

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import ClassVar, Self
+from typing import ClassVar, Literal, Self
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ems.agents import words
 from ems.agents.base import (
     SLACK_KWH,
     Agent,
@@ -20,13 +20,20 @@ from ems.agents.base import (
     frozen_series,
     same_shape,
 )
+from ems.agents.on_site import Instant, PlanFrame, SiteDevice, SiteView
+from ems.agents.priced import SAME_CT, VISIBLE_KW, VISIBLE_KWH, PricedPlan
 from ems.agents.store import Store
+from ems.agents.store_reasons import given
 from ems.core.affine import Affine
 from ems.core.builder import Block
 from ems.core.horizon import Horizon
 from ems.core.participant import TOLERANCE, Contribution, Kind, Plan
-from ems.types import Floats
+from ems.errors import InvalidSpec
+from ems.types import Bools, Floats
 
+EvStrategy = Literal["free", "three_phase"]
+HALF_A_DAY_H = 12.0
+"""The clock goes back by less in autumn, and by more when it comes around to an hour [h]."""
 SURE_SHARE = 0.95
 """Share of its need that the three-phase strategy promises by a deadline."""
 
@@ -55,7 +62,7 @@ class EVAgent(Agent):
 
     name: str = "ev"
     trip_kwh: Floats
-    plugged_in: NDArray[np.bool_]
+    plugged_in: Bools
     min_soc_kwh: Floats
     max_soc_kwh: Floats
     capacity_kwh: float = 60.0
@@ -69,6 +76,8 @@ class EVAgent(Agent):
     kind: ClassVar[Kind] = "load"
     colour: ClassVar[str | None] = "#56B4E9"
     layer: ClassVar[int] = 3
+    did: ClassVar[tuple[str, str, str]] = ("charged", "gave back", "did not charge")
+    meant: ClassVar[tuple[str, str, str]] = ("to charge", "to give back", "not to charge")
 
     def __post_init__(self) -> None:
         check_range(self, "capacity_kwh", up=1e9, above=True)
@@ -104,6 +113,17 @@ class EVAgent(Agent):
         return f"{self.title} discharge (V2G)", f"{self.title} charge"
 
     @property
+    def otherwise(self) -> str:
+        """An assumed car always comes as assumed."""
+        if self.metered_kw is None:
+            return ""
+        return f"A {self.title} that was not expected charges as soon as it comes."
+
+    def expected(self, t: int) -> bool:
+        """Whether it is believed to be there."""
+        return bool(self.plugged_in[t])
+
+    @property
     def charge_limit_kw(self) -> Floats:
         """The most it can draw in each step [kW], 0 while it is away."""
         return np.where(self.plugged_in, self.max_charge_kw, 0.0)
@@ -131,6 +151,12 @@ class EVAgent(Agent):
         if self.final_soc_kwh is not None:
             return self.final_soc_kwh
         return max(0.0, self.initial_soc_kwh - float(self.trip_kwh.sum()))
+
+    def must_feed_kw(self, horizon: Horizon) -> Floats:
+        """Nothing, unless a bound on its charge falls faster than its trips empty it."""
+        room_kwh = np.diff(self.max_soc_kwh, prepend=self.initial_soc_kwh) + self.trip_kwh
+        emptied = self.max_discharge_kw > 0 and bool(np.any(room_kwh < -SLACK_KWH))
+        return np.full(horizon.n_steps, np.inf if emptied else 0.0)
 
     def contribute(self, block: Block) -> Contribution:
         """Cost = Σ wear · (charge + discharge) · Δt [€]; the charge keeps its bounds."""
@@ -251,6 +277,10 @@ class EVAgent(Agent):
         short_kwh = np.maximum(least_kwh - TOLERANCE - soc_kwh, 0.0)
         return float(short_kwh[least_kwh > 0].sum())
 
+    def canonical(self, plan: Plan) -> Plan:
+        """Charge and discharge netted where both at once cost the same as neither."""
+        return self.store.netted(plan)
+
     def audit(self, plan: Plan, horizon: Horizon) -> Iterator[str]:
         """The store's rules and the bounds of the charge, deadlines among them."""
         yield from self.store.audit(plan, horizon, self.initial_soc_kwh, self.trip_kwh)
@@ -270,6 +300,64 @@ class EVAgent(Agent):
         """Less what the wall still has to give until the car is full [kWh]."""
         soc_kwh = self.initial_soc_kwh if plan is None else float(plan.series["soc_kwh"][-1])
         return (soc_kwh - self.capacity_kwh) / self.efficiency
+
+    # --- why it does what it does ----------------------------------------------------------------
+
+    def explain(self, priced: PricedPlan, t: int) -> Iterator[str]:
+        """What it charges or gives back; nothing while it only stands or drives."""
+        charge_kw = float(priced.series(self, "charge_kw")[t])
+        if charge_kw > VISIBLE_KW:
+            yield (
+                f"The {self.title} charges {words.kw(charge_kw)}{priced.source(self, t)}"
+                f"{self._deadline(priced, t)}: a kWh is worth {priced.worth(t)}."
+                f"{self._other_hours(priced, t)}"
+            )
+        elif priced.series(self, "discharge_kw")[t] > VISIBLE_KW:
+            yield given(priced, self, t)
+
+    def _deadline(self, priced: PricedPlan, t: int) -> str:
+        """What it must hold next, and by when."""
+        due = self._due(t)
+        if due is None:
+            return ""
+        needed = f"{float(self.min_soc_kwh[due]):.1f}".removesuffix(".0")
+        return f", to hold {needed}{words.NBSP}kWh by {priced.clock_after(due)}"
+
+    def _due(self, t: int) -> int | None:
+        """The step at whose end it must next hold a given charge."""
+        due = np.flatnonzero(self.min_soc_kwh[t:] > VISIBLE_KWH) + t
+        return int(due[0]) if due.size else None
+
+    def _other_hours(self, priced: PricedPlan, t: int) -> str:
+        """How the hour compares with others of the same stay that are in time and have room."""
+        worth_ct, (first, end) = priced.worth_ct, self._stay(t)
+        room_kw = self.charge_limit_kw - priced.series(self, "charge_kw")
+        free = [u for u in range(first, end) if u != t and room_kw[u] > VISIBLE_KW]
+        if not free:
+            return " It needs every hour in which it may charge."
+        best = min(free, key=lambda u: float(worth_ct[u]))
+        dearer_ct = float(worth_ct[best] - worth_ct[t])
+        same = [u for u in free if abs(worth_ct[u] - worth_ct[t]) <= SAME_CT]
+        if abs(dearer_ct) <= SAME_CT:
+            return f" {priced.clocks(same)} would cost the same."
+        if dearer_ct > 0:
+            more = words.ct(dearer_ct)
+            return f" The next best hour, {priced.clock(best)}, would cost {more} more."
+        why = "it must hold this before" if best > t else "it may not hold more by then"
+        return f" {priced.clock(best)} would be cheaper, but {why}."
+
+    def _stay(self, t: int) -> tuple[int, int]:
+        """From the arrival before ``t`` to its next departure or deadline: first step and end."""
+        away, arrivals = np.flatnonzero(~self.plugged_in), np.flatnonzero(self.trip_kwh > 0)
+        n, due = len(self.plugged_in), self._due(t)
+        first = max(
+            int(np.max(away[away < t], initial=-1)) + 1,
+            int(np.max(arrivals[arrivals <= t], initial=0)),
+        )
+        end = min(
+            int(np.min(away[away > t], initial=n)), int(np.min(arrivals[arrivals > t], initial=n))
+        )
+        return first, end if due is None else min(end, due + 1)
 
 
 def three_phase(ev: EVAgent, horizon: Horizon, surplus_kw: Floats, phase_h: float = 6.0) -> EVAgent:
@@ -322,3 +410,220 @@ def _end_of_step(horizon: Horizon, step: int) -> str:
     seconds = int(horizon.ts_utc[step].astype(np.int64)) + round(horizon.step_h * 3600)
     end = datetime.fromtimestamp(seconds, ZoneInfo(horizon.timezone))
     return f"{end:%m_%d_%Hh%M}{'_again' if end.fold else ''}"
+
+
+# --- on a site -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class EVSpec:
+    """The car, and for a building without a metered one how it is assumed to be used.
+
+    ``must_be_full_by_hour``: local hour by which a session must be finished [h].
+    ``arrival_hour``, ``trip_kwh``: assumed daily arrival [h] and energy driven, at the battery
+    [kWh], where no EV is metered; a metered car arrives when it was metered to charge, charges
+    what it was metered to charge, and stays plugged in until its deadline (assumed).
+    ``max_charge_kw``: assumed wallbox [kW]; a metered car keeps its own charger.
+    """
+
+    capacity_kwh: float = 60.0
+    max_charge_kw: float = 11.0
+    efficiency: float = 0.92
+    must_be_full_by_hour: int = 7
+    arrival_hour: int = 18
+    trip_kwh: float = 8.0
+    max_discharge_kw: float = 0.0
+    wear_eur_per_kwh: float = 0.0
+    strategy: EvStrategy = "free"
+
+    def __post_init__(self) -> None:
+        for name in ("must_be_full_by_hour", "arrival_hour"):
+            if not 0 <= getattr(self, name) <= 23:
+                raise InvalidSpec(f"ev: {name} is {getattr(self, name)}, allowed is 0 to 23")
+        if self.arrival_hour == self.must_be_full_by_hour:
+            raise InvalidSpec(
+                f"ev: arrival_hour and must_be_full_by_hour are both {self.arrival_hour}, "
+                "they must differ"
+            )
+        for name in ("max_charge_kw", "max_discharge_kw", "wear_eur_per_kwh"):
+            if not 0 <= getattr(self, name) < np.inf:
+                raise InvalidSpec(f"ev: {name} is {getattr(self, name)}, allowed is >= 0")
+        if not 0 < self.capacity_kwh < np.inf:
+            raise InvalidSpec(f"ev: capacity_kwh is {self.capacity_kwh}, allowed is > 0")
+        if not 0 < self.efficiency <= 1:
+            raise InvalidSpec(f"ev: efficiency is {self.efficiency}, allowed is 0 < x <= 1")
+        if not 0 <= self.trip_kwh <= self.capacity_kwh:
+            raise InvalidSpec(
+                f"ev: trip_kwh is {self.trip_kwh}, allowed is 0 to the capacity {self.capacity_kwh}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Car(SiteDevice):
+    """A building's car: its arrivals, its deadlines, and how its people charge it.
+
+    ``trip_kwh``: energy missing on arrival, at the battery [kWh]; ``plugged_in``: whether it can
+    charge; ``deadline``: the steps at whose end it must be as full as its people had it;
+    ``metered_kw``: how it was charged [kW], None for an assumed car; ``soc_kwh``: charge at the end
+    of each step when nobody plans [kWh]. All have shape ``(n,)``. ``max_charge_kw``: the charger
+    [kW].
+    """
+
+    name: str = "ev"
+    spec: EVSpec
+    trip_kwh: Floats
+    plugged_in: Bools
+    deadline: Bools
+    metered_kw: Floats | None
+    soc_kwh: Floats
+    max_charge_kw: float
+
+    @classmethod
+    def on_site(cls, view: SiteView, spec: EVSpec | None) -> tuple[Self, ...]:
+        """The metered car, or where a car is asked for and none is metered an assumed one."""
+        if spec is None:
+            return ()
+        meters = view.meters("ev")
+        return (cls._as_metered(view, meters[0], spec) if meters else cls._as_assumed(view, spec),)
+
+    @classmethod
+    def _as_metered(cls, view: SiteView, meter: str, spec: EVSpec) -> Self:
+        """The car behind a charger's meter.
+
+        Each charging session is an arrival with just the energy it charged missing. The car is
+        assumed to stay plugged in until it must be full: the first ``must_be_full_by_hour`` after
+        its arrival, or the end of the metered session where that is later. A car that comes back
+        to charge before that has driven: it must have been full when it left, at the latest just
+        before it is back.
+        """
+        known_kwh = np.nan_to_num(view.energy_kwh(meter))
+        n, sessions = len(known_kwh), view.sessions(meter)
+        trip_kwh, metered_kwh = np.zeros(n), np.zeros(n)
+        plugged, deadline = np.zeros(n, bool), np.zeros(n, bool)
+        following = [start for start, _ in sessions[1:]]
+        for (start, end), next_start in zip(sessions, [*following, n], strict=False):
+            metered_kwh[start:end] = known_kwh[start:end]
+            trip_kwh[start] = spec.efficiency * known_kwh[start:end].sum()
+            due = max(_last_before_due(start, view.hour, spec.must_be_full_by_hour), end - 1)
+            last = min(due, next_start - 1)
+            plugged[start : last + 1] = True
+            deadline[last] = True
+        return cls(
+            step_h=view.step_h,
+            spec=spec,
+            trip_kwh=trip_kwh,
+            plugged_in=plugged,
+            deadline=deadline,
+            metered_kw=metered_kwh / view.step_h,
+            soc_kwh=spec.capacity_kwh + np.cumsum(spec.efficiency * metered_kwh - trip_kwh),
+            max_charge_kw=max(view.charger_kw(meter), float(np.max(metered_kwh)) / view.step_h),
+        )
+
+    @classmethod
+    def _as_assumed(cls, view: SiteView, spec: EVSpec) -> Self:
+        """The same trip every day, plugged in from ``arrival_hour`` to ``must_be_full_by_hour``."""
+        hour, leaves, arrives = view.hour, spec.must_be_full_by_hour, spec.arrival_hour
+        if leaves < arrives:
+            plugged = (hour < leaves) | (hour >= arrives)
+        else:
+            plugged = (hour >= arrives) & (hour < leaves)
+        before = np.concatenate((plugged[:1], plugged[:-1]))
+        behind = np.concatenate((plugged[1:], plugged[-1:]))
+        return cls(
+            step_h=view.step_h,
+            spec=spec,
+            trip_kwh=np.where(plugged & ~before, spec.trip_kwh, 0.0),
+            plugged_in=plugged,
+            deadline=plugged & ~behind,
+            metered_kw=None,
+            soc_kwh=np.full(len(hour), spec.capacity_kwh),
+            max_charge_kw=spec.max_charge_kw,
+        )
+
+    @property
+    def assumed(self) -> str:
+        """All of a car that no meter saw."""
+        if self.metered_kw is not None:
+            return ""
+        return f"an assumed car ({self.spec.trip_kwh:g} kWh a day; leave it out: --ev off)"
+
+    def used_kwh(self, where: slice) -> Floats:
+        """What it was metered to charge; an assumed car is in no meter."""
+        if self.metered_kw is None:
+            return np.zeros(where.stop - where.start)
+        return self.metered_kw[where] * self.step_h
+
+    def believed(self, now: Instant, forecast_kw: Floats | None) -> Self:
+        """What is known of a metered car: who has not come is not expected.
+
+        A car that is plugged in is asked to be full at the next ``must_be_full_by_hour`` after its
+        arrival, and at once where that has passed. An assumed car comes as assumed.
+        """
+        if self.metered_kw is None:
+            return self
+        at, later = now.step, slice(now.step, None)
+        trip_kwh, soc_kwh = self.trip_kwh.copy(), self.soc_kwh.copy()
+        plugged, deadline = self.plugged_in.copy(), self.deadline.copy()
+        metered_kw = self.metered_kw.copy()
+        trip_kwh[later], plugged[later], deadline[later], metered_kw[later] = 0.0, False, False, 0.0
+        soc_kwh[later] = self.spec.capacity_kwh
+        if at and self.plugged_in[at - 1] and not self.deadline[at - 1]:
+            arrival = int(np.flatnonzero(self.trip_kwh[:at])[-1])
+            last = max(_last_before_due(arrival, now.hour, self.spec.must_be_full_by_hour), at)
+            plugged[at : last + 1] = True
+            deadline[last] = True
+        return replace(
+            self,
+            trip_kwh=trip_kwh,
+            plugged_in=plugged,
+            deadline=deadline,
+            metered_kw=metered_kw,
+            soc_kwh=soc_kwh,
+        )
+
+    def agent(self, frame: PlanFrame) -> EVAgent:
+        """The car of some steps, under its strategy; at the end of a window it is closed."""
+        car = self._free(frame)
+        if self.spec.strategy == "three_phase":
+            car = three_phase(car, frame.horizon, frame.surplus_kw)
+        return car if frame.stretch.ahead else self._closed(car, frame.stretch.whole)
+
+    def _free(self, frame: PlanFrame) -> EVAgent:
+        whole, spec = frame.stretch.whole, self.spec
+        known_kwh = float(self.soc_kwh[whole.start - 1]) if whole.start else spec.capacity_kwh
+        if self.name in frame.soc_kwh:
+            known_kwh = max(frame.soc_kwh[self.name], 0.0)
+        as_people_kwh = np.minimum(self.soc_kwh[whole], spec.capacity_kwh)
+        least_kwh = np.where(self.deadline[whole], as_people_kwh, 0.0)
+        return EVAgent(
+            name=self.name,
+            trip_kwh=self.trip_kwh[whole],
+            plugged_in=self.plugged_in[whole],
+            min_soc_kwh=least_kwh,
+            max_soc_kwh=np.full(len(least_kwh), spec.capacity_kwh),
+            capacity_kwh=spec.capacity_kwh,
+            max_charge_kw=self.max_charge_kw,
+            max_discharge_kw=spec.max_discharge_kw,
+            efficiency=spec.efficiency,
+            initial_soc_kwh=min(known_kwh, spec.capacity_kwh),
+            wear_eur_per_kwh=spec.wear_eur_per_kwh,
+            metered_kw=None if self.metered_kw is None else self.metered_kw[whole],
+        )
+
+    def _closed(self, car: EVAgent, whole: slice) -> EVAgent:
+        """At the window's end it is as full as its people had it, if its rules let it be."""
+        soc_kwh, limit_kw = car.initial_soc_kwh, car.charge_limit_kw
+        for t, most_kwh in enumerate(car.max_soc_kwh):
+            soc_kwh += car.efficiency * limit_kw[t] * self.step_h - float(car.trip_kwh[t])
+            soc_kwh = min(soc_kwh, float(most_kwh))
+        least_kwh = np.array(car.min_soc_kwh)
+        wanted_kwh = min(float(self.soc_kwh[whole.stop - 1]), max(0.0, soc_kwh))
+        least_kwh[-1] = max(least_kwh[-1], wanted_kwh)
+        return replace(car, min_soc_kwh=least_kwh)
+
+
+def _last_before_due(arrival: int, hour: Floats, full_by_hour: int) -> int:
+    """The last step before the local clock next reaches the hour, or skips it in spring."""
+    since = (hour[arrival:] - full_by_hour) % 24
+    due = np.flatnonzero(since[1:] < since[:-1] - HALF_A_DAY_H)
+    return arrival + int(due[0]) if due.size else len(hour) - 1

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ems.agents.base import (
-    Agent,
-    breaks,
-    differs,
-    frozen_series,
-)
+from ems.agents import words
+from ems.agents.base import Agent, breaks, differs, frozen_series
+from ems.agents.on_site import Instant, PlanFrame, Run, SiteDevice, SiteView, Stretch
+from ems.agents.priced import SAME_CT, PricedPlan
 from ems.core.affine import Affine
 from ems.core.builder import Block
 from ems.core.horizon import Horizon
 from ems.core.participant import Contribution, Kind, Plan
 from ems.errors import InvalidSpec
 from ems.types import Floats
+
+MEMORY_DAYS = 28
+"""How many days before a day say which runs to expect of it."""
+MOST_STEPS = 24 * 60
+"""No run is longer than a day of minutes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +90,11 @@ class DiscretePhaseDevice(FlexibleDeviceAgent):
     begun: int = 0
     first_stage: ClassVar[bool] = True
 
+    @property
+    def otherwise(self) -> str:
+        """People load it when they come to it."""
+        return "A run of an appliance never starts before its people start it."
+
     def __post_init__(self) -> None:
         frozen_series(self, "committed_kw", low=0.0)
         if self.discomfort_eur is not None:
@@ -137,9 +146,9 @@ class DiscretePhaseDevice(FlexibleDeviceAgent):
         return int(np.max(np.flatnonzero(self.committed_kw), initial=-1)) + 1
 
     @property
-    def rest_of_run(self) -> Self:
-        """The machine with nothing but the rest of the run that has begun."""
-        return replace(self, cycles=(), discomfort_eur=None)
+    def unfinished(self) -> Self | None:
+        """The machine with nothing but the rest of a run that has begun."""
+        return replace(self, cycles=(), discomfort_eur=None) if self.busy_steps else None
 
     def _committed(self, n_steps: int) -> Floats:
         power_kw = np.zeros(n_steps)
@@ -280,6 +289,78 @@ class DiscretePhaseDevice(FlexibleDeviceAgent):
             moved += [(int(at) - cycle.metered_start) * horizon.step_h for at in begun]
         return tuple(moved)
 
+    # --- why it starts when it does --------------------------------------------------------------
+
+    def explain(self, priced: PricedPlan, t: int) -> Iterator[str]:
+        """Which runs start in step ``t``, and what another start would cost.
+
+        A run is one decision, larger than any price holds for: what it would have cost at another
+        time is not read from the prices but planned anew with the run put there.
+        """
+        begun = round(float(priced.series(self, "started")[t]))
+        for row, cycle in enumerate(self.cycles):
+            if cycle.number == begun:
+                why = self._unmoved if cycle.metered_start == t else self._moved
+                yield f"The {self.title} starts{why(priced, row, t)}"
+
+    def _moved(self, priced: PricedPlan, row: int, t: int) -> str:
+        there = self.cycles[row].metered_start
+        if there not in _possible_starts(priced, self.cycles[row]):
+            return f": its run costs {words.ct(self._run_ct(priced, row, t))}."
+        counts = self._comfort_ct(row, t) - self._comfort_ct(row, there)
+        comfort = f", and {words.ct(counts)} of discomfort for moving it"
+        return (
+            f" instead of at {priced.clock(there)}, {_people(priced)}: at the plan's prices "
+            f"its run costs {words.ct(self._run_ct(priced, row, t))} here"
+            f"{comfort if counts > SAME_CT else ''}, and "
+            f"{words.ct(self._run_ct(priced, row, there))} there.{self._at(priced, row, there)}"
+        )
+
+    def _unmoved(self, priced: PricedPlan, row: int, t: int) -> str:
+        """Beside the start that the prices make the best of the others."""
+        others = [u for u in _possible_starts(priced, self.cycles[row]) if u != t]
+        text = f" {_people(priced)}."
+        if not others:
+            return text
+        best = min(others, key=lambda u: self._run_ct(priced, row, u) + self._comfort_ct(row, u))
+        return f"{text}{self._at(priced, row, best)}"
+
+    def _at(self, priced: PricedPlan, row: int, start: int) -> str:
+        """What the plan would cost with the run put on another start."""
+        more_ct = self._elsewhere_ct(priced, row, start)
+        when = priced.clock(start)
+        if more_ct is None:
+            return f" At {when} it does not fit beside the rest of the plan."
+        if more_ct <= SAME_CT:
+            return f" With a start at {when} the whole plan would cost the same."
+        discomfort = self.discomfort_eur is not None and np.any(self.discomfort_eur > 0)
+        counted = ", discomfort counted" if discomfort else ""
+        cost = f"{words.ct(more_ct)} more{counted}"
+        return f" With a start at {when} the whole plan would cost {cost}."
+
+    def _elsewhere_ct(self, priced: PricedPlan, row: int, start: int) -> float | None:
+        """What everything planned anew costs more with the run there [ct], None: does not fit."""
+        number = self.cycles[row].number
+        starts = np.rint(priced.series(self, "started")).tolist()
+        at = {c.number: starts.index(c.number) for c in self.cycles} | {number: start}
+        placed = tuple(replace(c, metered_start=at[c.number]) for c in self.cycles)
+        moved = replace(self, cycles=placed).unplanned(priced.horizon)
+        if any(self.audit(moved, priced.horizon)):
+            return None
+        put = replace(self.cycles[row], earliest=start, latest=start)
+        cycles = tuple(put if c.number == number else c for c in self.cycles)
+        return priced.elsewhere(self.name, {"cycles": cycles}, moved)
+
+    def _run_ct(self, priced: PricedPlan, row: int, start: int) -> float:
+        """What a run costs at the prices of the bus [ct]."""
+        profile_kw = np.array(self.cycles[row].profile_kw)
+        energy_kwh = priced.horizon.energy_kwh(profile_kw)
+        return float(energy_kwh @ priced.worth_ct[start : start + len(profile_kw)])
+
+    def _comfort_ct(self, row: int, start: int) -> float:
+        """What a start counts in comfort [ct]."""
+        return 0.0 if self.discomfort_eur is None else 100 * float(self.discomfort_eur[row, start])
+
 
 def _placed(cycle: Cycle, starts: NDArray[np.int64], n_steps: int) -> Floats:
     """Power of the cycle in each step for each start [kW], shape ``(n_steps, n_starts)``."""
@@ -293,3 +374,158 @@ def _placed(cycle: Cycle, starts: NDArray[np.int64], n_steps: int) -> Floats:
 def _starts_of(cycle: Cycle, plan: Plan) -> NDArray[np.int64]:
     """The steps in which ``plan`` starts the cycle."""
     return np.flatnonzero(np.rint(plan.series["started"]) == cycle.number)
+
+
+def _possible_starts(priced: PricedPlan, cycle: Cycle) -> range:
+    last = priced.horizon.n_steps - len(cycle.profile_kw)
+    return range(cycle.earliest, min(cycle.latest, last) + 1)
+
+
+def _people(priced: PricedPlan) -> str:
+    return f"when its people {'are expected to start' if priced.believed else 'started'} it"
+
+
+# --- on a site -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Machine(SiteDevice):
+    """A metered appliance that runs in cycles, by its ``runs`` in order, none across midnight.
+
+    A run that crosses midnight is not moved: it stays in the base load.
+    """
+
+    runs: tuple[Run, ...]
+
+    @classmethod
+    def on_site(cls, view: SiteView) -> tuple[Self, ...]:
+        """One for each meter of such an appliance."""
+        return tuple(
+            cls(
+                name=name,
+                step_h=view.step_h,
+                runs=tuple(
+                    (start, energy_kwh)
+                    for start, energy_kwh in view.runs(name)
+                    if view.day[start] == view.day[start + len(energy_kwh) - 1]
+                ),
+            )
+            for name in view.meters("discrete_phase")
+        )
+
+    def used_kwh(self, where: slice) -> Floats:
+        """What its runs use."""
+        used_kwh = np.zeros(where.stop - where.start)
+        for start, energy_kwh in self.between(where.start - MOST_STEPS, where.stop):
+            first = start - where.start
+            begin, end = max(first, 0), min(first + len(energy_kwh), len(used_kwh))
+            if begin < end:
+                used_kwh[begin:end] += energy_kwh[begin - first : end - first]
+        return used_kwh
+
+    def planned_kwh(self, stretch: Stretch) -> Floats:
+        """What it uses on the committed days: in the look-ahead it runs as metered."""
+        planned_kwh = np.zeros(stretch.whole.stop - stretch.whole.start)
+        committed = slice(stretch.whole.start, stretch.spans[-1].stop)
+        planned_kwh[: stretch.n_committed] = self.used_kwh(committed)
+        return planned_kwh
+
+    def between(self, first: int, last: int) -> tuple[Run, ...]:
+        """The runs that start in the steps ``first … last − 1``."""
+        begin = bisect_left(self.runs, first, key=_first_step)
+        return self.runs[begin : bisect_left(self.runs, last, lo=begin, key=_first_step)]
+
+    def believed(self, now: Instant, forecast_kw: Floats | None) -> Self:
+        """The runs of today started before now, and those to expect of it and of tomorrow."""
+        recent = [(day.start, day.stop) for day in now.past_days[-MEMORY_DAYS:]]
+        seen = [run for first, last in recent for run in self.between(first, last)]
+        started = self.between(now.today.start, now.step)
+        expected = expected_runs(seen, recent, (now.today.start, now.today.stop))
+        coming = still_expected(expected, len(started), now.step, now.today.stop)
+        if now.tomorrow is not None:
+            coming += expected_runs(seen, recent, (now.tomorrow.start, now.tomorrow.stop))
+        return replace(self, runs=started + coming)
+
+    def agent(self, frame: PlanFrame) -> DiscretePhaseDevice | None:
+        """The runs of each committed day that still fit into it, None without any."""
+        cycles, comfort = self._cycles(frame), frame.comfort
+        if not cycles:
+            return None
+        metered = np.array([cycle.metered_start for cycle in cycles])
+        if not comfort.movable:
+            cycles = tuple(
+                replace(cycle, earliest=cycle.metered_start, latest=cycle.metered_start)
+                for cycle in cycles
+            )
+        table = comfort.discomfort_eur(self.name, metered, frame.horizon.local_hour, self.step_h)
+        return DiscretePhaseDevice(name=self.name, cycles=cycles, discomfort_eur=table)
+
+    def _cycles(self, frame: PlanFrame) -> tuple[Cycle, ...]:
+        """They may start anywhere in the rest of their day if foreseen, else not before people."""
+        now = frame.stretch.whole.start
+        in_days = [
+            (span, run)
+            for span in frame.stretch.spans
+            for run in self.between(span.start, span.stop)
+        ]
+        return tuple(
+            Cycle(
+                number=number,
+                profile_kw=tuple((energy_kwh / self.step_h).tolist()),
+                metered_start=start - now,
+                earliest=max(span.start if frame.runs_foreseen else start, now) - now,
+                latest=span.stop - len(energy_kwh) - now,
+            )
+            for number, (span, (start, energy_kwh)) in enumerate(in_days, 1)
+            if span.stop - len(energy_kwh) >= now
+        )
+
+
+def _first_step(run: Run) -> int:
+    return run[0]
+
+
+def expected_runs(
+    runs: Sequence[Run], days: Sequence[tuple[int, int]], day: tuple[int, int]
+) -> tuple[Run, ...]:
+    """The runs to expect on ``day``, none of which crosses midnight: as many and long as lately.
+
+    Deliberately simple: what an appliance will do is mostly its people's whim. The number of runs
+    is the rounded mean of the recent days, their profile that of the recent run of median energy,
+    their starts the evenly spaced quantiles of the recent starts.
+
+    ``runs``: those within ``days``, of which first and last + 1 step are given, all before ``day``.
+    """
+    if not days or not runs:
+        return ()
+    count = int(np.floor(len(runs) / len(days) + 0.5))
+    energies = np.array([float(energy_kwh.sum()) for _, energy_kwh in runs])
+    profile = runs[int(np.argsort(energies, kind="stable")[len(runs) // 2])][1]
+    begins = np.array([first for first, _ in days])
+    starts = np.array([start for start, _ in runs])
+    offsets = starts - begins[np.searchsorted(begins, starts, side="right") - 1]
+    levels = (np.arange(count) + 0.5) / max(count, 1)
+    expected: list[Run] = []
+    free = day[0]
+    for offset in np.quantile(offsets, levels, method="lower"):
+        start = max(day[0] + int(offset), free)
+        if start + len(profile) <= day[1]:
+            expected.append((start, profile))
+            free = start + len(profile)
+    return tuple(expected)
+
+
+def still_expected(expected: Sequence[Run], n_started: int, now: int, end: int) -> tuple[Run, ...]:
+    """Those of a day's ``expected`` runs that are left once ``n_started`` have been started.
+
+    The first are taken to be the started ones. One whose time has passed is expected at any moment
+    from ``now``; one that no longer fits before the step ``end`` is expected no more.
+    """
+    left: list[Run] = []
+    free = now
+    for start, energy_kwh in expected[n_started:]:
+        first = max(start, free)
+        if first + len(energy_kwh) <= end:
+            left.append((first, energy_kwh))
+            free = first + len(energy_kwh)
+    return tuple(left)

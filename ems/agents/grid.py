@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 import numpy as np
 
+from ems.agents import words
 from ems.agents.base import Agent, breaks, check_range, differs
+from ems.agents.priced import VISIBLE_KW, PricedPlan
 from ems.core.affine import Affine
 from ems.core.builder import Block
 from ems.core.horizon import Horizon
 from ems.core.participant import TOLERANCE, Contribution, Kind, Plan
 from ems.errors import InvalidSpec
 from ems.types import Floats
+
+GRID_NAME = "grid"
+"""What the connection is called in plans, unless a site says otherwise."""
+STUCK_EUR_PER_KWH = 1e-5
+"""Below what any wear costs, and above a solver's tolerance [€/kWh]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +33,7 @@ class GridAgent(Agent):
     ``peak_so_far_kw``: highest import already paid for in this billing period [kW].
     """
 
-    name: str = "grid"
+    name: str = GRID_NAME
     max_import_kw: float = np.inf
     max_export_kw: float = np.inf
     demand_charge_eur_per_kw: float = 0.0
@@ -120,9 +127,9 @@ class GridAgent(Agent):
         yield from breaks(self.name, "import_kw", import_kw, 0.0, self.max_import_kw)
         yield from breaks(self.name, "export_kw", export_kw, 0.0, self.max_export_kw)
         yield from differs(self.name, "net_load_kw", plan.net_load_kw, export_kw - import_kw)
-        both = np.flatnonzero(np.minimum(import_kw, export_kw) > TOLERANCE)
-        if both.size:
-            yield f"{self.name}: import and export at once in step {both[0]}"
+        both = np.minimum(import_kw, export_kw) > TOLERANCE
+        if both.any():
+            yield f"{self.name}: import and export at once in step {both.argmax()}"
 
     def costs_eur(self, plan: Plan, horizon: Horizon) -> Mapping[str, float]:
         """The energy bill and the demand charge [€]."""
@@ -131,8 +138,33 @@ class GridAgent(Agent):
         above_kw = max(0.0, float(np.max(import_kw)) - self.peak_so_far_kw)
         return {"bill": bill_eur, "demand_charge": self.demand_charge_eur_per_kw * above_kw}
 
-    def bus_worth_at_least(self, horizon: Horizon) -> Floats:
-        """The smaller price, but nothing where surplus may be stuck behind an export limit."""
-        if np.isfinite(self.max_export_kw):
-            return np.full(horizon.n_steps, -np.inf)
-        return np.minimum(horizon.import_eur_per_kwh, horizon.export_eur_per_kwh)
+    def explain(self, priced: PricedPlan, t: int) -> Iterator[str]:
+        """What is bought or sold, and at what price."""
+        grid_kw = float(priced.grid_kw[t])
+        if grid_kw > VISIBLE_KW:
+            price_ct = priced.import_ct(t)
+            paid = ": who buys is paid for it" if price_ct < 0 else ""
+            yield f"{words.kw(grid_kw)} are bought at {words.ct(price_ct)} a kWh{paid}."
+        elif grid_kw < -VISIBLE_KW:
+            price_ct = priced.export_ct(t)
+            paid = ": who sells pays for it" if price_ct < 0 else ""
+            yield f"{words.kw(-grid_kw)} are sold at {words.ct(price_ct)} a kWh{paid}."
+        else:
+            yield "Next to nothing is bought or sold."
+
+    def bus_worth_at_least(self, horizon: Horizon, must_feed_kw: Callable[[], Floats]) -> Floats:
+        """The smaller price; behind an export limit at most a little below nothing.
+
+        At the limit a kWh is worth what a store that feeds would make of it later. That is less
+        than nothing only if the store is filled up later, in a step in which drawing pays: the
+        price is negative, or the others feed more than the limit lets through. Before such a step,
+        and in one of the second kind, nothing is known (−∞). Elsewhere the worth is at least 0; a
+        little less is said, since the grid does not take what it frees to net a store.
+        """
+        worth = np.minimum(horizon.import_eur_per_kwh, horizon.export_eur_per_kwh)
+        if not np.isfinite(self.max_export_kw):
+            return worth
+        stuck = must_feed_kw() > self.max_export_kw
+        last = int(np.max(np.flatnonzero(stuck | (worth < 0.0)), initial=-1))
+        unknown = stuck | (np.arange(horizon.n_steps) < last)
+        return np.where(unknown, -np.inf, np.minimum(worth, -STUCK_EUR_PER_KWH))

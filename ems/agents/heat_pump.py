@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ems.agents import words
 from ems.agents.base import (
     SLACK_KWH,
     Agent,
@@ -20,12 +21,14 @@ from ems.agents.base import (
     same_shape,
 )
 from ems.agents.flexible_device import FlexibleDeviceAgent
+from ems.agents.on_site import Instant, PlanFrame, SiteDevice, SiteView, ToLearn, Unknown
+from ems.agents.priced import SAME_CT, VISIBLE_KW, VISIBLE_KWH, PricedPlan
 from ems.core.affine import Affine
 from ems.core.builder import Block
 from ems.core.horizon import Horizon
 from ems.core.participant import Contribution, Plan
 from ems.errors import InvalidSpec
-from ems.types import Floats
+from ems.types import Bools, Floats
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -49,6 +52,11 @@ class PartialUsageDevice(FlexibleDeviceAgent):
     drawn_kwh: float = 0.0
     must_run_steps: int = 0
     on: bool = False
+
+    @property
+    def otherwise(self) -> str:
+        """What is really needed is known only as it comes."""
+        return f"The {self.title} keeps within the heat that is really needed."
 
     def __post_init__(self) -> None:
         frozen_series(self, "metered_kw", low=0.0)
@@ -209,3 +217,132 @@ class PartialUsageDevice(FlexibleDeviceAgent):
                 yield f"{self.name}: runs only {int(run.argmin())} steps from step {begin}"
         if not on[: self.must_run_steps].all():
             yield f"{self.name}: stops although it must run {self.must_run_steps} more steps"
+
+    def explain(self, priced: PricedPlan, t: int) -> Iterator[str]:
+        """How it differs from its meter, and from or to which step what it draws is moved."""
+        power_kw = priced.series(self, "power_kw")
+        more_kw = power_kw - self.metered_kw
+        unplanned = "expected without a plan" if priced.believed else "metered"
+        if abs(more_kw[t]) <= VISIBLE_KW:
+            if power_kw[t] > VISIBLE_KW:
+                yield f"The {self.title} draws {words.kw(float(power_kw[t]))}, as {unplanned}."
+            return
+        word = "more" if more_kw[t] > 0 else "less"
+        does = f"draws {words.kw(float(power_kw[t]))}" if power_kw[t] > VISIBLE_KW else "rests"
+        text = (
+            f"The {self.title} {does}, {words.kw(abs(float(more_kw[t])))} {word} than {unplanned}: "
+            f"a kWh is worth {priced.worth(t)}"
+        )
+        other = self.exchanged(priced, t)
+        if other is None:
+            yield f"{text}."
+        elif abs(float(priced.worth_ct[t] - priced.worth_ct[other])) <= SAME_CT:
+            yield f"{text}; at {priced.clock(other)} it would cost the same."
+        else:
+            yield f"{text} and {priced.worth(other)} at {priced.clock(other)}."
+
+    def exchanged(self, priced: PricedPlan, t: int) -> int | None:
+        """The step with which ``t`` exchanges heat at the greatest difference of prices.
+
+        While the energy drawn stays ahead of what was metered, what is drawn early and spared later
+        could be taken back a little without leaving the band, and the same the other way while it
+        stays behind: the plan only does it where it pays or costs nothing.
+        """
+        more_kw = priced.series(self, "power_kw") - self.metered_kw
+        ahead_kwh = np.cumsum(priced.horizon.energy_kwh(more_kw))
+        side = np.where(np.abs(ahead_kwh) > VISIBLE_KWH, np.sign(ahead_kwh), 0.0)
+        sign = float(np.sign(more_kw[t]))
+        turns = np.flatnonzero(side[t:] != sign) + t
+        end = int(turns[0]) + 1 if turns.size else len(side)
+        first = int(np.max(np.flatnonzero(side[:t] != -sign), initial=-1)) + 1
+        opposite: list[int] = [
+            u for u in (*range(first, t), *range(t + 1, end)) if sign * more_kw[u] < -VISIBLE_KW
+        ]
+        if not opposite:
+            return None
+        return max(
+            opposite, key=lambda u: (sign * round(float(priced.worth_ct[u]), 6), -abs(u - t))
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HeatPump(SiteDevice):
+    """A metered heat pump, planned on the days that its meter covers from end to end.
+
+    ``power_kw``: how it runs when nobody plans [kW], zero on the other days, on which its load is
+    part of the base load; ``metered``: the steps of the days that are covered. ``most_kw``: the
+    most that it draws [kW], known beforehand as on a nameplate. ``shift_h``: how much earlier or
+    later than metered heat may be made [h].
+    """
+
+    power_kw: Floats
+    metered: Bools
+    most_kw: float
+    shift_h: float
+    unknown: ClassVar[Unknown] = "load"
+
+    @classmethod
+    def on_site(cls, view: SiteView, *, shift_h: float) -> tuple[Self, ...]:
+        """One for each meter of a heat pump."""
+        return tuple(cls._metered(view, name, shift_h) for name in view.meters("partial_usage"))
+
+    @classmethod
+    def _metered(cls, view: SiteView, name: str, shift_h: float) -> Self:
+        energy_kwh = view.energy_kwh(name)
+        metered = np.zeros(len(energy_kwh), dtype=np.bool_)
+        for day in view.whole_days:
+            metered[day] = np.isfinite(energy_kwh[day]).all()
+        power_kw = np.where(metered, energy_kwh, 0.0) / view.step_h
+        return cls(
+            name=name,
+            step_h=view.step_h,
+            power_kw=power_kw,
+            metered=metered,
+            most_kw=float(np.max(power_kw)),
+            shift_h=shift_h,
+        )
+
+    def used_kwh(self, where: slice) -> Floats:
+        """As metered."""
+        return self.power_kw[where] * self.step_h
+
+    def to_learn(self, first: int) -> ToLearn:
+        """How it ran, unknown on days that its meter does not cover."""
+        energy_kwh = np.where(self.metered, self.power_kw * self.step_h, np.nan)
+        return ToLearn(what=self.name, energy_kwh=energy_kwh, least=0.0, model="load")
+
+    def believed(self, now: Instant, forecast_kw: Floats | None) -> Self:
+        """Metered until now, then as forecast."""
+        if forecast_kw is None:
+            return self
+        power_kw = self.power_kw.copy()
+        power_kw[now.ahead] = np.clip(forecast_kw, 0.0, self.most_kw)
+        return replace(self, power_kw=power_kw)
+
+    def agent(self, frame: PlanFrame) -> PartialUsageDevice | None:
+        """Heat up to ``shift_h`` earlier or later than metered, never into another day.
+
+        The band is counted from the first midnight, also where the plan is made later.
+        """
+        spans, whole = frame.stretch.spans, frame.stretch.whole
+        midnight, now = spans[0].start, whole.start
+        metered_kw = self.power_kw[midnight : whole.stop]
+        if not np.any(metered_kw > 0):
+            return None
+        drawn_kwh = np.concatenate(([0.0], np.cumsum(metered_kw) * self.step_h))
+        least, most = drawn_kwh[1:].copy(), drawn_kwh[1:].copy()
+        shift = round(self.shift_h / self.step_h)
+        for span in spans:
+            first, last = span.start - midnight, span.stop - midnight
+            ends = np.arange(first + 1, last)
+            least[first : last - 1] = drawn_kwh[np.maximum(ends - shift, first)]
+            most[first : last - 1] = drawn_kwh[np.minimum(ends + shift, last)]
+        rest = slice(now - midnight, None)
+        return PartialUsageDevice(
+            name=self.name,
+            metered_kw=metered_kw[rest],
+            min_cumulative_kwh=least[rest],
+            max_cumulative_kwh=most[rest],
+            max_power_kw=self.most_kw,
+            drawn_kwh=float(drawn_kwh[now - midnight]),
+        )

@@ -8,7 +8,10 @@ from typing import ClassVar, Self
 
 import numpy as np
 
+from ems.agents import words
 from ems.agents.base import Agent, as_steps, breaks, differs, frozen_series
+from ems.agents.on_site import Instant, PlanFrame, SiteDevice, SiteView, ToLearn, Unknown
+from ems.agents.priced import VISIBLE_KW, PricedPlan
 from ems.core.builder import Block
 from ems.core.horizon import Horizon
 from ems.core.participant import TOLERANCE, Contribution, Kind, Plan
@@ -23,6 +26,7 @@ class PVAgent(Agent):
     ``curtailable``: whether part of it may be thrown away; off by default, as the meters saw none.
     """
 
+    name: str = "pv"
     available_kw: Floats
     curtailable: bool = False
     kind: ClassVar[Kind] = "generation"
@@ -46,6 +50,20 @@ class PVAgent(Agent):
     def fixed(self) -> bool:
         """Whether nothing is left to decide."""
         return not self.curtailable
+
+    @property
+    def foreseen_kw(self) -> Floats:
+        """What the sun gives."""
+        return -self.available_kw
+
+    def in_future(self, apart_kw: Floats) -> Self:
+        """More or less sun, never less than none."""
+        return replace(self, available_kw=np.maximum(self.available_kw + apart_kw, 0.0))
+
+    def must_feed_kw(self, horizon: Horizon) -> Floats:
+        """All of it, unless it may be thrown away."""
+        available_kw = as_steps(self, "available_kw", horizon)
+        return np.zeros(horizon.n_steps) if self.curtailable else available_kw
 
     def contribute(self, block: Block) -> Contribution:
         """Feed generation = available − curtailed, with 0 ≤ curtailed ≤ available [kW]."""
@@ -98,3 +116,58 @@ class PVAgent(Agent):
         if "curtailed_kw" in plan.series:
             lost_kw = available_kw - plan.series["generation_kw"]
             yield from differs(self.name, "curtailed_kw", plan.series["curtailed_kw"], lost_kw)
+
+    def explain(self, priced: PricedPlan, t: int) -> Iterator[str]:
+        """What of the sun is left unused, and why."""
+        lost_kw = float(priced.series(self, "curtailed_kw")[t])
+        if lost_kw <= VISIBLE_KW:
+            return
+        text = f"{words.kw(lost_kw)} of the sun are left unused"
+        if -priced.grid_kw[t] >= priced.max_export_kw - VISIBLE_KW:
+            yield f"{text}: no more may be sold."
+        elif priced.export_ct(t) < 0:
+            yield f"{text}: to sell them would cost {words.ct(-priced.export_ct(t))} a kWh."
+        else:
+            yield f"{text}: one kWh more would be worth {words.ct(float(priced.worth_ct[t]))}."
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Roof(SiteDevice):
+    """All generation on a building's bus: ``generated_kwh`` of each step [kWh]."""
+
+    name: str = "pv"
+    generated_kwh: Floats
+    curtailable: bool
+    unknown: ClassVar[Unknown] = "pv"
+
+    @classmethod
+    def on_site(cls, view: SiteView, *, curtailable: bool) -> tuple[Self, ...]:
+        """The sum of all PV meters."""
+        meters = [view.energy_kwh(name) for name in view.meters("pv")]
+        if not meters:
+            return ()
+        generated_kwh = np.zeros(len(view.hour))
+        for energy_kwh in meters:
+            generated_kwh = generated_kwh + energy_kwh
+        return (cls(step_h=view.step_h, generated_kwh=generated_kwh, curtailable=curtailable),)
+
+    def to_learn(self, first: int) -> ToLearn | None:
+        """The generation, once there has been any."""
+        if not np.nanmax(self.generated_kwh[:first], initial=0.0) > 0:
+            return None
+        return ToLearn(what="PV", energy_kwh=self.generated_kwh, least=0.0, model="pv", hedged=True)
+
+    def believed(self, now: Instant, forecast_kw: Floats | None) -> Self:
+        """Metered until now, then as forecast."""
+        if forecast_kw is None:
+            return self
+        generated_kwh = self.generated_kwh.copy()
+        generated_kwh[now.ahead] = forecast_kw * self.step_h
+        return replace(self, generated_kwh=generated_kwh)
+
+    def agent(self, frame: PlanFrame) -> PVAgent | None:
+        """What it generates, None in the dark."""
+        available_kw = frame.horizon.power_kw(self.generated_kwh[frame.stretch.whole])
+        if not np.any(available_kw > 0):
+            return None
+        return PVAgent(name=self.name, available_kw=available_kw, curtailable=self.curtailable)

@@ -17,8 +17,8 @@ from ems.core.horizon import Horizon
 from ems.core.participant import TOLERANCE, Plan
 from ems.types import Floats
 
-LEAST_LOSS_EUR = 1e-6
-"""A loss a kWh below this is within the solver's tolerance and proves nothing [€/kWh]."""
+DUST_KW = 1e-9
+"""What a solver leaves of a power that is 0 [kW]."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,13 +36,14 @@ class Store:
         """Where charging and discharging at once could pay, so that a binary must forbid it.
 
         One more kWh through the store and back at constant SOC burns (1 − η) kWh worth at least
-        w and wears (1 + η) kWh, with η = η_c · η_d: it pays only if w (1 − η) + wear (1 + η) ≤ 0.
+        w and wears (1 + η) kWh, with η = η_c · η_d: it pays only if w (1 − η) + wear (1 + η) < 0.
+        Where that is 0 it costs nothing and is ``netted`` after the solve.
         """
         round_trip = self.charge_efficiency * self.discharge_efficiency
+        if round_trip == 1.0:  # nothing is burnt, and ∞ · 0 is no number
+            return np.zeros(len(worth_eur_per_kwh), dtype=np.bool_)
         wear = self.wear_eur_per_kwh * (1 + round_trip)
-        if round_trip == 1.0:
-            return np.full(len(worth_eur_per_kwh), wear <= LEAST_LOSS_EUR)
-        return worth_eur_per_kwh * (1 - round_trip) + wear <= LEAST_LOSS_EUR
+        return worth_eur_per_kwh * (1 - round_trip) + wear < 0.0
 
     def exclude(self, block: Block, charge_kw: Affine, discharge_kw: Affine) -> None:
         """Charging and discharging exclude each other (rule ``one_direction``)."""
@@ -95,9 +96,21 @@ class Store:
         yield from differs(self.name, "net_load_kw", plan.net_load_kw, charge_kw - discharge_kw)
         expected = self.soc_after(horizon, charge_kw, discharge_kw, initial_kwh, taken_kwh)
         yield from differs(self.name, "soc_kwh", plan.series["soc_kwh"], expected)
-        both = np.flatnonzero(np.minimum(charge_kw, discharge_kw) > TOLERANCE)
-        if both.size:
-            yield f"{self.name}: charges and discharges at once in step {both[0]}"
+        both = np.minimum(charge_kw, discharge_kw) > TOLERANCE
+        if both.any():
+            yield f"{self.name}: charges and discharges at once in step {both.argmax()}"
+
+    def netted(self, plan: Plan) -> Plan:
+        """The plan that charges or discharges in a step, never both, at the same charge."""
+        charge_kw, discharge_kw = plan.series["charge_kw"], plan.series["discharge_kw"]
+        both = np.minimum(charge_kw, discharge_kw) > DUST_KW
+        if not both.any():
+            return plan
+        flow_kw = self.charge_efficiency * charge_kw - discharge_kw / self.discharge_efficiency
+        charge_kw = np.where(both, np.maximum(flow_kw, 0.0) / self.charge_efficiency, charge_kw)
+        back_kw = np.maximum(-flow_kw, 0.0) * self.discharge_efficiency
+        discharge_kw = np.where(both, back_kw, discharge_kw)
+        return self.plan(charge_kw, discharge_kw, plan.series["soc_kwh"])
 
     def plan(self, charge_kw: Floats, discharge_kw: Floats, soc_kwh: Floats) -> Plan:
         """A plan from its powers [kW] and charge [kWh]."""

@@ -12,36 +12,28 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Literal
 
 import numpy as np
 
-from ems.agents import (
-    Agent,
-    BaseLoadAgent,
-    BatteryAgent,
-    DiscretePhaseDevice,
-    GridAgent,
-    PVAgent,
-)
+from ems.agents import Agent, GridAgent
 from ems.agents.comfort import Comfort
 from ems.agents.dispatch_plan import DispatchPlan
 from ems.control.baselines import settled
 from ems.control.optimizer import GlobalOptimizer, joined, phase_starts
 from ems.core.horizon import Horizon
-from ems.core.mode import Mode
-from ems.core.participant import TOLERANCE, Plan
+from ems.core.mode import Dispatch, Mode
+from ems.core.participant import TOLERANCE, Kind, Plan
 from ems.core.solver import Solver
 from ems.forecast.information import Futures, Information
 from ems.site.building import Building
 from ems.site.task import PlanningTask
 from ems.types import Floats
 
-Dispatch = Literal["setpoints", "balance"]
-"""How a store carries out its plan: to the letter, or balancing what comes otherwise."""
-
 HOLD_VALUE_EUR_PER_KWH_H = 3e-5
-"""What a plan on forecasts counts it worth to hold a kWh for an hour: 0.07 ct for a day."""
+"""What a plan on forecasts counts it worth to hold a kWh for an hour: 0.07 ct for a day.
+
+Planned again and again, a battery would else put off what seems to cost nothing to put off.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +133,7 @@ def believed(
     )
     agents = _standing(problem.agents, real, problem.horizon)
     if not foresight.certain:
-        agents = tuple(_holding(agent) for agent in agents)
+        agents = tuple(agent.holding(HOLD_VALUE_EUR_PER_KWH_H) for agent in agents)
     return replace(problem, agents=agents, grid=grid)
 
 
@@ -157,66 +149,43 @@ def _standing(
 ) -> tuple[Agent, ...]:
     """The expected agents in the state of the real ones, in their own where nothing is real.
 
-    A machine that runs and of which no other run is expected still draws the rest of its run.
+    What is unfinished, such as the run of a machine of which no other run is expected, goes on.
     """
     states = {agent.name: agent for agent in real}
     names = {agent.name for agent in expected}
-    running = [
-        agent.rest_of_run
-        for agent in real
-        if isinstance(agent, DiscretePhaseDevice) and agent.name not in names and agent.busy_steps
-    ]
     standing = [agent.with_state_of(states.get(agent.name, agent), horizon) for agent in expected]
-    return (*standing, *running)
-
-
-def _holding(agent: Agent) -> Agent:
-    """Of plans that cost the same, the battery takes the one that charges early.
-
-    Planned again and again it would else put off what seems to cost nothing to put off.
-    """
-    if not isinstance(agent, BatteryAgent):
-        return agent
-    return replace(agent, hold_value_eur_per_kwh_h=HOLD_VALUE_EUR_PER_KWH_H)
+    unfinished = [agent.unfinished for agent in real if agent.name not in names]
+    return (*standing, *(agent for agent in unfinished if agent is not None))
 
 
 def _scenarios(expected: Sequence[Agent], futures: Futures) -> list[list[Agent]]:
-    """For each future the agents that differ in it, base load and sun; first what is expected."""
-    scenarios: list[list[Agent]] = [[]]
-    for base_kw, pv_kw in zip(futures.base_kw, futures.pv_kw, strict=True):
-        others: list[Agent] = []
-        for agent in expected:
-            if isinstance(agent, BaseLoadAgent):
-                others.append(replace(agent, load_kw=agent.load_kw + base_kw))
-            elif isinstance(agent, PVAgent):
-                sun_kw = np.maximum(agent.available_kw + pv_kw, 0.0)
-                others.append(replace(agent, available_kw=sun_kw))
-        scenarios.append(others)
-    return scenarios
+    """For each future the agents that differ in it; first what is expected."""
+    differing = [agent for agent in expected if agent.name in futures.apart_kw]
+    each = [
+        [agent.in_future(futures.apart_kw[agent.name][i]) for agent in differing]
+        for i in range(futures.n)
+    ]
+    return [[], *each]
 
 
 def _errors_kwh(
     expected: Sequence[Agent], real: Sequence[Agent], horizon: Horizon, n_steps: int
 ) -> Floats:
     """By how much sun and base load of the first steps were expected otherwise [kWh]."""
-    return np.array(
-        [
-            horizon.energy_kwh(
-                np.abs(_net_kw(expected, name, n_steps) - _net_kw(real, name, n_steps))
-            ).sum()
-            for name in ("pv", "base_load")
-        ]
-    )
+    kinds: tuple[Kind, ...] = ("generation", "load")
+    apart_kw = [
+        _foreseen_kw(expected, kind, n_steps) - _foreseen_kw(real, kind, n_steps) for kind in kinds
+    ]
+    return np.array([horizon.energy_kwh(np.abs(kw)).sum() for kw in apart_kw])
 
 
-def _net_kw(agents: Sequence[Agent], name: str, n_steps: int) -> Floats:
-    """The series of the agent ``name``, zero where there is none [kW]."""
+def _foreseen_kw(agents: Sequence[Agent], kind: Kind, n_steps: int) -> Floats:
+    """Σ net load that only a forecast says, of the agents of a kind [kW]."""
+    total_kw = np.zeros(n_steps)
     for agent in agents:
-        if agent.name == name and isinstance(agent, PVAgent):
-            return agent.available_kw[:n_steps]
-        if agent.name == name and isinstance(agent, BaseLoadAgent):
-            return agent.load_kw[:n_steps]
-    return np.zeros(n_steps)
+        if agent.kind == kind and agent.foreseen_kw is not None:
+            total_kw = total_kw + agent.foreseen_kw[:n_steps]
+    return total_kw
 
 
 def execute(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -22,9 +23,28 @@ from ems.errors import InvalidSpec, SolveError
 class GlobalOptimizer:
     """Plans a group of agents behind one grid connection.
 
-    Every method returns an audited ``DispatchPlan`` over the whole horizon, mutates nothing, and
-    raises ``Infeasible`` (with the broken rules) or ``SolveError`` (no proven optimum, failed
-    audit).
+    Every ``optimize_…`` returns an audited ``DispatchPlan`` over the whole horizon, mutates
+    nothing, and raises ``Infeasible`` (with the broken rules) or ``SolveError`` (no proven optimum,
+    failed audit). ``to_pulp`` gives the program itself to whoever wants to read, write or solve it
+    with PuLP:
+
+    >>> from ems.agents import BaseLoadAgent, GridAgent
+    >>> horizon = Horizon(
+    ...     start_utc=np.datetime64("2016-06-01T00:00"), step_h=1.0,
+    ...     import_eur_per_kwh=np.array([0.30, 0.20]), export_eur_per_kwh=np.array([0.08, 0.08]),
+    ... )
+    >>> optimizer = GlobalOptimizer(
+    ...     [BaseLoadAgent(name="base_load", load_kw=np.array([1.0, 2.0]))], GridAgent()
+    ... )
+    >>> round(optimizer.optimize_centralized(horizon).objective_eur, 2)
+    0.7
+    >>> problem = optimizer.to_pulp(horizon)
+    >>> sorted(variable.name for variable in problem.variables())[:3]
+    ['grid.export_kw_0', 'grid.export_kw_1', 'grid.import_kw_0']
+    >>> import pulp
+    >>> result = problem.solve(pulp.HiGHS(msg=False))
+    >>> round(pulp.value(problem.objective), 2)
+    0.7
     """
 
     def __init__(
@@ -40,10 +60,7 @@ class GlobalOptimizer:
 
     def optimize_centralized(self, horizon: Horizon) -> DispatchPlan:
         """All agents and the grid in one program."""
-        program = Program(horizon)
-        for agent in (*self.agents, self.grid):
-            program.add(agent)
-        solution = program.solve(self.solver)
+        solution = self._program(horizon).solve(self.solver)
         schedule = DispatchPlan(
             mode="centralized",
             horizon=horizon,
@@ -56,6 +73,13 @@ class GlobalOptimizer:
         )
         schedule.audit()
         return schedule
+
+    def to_pulp(self, horizon: Horizon) -> Any:
+        """The very program of ``optimize_centralized`` as a ``pulp.LpProblem``.
+
+        Its variables are named ``agent.variable_step`` and its constraints ``agent.rule_step``.
+        """
+        return self._program(horizon).to_pulp()
 
     def optimize_decentralized(self, horizon: Horizon) -> DispatchPlan:
         """Each agent alone, in the order given, knowing the tariff and what is announced so far.
@@ -148,6 +172,13 @@ class GlobalOptimizer:
                 f"mean, the solver said {said_eur:.6f} €"
             )
         return schedules[0]
+
+    def _program(self, horizon: Horizon) -> Program:
+        """All agents and the grid on one bus."""
+        program = Program(horizon)
+        for agent in (*self.agents, self.grid):
+            program.add(agent)
+        return program
 
     def _world(self, scenario: Sequence[Agent]) -> tuple[Agent, ...]:
         """The agents of one future, the grid last."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Literal, NamedTuple
 
 import numpy as np
 
-from ems.core.affine import Affine, Relation
+from ems.core.affine import Affine, Relation, Term, stacked
 from ems.core.horizon import Horizon
-from ems.core.solver import Matrix
-from ems.types import Floats
+from ems.core.matrix import Matrix, Pattern
+from ems.types import Floats, Ints
 
 Unit = Literal["kW", "kWh", "steps", "starts"]
 
@@ -23,15 +25,18 @@ class Block:
     ``others_kw``: the least and the most that all agents before this one may draw [kW].
     """
 
-    def __init__(self, columns: ModelBuilder, agent: str, worth: Floats, others: Affine) -> None:
+    def __init__(
+        self, columns: ModelBuilder, agent: str, worth: Floats, others: Sequence[Affine | Floats]
+    ) -> None:
         self.horizon = columns.horizon
         self.worth_at_least_eur_per_kwh = worth
-        self._columns, self._agent, self._others = columns, agent, others
+        self._columns, self._agent, self._others = columns, agent, tuple(others)
 
     @property
     def others_kw(self) -> tuple[Floats, Floats]:
         """Bounds on the sum of the net loads of the agents before this one [kW]."""
-        return self._others.range(*self._columns.bounds())
+        total_kw = Affine.total(self._others, self.horizon.n_steps)
+        return total_kw.range(*self._columns.bounds())
 
     def variables(
         self,
@@ -55,16 +60,23 @@ class Block:
         self._columns.rules.append((f"{self._agent}.{rule}", unit, relation))
 
 
+class Variables(NamedTuple):
+    """``size`` variables of one name, between ``low`` and ``up``."""
+
+    name: str
+    size: int
+    low: Floats | float
+    up: Floats | float
+    integer: bool
+
+
 class ModelBuilder:
     """The variables and rules that all blocks of one program have written so far."""
 
     def __init__(self, horizon: Horizon) -> None:
         self.horizon = horizon
-        self.parts: list[tuple[str, int]] = []
         self.rules: list[tuple[str, Unit, Relation]] = []
-        self._low: list[Floats] = []
-        self._up: list[Floats] = []
-        self._integer: list[Floats] = []
+        self._variables: list[Variables] = []
         self._count = 0
 
     def add(
@@ -72,54 +84,86 @@ class ModelBuilder:
     ) -> Affine:
         """``size`` new variables between ``low`` and ``up``."""
         first = self._count
-        self._low.append(np.broadcast_to(np.asarray(low, dtype=np.float64), (size,)))
-        self._up.append(np.broadcast_to(np.asarray(up, dtype=np.float64), (size,)))
-        self._integer.append(np.full(size, float(integer)))
-        self.parts.append((name, size))
+        self._variables.append(Variables(name, size, low, up, integer))
         self._count += size
         return Affine.of_columns(first, size)
 
     def without_rules(self) -> ModelBuilder:
         """The same variables, so that more can be added and other rules written."""
         other = ModelBuilder(self.horizon)
-        other.parts, other._count = list(self.parts), self._count
-        other._low, other._up = list(self._low), list(self._up)
-        other._integer = list(self._integer)
+        other._variables, other._count = list(self._variables), self._count
         return other
 
     def bounds(self) -> tuple[Floats, Floats]:
         """The least and the greatest value of every variable."""
-        empty = [np.zeros(0)]
-        return np.concatenate(self._low or empty), np.concatenate(self._up or empty)
+        low, up, first = np.empty(self._count), np.empty(self._count), 0
+        for own in self._variables:
+            low[first : first + own.size] = own.low
+            up[first : first + own.size] = own.up
+            first += own.size
+        return low, up
 
     def matrix(self, cost: Affine) -> Matrix:
         """All rules stacked into one coordinate matrix, each place once, sorted by row."""
         low, up = self.bounds()
-        relations = [relation for _, _, relation in self.rules]
-        sizes = [len(relation.expr) for relation in relations]
-        firsts = np.concatenate(([0], np.cumsum(sizes))).astype(np.int64)
-        none = np.zeros(0)
-        const = np.concatenate([none, *(r.expr.const for r in relations)])
-        rows = [r.expr.rows + first for r, first in zip(relations, firsts, strict=False)]
-        whole = np.zeros(0, dtype=np.int64)
-        key = np.concatenate([whole, *rows]) * max(len(low), 1)
-        key += np.concatenate([whole, *(r.expr.cols for r in relations)])
-        coefs = np.concatenate([none, *(r.expr.coefs for r in relations)])
-        place, where = np.unique(key, return_inverse=True)
-        coefs = np.bincount(where, coefs, minlength=len(place))
-        kept = coefs != 0.0
-        rows_sorted, cols_sorted = np.divmod(place[kept], max(len(low), 1))
+        sizes = [len(relation.expr) for _, _, relation in self.rules]
+        row_low, row_up = np.empty(sum(sizes)), np.empty(sum(sizes))
+        terms, firsts, lengths, first = list[Term](), list[int](), list[int](), 0
+        for (_, _, relation), size in zip(self.rules, sizes, strict=True):
+            own, const = slice(first, first + size), relation.expr.const
+            row_low[own], row_up[own] = relation.lower - const, relation.upper - const
+            for term in relation.expr.terms:
+                terms.append(term)
+                firsts.append(first)
+                lengths.append(len(term.rows))
+            first += size
+        rows, cols, coefs = stacked(terms)
+        rows += np.repeat(np.array(firsts, dtype=np.int64), lengths)
+        pattern, entries = _merged(rows, cols, coefs, (first, len(low)))
+        _, priced, prices = stacked(cost.terms)
         return Matrix(
-            cost=np.bincount(cost.cols, cost.coefs, minlength=len(low)).astype(np.float64),
+            cost=_sums(priced, prices, len(low)),
             offset=float(cost.const[0]),
             low=low,
             up=up,
-            integer=np.concatenate([none, *self._integer]) > 0.5,
-            rows=rows_sorted,
-            cols=cols_sorted,
-            coefs=coefs[kept],
-            row_low=np.repeat([r.lower for r in relations], sizes) - const,
-            row_up=np.repeat([r.upper for r in relations], sizes) - const,
-            column_parts=tuple(self.parts),
-            row_parts=tuple((r[0], n) for r, n in zip(self.rules, sizes, strict=True)),
+            integer=np.repeat(
+                np.array([own.integer for own in self._variables], dtype=np.bool_),
+                [own.size for own in self._variables],
+            ),
+            pattern=pattern,
+            coefs=entries,
+            row_low=row_low,
+            row_up=row_up,
+            column_parts=tuple((own.name, own.size) for own in self._variables),
+            row_parts=tuple((rule, n) for (rule, _, _), n in zip(self.rules, sizes, strict=True)),
         )
+
+
+def _merged(
+    rows: Ints, cols: Ints, coefs: Floats, shape: tuple[int, int]
+) -> tuple[Pattern, Floats]:
+    """The entries at each place added, without those that are zero."""
+    pattern, where = _pattern(rows.tobytes(), cols.tobytes(), shape)
+    entries = _sums(where, coefs, len(pattern.rows))
+    kept = entries != 0.0
+    if kept.all():
+        return pattern, entries
+    fewer = Pattern(n_rows=shape[0], rows=pattern.rows[kept], cols=pattern.cols[kept])
+    return fewer, entries[kept]
+
+
+@lru_cache(maxsize=64)
+def _pattern(rows: bytes, cols: bytes, shape: tuple[int, int]) -> tuple[Pattern, Ints]:
+    """The places in order, and to which of them each entry belongs.
+
+    To sort them is the slow part of a matrix, and the same for all days of one structure.
+    """
+    n_rows, n_cols = shape[0], max(shape[1], 1)
+    keys = np.frombuffer(rows, np.int64) * n_cols + np.frombuffer(cols, np.int64)
+    places, where = np.unique(keys, return_inverse=True)
+    return Pattern(n_rows=n_rows, rows=places // n_cols, cols=places % n_cols), where
+
+
+def _sums(where: Ints, values: Floats, size: int) -> Floats:
+    """The sum of the values that belong to each of ``size`` places."""
+    return np.bincount(where, values, minlength=size).astype(np.float64, copy=False)

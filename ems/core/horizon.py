@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
-import pandas as pd
 
 from ems.core.affine import Affine
 from ems.errors import InvalidSpec
 from ems.types import Floats, Instants
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PowerT = TypeVar("PowerT", float, Floats, Affine)
 
@@ -86,6 +88,8 @@ class Horizon:
     @cached_property
     def local(self) -> pd.DatetimeIndex:
         """The starts of the steps in local time."""
+        import pandas as pd
+
         return pd.DatetimeIndex(self.ts_utc, tz="UTC").tz_convert(self.timezone)
 
     @cached_property

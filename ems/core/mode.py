@@ -1,7 +1,8 @@
-"""Who decides what a day does: the people, the usual rule, or one of our modes."""
+"""Who decides what a day does, and how a plan is carried out."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 Mode = Literal[
@@ -20,3 +21,21 @@ Mode = Literal[
 """Who decides: the people, the usual rule, one of our modes; ``…_unknown``: our most often planned
 mode when everything but that is known, ``centralized_perfect``: when all is known, day by day,
 ``perfect_foresight``: all days of a block at once."""
+
+LABELS: Mapping[Mode, str] = {
+    "as_metered": "as metered",
+    "rule_based": "rule-based",
+    "decentralized": "decentralized",
+    "centralized": "centralized",
+    "centralized_phases": "centralized, phases",
+    "pv_unknown": "only the sun unknown",
+    "load_unknown": "only load and heat unknown",
+    "price_unknown": "only the price unknown",
+    "devices_unknown": "only devices unknown",
+    "centralized_perfect": "perfect plan",
+    "perfect_foresight": "all days at once",
+}
+"""What figures, tables and pages call each mode."""
+
+Dispatch = Literal["setpoints", "balance"]
+"""How a store carries out its plan: to the letter, or balancing what comes otherwise."""

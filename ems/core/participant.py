@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -80,7 +80,12 @@ class Participant(Protocol):
     def contribute(self, block: Block) -> Contribution:
         """Write variables and rules into ``block``; return what others may see."""
 
-    def bus_worth_at_least(self, horizon: Horizon) -> Floats | None:
+    def must_feed_kw(self, horizon: Horizon) -> Floats:
+        """The most it may have to feed in each step, unable to hold it back [kW]."""
+
+    def bus_worth_at_least(
+        self, horizon: Horizon, must_feed_kw: Callable[[], Floats]
+    ) -> Floats | None:
         """A lower bound on the value of a kWh on the bus [€/kWh], if it sets one."""
 
     def canonical(self, plan: Plan) -> Plan:

@@ -9,23 +9,23 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ems.core.affine import Affine, Relation
-from ems.core.builder import Block, ModelBuilder, Unit
+from ems.core.affine import Affine
+from ems.core.builder import Block, ModelBuilder
 from ems.core.horizon import Horizon
+from ems.core.matrix import Matrix
 from ems.core.participant import Contribution, Participant, Plan
-from ems.core.solver import Matrix, Outcome, Solver, as_pulp, row_duals, solve
-from ems.errors import Infeasible, InvalidSpec, SolveError
+from ems.core.shortfall import why_infeasible
+from ems.core.solver import Outcome, Solver, row_duals, solve
+from ems.errors import InvalidSpec
 from ems.types import Floats
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-_ACCOUNT_WEIGHT = 1e3
-"""How much rather a limit gives way than an account (an equality: balance, charge, energy)."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -67,7 +67,7 @@ class Program:
                 f"program: announced_kw is {bad[0] if bad.size else f'of shape {known_kw.shape}'}, "
                 f"give one finite number or one for each of the {horizon.n_steps} steps"
             )
-        self._announced = Affine.constant(known_kw, horizon.n_steps)
+        self._announced_kw: Floats = np.zeros(horizon.n_steps) + known_kw
         self._agents: dict[str, Participant] = {}
 
     def add(self, agent: Participant) -> None:
@@ -93,11 +93,8 @@ class Program:
         outcome = solve(matrix, solver)
         if not outcome.feasible:
             raise why_infeasible(columns, solver)
-        plans = {
-            name: plan_of(self._agents[name], share, outcome) for name, share in shares.items()
-        }
         return Solution(
-            plans=plans,
+            plans=plans_of([(self._agents[name], shares[name]) for name in shares], outcome),
             objective_eur=outcome.objective_eur,
             bound_eur=outcome.bound_eur,
             build_s=build_s,
@@ -121,75 +118,69 @@ class Program:
         columns, _, cost = self._write()
         return columns.matrix(cost)
 
-    def as_pulp(self) -> Any:
+    def to_pulp(self) -> Any:
         """The program as a ``pulp.LpProblem``, for instance for ``writeLP``."""
-        return as_pulp(self.matrix())[0]
+        from ems.core.pulp_model import to_pulp
+
+        return to_pulp(self.matrix())[0]
 
     def _write(self) -> tuple[ModelBuilder, dict[str, Contribution], Affine]:
         """Let every agent write its block, those that close the balance last."""
         columns, shares = ModelBuilder(self.horizon), {}
-        total, cost = self._announced, Affine.constant(0.0, 1)
-        worth = bus_worth(self._agents.values(), self.horizon)
+        loads_kw: list[Affine | Floats] = [self._announced_kw]
+        costs: list[Affine | Floats] = []
+        worth = bus_worth(self._agents.values(), self.horizon, -self._announced_kw)
         for agent in sorted(self._agents.values(), key=lambda agent: agent.closes_balance):
-            share = agent.contribute(Block(columns, agent.name, worth, total))
+            share = agent.contribute(Block(columns, agent.name, worth, loads_kw))
             shares[agent.name] = share
-            total = total + share.net_load_kw
-            cost = cost + share.cost_eur
-        columns.rules.append(("balance", "kW", total == 0.0))
-        return columns, shares, cost
+            loads_kw.append(share.net_load_kw)
+            costs.append(_of_size_1(share.cost_eur))
+        total_kw = Affine.total(loads_kw, self.horizon.n_steps)
+        columns.rules.append(("balance", "kW", total_kw == 0.0))
+        return columns, shares, Affine.total(costs, 1)
 
 
-def bus_worth(agents: Iterable[Participant], horizon: Horizon) -> Floats:
-    """A lower bound on what a kWh on the bus is worth in each step, −∞ where none is known."""
-    floors = [agent.bus_worth_at_least(horizon) for agent in agents]
+def bus_worth(
+    agents: Collection[Participant], horizon: Horizon, must_feed_kw: Floats | float
+) -> Floats:
+    """A lower bound on what a kWh on the bus is worth in each step, −∞ where none is known.
+
+    ``must_feed_kw``: what feeds the bus beside the agents [kW].
+    """
+
+    def all_must_feed_kw() -> Floats:
+        return np.zeros(horizon.n_steps) + sum(
+            (agent.must_feed_kw(horizon) for agent in agents), must_feed_kw
+        )
+
+    floors = [agent.bus_worth_at_least(horizon, all_must_feed_kw) for agent in agents]
     known = [floor for floor in floors if floor is not None]
     return np.minimum.reduce(known) if known else np.full(horizon.n_steps, -np.inf)
 
 
-def plan_of(agent: Participant, share: Contribution, outcome: Outcome) -> Plan:
-    """What the solver found for one agent, in numbers."""
-    series = {key: _number(values, outcome.x) for key, values in share.series.items()}
-    net_load_kw = _number(share.net_load_kw, outcome.x)
-    return agent.canonical(Plan(agent=agent.name, net_load_kw=net_load_kw, series=series))
+def plans_of(
+    shares: Iterable[tuple[Participant, Contribution]], outcome: Outcome
+) -> dict[str, Plan]:
+    """What the solver found for each agent, in numbers.
+
+    What the agents free by choosing among plans of equal cost goes to the one behind them that
+    closes the balance.
+    """
+    plans: dict[str, Plan] = {}
+    freed_kw: Floats | float = 0.0
+    for agent, share in shares:
+        series = {key: _number(values, outcome.x) for key, values in share.series.items()}
+        net_load_kw = _number(share.net_load_kw, outcome.x)
+        if agent.closes_balance:
+            net_load_kw, freed_kw = net_load_kw + freed_kw, 0.0
+        found = Plan(agent=agent.name, net_load_kw=net_load_kw, series=series)
+        plans[agent.name] = agent.canonical(found)
+        freed_kw = freed_kw + net_load_kw - plans[agent.name].net_load_kw
+    return plans
 
 
-def why_infeasible(columns: ModelBuilder, solver: Solver) -> Infeasible:
-    """Solve once more with every named rule elastic and list what had to give."""
-    horizon = columns.horizon
-    elastic = columns.without_rules()
-    penalty, slacks = Affine.constant(0.0, 1), []
-    for rule, unit, relation in columns.rules:
-        size = len(relation.expr)
-        over = elastic.add(f"{rule}.over", 0.0, np.inf, size, integer=False)
-        short = elastic.add(f"{rule}.short", 0.0, np.inf, size, integer=False)
-        softened = Relation(relation.expr + short - over, relation.lower, relation.upper)
-        elastic.rules.append((rule, unit, softened))
-        weight = _ACCOUNT_WEIGHT if relation.lower == relation.upper else 1.0
-        penalty = penalty + weight * (over.sum() + short.sum())
-        slacks.append((rule, unit, over, short))
-    outcome = solve(elastic.matrix(penalty), solver)
-    if not outcome.feasible:
-        raise SolveError("the program contradicts itself: a variable's low is above its up")
-    shortfalls: dict[str, str] = {}
-    for rule, unit, over, short in slacks:
-        shortfalls |= _broken(horizon, rule, unit, over.value(outcome.x), "over")
-        shortfalls |= _broken(horizon, rule, unit, short.value(outcome.x), "short")
-    if not shortfalls:
-        raise SolveError("the program is unbounded: some agent's cost can fall without end")
-    text = "; ".join(f"{rule}: {shortfall}" for rule, shortfall in shortfalls.items())
-    return Infeasible(f"no plan keeps every rule: {text}", shortfalls)
-
-
-def _broken(horizon: Horizon, rule: str, unit: Unit, slack: Floats, word: str) -> dict[str, str]:
-    worst = int(np.argmax(slack)) if len(slack) else 0
-    if not len(slack) or slack[worst] <= 1e-6:
-        return {}
-    steps = int(np.sum(slack > 1e-6))
-    when = ""
-    if len(slack) == horizon.n_steps:
-        when = f" at {horizon.local[worst]:%Y-%m-%d %H:%M}"
-        when += f" and in {steps - 1} other steps" if steps > 1 else ""
-    return {rule: f"{slack[worst]:.4g} {unit} {word}{when}"}
+def _of_size_1(cost_eur: Affine | float) -> Affine | Floats:
+    return cost_eur if isinstance(cost_eur, Affine) else np.full(1, cost_eur)
 
 
 def _number(values: Affine | Floats, x: Floats) -> Floats:

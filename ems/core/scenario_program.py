@@ -15,13 +15,18 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from ems.core.affine import Affine
 from ems.core.builder import Block, ModelBuilder
 from ems.core.horizon import Horizon
+from ems.core.matrix import Matrix
 from ems.core.participant import Contribution, Participant
-from ems.core.program import Solution, bus_worth, plan_of, why_infeasible
-from ems.core.solver import Matrix, Solver, solve
+from ems.core.program import Solution, bus_worth, plans_of
+from ems.core.shortfall import why_infeasible
+from ems.core.solver import Solver, solve
 from ems.errors import InvalidSpec
+from ems.types import Floats
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -69,7 +74,7 @@ class ScenarioProgram:
             raise why_infeasible(columns, solver)
         return tuple(
             Solution(
-                plans={agent.name: plan_of(agent, own[agent.name], outcome) for agent in world},
+                plans=plans_of([(agent, own[agent.name]) for agent in _in_turn(world)], outcome),
                 objective_eur=outcome.objective_eur,
                 bound_eur=outcome.bound_eur,
                 build_s=build_s / len(self.worlds),
@@ -106,16 +111,18 @@ class ScenarioProgram:
         first: Mapping[str, Contribution],
     ) -> dict[str, Contribution]:
         """Let every agent of one future write its block, but for what is decided once."""
-        total, own = Affine.constant(0.0, self.horizon.n_steps), dict[str, Contribution]()
-        worth = bus_worth(world, self.horizon)
-        for agent in sorted(world, key=lambda agent: agent.closes_balance):
+        loads_kw, own = list[Affine | Floats](), dict[str, Contribution]()
+        # scenarios that must do the same draw on one another's surplus: nothing is proven of it
+        worth = bus_worth(world, self.horizon, np.inf)
+        for agent in _in_turn(world):
             if agent.first_stage and first:
                 own[agent.name] = first[agent.name]
             else:
-                block = Block(columns, f"s{number}_{agent.name}", worth, total)
+                block = Block(columns, f"s{number}_{agent.name}", worth, loads_kw)
                 own[agent.name] = agent.contribute(block)
-            total = total + own[agent.name].net_load_kw
-        columns.rules.append((f"s{number}.balance", "kW", total == 0.0))
+            loads_kw.append(own[agent.name].net_load_kw)
+        total_kw = Affine.total(loads_kw, self.horizon.n_steps)
+        columns.rules.append((f"s{number}.balance", "kW", total_kw == 0.0))
         return own
 
     def _is_told(self, agent: Participant) -> bool:
@@ -135,6 +142,11 @@ class ScenarioProgram:
         differs_kw = (here - there)[: self.n_first]
         if isinstance(differs_kw, Affine):
             columns.rules.append((f"s{number}_{name}.until_next_plan", "kW", differs_kw == 0.0))
+
+
+def _in_turn(world: Sequence[Participant]) -> list[Participant]:
+    """The agents, those that close the balance last."""
+    return sorted(world, key=lambda agent: agent.closes_balance)
 
 
 def _as_linear(cost_eur: Affine | float) -> Affine:

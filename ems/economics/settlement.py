@@ -105,7 +105,7 @@ def settle(
 ) -> DayKpis:
     """What the first ``n_committed`` steps of ``schedule`` cost and did at the meter."""
     n = schedule.horizon.n_steps if n_committed is None else n_committed
-    done = schedule.window(0, n)
+    done = schedule if n == schedule.horizon.n_steps else schedule.window(0, n)
     horizon, agents = done.horizon, done.agents
     costs = done.costs_eur()
     plans = [(agent, done.plans[agent.name]) for agent in agents]
@@ -128,15 +128,15 @@ def settle(
         export_kwh=float(horizon.energy_kwh(export_kw).sum()),
         generation_kwh=float(horizon.energy_kwh(generation_kw).sum()),
         demand_kwh=float(horizon.energy_kwh(done.net_load_kw("load")).sum()),
-        curtailed_kwh=horizon.energy_kwh(sum(float(np.sum(kw)) for kw in curtailed)),
-        throughput_kwh=horizon.energy_kwh(sum(float(np.sum(kw)) for kw in through_kw)),
+        curtailed_kwh=horizon.energy_kwh(sum(float(kw.sum()) for kw in curtailed)),
+        throughput_kwh=horizon.energy_kwh(sum(float(kw.sum()) for kw in through_kw)),
         full_cycles=sum(agent.full_cycles(plan, horizon) for agent, plan in plans),
-        peak_import_kw=float(np.max(import_kw)),
+        peak_import_kw=float(import_kw.max()),
         shift_h=float(shifts_h.sum()),
         starts=float(len(shifts_h)),
         stored_change_kwh=sum(stored_kwh),
-        mean_import_eur_per_kwh=float(np.mean(horizon.import_eur_per_kwh)),
-        mean_export_eur_per_kwh=float(np.mean(horizon.export_eur_per_kwh)),
+        mean_import_eur_per_kwh=float(horizon.import_eur_per_kwh.mean()),
+        mean_export_eur_per_kwh=float(horizon.export_eur_per_kwh.mean()),
         build_s=schedule.build_s,
         solver_s=schedule.solver_s,
         gap_eur=gap_eur,

@@ -9,11 +9,9 @@ see ``ems/economics/tariffs/``. Every figure is ``{ value = …, source = "…" 
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -22,14 +20,6 @@ from ems.types import Floats
 
 BUILT_IN = Path(__file__).parent / "tariffs"
 Kind = Literal["dynamic", "flat", "tou", "spot"]
-_NEEDS: Mapping[Kind, frozenset[str]] = {
-    "dynamic": frozenset({"vat", "fees_ct_per_kwh"}),
-    "flat": frozenset({"import_ct_per_kwh"}),
-    "tou": frozenset({"import_ct_per_kwh", "low"}),
-    "spot": frozenset(),
-}
-_MAY = frozenset({"name", "kind", "description", "feed_in_ct_per_kwh"})
-_LOW = ("from_hour", "to_hour", "import_ct_per_kwh")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,96 +95,12 @@ def load_tariff(name: str) -> Tariff:
     Raises ``InvalidSpec`` for an unknown name, an unreadable file, a missing or unknown key, a
     figure without a source, one that is not a finite number, or a VAT outside [0, 1].
     """
+    from ems.economics.tariff_file import read_tariff  # pydantic only where a file is read
+
     path = BUILT_IN / f"{name}.toml" if name in built_in_tariffs() else Path(name)
-    try:
-        text = path.read_text(encoding="utf-8-sig")  # Windows editors put a mark before it
-    except OSError as error:
+    if not path.is_file():
         raise InvalidSpec(
             f"tariff {name!r}: not built in ({', '.join(built_in_tariffs())}) and no readable TOML "
             "file of that name"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise InvalidSpec(
-            f"tariff {name!r}: {path} is not a text file in UTF-8; save it in that encoding"
-        ) from error
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InvalidSpec(f"tariff {name!r}: {path} is not valid TOML: {error}") from error
-    return _tariff(table, path)
-
-
-def _tariff(table: Mapping[str, Any], path: Path) -> Tariff:
-    kind: Any = table.get("kind")
-    if kind not in tuple(_NEEDS):  # a tuple, since what a file holds need not be hashable
-        raise InvalidSpec(f"tariff {path}: kind is {kind!r}, allowed are {', '.join(_NEEDS)}")
-    needs = _NEEDS[kind]
-    for key in sorted(needs - set(table)):
-        raise InvalidSpec(f"tariff {path}: {key} is missing, a {kind} tariff needs it")
-    for key in sorted(set(table) - needs - _MAY):
-        known = ", ".join(sorted(needs | _MAY))
-        raise InvalidSpec(f"tariff {path}: {key} is unknown, a {kind} tariff has {known}")
-    single = ("vat", "import_ct_per_kwh", "feed_in_ct_per_kwh")
-    figures = [_figure(path, key, table[key]) for key in single if key in table]
-    fees = _table(path, table, "fees_ct_per_kwh")
-    figures += [_figure(path, f"fees.{key}_ct_per_kwh", fees[key]) for key in fees]
-    low_hours = (0.0, 0.0)
-    if kind == "tou":
-        low = _table(path, table, "low")
-        figures.append(_figure(path, "low.import_ct_per_kwh", low.get("import_ct_per_kwh")))
-        low_hours = _low_hours(path, low)
-    if kind in ("flat", "tou") and "feed_in_ct_per_kwh" not in table:
-        raise InvalidSpec(f"tariff {path}: feed_in_ct_per_kwh is missing, a {kind} tariff needs it")
-    return Tariff(
-        name=str(table.get("name", path.stem)),
-        kind=kind,
-        description=str(table.get("description", "")),
-        figures=tuple(figures),
-        low_hours=low_hours,
-    )
-
-
-def _table(path: Path, table: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    entry = table.get(key, {})
-    if not isinstance(entry, dict):
-        raise InvalidSpec(f"tariff {path}: {key} is {entry!r}, it must be a table")
-    return entry
-
-
-def _figure(path: Path, key: str, entry: Any) -> Figure:
-    if not isinstance(entry, dict) or set(entry) != {"value", "source"}:
-        raise InvalidSpec(
-            f'tariff {path}: {key} is {entry!r}, write {{ value = …, source = "…" }} with the '
-            'source of the figure or "assumed"'
         )
-    value = entry["value"]
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not np.isfinite(value):
-        raise InvalidSpec(f"tariff {path}: {key}.value is {value!r}, it must be a finite number")
-    if not str(entry["source"]).strip():
-        raise InvalidSpec(f'tariff {path}: {key}.source is empty, name it or write "assumed"')
-    if key == "vat" and not 0 <= value <= 1:
-        raise InvalidSpec(f"tariff {path}: vat.value is {value!r}, allowed is a share from 0 to 1")
-    name, unit = key.removesuffix("_ct_per_kwh"), "ct/kWh" if key != "vat" else "1"
-    return Figure(name=name, value=float(value), unit=unit, source=str(entry["source"]))
-
-
-def _low_hours(path: Path, low: Mapping[str, Any]) -> tuple[float, float]:
-    unknown = sorted(set(low) - set(_LOW))
-    if unknown:
-        raise InvalidSpec(f"tariff {path}: low.{unknown[0]} is unknown, low has {', '.join(_LOW)}")
-    begin, end = _hour(path, low, "from_hour"), _hour(path, low, "to_hour")
-    if begin == end or begin - end == 24:
-        raise InvalidSpec(
-            f"tariff {path}: low.from_hour {begin:g} and low.to_hour {end:g} are the same hour, "
-            "they must differ"
-        )
-    return begin, end
-
-
-def _hour(path: Path, table: Mapping[str, Any], key: str) -> float:
-    value: Any = table.get(key)
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not 0 <= value <= 24:
-        raise InvalidSpec(f"tariff {path}: low.{key} is {value!r}, allowed is an hour from 0 to 24")
-    return float(value)
+    return read_tariff(path)

@@ -4,12 +4,13 @@
 - PV, base load and heat: measured until now; then forecast.
 - Weather: measured until now; then the newest forecast issued by now, where any are recorded.
 - Appliances: a run that its people have started is known and can be put off; of those that they
-  have not, as many are expected as lately, see ``ems.forecast.appliances``.
+  have not, as many are expected as lately.
 - A metered car: one that is plugged in says how full it is and is asked to be full by its hour; one
   that has not come is not expected. A car that is assumed comes and goes as assumed.
 
 Sizes are known beforehand, as on a nameplate: the charger's power, the most that the heat pump
-draws, and what tells a run of an appliance from its standby.
+draws, and what tells a run of an appliance from its standby. What each device makes of an instant
+is said in its file in ``ems.agents`` (``SiteDevice.believed``).
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
-from typing import ClassVar, Literal, Protocol, get_args
+from typing import ClassVar, Protocol, get_args
 
 import numpy as np
 
+from ems.agents.base_load import BASE_LOAD
+from ems.agents.on_site import Instant, ToLearn, Unknown
 from ems.errors import InvalidSpec
-from ems.forecast.appliances import MEMORY_DAYS, expected_runs, still_expected
 from ems.forecast.load import LearnedLoad
 from ems.forecast.persistence import SameHourLastWeek
 from ems.forecast.price import PriceForecast
@@ -31,22 +33,23 @@ from ems.forecast.scenarios import draw, levels_of_truth, templates
 from ems.forecast.series import Forecast, Forecaster, Series
 from ems.forecast.weather import WeatherAgent
 from ems.site.building import Building
-from ems.site.ev_use import EVUse, known_use
-from ems.site.series import Run, SiteSeries, runs_between
+from ems.site.series import SiteSeries
 from ems.site.weather import RecordedWeather
 from ems.types import Floats, Ints
 
-Unknown = Literal["pv", "load", "price", "devices"]
-"""What a plan may have to be made without: sun, load and heat, price, and the use of devices."""
 UNKNOWN: tuple[Unknown, ...] = get_args(Unknown)
+"""What a plan may have to be made without."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Futures:
-    """By how much base load and sun differ from what is believed [kW], ``(n_futures, n_steps)``."""
+    """By how much agents differ from what is believed of them.
 
-    base_kw: Floats
-    pv_kw: Floats
+    ``apart_kw``: by the agent's name [kW], shape ``(n, n_steps)``; ``n``: how many futures.
+    """
+
+    n: int
+    apart_kw: Mapping[str, Floats]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +93,7 @@ class PerfectInformation:
 
     def futures(self, day: date, at: int, n_steps: int) -> Futures:
         """One future, in which nothing differs."""
-        return Futures(base_kw=np.zeros((1, n_steps)), pv_kw=np.zeros((1, n_steps)))
+        return Futures(n=1, apart_kw={})
 
     def knowing_all_but(self, what: str) -> PerfectInformation:
         """Itself: nothing is unknown."""
@@ -130,13 +133,13 @@ def models_of(forecaster: str, recorded: RecordedWeather | None = None) -> Model
 class SiteForecasts:
     """Everything that is forecast for some days of a building, from every instant of planning.
 
-    ``price`` is None where the tariff does not ask for one, ``pv`` where nothing is generated.
-    ``levels``: the level of the truth in each forecast of ``base`` and ``pv``, for scenarios.
+    ``base``: of the base load; ``devices``: by name, of those of which something must be learned;
+    ``price``: None where the tariff does not ask for one. ``levels``: by the name of the agent the
+    level of the truth in each forecast of which scenarios are drawn.
     """
 
     base: Forecast
-    heat: Mapping[str, Forecast]
-    pv: Forecast | None
+    devices: Mapping[str, Forecast]
     price: Forecast | None
     levels: Mapping[str, Floats]
 
@@ -156,54 +159,45 @@ def forecast_days(
     def forecast(model: Forecaster, series: Series) -> Forecast:
         return model.fit(series, first).forecast(series, instants, n_steps)
 
-    truth, tariff = building.truth, building.tariff
-    base_series = _series(building, "base load", building.base_kwh)
+    rest = ToLearn(what="base load", energy_kwh=building.base_kwh, least=-np.inf, model="load")
+    base_series = _series(building, rest)
     if models.weather is not None:
         models.weather.forecast(base_series, instants, n_steps)  # stops where one is missing
     base = forecast(models.load, base_series)
-    levels = {"base": levels_of_truth(base, base_series.values)}
-    pv = None
-    if np.nanmax(truth.pv_kwh[:first], initial=0.0) > 0:
-        pv_series = _series(building, "PV", truth.pv_kwh, least=0.0)
-        pv = forecast(models.pv, pv_series)
-        levels["pv"] = levels_of_truth(pv, pv_series.values)
+    levels = {BASE_LOAD: levels_of_truth(base, base_series.values)}
+    devices: dict[str, Forecast] = {}
+    for device in building.truth.devices:
+        learned = device.to_learn(first)
+        if learned is not None:
+            series = _series(building, learned)
+            model = models.pv if learned.model == "pv" else models.load
+            devices[device.name] = forecast(model, series)
+            if learned.hedged:
+                levels[device.name] = levels_of_truth(devices[device.name], series.values)
+    tariff = building.tariff
     prices_matter = tariff.uses_spot or not tariff.fixed_feed_in
     return SiteForecasts(
         base=base,
-        heat={
-            name: forecast(models.load, _heat_series(building, name, power_kw))
-            for name, power_kw in truth.heat_kw.items()
-        },
-        pv=pv,
+        devices=devices,
         price=forecast(models.price, _price_series(building)) if prices_matter else None,
         levels=levels,
     )
 
 
-def _series(building: Building, what: str, energy_kwh: Floats, *, least: float = -np.inf) -> Series:
+def _series(building: Building, learned: ToLearn) -> Series:
     """A series of energies as mean powers [kW]."""
     history = building.history
     return Series(
-        who=f"{history.building} {what}",
+        who=f"{history.building} {learned.what}",
         unit="kW",
         ts_utc=history.ts_utc,
         step_h=history.step_h,
         timezone=history.timezone,
         place=history.place,
-        values=energy_kwh / history.step_h,
+        values=learned.energy_kwh / history.step_h,
         weather=history.weather,
-        least=least,
+        least=learned.least,
     )
-
-
-def _heat_series(building: Building, name: str, power_kw: Floats) -> Series:
-    """A heat pump's power, unknown on days that its meter does not cover from end to end."""
-    metered_kwh = building.history.energy_kwh[name]
-    known_kwh = np.full(len(metered_kwh), np.nan)
-    for span in map(building.span, building.days):
-        if np.isfinite(metered_kwh[span]).all():
-            known_kwh[span] = power_kw[span] * building.history.step_h
-    return _series(building, name, known_kwh, least=0.0)
 
 
 def _price_series(building: Building) -> Series:
@@ -245,37 +239,46 @@ class ForecastInformation:
 
     def course(self, day: date, at: int) -> SiteSeries:
         """What is believed ``at`` steps after the midnight of ``day``."""
-        truth, first = self.building.truth, self.building.span(day).start + at
-        ahead = slice(first, min(first + self.forecasts.base.n_steps, len(truth.load_kwh)))
-        heat_kw = self._heat_kw(ahead)
-        runs = truth.runs if self.runs_foreseen else self._runs(day, first)
-        ev_use = self._ev_use(first)
+        truth, now = self.building.truth, self._instant(day, at)
+        devices = tuple(
+            device.believed(now, self._expected_kw(device.name, now.ahead))
+            if device.unknown in self.unknown
+            else device
+            for device in truth.devices
+        )
         course = SiteSeries(
             load_kwh=truth.load_kwh.copy(),
-            pv_kwh=self._pv_kwh(ahead),
-            spot_eur_per_mwh=self._spot_eur_per_mwh(ahead),
-            runs=runs,
-            heat_kw=heat_kw,
-            ev_use=ev_use,
+            spot_eur_per_mwh=self._spot_eur_per_mwh(now.ahead),
+            devices=devices,
             runs_foreseen=self.runs_foreseen,
         )
-        planned_kwh = course.planned_kwh(ahead, self.building.site.step_h)
-        course.load_kwh[ahead] = self._base_kwh(ahead) + planned_kwh
+        course.load_kwh[now.ahead] = self._base_kwh(now.ahead) + course.devices_kwh(now.ahead)
         return course
 
+    def _instant(self, day: date, at: int) -> Instant:
+        building, today, tomorrow = self.building, self.building.span(day), day + timedelta(days=1)
+        first, n_known = today.start + at, len(building.truth.load_kwh)
+        return Instant(
+            step=first,
+            ahead=slice(first, min(first + self.forecasts.base.n_steps, n_known)),
+            today=today,
+            tomorrow=building.span(tomorrow) if tomorrow in building.view.spans else None,
+            past_days=tuple(building.span(d) for d in building.days if d < day),
+            hour=building.view.hour,
+        )
+
     def futures(self, day: date, at: int, n_steps: int) -> Futures:
-        """Scenarios of base load and sun, correlated as past errors were, less what is expected.
+        """Scenarios of what only a forecast says, correlated as past errors were, less the mean.
 
         What is known does not differ.
         """
         first = self.building.span(day).start + at
-        series = {"base": self.forecasts.base}
-        if self.forecasts.pv is not None:
-            series["pv"] = self.forecasts.pv
-        origins, hour = self.forecasts.base.origins, self.building.site.hour
+        levels, known = self.forecasts.levels, self.building.truth.devices
+        series = {name: self.forecasts.devices.get(name, self.forecasts.base) for name in levels}
+        origins, hour = self.forecasts.base.origins, self.building.view.hour
         same_hour = hour[origins] == hour[first]
-        levels = {name: rows[same_hour] for name, rows in self.forecasts.levels.items()}
-        past = templates(levels, origins[same_hour], first, every=1)
+        of_hour = {name: rows[same_hour] for name, rows in levels.items()}
+        past = templates(of_hour, origins[same_hour], first, every=1)
         drawn = draw(
             {name: forecast.at(first)[:, :n_steps] for name, forecast in series.items()},
             {name: rows[:, :n_steps] for name, rows in past.items()},
@@ -283,69 +286,31 @@ class ForecastInformation:
             np.random.default_rng([self.scenarios.seed, first]),
             {name: forecast.least for name, forecast in series.items()},
         )
-        nothing = np.zeros_like(drawn["base"])
+        unknown = {BASE_LOAD: "load", **{device.name: device.unknown for device in known}}
         ahead = slice(first, first + n_steps)
-        apart = {name: drawn[name] - _expected(series[name], ahead) for name in drawn}
-        return Futures(
-            base_kw=apart["base"] if "load" in self.unknown else nothing,
-            pv_kw=apart["pv"] if "pv" in self.unknown and "pv" in apart else nothing,
-        )
+        apart_kw = {
+            name: drawn[name] - _expected(series[name], ahead)
+            for name in drawn
+            if unknown[name] in self.unknown
+        }
+        return Futures(n=self.scenarios.n, apart_kw=apart_kw)
 
-    def _pv_kwh(self, ahead: slice) -> Floats:
-        truth, forecast = self.building.truth.pv_kwh, self.forecasts.pv
-        if "pv" not in self.unknown or forecast is None:
-            return truth
-        return _replaced(truth, ahead, _expected(forecast, ahead) * self.building.site.step_h)
+    def _expected_kw(self, name: str, ahead: slice) -> Floats | None:
+        forecast = self.forecasts.devices.get(name)
+        return None if forecast is None else _expected(forecast, ahead)
 
     def _spot_eur_per_mwh(self, ahead: slice) -> Floats:
         truth, forecast = self.building.truth.spot_eur_per_mwh, self.forecasts.price
         if "price" not in self.unknown or forecast is None:
             return truth
-        return _replaced(truth, ahead, _expected(forecast, ahead))
+        believed = truth.copy()
+        believed[ahead] = _expected(forecast, ahead)
+        return believed
 
     def _base_kwh(self, ahead: slice) -> Floats:
         if "load" not in self.unknown:
             return self.building.base_kwh[ahead]
-        return _expected(self.forecasts.base, ahead) * self.building.site.step_h
-
-    def _heat_kw(self, ahead: slice) -> Mapping[str, Floats]:
-        truth = self.building.truth.heat_kw
-        if "load" not in self.unknown:
-            return truth
-        heat_kw = {name: kw.copy() for name, kw in truth.items()}
-        for name, forecast in self.forecasts.heat.items():
-            most_kw = self.building.site.heat_kw[name]
-            heat_kw[name][ahead] = np.clip(_expected(forecast, ahead), 0.0, most_kw)
-        return heat_kw
-
-    def _runs(self, day: date, now: int) -> Mapping[str, tuple[Run, ...]]:
-        """Those started on ``day`` before ``now``, and those to expect of it and of the next."""
-        known = [d for d in self.building.days if d < day][-MEMORY_DAYS:]
-        recent = [(span.start, span.stop) for span in map(self.building.span, known)]
-        today, following = self.building.span(day), day + timedelta(days=1)
-        believed: dict[str, tuple[Run, ...]] = {}
-        for name, runs in self.building.truth.runs.items():
-            seen = [run for first, last in recent for run in runs_between(runs, first, last)]
-            started = tuple(runs_between(runs, today.start, now))
-            expected = expected_runs(seen, recent, (today.start, today.stop))
-            coming = still_expected(expected, len(started), now, today.stop)
-            if following in self.building.days:
-                span = self.building.span(following)
-                coming += expected_runs(seen, recent, (span.start, span.stop))
-            believed[name] = started + coming
-        return believed
-
-    def _ev_use(self, first: int) -> EVUse | None:
-        use, spec = self.building.truth.ev_use, self.building.assets.ev
-        if use is None or spec is None or use.metered_kw is None or "devices" not in self.unknown:
-            return use
-        return known_use(use, first, self.building.site.hour, spec)
-
-
-def _replaced(truth: Floats, ahead: slice, values: Floats) -> Floats:
-    believed = truth.copy()
-    believed[ahead] = values
-    return believed
+        return _expected(self.forecasts.base, ahead) * self.building.view.step_h
 
 
 def _expected(forecast: Forecast, ahead: slice) -> Floats:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 MIN_DAYS = 28
 """Days of known values that a learned model needs."""
 
+N_TREES = 100
+SHRINKAGE = 0.08
+"""How much of what each tree says is added."""
 FOLDS = 4
 """The weeks are dealt to so many parts; each is predicted by the model of the others."""
 LEAST_SCALE = 0.05
@@ -96,5 +99,9 @@ def _trees() -> HistGradientBoostingRegressor:
     from sklearn.ensemble import HistGradientBoostingRegressor  # a second for who learns nothing
 
     return HistGradientBoostingRegressor(
-        max_iter=100, learning_rate=0.08, max_leaf_nodes=15, min_samples_leaf=40, random_state=0
+        max_iter=N_TREES,
+        learning_rate=SHRINKAGE,
+        max_leaf_nodes=15,
+        min_samples_leaf=40,
+        random_state=0,
     )

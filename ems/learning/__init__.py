@@ -5,6 +5,7 @@
 ``pmf``                pure maths of distributions over the 24 local hours
 ``priors``             what is believed before the first day: uniform, learned, transfer
 ``habit``              what every habit model answers (``Habit``) and obeys (``HabitModel``)
+``rate``               how fast habits are followed
 ``probability_model``  ``ProbabilityModelAgent``: the adaptive learning rate
 ``rivals``             fixed, all-history, forgetting and kernel models under the same interface
 ``scores``             one day ahead, before the update: bits, hours, calibration, intervals

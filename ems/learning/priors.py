@@ -11,19 +11,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from ems.errors import DataError, InvalidSpec
 from ems.learning.pmf import N_HOURS, UNIFORM, normalise, validated
+from ems.learning.rate import PriorName as PriorName
 from ems.learning.usage import UseHistory
 from ems.site.calendar import DAY_TYPES
 from ems.types import Floats
 
 PRIORS_FILE = Path(__file__).with_name("priors.toml")
-
-PriorName = Literal["uniform", "learned", "transfer"]
 
 PSEUDO_STARTS = 12.0
 """Weight of the uniform distribution in ``transfer``: half a start in each hour (Jeffreys)."""

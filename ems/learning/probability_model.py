@@ -24,7 +24,7 @@ nothing, and a start there would then cost any number of bits. ``predict`` there
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import date
 from typing import Any
 
@@ -35,6 +35,7 @@ from ems.errors import InvalidSpec
 from ems.learning.habit import Habit, PmfUpdate
 from ems.learning.pmf import UNIFORM, entropy_bits, js_distance, validated
 from ems.learning.priors import Prior
+from ems.learning.rate import LearningRate as LearningRate
 from ems.learning.usage import DayUse
 from ems.site.calendar import DAY_TYPES, day_type_index
 from ems.site.place import Place
@@ -45,33 +46,6 @@ N_RECENT = 5
 
 JS_GAIN = 50.0
 MOST_GAIN = 0.5
-
-
-@dataclass(frozen=True, kw_only=True)
-class LearningRate:
-    """How fast habits are followed.
-
-    ``lr_tau`` [days] is how much the prior weighs; ``lr_min`` and ``lr_max`` are the least and
-    greatest share of one day; ``uniform_share`` of every prediction is spread over all hours.
-    """
-
-    lr_tau: float = 20.0
-    lr_min: float = 0.005
-    lr_max: float = 0.15
-    uniform_share: float = 0.02
-
-    def __post_init__(self) -> None:
-        if not 0.0 < self.lr_tau < np.inf:
-            raise InvalidSpec(f"learning rate: lr_tau = {self.lr_tau}, expected days above 0")
-        if not 0.0 <= self.lr_min <= self.lr_max <= 1.0:
-            raise InvalidSpec(
-                f"learning rate: lr_min = {self.lr_min}, lr_max = {self.lr_max}; "
-                "expected 0 <= lr_min <= lr_max <= 1"
-            )
-        if not 0.0 <= self.uniform_share < 1.0:
-            raise InvalidSpec(
-                f"learning rate: uniform_share = {self.uniform_share}, expected 0 <= share < 1"
-            )
 
 
 class ProbabilityModelAgent:

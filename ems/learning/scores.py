@@ -21,17 +21,15 @@ from typing import Literal
 
 import numpy as np
 
+from ems.economics.intervals import ratio_interval
 from ems.errors import DataError, InvalidSpec
 from ems.learning.habit import HabitModel, PmfUpdate
 from ems.learning.pmf import N_HOURS, hour_distance_h, js_distance
+from ems.learning.rate import MIN_TRAIN_DAYS
 from ems.learning.usage import UseHistory
 from ems.site.calendar import DAY_TYPES
 from ems.types import Bools, Days, Floats, Ints
 
-MIN_TRAIN_DAYS = 28
-"""Known days that are learned before the first prediction is scored: four of each weekday."""
-
-N_DRAWS = 2000
 BLOCK_DAYS = 7
 """Days drawn together by the bootstrap, so that neighbouring days may be alike."""
 
@@ -252,27 +250,17 @@ def log_loss_bits(hours: Floats, starts: Floats) -> Floats:
 
 
 def mean_with_interval(
-    values: Floats,
-    weights: Floats,
-    *,
-    seed: int,
-    level: float = 0.95,
-    n_draws: int = N_DRAWS,
-    block_days: int = BLOCK_DAYS,
+    values: Floats, weights: Floats, *, seed: int, block_days: int = BLOCK_DAYS
 ) -> Estimate:
-    """Σ values / Σ weights over days, with a circular block bootstrap over the days of weight > 0.
+    """Σ values / Σ weights over the days of weight > 0, with its 95 % interval.
 
-    Blocks of ``block_days`` consecutive days, shorter where a record has less than eight of them.
-    Percentile interval of ``level``. Raises ``DataError`` when no day has weight, or a value is
-    infinite.
+    Days are drawn in blocks of ``block_days``, shorter where a record has less than eight of them.
+    Raises ``DataError`` when no day has weight, or a value is infinite.
     """
     kept = weights > 0.0
     n = int(kept.sum())
     if n == 0:
         raise DataError("score: no day has a weight above 0; there is nothing to average")
-    block = max(1, min(block_days, n // 8))
-    rng = np.random.default_rng(seed)
-    firsts = rng.integers(0, n, size=(n_draws, -(-n // block)))
     of_values, of_weights = values[kept], weights[kept]
     if not np.isfinite(of_values).all():
         n_infinite = int((~np.isfinite(of_values)).sum())
@@ -280,20 +268,10 @@ def mean_with_interval(
             f"score: infinite on {n_infinite} days, because what happened had been given "
             "probability 0; give the model a uniform_share above 0"
         )
-    drawn = _block_sums(of_values, block)[firsts].sum(axis=1)
-    low, high = np.quantile(
-        drawn / _block_sums(of_weights, block)[firsts].sum(axis=1),
-        [0.5 * (1.0 - level), 0.5 * (1.0 + level)],
-    )
+    block = max(1, min(block_days, n // 8))
+    low, high = ratio_interval(of_values, of_weights, seed=seed, block_days=block)
     total = float(of_weights.sum())
-    return Estimate(
-        mean=float(of_values.sum()) / total, low=float(low), high=float(high), weight=total
-    )
-
-
-def _block_sums(values: Floats, block: int) -> Floats:
-    """Sums of ``block`` consecutive values from each position on, around the end."""
-    return np.asarray(sum(np.roll(values, -k) for k in range(block)))
+    return Estimate(mean=float(of_values.sum()) / total, low=low, high=high, weight=total)
 
 
 def score(forecasts: SiteForecasts, name: Score, *, seed: int) -> Estimate:

@@ -17,8 +17,8 @@ from ems.errors import InvalidSpec
 from ems.learning.pmf import N_HOURS, js_distance
 from ems.learning.priors import Prior
 from ems.learning.probability_model import N_RECENT, LearningRate, learning_rate, mixed, moved
+from ems.learning.rate import MIN_TRAIN_DAYS
 from ems.learning.scores import (
-    MIN_TRAIN_DAYS,
     Estimate,
     check_enough,
     log_loss_bits,

@@ -24,12 +24,12 @@ import numpy as np
 import pandas as pd
 
 from ems.core.mode import Mode
+from ems.economics.intervals import drawn_sums, middle, ratio_interval
 from ems.economics.settlement import DayKpis, total
 from ems.pipelines.comparison import BASELINES, PLANNED, SINGLE_ERRORS, DayResult
 from ems.types import Floats
 
 PERFECT: Mode = "centralized_perfect"
-RESAMPLES = 2000
 LEAST_DAYS = 7
 """Fewer days drawn again and again say nothing of days that were not drawn."""
 LEAST_POSSIBLE_EUR_PER_DAY = 0.01
@@ -171,8 +171,7 @@ def _error_cost(
     error_kwh = pv_kwh + load_kwh
     low = high = rank_correlation = None
     if len(days) >= LEAST_DAYS:
-        eur, kwh = bootstrap(above_eur, error_kwh, seed)
-        low, high = middle(eur[kwh > 0] / kwh[kwh > 0])
+        low, high = ratio_interval(above_eur, error_kwh, seed=seed)
         rank_correlation = _rank_correlation(error_kwh, above_eur)
     return ErrorCost(
         building=building,
@@ -200,13 +199,13 @@ def _row(
     building: str, mode: Mode, baseline: Mode, saved: Floats, possible: Floats, seed: int
 ) -> Captured:
     share = low = high = saved_low = saved_high = None
-    drawn = bootstrap(saved, possible, seed) if len(saved) >= LEAST_DAYS else None
-    if drawn is not None:
-        saved_low, saved_high = middle(drawn[0])
+    enough = len(saved) >= LEAST_DAYS
+    if enough:
+        saved_low, saved_high = middle(*drawn_sums(saved, seed=seed))
     if possible.sum() >= LEAST_POSSIBLE_EUR_PER_DAY * len(possible):
         share = float(saved.sum() / possible.sum())
-        if drawn is not None:
-            low, high = middle(drawn[0][drawn[1] > 0] / drawn[1][drawn[1] > 0])
+        if enough:
+            low, high = ratio_interval(saved, possible, seed=seed)
     return Captured(
         building=building,
         mode=mode,
@@ -219,19 +218,6 @@ def _row(
         saved_low_eur=saved_low,
         saved_high_eur=saved_high,
     )
-
-
-def bootstrap(saved_eur: Floats, possible_eur: Floats, seed: int) -> tuple[Floats, Floats]:
-    """Σ saved and Σ possible [€] of as many days drawn with replacement, again and again."""
-    rng = np.random.default_rng(seed)
-    drawn = rng.integers(0, len(saved_eur), (RESAMPLES, len(saved_eur)))
-    return saved_eur[drawn].sum(axis=1), possible_eur[drawn].sum(axis=1)
-
-
-def middle(values: Floats) -> tuple[float, float]:
-    """Between which values the middle 95 % lie."""
-    low, high = np.quantile(values, [0.025, 0.975])
-    return float(low), float(high)
 
 
 def _daily_costs_eur(results: Sequence[DayResult]) -> dict[str, dict[Mode, Floats]]:

@@ -15,123 +15,35 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from itertools import pairwise
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 
 from ems.agents.comfort import Comfort
 from ems.agents.dispatch_plan import DispatchPlan
 from ems.control.baselines import as_metered, rule_based
-from ems.control.execution import DayToPlan, Dispatch, execute_day
+from ems.control.execution import DayToPlan, execute_day
 from ems.control.optimizer import GlobalOptimizer
 from ems.core.mode import Mode
-from ems.core.solver import Solver
 from ems.economics.settlement import DayKpis, Savings, savings, settle, total
-from ems.economics.tariff import Tariff
 from ems.errors import DataError, Infeasible, InvalidSpec, SolveError
 from ems.forecast.information import Information
-from ems.site.assets import Assets
+from ems.pipelines.spec import BASELINES as BASELINES
+from ems.pipelines.spec import FORECASTERS as FORECASTERS
+from ems.pipelines.spec import KNOWN_SHARE
+from ems.pipelines.spec import MODES as MODES
+from ems.pipelines.spec import PLANNED as PLANNED
+from ems.pipelines.spec import SINGLE_ERRORS as SINGLE_ERRORS
+from ems.pipelines.spec import ComparisonSpec as ComparisonSpec
+from ems.pipelines.spec import foresight_words as foresight_words
 from ems.site.building import Building
 from ems.site.meters import MeterData
 from ems.site.task import PlanningTask
 
-BASELINES: tuple[Mode, ...] = ("as_metered", "rule_based")
-PLANNED: tuple[Mode, ...] = ("decentralized", "centralized", "centralized_phases")
-MODES: tuple[Mode, ...] = (*BASELINES, *PLANNED, "perfect_foresight")
-"""What every run can show."""
-SINGLE_ERRORS: tuple[Mode, ...] = (
-    "pv_unknown",
-    "load_unknown",
-    "price_unknown",
-    "devices_unknown",
-)
-"""What a run on forecasts shows besides: the cost of not knowing one thing."""
 _ORDER: tuple[Mode, ...] = get_args(Mode)
-ForesightName = Literal["perfect", "forecast"]
-Risk = Literal["neutral", "hedged"]
-HISTORY_DAYS = 56
-"""Forecasters need four weeks to learn; with eight the first forecasts are worth something."""
-KNOWN_SHARE = 0.75
-"""Of those days so many must be known: a meter that starts with a gap teaches nothing."""
-FORECASTERS = ("learned", "persistence")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ComparisonSpec:
-    """What is compared and how.
-
-    ``modes``: the planned modes, from ``PLANNED``; both baselines and the optimum of the whole
-    block, as if its first morning knew everything (``perfect_foresight``), always run.
-    ``lookahead_h``: hours beyond the committed day that a plan looks at [h].
-    ``phase_h``: length of a phase of ``centralized_phases`` [h].
-    ``block_days``: most days planned in one chain.
-    ``foresight``: whether plans know the truth or are made from forecasts by ``forecaster``.
-    ``dispatch``: how stores carry out their set-points, to the letter or balancing errors.
-    ``risk``: ``neutral`` plans for the mean, ``hedged`` the centralized modes for
-    ``n_scenarios`` futures at once, drawn with ``scenario_seed``.
-    """
-
-    tariff: Tariff
-    assets: Assets = field(default_factory=Assets)
-    modes: tuple[Mode, ...] = PLANNED
-    solver: Solver = field(default_factory=Solver)
-    lookahead_h: float = 24.0
-    phase_h: float = 6.0
-    block_days: int = 28
-    foresight: ForesightName = "perfect"
-    forecaster: str = "learned"
-    dispatch: Dispatch = "setpoints"
-    risk: Risk = "neutral"
-    n_scenarios: int = 10
-    scenario_seed: int = 0
-
-    def __post_init__(self) -> None:
-        for mode in self.modes:
-            if mode not in PLANNED:
-                raise InvalidSpec(f"mode is {mode!r}, allowed are {', '.join(PLANNED)}")
-        if len(set(self.modes)) < len(self.modes):
-            raise InvalidSpec(f"modes are {', '.join(self.modes)}: name each once")
-        if not 0 <= self.lookahead_h <= 24:
-            raise InvalidSpec(f"lookahead_h is {self.lookahead_h}, allowed is 0 to 24")
-        if self.block_days < 1:
-            raise InvalidSpec(f"block_days is {self.block_days}, allowed is >= 1")
-        if not 0 < self.phase_h <= 24:
-            raise InvalidSpec(f"phase_h is {self.phase_h}, allowed is 0 < phase_h <= 24")
-        if self.risk == "hedged" and self.foresight == "perfect":
-            raise InvalidSpec(
-                "risk is hedged, but with perfect foresight there is none; plan on forecasts or "
-                "leave it neutral"
-            )
-        if not 5 <= self.n_scenarios <= 20:
-            raise InvalidSpec(f"n_scenarios is {self.n_scenarios}, allowed is 5 to 20")
-        if self.forecaster not in FORECASTERS:
-            known = ", ".join(FORECASTERS)
-            raise InvalidSpec(f"forecaster is {self.forecaster!r}, allowed are {known}")
-
-    @property
-    def history_days(self) -> int:
-        """Days that must lie before the first to learn from, unless a start is named."""
-        return HISTORY_DAYS if self.foresight == "forecast" else 0
-
-    @property
-    def all_modes(self) -> tuple[Mode, ...]:
-        """Both baselines, the planned modes, and the optimum of the whole block.
-
-        On forecasts also what each single error costs the last mode, and the perfect plan.
-        """
-        if self.foresight == "perfect":
-            return (*BASELINES, *self.modes, "perfect_foresight")
-        return (*BASELINES, *self.modes, *SINGLE_ERRORS, "centralized_perfect", "perfect_foresight")
-
-
-def foresight_words(foresight: str, forecaster: str) -> str:
-    """What is said of every result: an upper bound, or made on forecasts."""
-    if foresight == "perfect":
-        return "perfect foresight: upper bound"
-    return f"planned on {forecaster} forecasts"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -44,7 +44,7 @@ def foresight_of(building: Building, spec: ComparisonSpec, block: DayChain) -> I
         models_of(spec.forecaster, building.history.weather_forecast),
         first_day=block.days[0],
         instants=_instants(building, spec, days),
-        n_steps=round(longest_h / building.site.step_h),
+        n_steps=round(longest_h / building.view.step_h),
     )
     scenarios = Scenarios(n=spec.n_scenarios, seed=spec.scenario_seed)
     return ForecastInformation(building=building, forecasts=forecasts, scenarios=scenarios)
@@ -58,7 +58,7 @@ def _instants(building: Building, spec: ComparisonSpec, days: Sequence[date]) ->
     spans = [building.span(day) for day in days]
     starts = [np.array([span.start]) for span in spans]
     if "centralized_phases" in spec.modes:
-        phase = np.floor(building.site.hour / spec.phase_h)
+        phase = np.floor(building.view.hour / spec.phase_h)
         starts = [span.start + np.flatnonzero(np.diff(phase[span], prepend=-1.0)) for span in spans]
     steps = np.concatenate(starts)
     return steps[steps > 0]

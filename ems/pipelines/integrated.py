@@ -19,18 +19,18 @@ predicted before the day is seen.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
 
 from ems.agents.comfort import HabitComfort
 from ems.core.mode import Mode
-from ems.errors import DataError, InvalidSpec
+from ems.errors import DataError
 from ems.forecast.information import Information
 from ems.learning.habit import PmfUpdate
 from ems.learning.priors import Prior, learned, uniform
-from ems.learning.probability_model import LearningRate, ProbabilityModelAgent
+from ems.learning.probability_model import ProbabilityModelAgent
 from ems.learning.usage import UseHistory, use_histories
 from ems.pipelines.captured import PERFECT, Captured, captured
 from ems.pipelines.comparison import (
@@ -46,57 +46,14 @@ from ems.pipelines.comparison import (
     summarise,
 )
 from ems.pipelines.parallel import in_parallel
+from ems.pipelines.spec import COST_ONLY as COST_ONLY
+from ems.pipelines.spec import HABIT_ONLY as HABIT_ONLY
+from ems.pipelines.spec import Controller as Controller
+from ems.pipelines.spec import IntegratedSpec as IntegratedSpec
 from ems.site.building import Building
 from ems.types import Floats
 
-COST_ONLY, HABIT_ONLY = "cost-only", "habit-only"
 LEAST_TRAINING_DAYS = 14
-
-
-@dataclass(frozen=True, kw_only=True)
-class Controller:
-    """One way to weigh comfort against cost."""
-
-    name: str
-    weight_eur: float
-    movable: bool = True
-
-
-@dataclass(frozen=True, kw_only=True)
-class IntegratedSpec:
-    """What is learned and weighed.
-
-    ``base``: tariff, assets, mode and solver; just one planned mode. ``weights_eur``: the weights
-    of the frontier [€ a start]; 0 is ``cost-only``. ``prior``: ``uniform`` or ``learned``.
-    """
-
-    base: ComparisonSpec
-    weights_eur: tuple[float, ...] = (0.0, 0.02, 0.05, 0.1, 0.2, 0.5)
-    prior: str = "uniform"
-    rate: LearningRate = field(default_factory=LearningRate)
-
-    def __post_init__(self) -> None:
-        if len(self.base.modes) != 1:
-            raise InvalidSpec(
-                f"modes are {', '.join(self.base.modes)}: Pipeline B plans one mode at a time"
-            )
-        if not self.weights_eur or not all(0 <= w < np.inf for w in self.weights_eur):
-            raise InvalidSpec(
-                f"preference_eur is {self.weights_eur}, allowed are finite numbers >= 0"
-            )
-        if len(set(self.weights_eur)) < len(self.weights_eur):
-            raise InvalidSpec(f"preference_eur is {self.weights_eur}: name each weight once")
-        if self.prior not in ("uniform", "learned"):
-            raise InvalidSpec(f"prior is {self.prior!r}, allowed are uniform and learned")
-
-    @property
-    def controllers(self) -> tuple[Controller, ...]:
-        """Cost-only, the weights in rising order, and habit-only."""
-        weights = sorted({0.0, *self.weights_eur})
-        ours = [
-            Controller(name=COST_ONLY if w == 0 else f"w = {w:g} €", weight_eur=w) for w in weights
-        ]
-        return (*ours, Controller(name=HABIT_ONLY, weight_eur=0.0, movable=False))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

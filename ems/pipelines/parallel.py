@@ -7,7 +7,6 @@ and mapped into every worker. On a Dask cluster each building is sent once (see 
 
 from __future__ import annotations
 
-import os
 import signal
 import tempfile
 import threading
@@ -66,13 +65,6 @@ def run_blocks(
         yield from in_parallel(_work, jobs, workers)
 
 
-def require_workers(workers: int) -> None:
-    """Raise ``InvalidSpec`` for a number of processes this machine cannot serve."""
-    most = 4 * (os.cpu_count() or 1)
-    if not 1 <= workers <= most:
-        raise InvalidSpec(f"workers is {workers}, allowed is 1 to {most} on this machine")
-
-
 def in_parallel(
     work: Callable[..., Result],
     jobs: Iterable[tuple[Any, ...]],
@@ -109,8 +101,13 @@ def _cluster(scheduler: str, workers: int) -> AbstractContextManager[Cluster]:
         raise InvalidSpec(
             f"workers is {workers}, but the scheduler has workers of its own: give one"
         )
-    from ems.pipelines.dask import cluster  # only who has a cluster waits for its library
-
+    try:  # only who has a cluster needs its library, and waits for it
+        from ems.pipelines.dask import cluster
+    except ModuleNotFoundError as error:
+        raise InvalidSpec(
+            f"scheduler is {scheduler}, but {error.name} is not installed: "
+            "pip install -r requirements-dev.txt"
+        ) from error
     return cluster(scheduler)
 
 

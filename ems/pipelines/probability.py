@@ -18,7 +18,6 @@ from ems.learning.priors import PriorName, prior_named
 from ems.learning.probability_model import LearningRate, ProbabilityModelAgent
 from ems.learning.rivals import standard_models
 from ems.learning.scores import (
-    MIN_TRAIN_DAYS,
     Estimate,
     LearningScore,
     ModelScores,
@@ -29,28 +28,10 @@ from ems.learning.scores import (
 )
 from ems.learning.search import GridResult, grid_search
 from ems.learning.usage import LEARNABLE, UseHistory
-from ems.pipelines.parallel import in_parallel, require_workers
+from ems.pipelines.parallel import in_parallel
+from ems.pipelines.spec import SearchSpec as SearchSpec
+from ems.pipelines.spec import require_workers
 from ems.site.meters import Category
-
-
-@dataclass(frozen=True, kw_only=True)
-class SearchSpec:
-    """What is searched.
-
-    ``rates``: the cells of the grid. ``priors``: what is believed before the first day; all are
-    searched. ``n_train``: known days that only train. ``seed``: of the bootstrap intervals.
-    """
-
-    rates: tuple[LearningRate, ...]
-    priors: tuple[PriorName, ...] = ("uniform",)
-    n_train: int = MIN_TRAIN_DAYS
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if not self.rates:
-            raise InvalidSpec("grid: no learning rates, give at least one of lr_tau and lr_max")
-        if not self.priors or len(set(self.priors)) < len(self.priors):
-            raise InvalidSpec(f"priors are {self.priors}: name at least one, each once")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -12,21 +12,29 @@ look-ahead and must leave the stores as the window found them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from functools import cached_property
 
 import numpy as np
-import pandas as pd
 
+from ems.agents.base import Agent
+from ems.agents.base_load import BaseLoadAgent
+from ems.agents.battery import InstalledBattery
 from ems.agents.comfort import Comfort, ShiftComfort
+from ems.agents.ev import Car
+from ems.agents.flexible_device import Machine
+from ems.agents.heat_pump import HeatPump
+from ems.agents.on_site import PlanFrame, SiteDevice, Stretch
+from ems.agents.pv import Roof
+from ems.core.horizon import Horizon
 from ems.economics.tariff import Tariff
 from ems.errors import DataError, InvalidSpec
 from ems.site.assets import Assets
-from ems.site.detection import detect_cycles
-from ems.site.ev_use import EVUse, assumed_use, metered_use
-from ems.site.meters import Feed, MeterData
-from ems.site.series import Run, SiteSeries
-from ems.site.task import PlanningTask, Site, Stretch
+from ems.site.meters import MeterData
+from ems.site.series import SiteSeries
+from ems.site.task import PlanningTask
+from ems.site.view import MeterView
 from ems.types import Floats
 
 
@@ -35,29 +43,37 @@ class Building:
 
     def __init__(self, history: MeterData, tariff: Tariff, assets: Assets) -> None:
         self.history, self.tariff, self.assets = history, tariff, assets
+        self.view = MeterView(history=history, one_meter=assets.one_meter)
         shift = assets.heat_shift_h / history.step_h
         if abs(shift - round(shift)) > 1e-9:
             raise InvalidSpec(
                 f"assets: heat_shift_h is {assets.heat_shift_h}, it must be a multiple of the step "
                 f"of {history.step_h:g} h"
             )
-        self._local = pd.DatetimeIndex(history.ts_utc, tz="UTC").tz_convert(history.timezone)
-        wall = np.asarray(self._local.tz_localize(None), dtype="datetime64[s]")
-        self._day = wall.astype("datetime64[D]")
-        self._hour: Floats = (wall - self._day) / np.timedelta64(1, "h")
+
+    def devices(self) -> tuple[SiteDevice, ...]:
+        """What stands on the bus and can be planned, in the order in which it is planned."""
+        view, assets = self.view, self.assets
+        return (
+            *Roof.on_site(view, curtailable=assets.curtailable_pv),
+            *(Machine.on_site(view) if assets.appliances else ()),
+            *(HeatPump.on_site(view, shift_h=assets.heat_shift_h) if assets.appliances else ()),
+            *Car.on_site(view, assets.ev),
+            *InstalledBattery.on_site(assets.battery, view.step_h),
+        )
 
     # --- days ------------------------------------------------------------------------------
 
     @property
     def days(self) -> tuple[date, ...]:
         """All local days that the meters cover from midnight to midnight."""
-        return tuple(self._spans)
+        return tuple(self.view.spans)
 
     def why_not(self, day: date) -> str | None:
         """Why ``day`` cannot be planned, or None if it can."""
-        if day not in self._spans:
+        if day not in self.view.spans:
             return "the meters do not cover the whole day"
-        span = self._spans[day]
+        span = self.view.spans[day]
         reasons = [
             f"{name} is not ok"
             for name, values in self._needed.items()
@@ -77,30 +93,16 @@ class Building:
     @cached_property
     def _needed(self) -> dict[str, Floats]:
         roles = ("import", "export", "pv")
-        meters = [f for f in self.history.feeds if f.role in roles and self._on_bus(f)]
+        meters = [f for f in self.history.feeds if f.role in roles and self.view.on_bus(f)]
         needed = {feed.name: self.history.energy_kwh[feed.name] for feed in meters}
         needed["the building's load"] = self._load_kwh
         if self.tariff.uses_spot:
             needed["the day-ahead price"] = self.history.price_eur_per_mwh
         return needed
 
-    @cached_property
-    def _spans(self) -> dict[date, slice]:
-        """The steps of every day that the meters cover from midnight to midnight."""
-        names, firsts, counts = np.unique(self._day, return_index=True, return_counts=True)
-        zone, step_h = self.history.timezone, self.history.step_h
-        edges = pd.DatetimeIndex([*names, names[-1] + np.timedelta64(1, "D")]).tz_localize(zone)
-        midnights = np.asarray(edges.tz_convert("UTC").tz_localize(None), dtype="datetime64[s]")
-        whole = np.rint(np.diff(midnights) / np.timedelta64(3600, "s") / step_h)
-        return {
-            day.item(): slice(int(first), int(first + count))
-            for day, first, count, full in zip(names, firsts, counts, whole, strict=True)
-            if count == full
-        }
-
     def span(self, day: date) -> slice:
         """The steps of a day on the building's whole grid."""
-        return self._spans[day]
+        return self.view.spans[day]
 
     def metered_bill_eur(self, days: Sequence[date]) -> float | None:
         """What the meter itself would bill for ``days``, import and export counted apart [€].
@@ -113,105 +115,38 @@ class Building:
         bought_kwh = self.history.energy_kwh[of_role["import"]]
         sold_kwh = self.history.energy_kwh[of_role["export"]]
         spot = self.history.price_eur_per_mwh
-        bill_eur = bought_kwh * self.tariff.import_eur_per_kwh(spot, self._hour)
+        bill_eur = bought_kwh * self.tariff.import_eur_per_kwh(spot, self.view.hour)
         bill_eur -= sold_kwh * self.tariff.export_eur_per_kwh(spot)
-        return float(sum(bill_eur[self._spans[day]].sum() for day in days))
+        return float(sum(bill_eur[self.view.spans[day]].sum() for day in days))
 
     # --- what stands on the bus --------------------------------------------------------------
 
-    def _on_bus(self, feed: Feed) -> bool:
-        return self.assets.one_meter or feed.behind_import
-
     @cached_property
     def _load_kwh(self) -> Floats:
-        apart = [f.name for f in self.history.feeds if f.role == "load" and not self._on_bus(f)]
-        return self.history.load_kwh - self._sum(apart)
-
-    @cached_property
-    def _pv_kwh(self) -> Floats:
-        return self._sum([f.name for f in self.history.feeds if f.role == "pv" and self._on_bus(f)])
-
-    def _sum(self, names: Sequence[str]) -> Floats:
-        total = np.zeros(len(self.history.ts_utc))
-        for name in names:
-            total = total + self.history.energy_kwh[name]
-        return total
+        apart_kwh = np.zeros(len(self.history.ts_utc))
+        for feed in self.history.feeds:
+            if feed.role == "load" and not self.view.on_bus(feed):
+                apart_kwh = apart_kwh + self.history.energy_kwh[feed.name]
+        return self.history.load_kwh - apart_kwh
 
     @cached_property
     def truth(self) -> SiteSeries:
         """What the meters saw."""
         return SiteSeries(
             load_kwh=self._load_kwh,
-            pv_kwh=self._pv_kwh,
             spot_eur_per_mwh=self.history.price_eur_per_mwh,
-            runs=self._runs if self.assets.appliances else {},
-            heat_kw=self._heat_kw if self.assets.appliances else {},
-            ev_use=self._ev_use,
+            devices=self.devices(),
         )
 
     @cached_property
     def base_kwh(self) -> Floats:
         """The load less everything that is planned, as the meters saw it [kWh], shape ``(n,)``."""
-        every = slice(0, len(self.history.ts_utc))
-        return self._load_kwh - self.truth.planned_kwh(every, self.history.step_h)
-
-    @cached_property
-    def _runs(self) -> dict[str, tuple[Run, ...]]:
-        """A run that crosses midnight is not moved: it stays in the base load."""
-        return {
-            feed.name: tuple(
-                (cycle.start, np.array(cycle.energy_kwh))
-                for cycle in detect_cycles(self.history.energy_kwh[feed.name], self.history.step_h)
-                if self._day[cycle.start] == self._day[cycle.start + len(cycle.energy_kwh) - 1]
-            )
-            for feed in self.history.feeds_of("discrete_phase")
-            if self._on_bus(feed)
-        }
+        return self._load_kwh - self.truth.devices_kwh(slice(0, len(self.history.ts_utc)))
 
     @property
     def appliance_names(self) -> tuple[str, ...]:
         """The appliances on the bus that run in cycles."""
-        return tuple(self._runs)
-
-    @cached_property
-    def _heat_kw(self) -> dict[str, Floats]:
-        """For each heat pump its metered power [kW], zero on days that its meter does not cover.
-
-        On such a day its load is part of the base load.
-        """
-        feeds = [feed.name for feed in self.history.feeds_of("partial_usage") if self._on_bus(feed)]
-        return {name: self._whole_days(self.history.energy_kwh[name]) for name in feeds}
-
-    def _whole_days(self, energy_kwh: Floats) -> Floats:
-        power_kw = np.zeros(len(energy_kwh))
-        for span in self._spans.values():
-            if np.isfinite(energy_kwh[span]).all():
-                power_kw[span] = energy_kwh[span] / self.history.step_h
-        return power_kw
-
-    @cached_property
-    def _ev_use(self) -> EVUse | None:
-        spec, history = self.assets.ev, self.history
-        if spec is None:
-            return None
-        feeds = [feed for feed in history.feeds_of("ev") if self._on_bus(feed)]
-        if not feeds:
-            return assumed_use(self._hour, spec)
-        return metered_use(history.energy_kwh[feeds[0].name], history.step_h, self._hour, spec)
-
-    @cached_property
-    def site(self) -> Site:
-        """Its grid of time, its tariff and its assets."""
-        history = self.history
-        return Site(
-            ts_utc=history.ts_utc,
-            step_h=history.step_h,
-            timezone=history.timezone,
-            hour=self._hour,
-            tariff=self.tariff,
-            assets=self.assets,
-            heat_kw={name: float(np.max(kw)) for name, kw in self._heat_kw.items()},
-        )
+        return self.view.meters("discrete_phase")
 
     # --- the agents --------------------------------------------------------------------------
 
@@ -224,7 +159,7 @@ class Building:
             if day not in self._plannable:
                 reason = self.why_not(day)
                 raise DataError(f"{self.history.building}: {day} cannot be planned: {reason}")
-        spans = tuple(self._spans[day] for day in days)
+        spans = tuple(self.span(day) for day in days)
         ahead = self._lookahead_steps(days[-1], lookahead_h)
         return Stretch(spans=spans, whole=slice(spans[0].start + at, spans[-1].stop + ahead))
 
@@ -246,17 +181,44 @@ class Building:
         first midnight at which the plan is made. Raises ``DataError`` for a day that cannot be
         planned.
         """
-        return self.site.problem(
-            course or self.truth,
-            days,
-            self.stretch(days, lookahead_h, at),
-            soc_kwh or {},
-            comfort or ShiftComfort(eur_per_h=self.assets.shift_discomfort_eur_per_h),
+        course = course or self.truth
+        stretch = self.stretch(days, lookahead_h, at)
+        horizon = self._horizon(course, stretch.whole)
+        agents: list[Agent] = [BaseLoadAgent(load_kw=horizon.power_kw(course.base_kwh(stretch)))]
+        frame = PlanFrame(
+            stretch=stretch,
+            horizon=horizon,
+            soc_kwh=soc_kwh or {},
+            comfort=comfort or ShiftComfort(eur_per_h=self.assets.shift_discomfort_eur_per_h),
+            runs_foreseen=course.runs_foreseen,
+        )
+        for device in course.devices:
+            agent = device.agent(replace(frame, before=tuple(agents)))
+            if agent is not None:
+                agents.append(agent)
+        starts = (*(span.start for span in stretch.spans), stretch.spans[-1].stop)
+        return PlanningTask(
+            days=tuple(days),
+            horizon=horizon,
+            agents=tuple(agents),
+            grid=self.assets.grid,
+            n_committed=stretch.n_committed,
+            midnights=tuple(start - stretch.whole.start for start in starts),
+        )
+
+    def _horizon(self, course: SiteSeries, whole: slice) -> Horizon:
+        spot = course.spot_eur_per_mwh[whole]
+        return Horizon(
+            start_utc=self.history.ts_utc[whole.start],
+            step_h=self.history.step_h,
+            import_eur_per_kwh=self.tariff.import_eur_per_kwh(spot, self.view.hour[whole]),
+            export_eur_per_kwh=self.tariff.export_eur_per_kwh(spot),
+            timezone=self.history.timezone,
         )
 
     def _lookahead_steps(self, day: date, lookahead_h: float) -> int:
         following = day + timedelta(days=1)
         if lookahead_h <= 0 or following not in self._plannable:
             return 0
-        span = self._spans[following]
+        span = self.span(following)
         return min(round(lookahead_h / self.history.step_h), int(span.stop - span.start))

@@ -1,4 +1,4 @@
-"""Records of the pipelines as tables of the results database, and days read back from them."""
+"""Records of the pipelines as tables of the results database, and read back from them."""
 
 from __future__ import annotations
 
@@ -155,6 +155,20 @@ def pmf_frame(building: str, model: str, updates: Sequence[PmfUpdate]) -> pd.Dat
         for update in updates
     ]
     return pd.DataFrame(rows, columns=list(PMF_COLUMNS))
+
+
+def pmf_updates(stored: pd.DataFrame) -> tuple[PmfUpdate, ...]:
+    """The updates that ``read_pmf_updates`` has read back, as they were before ``pmf_frame``."""
+    same = {field.name for field in fields(PmfUpdate)} - {"device", "day", "hours"}
+    return tuple(
+        PmfUpdate(
+            device=row["feed"],
+            day=pd.Timestamp(row["day"]).date(),
+            hours=np.asarray(row["hours"], float),
+            **{name: row[name] for name in same},
+        )
+        for row in stored.to_dict("records")
+    )
 
 
 def _repeated(column: Sequence[str], row: NDArray[np.int64]) -> pd.Categorical[str]:

@@ -84,6 +84,12 @@ class DayTables:
         )
 
 
+def require_results(path: str | Path) -> None:
+    """Raise :class:`DataError` unless results can be written there; a new file is made."""
+    with results_transaction(path):
+        pass
+
+
 def save_run(path: str | Path, run: RunRow) -> None:
     """Save a run that begins; what was stored of the same run is gone.
 

@@ -73,57 +73,195 @@ def car(n: int, **fields: Any) -> EVAgent:
     return EVAgent(**values | fields)
 
 
-# --- battery -----------------------------------------------------------------------------
+def machine(*cycles: Cycle, **fields: Any) -> DiscretePhaseDevice:
+    return DiscretePhaseDevice(name="machine", cycles=cycles, **fields)
 
 
-def test_battery_buys_low_and_avoids_high() -> None:
-    """A kWh at 0.30 avoided needs 1/0.81 = 1.234568 kWh at 0.10 and wears 2.234568 kWh at 0.01.
-
-    Twice: 0.10 + 0.10 for the load in the cheap hours + 2 · (0.1234568 + 0.0223457) = 0.4916049.
-    """
-    done = plan(horizon([0.10, 0.30, 0.10, 0.30], 0.08), load(1, 1, 1, 1), battery())
-    assert done.objective_eur == pytest.approx(0.4916049, abs=CENT)
-    soc_kwh = done.plans["battery"].series["soc_kwh"]
-    assert soc_kwh.max() <= 2 / 0.9 + 1e-5
-    assert soc_kwh[-1] == pytest.approx(0.0, abs=1e-5)
-    assert done.costs_eur()["wear"] == pytest.approx(0.0446914, abs=CENT)
+def cycle(number: int, *profile_kw: float, at: int = 0, late: int = 99) -> Cycle:
+    return Cycle(number=number, profile_kw=profile_kw, metered_start=at, earliest=0, latest=late)
 
 
-def test_battery_idles_when_wear_eats_the_spread() -> None:
-    """0.1234568 + 2.234568 · 0.08 = 0.3022 > 0.30: idle, 0.10 + 0.30 + 0.10 + 0.30."""
-    done = plan(
-        horizon([0.10, 0.30, 0.10, 0.30], 0.08), load(1, 1, 1, 1), battery(wear_eur_per_kwh=0.08)
+def heat_pump(least: list[float], most: list[float], **fields: Any) -> PartialUsageDevice:
+    values: dict[str, Any] = {"metered_kw": np.ones(len(least)), "max_power_kw": 2.0}
+    return PartialUsageDevice(
+        name="heat_pump",
+        min_cumulative_kwh=np.array(least),
+        max_cumulative_kwh=np.array(most),
+        **values | fields,
     )
-    assert done.objective_eur == pytest.approx(0.80, abs=CENT)
-    assert_allclose(done.plans["battery"].net_load_kw, 0.0, atol=1e-5)
 
 
-def test_battery_power_limit_and_half_hours() -> None:
-    """Half an hour at 2 kW stores 0.9 kWh and gives 0.81 kWh of the 1.5 kWh at 0.40.
-
-    Bill: 1 kWh · 0.10 + 0.69 kWh · 0.40; wear 0.01 · (1 + 0.81).
-    """
-    done = plan(horizon([0.10, 0.40], step_h=0.5), load(0, 3), battery(max_charge_kw=2.0))
-    assert done.objective_eur == pytest.approx(0.1 + 0.276 + 0.0181, abs=CENT)
+def sun(*kw: float, curtailable: bool = False) -> PVAgent:
+    return PVAgent(name="pv", available_kw=np.array(kw), curtailable=curtailable)
 
 
-def test_battery_does_not_burn_energy_at_negative_prices() -> None:
-    """Full, and forbidden to charge and discharge at once, it earns nothing at −0.10 €/kWh."""
-    full = battery(initial_soc_kwh=10.0, wear_eur_per_kwh=0.0)
-    done = plan(horizon([-0.10], -0.20), full)
-    assert done.objective_eur == pytest.approx(0.0, abs=CENT)
+LOAD_OF_FOUR = load(1, 1, 1, 1)
+TWO_PEAKS = horizon([0.10, 0.30, 0.10, 0.30], 0.08)
+FIVE_HOURS = horizon([0.30, 0.10, 0.20, 0.15, 0.40])
+FOUR_HOURS = horizon([0.30, 0.10, 0.20, 0.40])
+HEAT_HOURS = horizon([0.40, 0.10, 0.30, 0.20])
+TO_AND_FRO = horizon([0.10, 0.50], [0.0, 0.45])
+BY_THE_END = {"min_soc_kwh": np.array([0, 0, 0, 0, 60.0]), "initial_soc_kwh": 40.0}
+WITHOUT_STEP_1 = np.array([1, 0, 1, 1, 1], dtype=bool)
+HABIT = np.array([[0.0, 0.50, 0.50, 0.0]])
+LATE_BAND = ([0.0, 0, 0, 2], [2.0, 2, 2, 2])
+PEAK = {"demand_charge_eur_per_kw": 1.0}
+PEAK_CAR = car(2, efficiency=1.0, initial_soc_kwh=56.0, min_soc_kwh=np.array([0.0, 60.0]))
+
+BY_HAND: dict[str, tuple[Horizon, list[Agent], float]] = {
+    # 0.20 for the load at 0.10; twice 1/0.81 = 1.234568 kWh at 0.10 and wear of 2.234568 kWh
+    "battery buys low and avoids high": (TWO_PEAKS, [LOAD_OF_FOUR, battery()], 0.4916049),
+    # 0.1234568 + 2.234568 · 0.08 = 0.3022 > 0.30
+    "wear eats the spread": (TWO_PEAKS, [LOAD_OF_FOUR, battery(wear_eur_per_kwh=0.08)], 0.80),
+    # 2 kW for half an hour store 0.9 kWh and give 0.81: 1 · 0.10 + 0.69 · 0.40 + 1.81 · 0.01
+    "battery at 2 kW in half hours": (
+        horizon([0.10, 0.40], step_h=0.5),
+        [load(0, 3), battery(max_charge_kw=2.0)],
+        0.3941,
+    ),
+    # charging and discharging at once would earn 0.10 €/kWh
+    "a full battery burns nothing": (
+        horizon([-0.10], -0.20),
+        [battery(initial_soc_kwh=10.0, wear_eur_per_kwh=0.0)],
+        0.0,
+    ),
+    # 5 kW · 0.9 = 4.5 kWh worth 0.90, for 0.50 of energy and 0.05 of wear
+    "battery takes its terminal value": (
+        horizon([0.10]),
+        [battery(terminal_value_eur_per_kwh=0.20)],
+        -0.35,
+    ),
+    # of 7.2 kWh above the final 2 only 5 kW: 5 · 0.25 less 0.05 of wear
+    "battery sells what it need not keep": (
+        horizon([0.30], 0.25),
+        [battery(initial_soc_kwh=10.0, final_soc_kwh=2.0)],
+        -1.20,
+    ),
+    # 20 kWh / 0.8 = 25 kWh: 11 at 0.10, 11 at 0.15, 3 at 0.20
+    "car takes the cheapest hours": (FIVE_HOURS, [car(5, **BY_THE_END, efficiency=0.8)], 3.35),
+    # 11 at 0.15, 11 at 0.20, 3 at 0.30
+    "car charges where it is plugged in": (
+        FIVE_HOURS,
+        [car(5, **BY_THE_END, efficiency=0.8, plugged_in=WITHOUT_STEP_1)],
+        4.75,
+    ),
+    # 9.2 kWh cost 10 kWh at the wall, in the cheapest hour after the trip; full before it
+    "car recovers its trip": (
+        FIVE_HOURS,
+        [car(5, trip_kwh=np.array([0, 0, 9.2, 0, 0]), min_soc_kwh=BY_THE_END["min_soc_kwh"])],
+        1.50,
+    ),
+    # 10 kW · 0.9 in, 9 · 0.9 out: 10 · 0.10 − 8.1 · 0.45
+    "car sells and buys back": (
+        TO_AND_FRO,
+        [car(2, max_charge_kw=10.0, max_discharge_kw=10.0, efficiency=0.9, initial_soc_kwh=30.0)],
+        -2.645,
+    ),
+    "car without leave to sell": (TO_AND_FRO, [car(2, initial_soc_kwh=30.0)], 0.0),
+    # 2 then 1 kW: 0.60 + 0.10, 0.20 + 0.20 or 0.40 + 0.40
+    "machine takes the cheapest start": (FOUR_HOURS, [machine(cycle(1, 2.0, 1.0))], 0.40),
+    # 0.50 of discomfort at step 1 make the 0.70 of step 0 the best
+    "machine minds the habit": (
+        FOUR_HOURS,
+        [machine(cycle(1, 2.0, 1.0), discomfort_eur=HABIT)],
+        0.70,
+    ),
+    # both want step 1: 0.30 + 2 · 0.10 against 0.10 + 2 · 0.15
+    "one cycle after the other": (
+        horizon([0.30, 0.10, 0.15, 0.40]),
+        [machine(cycle(1, 1.0), cycle(2, 2.0))],
+        0.40,
+    ),
+    # 1.5 kW in steps 0 and 1 keep the next out of the cheap step 1
+    "machine ends what has begun first": (
+        horizon([0.30, 0.10, 0.20, 0.05]),
+        [machine(cycle(1, 1.0, late=2), committed_kw=np.array([1.5, 1.5]))],
+        0.80,
+    ),
+    # an hour earlier or later: 2 kWh at 0.10, 2 kWh at 0.20
+    "heat pump moves inside its band": (
+        HEAT_HOURS,
+        [heat_pump([0, 1, 2, 4], [2, 3, 4, 4])],
+        0.60,
+    ),
+    "heat pump in a closed band": (HEAT_HOURS, [heat_pump([1, 2, 3, 4], [1, 2, 3, 4])], 1.0),
+    "heat pump free to pulse": (
+        horizon([0.10, 0.30, 0.12, 0.40]),
+        [heat_pump(*LATE_BAND)],
+        0.20,
+    ),
+    # two steps of at least 0.5 kW: 1.5 at 0.10 and 0.5 at 0.30; steps 1–2 would cost 0.33
+    "heat pump runs for its least time": (
+        horizon([0.10, 0.30, 0.12, 0.40]),
+        [heat_pump(*LATE_BAND, min_power_kw=0.5, min_run_steps=2)],
+        0.30,
+    ),
+    # on, and owing one more step: 0.5 kWh at 0.40, then 1.5 kWh at 0.10
+    "heat pump keeps running what it owes": (
+        horizon([0.40, 0.10, 0.30]),
+        [
+            heat_pump(
+                *([0, 0, 2], [2, 2, 2]),
+                min_power_kw=0.5,
+                min_run_steps=3,
+                must_run_steps=1,
+                on=True,
+            )
+        ],
+        0.35,
+    ),
+    # 3 kWh of sun thrown away at −0.05, or paid for
+    "sun is curtailed": (horizon([0.30], -0.05), [load(1), sun(4.0, curtailable=True)], 0.0),
+    "sun that may not be": (horizon([0.30], -0.05), [load(1), sun(4.0)], 0.15),
+    # (4 − 1) kW · 0.25 h · 0.08
+    "sun sold in quarter hours": (horizon([0.30], 0.08, 0.25), [load(1), sun(4.0)], -0.06),
+    # 4 kW in both hours: 4 · 1.00 + 8 · 0.20
+    "demand charge flattens": (
+        horizon([0.20, 0.20]),
+        [load(1, 3), PEAK_CAR, GridAgent(**PEAK)],
+        5.60,
+    ),
+    "a peak that is paid": (
+        horizon([0.20, 0.20]),
+        [load(1, 3), PEAK_CAR, GridAgent(**PEAK, peak_so_far_kw=8.0)],
+        1.60,
+    ),
+    # export at 0.50 above import at 0.10: only 2 kW of real surplus are sold
+    "grid does not trade with itself": (
+        horizon([0.10, 0.10], 0.50),
+        [load(1, 1), sun(3.0, 0.0)],
+        -0.90,
+    ),
+    # 5 kW less 1 kW of load: the car takes 4, 4 and 2 kWh in the cheapest order
+    "an import limit": (
+        horizon([0.30, 0.10, 0.20]),
+        [
+            load(1, 1, 1),
+            car(3, efficiency=1.0, initial_soc_kwh=50.0, min_soc_kwh=np.array([0, 0, 60.0])),
+            GridAgent(max_import_kw=5.0),
+        ],
+        0.60 + 2 * 0.30 + 4 * 0.10 + 4 * 0.20,
+    ),
+}
 
 
-def test_battery_takes_its_terminal_value() -> None:
-    """5 kW · 0.9 = 4.5 kWh stored, worth 0.90, for 0.50 of energy and 0.05 of wear."""
-    done = plan(horizon([0.10]), battery(terminal_value_eur_per_kwh=0.20))
-    assert done.objective_eur == pytest.approx(-0.35, abs=CENT)
+@pytest.mark.parametrize("name", BY_HAND)
+def test_the_optimum_by_hand(name: str) -> None:
+    prices, agents, cost_eur = BY_HAND[name]
+    grids = [agent for agent in agents if isinstance(agent, GridAgent)]
+    others = [agent for agent in agents if agent not in grids]
+    done = plan(prices, *others, grid=grids[0] if grids else None)
+    assert done.objective_eur == pytest.approx(cost_eur, abs=CENT)
 
 
-def test_battery_sells_what_it_need_not_keep() -> None:
-    """8 kWh above the final 2 kWh give 7.2 kWh, but only 5 kW: 5 · 0.25 less 0.05 of wear."""
-    done = plan(horizon([0.30], 0.25), battery(initial_soc_kwh=10.0, final_soc_kwh=2.0))
-    assert done.objective_eur == pytest.approx(-1.20, abs=CENT)
+def test_wear_stands_apart_and_what_is_planned_is_named() -> None:
+    done = plan(TWO_PEAKS, LOAD_OF_FOUR, battery())
+    assert done.costs_eur()["wear"] == pytest.approx(0.0446914, abs=CENT)
+    assert done.soc_kwh["battery"] == pytest.approx(0.0, abs=1e-5)
+    runs = plan(horizon([0.30, 0.10, 0.15, 0.40]), machine(cycle(1, 1.0), cycle(2, 2.0)))
+    assert_allclose(runs.plans["machine"].series["started"], [0, 1, 2, 0])
+    unused = plan(horizon([0.30], -0.05), load(1), sun(4.0, curtailable=True))
+    assert_allclose(unused.plans["pv"].series["curtailed_kw"], [3.0], atol=1e-5)
 
 
 def test_battery_follows_the_self_consumption_rule() -> None:
@@ -134,54 +272,10 @@ def test_battery_follows_the_self_consumption_rule() -> None:
     assert_allclose(empties.net_load_kw, 0.0)
 
 
-# --- car ---------------------------------------------------------------------------------
-
-PRICES = [0.30, 0.10, 0.20, 0.15, 0.40]
-FULL_AT_END = np.array([0, 0, 0, 0, 60.0])
-
-
-def test_car_takes_the_cheapest_hours() -> None:
-    """20 kWh / 0.8 = 25 kWh: 11 at 0.10, 11 at 0.15, 3 at 0.20 = 1.10 + 1.65 + 0.60."""
-    ev = car(5, min_soc_kwh=FULL_AT_END, initial_soc_kwh=40.0, efficiency=0.8)
-    done = plan(horizon(PRICES), ev)
-    assert done.objective_eur == pytest.approx(3.35, abs=CENT)
-    assert_allclose(done.plans["ev"].net_load_kw, [0, 11, 3, 11, 0], atol=1e-5)
-
-
-def test_car_charges_only_where_it_is_plugged_in() -> None:
-    """Without the hour at 0.10: 11 at 0.15, 11 at 0.20, 3 at 0.30 = 1.65 + 2.20 + 0.90."""
-    ev = car(
-        5,
-        min_soc_kwh=FULL_AT_END,
-        initial_soc_kwh=40.0,
-        efficiency=0.8,
-        plugged_in=np.array([1, 0, 1, 1, 1], dtype=bool),
-    )
-    assert plan(horizon(PRICES), ev).objective_eur == pytest.approx(4.75, abs=CENT)
-
-
-def test_car_recovers_its_trip() -> None:
-    """A trip of 9.2 kWh before step 2 costs 10 kWh at the wall, in the cheapest hour after: 0.15.
-
-    Before the trip it is full, so the hour at 0.10 is of no use.
-    """
-    ev = car(5, trip_kwh=np.array([0, 0, 9.2, 0, 0]), min_soc_kwh=FULL_AT_END)
-    assert plan(horizon(PRICES), ev).objective_eur == pytest.approx(1.50, abs=CENT)
-
-
-def test_car_sells_and_buys_back() -> None:
-    """10 kW · 0.9 = 9 kWh in, of which 9 · 0.9 = 8.1 kWh are sold: 10 · 0.10 − 8.1 · 0.45."""
-    ev = car(2, max_charge_kw=10.0, max_discharge_kw=10.0, efficiency=0.9, initial_soc_kwh=30.0)
-    done = plan(horizon([0.10, 0.50], [0.0, 0.45]), ev)
-    assert done.objective_eur == pytest.approx(-2.645, abs=CENT)
-    kept = plan(horizon([0.10, 0.50], [0.0, 0.45]), car(2, initial_soc_kwh=30.0))
-    assert kept.objective_eur == pytest.approx(0.0, abs=CENT)
-
-
 def test_car_charges_on_arrival_when_nobody_plans() -> None:
     """40 kWh, a trip of 10 before step 1, 11 kW · 0.92 = 10.12 kWh an hour until 60."""
     ev = car(5, trip_kwh=np.array([0, 10.0, 0, 0, 0]), initial_soc_kwh=40.0)
-    soc_kwh = ev.unplanned(horizon(PRICES)).series["soc_kwh"]
+    soc_kwh = ev.unplanned(FIVE_HOURS).series["soc_kwh"]
     assert_allclose(soc_kwh, [50.12, 50.24, 60, 60, 60], atol=1e-9)
 
 
@@ -277,49 +371,7 @@ def test_strategy_counts_on_95_percent_at_the_next_deadline() -> None:
     plan(prices, strategy)
 
 
-# --- machine -----------------------------------------------------------------------------
-
-
-def machine(*cycles: Cycle, **fields: Any) -> DiscretePhaseDevice:
-    return DiscretePhaseDevice(name="machine", cycles=cycles, **fields)
-
-
-def cycle(number: int, *profile_kw: float, at: int = 0, late: int = 99) -> Cycle:
-    return Cycle(number=number, profile_kw=profile_kw, metered_start=at, earliest=0, latest=late)
-
-
-def test_machine_takes_the_cheapest_start() -> None:
-    """2 then 1 kW: 0.60 + 0.10, 0.20 + 0.20, 0.40 + 0.40."""
-    done = plan(horizon([0.30, 0.10, 0.20, 0.40]), machine(cycle(1, 2.0, 1.0)))
-    assert done.objective_eur == pytest.approx(0.40, abs=CENT)
-    assert_allclose(done.plans["machine"].series["started"], [0, 1, 0, 0])
-    assert_allclose(done.plans["machine"].net_load_kw, [0, 2, 1, 0], atol=1e-5)
-
-
-def test_machine_minds_the_habit() -> None:
-    """A discomfort of 0.50 at step 1 makes the 0.70 of step 0 the best."""
-    table = np.array([[0.0, 0.50, 0.50, 0.0]])
-    done = plan(
-        horizon([0.30, 0.10, 0.20, 0.40]), machine(cycle(1, 2.0, 1.0), discomfort_eur=table)
-    )
-    assert done.objective_eur == pytest.approx(0.70, abs=CENT)
-
-
-def test_machine_runs_one_cycle_after_the_other() -> None:
-    """Both want step 1; the second may not start before the first has ended.
-
-    1 kWh at 0.30 then 2 kWh at 0.10 is 0.50; 1 kWh at 0.10 then 2 kWh at 0.15 is 0.40.
-    """
-    done = plan(horizon([0.30, 0.10, 0.15, 0.40]), machine(cycle(1, 1.0), cycle(2, 2.0)))
-    assert done.objective_eur == pytest.approx(0.40, abs=CENT)
-    assert_allclose(done.plans["machine"].series["started"], [0, 1, 2, 0])
-
-
-def test_machine_ends_what_has_begun_first() -> None:
-    """The rest of a run, 1.5 kW in steps 0 and 1, keeps the next out of the cheap step 1."""
-    busy = machine(cycle(1, 1.0, late=2), committed_kw=np.array([1.5, 1.5]))
-    done = plan(horizon([0.30, 0.10, 0.20, 0.05]), busy)
-    assert done.objective_eur == pytest.approx(1.5 * 0.40 + 0.20, abs=CENT)
+# --- what is handed over ---------------------------------------------------------------------
 
 
 def test_a_run_handed_over_goes_on() -> None:
@@ -348,55 +400,6 @@ def test_a_machine_alone_is_an_argmin(data: st.DataObject) -> None:
     costs = np.convolve(eur, profile_kw[::-1], mode="valid")
     done = plan(horizon(eur.tolist(), (eur - 0.01).tolist()), machine(cycle(1, *profile_kw)))
     assert done.objective_eur == pytest.approx(costs.min(), abs=CENT)
-
-
-# --- heat pump ---------------------------------------------------------------------------
-
-
-def heat_pump(least: list[float], most: list[float], **fields: Any) -> PartialUsageDevice:
-    values: dict[str, Any] = {"metered_kw": np.ones(len(least)), "max_power_kw": 2.0}
-    return PartialUsageDevice(
-        name="heat_pump",
-        min_cumulative_kwh=np.array(least),
-        max_cumulative_kwh=np.array(most),
-        **values | fields,
-    )
-
-
-def test_heat_pump_moves_inside_its_band() -> None:
-    """4 kWh, an hour earlier or later: 2 kWh at 0.10 in step 1, 2 kWh at 0.20 in step 3."""
-    done = plan(horizon([0.40, 0.10, 0.30, 0.20]), heat_pump([0, 1, 2, 4], [2, 3, 4, 4]))
-    assert done.objective_eur == pytest.approx(0.60, abs=CENT)
-    assert_allclose(done.plans["heat_pump"].net_load_kw, [0, 2, 0, 2], atol=1e-5)
-
-
-def test_heat_pump_with_a_closed_band_runs_as_metered() -> None:
-    done = plan(horizon([0.40, 0.10, 0.30, 0.20]), heat_pump([1, 2, 3, 4], [1, 2, 3, 4]))
-    assert done.objective_eur == pytest.approx(1.0, abs=CENT)
-
-
-def test_heat_pump_runs_for_its_least_time_at_its_least_power() -> None:
-    """2 kWh, at least 0.5 kW for two steps: 1.5 at 0.10 and 0.5 at 0.30 beat all else (0.30).
-
-    Steps 1–2 give 0.15 + 0.18 = 0.33; without the rule 2 kWh at 0.10 would be 0.20.
-    """
-    prices = horizon([0.10, 0.30, 0.12, 0.40])
-    band = ([0.0, 0, 0, 2], [2.0, 2, 2, 2])
-    free = plan(prices, heat_pump(*band))
-    assert free.objective_eur == pytest.approx(0.20, abs=CENT)
-    bound = plan(prices, heat_pump(*band, min_power_kw=0.5, min_run_steps=2))
-    assert bound.objective_eur == pytest.approx(0.30, abs=CENT)
-
-
-def test_heat_pump_keeps_running_what_it_owes() -> None:
-    """On, and owing one more step: 0.5 kWh at 0.40 first, then 1.5 kWh at 0.10."""
-    done = plan(
-        horizon([0.40, 0.10, 0.30]),
-        heat_pump(
-            [0, 0, 2], [2, 2, 2], min_power_kw=0.5, min_run_steps=3, must_run_steps=1, on=True
-        ),
-    )
-    assert done.objective_eur == pytest.approx(0.5 * 0.40 + 1.5 * 0.10, abs=CENT)
 
 
 def test_heat_pump_hands_over_what_it_has_really_drawn() -> None:
@@ -438,49 +441,3 @@ def test_heat_pump_hands_over_what_it_owes(
     series = {"power_kw": power_kw, "drawn_kwh": np.cumsum(power_kw), "on": power_kw}
     later = device.after(Plan(agent="heat_pump", net_load_kw=power_kw, series=series), 2)
     assert (later.on, later.must_run_steps) == (on, owed)
-
-
-# --- sun and grid ------------------------------------------------------------------------
-
-
-def test_sun_is_curtailed_only_where_it_may_be() -> None:
-    """4 kW of sun on 1 kW of load at −0.05: 3 kWh thrown away, or 0.15 paid for them."""
-    prices = horizon([0.30], -0.05)
-    sun = PVAgent(name="pv", available_kw=np.array([4.0]), curtailable=True)
-    done = plan(prices, load(1), sun)
-    assert done.objective_eur == pytest.approx(0.0, abs=CENT)
-    assert_allclose(done.plans["pv"].series["curtailed_kw"], [3.0], atol=1e-5)
-    fixed = plan(prices, load(1), PVAgent(name="pv", available_kw=np.array([4.0])))
-    assert fixed.objective_eur == pytest.approx(0.15, abs=CENT)
-
-
-def test_sun_is_sold_at_its_price_in_quarter_hours() -> None:
-    """(4 − 1) kW · 0.25 h · 0.08 €/kWh."""
-    prices = horizon([0.30], 0.08, step_h=0.25)
-    done = plan(prices, load(1), PVAgent(name="pv", available_kw=np.array([4.0])))
-    assert done.objective_eur == pytest.approx(-0.06, abs=CENT)
-
-
-def test_grid_demand_charge_flattens() -> None:
-    """1 and 3 kW of load and 4 kWh of car: 4 kW in both hours, 4 · 1.00 + 8 · 0.20."""
-    ev = car(2, efficiency=1.0, initial_soc_kwh=56.0, min_soc_kwh=np.array([0.0, 60.0]))
-    done = plan(horizon([0.20, 0.20]), load(1, 3), ev, grid=GridAgent(demand_charge_eur_per_kw=1.0))
-    assert done.objective_eur == pytest.approx(5.60, abs=CENT)
-    paid = GridAgent(demand_charge_eur_per_kw=1.0, peak_so_far_kw=8.0)
-    free = plan(horizon([0.20, 0.20]), load(1, 3), ev, grid=paid)
-    assert free.objective_eur == pytest.approx(1.60, abs=CENT)
-
-
-def test_grid_does_not_trade_with_itself() -> None:
-    """Export at 0.50 above import at 0.10: only the 2 kW of real surplus are sold."""
-    prices = horizon([0.10, 0.10], [0.50, 0.50])
-    sun = PVAgent(name="pv", available_kw=np.array([3.0, 0.0]))
-    done = plan(prices, load(1, 1), sun)
-    assert done.objective_eur == pytest.approx(-2 * 0.50 + 0.10, abs=CENT)
-
-
-def test_grid_limits_what_the_car_may_take() -> None:
-    """5 kW less 1 kW of load: 4, 4 and 2 kWh in the cheapest order."""
-    ev = car(3, efficiency=1.0, initial_soc_kwh=50.0, min_soc_kwh=np.array([0, 0, 60.0]))
-    done = plan(horizon([0.30, 0.10, 0.20]), load(1, 1, 1), ev, grid=GridAgent(max_import_kw=5.0))
-    assert_allclose(done.plans["ev"].net_load_kw, [2, 4, 4], atol=1e-5)

@@ -256,16 +256,12 @@ def as_if(starts: dict[int, int]) -> Plan:
         ({1: 2, 2: 3}, "start of 2"),  # while the first still runs
         ({1: 3, 2: 2}, "start of 2"),  # before the first
         ({1: 0, 2: 1}, "start of 2"),  # before its earliest start
+        ({1: 0, 2: 4}, "start of 1"),  # while the committed run is under way
     ],
 )
 def test_an_audit_catches_starts_outside_their_window(starts: dict[int, int], message: str) -> None:
     assert list(MACHINE.audit(as_if({1: 1, 2: 4}), HORIZON)) == []
     assert message in "; ".join(MACHINE.audit(as_if(starts), HORIZON))
-
-
-def test_an_audit_catches_a_cycle_that_starts_while_one_is_under_way() -> None:
-    """The machine runs its committed 0.3 kW in step 0."""
-    assert list(MACHINE.audit(as_if({1: 0, 2: 4}), HORIZON))
 
 
 def test_an_audit_catches_wrong_switching() -> None:
@@ -352,29 +348,24 @@ NAN, INF = float("nan"), float("inf")
     [
         (BatteryAgent, {"capacity_kwh": -1.0}, r"battery: capacity_kwh is -1.0, allowed is 0 <="),
         (BatteryAgent, {"capacity_kwh": NAN}, "battery: capacity_kwh is nan"),
-        (BatteryAgent, {"capacity_kwh": INF}, "battery: capacity_kwh is inf"),
         (BatteryAgent, {"max_charge_kw": -5.0}, r"max_charge_kw is -5.0"),
         (BatteryAgent, {"max_discharge_kw": NAN}, "max_discharge_kw is nan"),
         (BatteryAgent, {"round_trip_efficiency": 0.0}, r"round_trip_efficiency is 0.0.* 0 < "),
         (BatteryAgent, {"round_trip_efficiency": 1.01}, r"round_trip_efficiency is 1.01.*<= 1"),
-        (BatteryAgent, {"round_trip_efficiency": NAN}, "round_trip_efficiency is nan"),
         (BatteryAgent, {"initial_soc_kwh": 15.1}, r"initial_soc_kwh is 15.1.*<= 15"),
         (BatteryAgent, {"initial_soc_kwh": 1.0, "min_soc_kwh": 2.0}, r"initial_soc_kwh is 1.0"),
         (BatteryAgent, {"min_soc_kwh": 16.0}, r"min_soc_kwh is 16.0"),
         (BatteryAgent, {"final_soc_kwh": 15.5}, r"final_soc_kwh is 15.5"),
-        (BatteryAgent, {"final_soc_kwh": NAN}, "final_soc_kwh is nan"),
         (BatteryAgent, {"wear_eur_per_kwh": -0.01}, r"wear_eur_per_kwh is -0.01"),
         (BatteryAgent, {"terminal_value_eur_per_kwh": INF}, "terminal_value_eur_per_kwh is inf"),
         (EVAgent, {**EV, "capacity_kwh": 0.0}, r"ev: capacity_kwh is 0.0, allowed is 0 <"),
         (EVAgent, {**EV, "efficiency": 0.0}, r"ev: efficiency is 0.0"),
-        (EVAgent, {**EV, "efficiency": 1.1}, r"ev: efficiency is 1.1"),
         (EVAgent, {**EV, "initial_soc_kwh": 61.0}, r"ev: initial_soc_kwh is 61.0"),
         (EVAgent, {**EV, "final_soc_kwh": -1.0}, r"ev: final_soc_kwh is -1.0"),
         (EVAgent, {**EV, "max_discharge_kw": NAN}, "ev: max_discharge_kw is nan"),
         (EVAgent, {**EV, "trip_kwh": [0, -1, 0]}, r"ev: trip_kwh\[1\] is -1.0"),
         (EVAgent, {**EV, "min_soc_kwh": [0, 0, 61]}, r"ev: min_soc_kwh\[2\] is 61.0.* to 60"),
         (EVAgent, {**EV, "max_soc_kwh": [NAN, 1, 1]}, r"ev: max_soc_kwh\[0\] is nan"),
-        (EVAgent, {**EV, "max_charge_kw": -11.0}, r"ev: max_charge_kw\[0\] is -11.0"),
         (EVAgent, {**EV, "max_charge_kw": INF}, r"ev: max_charge_kw\[0\] is inf"),
         (EVAgent, {**EV, "metered_kw": [0, NAN, 0]}, r"ev: metered_kw\[1\] is nan"),
         (EVAgent, {**EV, "plugged_in": [True] * 4}, r"ev: plugged_in has shape \(4,\)"),
@@ -382,17 +373,15 @@ NAN, INF = float("nan"), float("inf")
         (EVAgent, {**EV, "max_charge_kw": np.ones(4)}, r"ev: max_charge_kw has shape \(4,\)"),
         (EVAgent, {**EV, "metered_kw": np.ones(4)}, r"ev: metered_kw has shape \(4,\)"),
         (PVAgent, {"name": "pv", "available_kw": [0, -0.1]}, r"pv: available_kw\[1\] is -0.1"),
-        (PVAgent, {"name": "pv", "available_kw": [NAN]}, r"pv: available_kw\[0\] is nan"),
         (BaseLoadAgent, {"name": "load", "load_kw": [1, INF]}, r"load: load_kw\[1\] is inf"),
         (GridAgent, {"max_import_kw": -1.0}, r"grid: max_import_kw is -1.0"),
         (GridAgent, {"max_export_kw": NAN}, "grid: max_export_kw is nan"),
-        (GridAgent, {"demand_charge_eur_per_kw": INF}, "demand_charge_eur_per_kw is inf"),
         (GridAgent, {"demand_charge_eur_per_kw": -1.0}, r"demand_charge_eur_per_kw is -1.0"),
         (GridAgent, {"peak_so_far_kw": INF}, "grid: peak_so_far_kw is inf"),
-        (PartialUsageDevice, {**HEAT, "max_power_kw": NAN}, "max_power_kw is nan"),
         (PartialUsageDevice, {**HEAT, "min_power_kw": 4.0}, r"min_power_kw is 4.0.*<= 3"),
         (PartialUsageDevice, {**HEAT, "min_run_steps": 0}, "min_run_steps is 0"),
         (PartialUsageDevice, {**HEAT, "must_run_steps": -1}, "must_run_steps is -1"),
+        (PartialUsageDevice, {**HEAT, "max_power_kw": NAN}, "max_power_kw is nan"),
         (PartialUsageDevice, {**HEAT, "drawn_kwh": NAN}, "drawn_kwh is nan"),
         (PartialUsageDevice, {**HEAT, "metered_kw": [1, -1, 1]}, r"metered_kw\[1\] is -1.0"),
         (PartialUsageDevice, {**HEAT, "min_cumulative_kwh": [0, 10, 0]}, "1 kWh above"),

@@ -146,7 +146,7 @@ def test_a_pipeline_that_offers_forecasts_is_run_on_them_too() -> None:
     ways = {
         source.path: list(ways_to_run(source))
         for source in Project.of(
-            {"scripts/04_a.py": "from planning import add_foresight", "scripts/05_b.py": ""}
+            {"scripts/04_a.py": "from planning import Foresight", "scripts/05_b.py": ""}
         ).pipelines
     }
     assert ways == {"scripts/04_a.py": ["04", "04 forecast"], "scripts/05_b.py": ["05"]}

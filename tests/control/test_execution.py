@@ -9,9 +9,10 @@ from typing import Self
 
 import numpy as np
 import pytest
-from small_building import Floats, at, local_index, made, twin_database
+from small_building import Floats, at, device_of, local_index, made
 
 from ems.agents import BatteryAgent, DiscretePhaseDevice
+from ems.agents.on_site import Run
 from ems.core.mode import Mode
 from ems.core.solver import Solver
 from ems.economics.tariff import load_tariff
@@ -41,8 +42,7 @@ from ems.pipelines.forecasting import foresight_of
 from ems.site.assets import Assets, EVSpec
 from ems.site.building import Building
 from ems.site.meters import MeterData
-from ems.store.connection import get_con
-from ems.store.read import read_history
+from ems.site.series import SiteSeries
 from ems.types import Ints
 
 FIRST = date(2016, 3, 1)
@@ -122,6 +122,12 @@ def lived(
     spec = specification(of, **given)
     block = blocks_of(choose_window(of, START, n_days), 28)[0]
     return list(run_block(of, spec, block, mode, foresight=foresight))
+
+
+def dishes_of(foresight: Information, day: date, at: int = 0) -> tuple[Run, ...]:
+    """The dishwasher's runs as they are believed."""
+    runs: tuple[Run, ...] = device_of(foresight.course(day, at), "dishwasher").runs
+    return runs
 
 
 def cost_eur(records: list[DayRecord]) -> float:
@@ -210,6 +216,18 @@ def altered(history: MeterData, at_step: int) -> MeterData:
     )
 
 
+def ahead_of(course: SiteSeries, ahead: slice) -> dict[str, Floats]:
+    """Every series of a course and of its devices in the steps ``ahead``, runs by their starts."""
+    found = {"load_kwh": course.load_kwh[ahead], "spot": course.spot_eur_per_mwh[ahead]}
+    for device in course.devices:
+        for what, values in vars(device).items():
+            if isinstance(values, np.ndarray) and what != "metered":
+                found[f"{device.name}.{what}"] = values[ahead]
+        if hasattr(device, "runs"):
+            found[f"{device.name}.starts"] = np.array([float(start) for start, _ in device.runs])
+    return found
+
+
 @pytest.mark.parametrize(("at_hour", "risk"), [(6, "neutral"), (18, "hedged")])
 def test_the_models_of_the_pipeline_know_nothing_of_what_comes(at_hour: int, risk: str) -> None:
     now = building()
@@ -224,13 +242,10 @@ def test_the_models_of_the_pipeline_know_nothing_of_what_comes(at_hour: int, ris
             futures.append(foresight.futures(START, at_hour, 24))
     ahead = slice(now.span(START).start + at_hour, now.span(START).stop + 24)
     one, other = courses
-    for what in ("load_kwh", "pv_kwh", "spot_eur_per_mwh"):
-        np.testing.assert_array_equal(getattr(one, what)[ahead], getattr(other, what)[ahead], what)
-    np.testing.assert_array_equal(
-        one.heat_kw["heat_pump"][ahead], other.heat_kw["heat_pump"][ahead]
-    )
-    for what in ("base_kw", "pv_kw") if futures else ():
-        np.testing.assert_array_equal(*(getattr(drawn, what) for drawn in futures), what)
+    for what, values in ahead_of(one, ahead).items():
+        np.testing.assert_array_equal(values, ahead_of(other, ahead)[what], what)
+    for name in futures[0].apart_kw if futures else ():
+        np.testing.assert_array_equal(*(drawn.apart_kw[name] for drawn in futures), name)
 
 
 @pytest.mark.parametrize("at_hour", [0, 1, 7, 13, 18, 23])
@@ -240,22 +255,10 @@ def test_nothing_after_the_instant_of_planning_changes_what_is_believed(at_hour:
     later = building(altered(house(), step))
     assert not np.array_equal(now.truth.load_kwh, later.truth.load_kwh)
     ahead = slice(step, step + 30)
-    for what in ("load_kwh", "pv_kwh", "spot_eur_per_mwh"):
-        ours, theirs = (
-            getattr(believed(of).course(START, at_hour), what)[ahead] for of in (now, later)
-        )
-        np.testing.assert_allclose(ours, theirs, atol=1e-9, err_msg=what)
-    one, other = (believed(of).course(START, at_hour) for of in (now, later))
-    assert {name: [start for start, _ in runs] for name, runs in one.runs.items()} == {
-        name: [start for start, _ in runs] for name, runs in other.runs.items()
-    }
-    np.testing.assert_allclose(one.heat_kw["heat_pump"][ahead], other.heat_kw["heat_pump"][ahead])
-    assert one.ev_use is not None
-    assert other.ev_use is not None
-    for what in ("trip_kwh", "plugged_in", "deadline", "metered_kw"):
-        np.testing.assert_array_equal(
-            getattr(one.ev_use, what)[ahead], getattr(other.ev_use, what)[ahead], err_msg=what
-        )
+    one, other = (ahead_of(believed(of).course(START, at_hour), ahead) for of in (now, later))
+    assert set(one) > {"load_kwh", "pv.generated_kwh", "ev.plugged_in", "dishwasher.starts"}
+    for what, values in one.items():
+        np.testing.assert_allclose(values, other[what], atol=1e-9, err_msg=what)
 
 
 @pytest.mark.parametrize("risk", ["neutral", "hedged"])
@@ -281,11 +284,9 @@ def test_nothing_after_the_instant_of_planning_changes_what_is_done(risk: str) -
 def test_what_is_known_does_not_differ_between_futures() -> None:
     of = building()
     foresight = believed(of)
-    assert np.ptp(foresight.futures(START, 6, 12).pv_kw, axis=0).max() > 0.1
-    for unknown, differs in (("pv", ["pv_kw"]), ("load", ["base_kw"]), ("price", [])):
-        futures = foresight.knowing_all_but(unknown).futures(START, 6, 12)
-        found = [what for what in ("base_kw", "pv_kw") if np.any(getattr(futures, what))]
-        assert found == differs
+    assert np.ptp(foresight.futures(START, 6, 12).apart_kw["pv"], axis=0).max() > 0.1
+    for unknown, differs in (("pv", ["pv"]), ("load", ["base_load"]), ("price", [])):
+        assert list(foresight.knowing_all_but(unknown).futures(START, 6, 12).apart_kw) == differs
 
 
 def test_a_single_error_is_priced_with_plans_hedged_as_the_mode_is() -> None:
@@ -305,9 +306,8 @@ def test_what_an_appliance_does_today_says_nothing_of_what_to_expect_today() -> 
     dishes = at(index, *((f"{day} 18:00", 2.0, 0.6) for day in (*before, START)))
     of = building(made(index, {"dishwasher": dishes}, pv_kwh=house().pv_kwh))
     foresight = believed(of)
-    assert foresight.course(START, 0).runs["dishwasher"] == ()
-    tomorrow = foresight.course(START + timedelta(days=1), 0).runs["dishwasher"]
-    assert len(tomorrow) >= 1
+    assert dishes_of(foresight, START) == ()
+    assert len(dishes_of(foresight, START + timedelta(days=1))) >= 1
 
 
 def test_prices_are_known_from_13_on_and_not_before() -> None:
@@ -334,7 +334,7 @@ def test_runs_that_do_not_come_stand_in_no_plans_way() -> None:
     starts = [(f"{day} {hour}:00", 3.0, 0.6) for day in before for hour in (9, 14)]
     of = building(made(index, {"dishwasher": at(index, *starts)}, pv_kwh=house().pv_kwh))
     foresight = believed(of)
-    assert len(foresight.course(START, 0).runs["dishwasher"]) >= 2
+    assert len(dishes_of(foresight, START)) >= 2
     (record,) = lived(of, foresight, "centralized_phases", n_days=1, phase_h=1.0)
     assert "dishwasher" not in record.schedule.plans
 
@@ -404,35 +404,35 @@ def test_no_appliance_runs_before_its_people_start_it_unless_that_is_known(mode:
     assert started(lived(of, foresight, mode)) == [22]
 
 
-def test_an_expected_run_that_comes_waits_for_the_cheap_hours() -> None:
-    of = with_dishes((17, 2), usual=17)
-    for mode, phase_h in (("centralized", 6.0), ("centralized_phases", 1.0)):
-        assert started(lived(of, believed(of), mode, phase_h=phase_h)) == [21]  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("usual", "comes", "mode", "phase_h", "starts"),
+    [
+        (17, 17, "centralized", 6.0, 21),  # expected: it waits for the cheap hours
+        (17, 17, "centralized_phases", 1.0, 21),
+        (None, 10, "centralized_phases", 1.0, 10),  # nobody expected it: at once
+    ],
+)
+def test_a_run_that_comes_waits_only_where_it_was_expected(
+    usual: int | None, comes: int, mode: Mode, phase_h: float, starts: int
+) -> None:
+    of = with_dishes((comes, 2), usual=usual)
+    assert started(lived(of, believed(of), mode, phase_h=phase_h)) == [starts]
 
 
 def test_an_expected_run_is_not_planned_before_its_usual_time() -> None:
     of = with_dishes(usual=17)
-    (run,) = believed(of).course(START, 0).runs["dishwasher"][:1]
+    run = dishes_of(believed(of), START)[0]
     problem = of.problem([START], course=believed(of).course(START, 0))
     (machine,) = [agent for agent in problem.agents if isinstance(agent, DiscretePhaseDevice)]
     assert run[0] - of.span(START).start == 17
     assert [cycle.earliest for cycle in machine.cycles] == [17]
 
 
-def test_a_run_that_nobody_expected_starts_when_its_people_start_it() -> None:
-    of = with_dishes((10, 2))
-    assert started(lived(of, believed(of), "centralized_phases", phase_h=1.0)) == [10]
-
-
 def test_a_run_that_has_been_started_is_known_as_it_is_and_not_expected_again() -> None:
     of = with_dishes((8, 3), usual=17)
     foresight, midnight = believed(of), of.span(START).start
     for hour, starts, n_steps in ((8, 17, 2), (9, 8, 3), (20, 8, 3)):
-        today = [
-            run
-            for run in foresight.course(START, hour).runs["dishwasher"]
-            if run[0] < of.span(START).stop
-        ]
+        today = [run for run in dishes_of(foresight, START, hour) if run[0] < of.span(START).stop]
         assert [(start - midnight, len(kwh)) for start, kwh in today] == [(starts, n_steps)]
 
 
@@ -497,15 +497,6 @@ def test_hedged_and_balanced_a_battery_alone_has_nothing_to_decide_beforehand() 
         )
 
 
-def test_more_scenarios_than_the_past_has_forecasts_is_refused() -> None:
-    of = building()
-    spec = specification(of, risk="hedged", n_scenarios=20)
-    block = blocks_of(choose_window(of, START, 2), 28)[0]
-    few = replace(believed(of), scenarios=Scenarios(n=20))
-    with pytest.raises(Exception, match="past forecasts for 20 scenarios"):
-        list(run_block(of, spec, block, "centralized", foresight=few))
-
-
 # --- what cannot be asked for ------------------------------------------------------------------
 
 
@@ -533,26 +524,3 @@ def test_plans_on_forecasts_need_a_foresight() -> None:
 def test_only_what_exists_can_be_unknown() -> None:
     with pytest.raises(InvalidSpec, match=f"allowed are {', '.join(UNKNOWN)}"):
         believed(building()).knowing_all_but("weather")
-
-
-def test_planning_more_often_captures_no_less_on_the_twin() -> None:
-    """Mean share against the people's own timing, once a day and every hour, of two houses."""
-    shares: dict[float, list[float]] = {24.0: [], 1.0: []}
-    with get_con(twin_database()) as con:
-        histories = [read_history(con, f"DE_KN_residential{n}") for n in (1, 4)]
-    for history in histories:
-        of = Building(history, load_tariff("dynamic"), Assets())
-        spec = specification(of, modes=("centralized_phases",), solver=Solver())
-        window = choose_window(of, None, 12, spec.history_days)
-        block = blocks_of(window, 28)[0]
-        hourly = replace(spec, phase_h=1.0)
-        foresight = foresight_of(of, hourly, block)
-        known: tuple[Mode, ...] = ("as_metered", "rule_based", "centralized_perfect")
-        others = [r.result for mode in known for r in run_block(of, spec, block, mode)]
-        for phase_h in shares:
-            again = replace(spec, phase_h=phase_h)
-            ours = run_block(of, again, block, "centralized_phases", foresight=foresight)
-            row = captured([*(r.result for r in ours), *others])[0]
-            assert row.share is not None
-            shares[phase_h].append(row.share)
-    assert np.mean(shares[1.0]) >= np.mean(shares[24.0])

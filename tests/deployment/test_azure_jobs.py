@@ -6,7 +6,6 @@ import re
 import shlex
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +39,17 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def config() -> AzureConfig:
-    return replace(
+    return changed(
         read_config(ROOT / "config.example.json"),
         subscription_id="01234567-89ab-cdef-0123-456789abcdef",
         resource_group="energy",
         workspace_name="homes",
         compute="cpu-cluster",
     )
+
+
+def changed(config: AzureConfig, **values: Any) -> AzureConfig:
+    return config.model_copy(update=values)
 
 
 def shown(job: Any) -> dict[str, Any]:
@@ -72,7 +75,7 @@ def test_pipeline_b_is_a_command_job(config: AzureConfig, image: Path) -> None:
 
 
 def test_pipeline_c_sweeps_over_the_whole_grid(config: AzureConfig, image: Path) -> None:
-    job = shown(probability_sweep(replace(config, device="ev"), image))
+    job = shown(probability_sweep(changed(config, device="ev"), image))
     assert (job["type"], job["sampling_algorithm"]) == ("sweep", "grid")
     assert job["objective"] == {"goal": "minimize", "primary_metric": "log_loss_bits"}
     assert job["search_space"] == {
@@ -89,7 +92,7 @@ def test_pipeline_c_sweeps_over_the_whole_grid(config: AzureConfig, image: Path)
 
 
 def test_a_data_asset_takes_the_place_of_the_twin(config: AzureConfig, image: Path) -> None:
-    real = replace(config, database="azureml:meters:3")
+    real = changed(config, database="azureml:meters:3")
     for build in (integrated_job, probability_sweep):
         text = render(build(real, image))
         job = yaml.safe_load(text)
@@ -148,4 +151,4 @@ def test_without_credentials_one_line_says_so(
 
 def test_a_placeholder_is_never_submitted(config: AzureConfig, image: Path) -> None:
     with pytest.raises(InvalidSpec, match="workspace_name still hold a placeholder"):
-        submit(integrated_job(config, image), replace(config, workspace_name="<yours>"))
+        submit(integrated_job(config, image), changed(config, workspace_name="<yours>"))

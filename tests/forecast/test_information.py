@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from small_building import Floats, local_index, made
+from small_building import Floats, device_of, local_index, made
 
 from ems.economics.tariff import load_tariff
 from ems.errors import DataError
@@ -17,6 +17,7 @@ from ems.forecast.load import LearnedLoad
 from ems.forecast.pv import LearnedPV
 from ems.site.assets import Assets
 from ems.site.building import Building
+from ems.site.series import SiteSeries
 from ems.site.weather import RecordedWeather
 
 FIRST = date(2016, 3, 1)
@@ -79,7 +80,12 @@ def course(weather: RecordedWeather | None, at: int = REPLAN) -> tuple[Floats, F
     first = house().span(DAY).start + at
     ahead = slice(first, first + N_STEPS)
     course = believed(weather).course(DAY, at)
-    return course.pv_kwh[ahead], course.heat_kw["heat_pump"][ahead]
+    return believed_of(course, ahead)
+
+
+def believed_of(course: SiteSeries, ahead: slice) -> tuple[Floats, Floats]:
+    sun, heat = device_of(course, "pv"), device_of(course, "heat_pump")
+    return sun.generated_kwh[ahead], heat.power_kw[ahead]
 
 
 def dimmed(of: RecordedWeather, where: Floats) -> RecordedWeather:
@@ -115,8 +121,7 @@ def test_the_sun_that_is_expected_is_that_of_the_buildings_place() -> None:
         midnight = np.array([building.span(DAY).start])
         models = models_of("persistence")
         day = forecast_days(building, models, first_day=DAY, instants=midnight, n_steps=24)
-        assert day.pv is not None
-        found.append(day.pv.values[0, -1])
+        found.append(day.devices["pv"].values[0, -1])
     assert found[0][8] > 0.0 == found[1][8]
     assert min(found[0][12], found[1][12]) > 0.0
 
@@ -133,8 +138,7 @@ def test_a_forecast_issued_between_two_plans_changes_the_second_alone() -> None:
 def test_true_forecasts_of_the_weather_make_better_beliefs_than_persisting_weather() -> None:
     building = house()
     first = building.span(DAY).start + REPLAN
-    sun = building.truth.pv_kwh[first : first + N_STEPS]
-    heat = building.truth.heat_kw["heat_pump"][first : first + N_STEPS]
+    sun, heat = believed_of(building.truth, slice(first, first + N_STEPS))
     (sun_kwh, heat_kw), (blind_kwh, blind_kw) = course(told()), course(None)
     assert np.abs(sun_kwh - sun).mean() < 0.8 * np.abs(blind_kwh - sun).mean()
     assert np.abs(heat_kw - heat).mean() < 0.8 * np.abs(blind_kw - heat).mean()

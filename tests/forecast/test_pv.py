@@ -82,18 +82,6 @@ def test_the_night_is_dark_in_all_quantiles_and_no_power_is_beyond_the_roof(
     assert found.values.max() <= 1.3 * MADE.values[:UNTIL].max()
 
 
-@pytest.mark.parametrize("model", MODELS[1:], ids=lambda model: model.name)
-def test_the_sun_does_better_than_the_clock_and_its_interval_holds(model: Forecaster) -> None:
-    made = sunny(360)
-    night = ~Sun.over(made, 48).up
-    origins = np.arange(270 * 24, len(made) - 48, 11)
-    left_out = night[origins[:, None] + np.arange(48)]
-    of_clock, of_sun = rolling_scores([PVPersistence(), model], made, origins, 48, left_out)
-    assert of_sun.overall.skill > 0.03
-    assert of_sun.overall.crps < 0.9 * of_clock.overall.crps
-    assert 0.65 < of_sun.overall.coverage < 0.9
-
-
 @every_model
 @pytest.mark.parametrize("change", ["2016-03-27", "2016-10-30"])
 def test_the_sun_keeps_its_time_when_clocks_change(model: Forecaster, change: str) -> None:

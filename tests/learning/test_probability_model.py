@@ -178,7 +178,7 @@ def test_without_gain_and_clips_it_counts_days_like_dirichlet() -> None:
 def test_the_error_under_a_constant_rate_is_what_theory_says() -> None:
     """E‖P − p‖² = α/(2 − α)·(1 − Σp²) once the prior is forgotten."""
     alpha, squares = 0.1, []
-    for seed in range(40):
+    for seed in range(20):
         history = drawn(400, seed, habit=np.stack([EVENING, EVENING]), use=1.0)
         learner = agent(lr_min=alpha, lr_max=alpha)
         steps = [s for s in learner.train(history) if s.day_type == "working_day" and s.n >= 60]
@@ -186,13 +186,13 @@ def test_the_error_under_a_constant_rate_is_what_theory_says() -> None:
     expected = alpha / (2 - alpha) * (1 - np.sum(EVENING**2))
     error = np.std(squares) / np.sqrt(len(squares))
     assert np.mean(squares) == pytest.approx(expected, abs=3 * error)
-    assert error < 0.05 * expected
+    assert error < 0.07 * expected
 
 
 def test_the_learned_pmf_approaches_the_truth_like_one_over_root_n() -> None:
     """‖P − p‖² falls as 1/n while lr_min does not bind: eight times the days, an eighth of it."""
     at = {100: [], 800: []}
-    for seed in range(30):
+    for seed in range(15):
         history = drawn(1120, 100 + seed, habit=np.stack([EVENING, EVENING]), use=1.0)
         steps = agent(lr_min=0.0, lr_tau=5.0).train(history)
         working = [step for step in steps if step.day_type == "working_day"]

@@ -187,7 +187,6 @@ def test_planning_together_is_never_dearer_than_apart_from_the_same_state() -> N
     assert together.objective_eur <= apart.objective_eur + together.gap_eur + 1e-6
 
 
-@pytest.mark.smoke
 def test_knowing_the_whole_block_is_never_dearer() -> None:
     for mode in PLANNED:
         least_eur = objective_eur(done("perfect_foresight"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from datetime import date
@@ -113,7 +114,6 @@ def double(value: int) -> int:
     return 2 * value
 
 
-@pytest.mark.smoke
 def test_another_thread_may_ask_for_workers() -> None:
     """Only the main thread may touch signal handlers."""
     found: list[int] = []
@@ -128,3 +128,10 @@ def test_no_workers_are_too_few(buildings: list[Building]) -> None:
     with pytest.raises(InvalidSpec, match="workers is 0, allowed is >= 1"):
         list(run_blocks(buildings, SPEC, [], workers=0))
     assert list(run_blocks(buildings, SPEC, [], workers=1)) == []
+
+
+def test_without_dask_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "dask", None)
+    monkeypatch.delitem(sys.modules, "ems.pipelines.dask", raising=False)
+    with pytest.raises(InvalidSpec, match=r"dask is not installed: pip install -r requirements-d"):
+        list(in_parallel(double, [(1,)], 1, scheduler="tcp://127.0.0.1:1"))

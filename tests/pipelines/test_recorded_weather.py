@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from forecast.test_information import DAY, house, told
+from small_building import device_of
 
 from ems.errors import DataError
 from ems.forecast.information import ForecastInformation
@@ -33,7 +34,9 @@ def believed(recorded: RecordedWeather | None) -> ForecastInformation:
 
 
 def test_plans_are_made_from_recorded_forecasts_of_the_weather() -> None:
-    told_kwh, blind_kwh = (believed(each).course(DAY, 0).pv_kwh for each in (told(), None))
+    told_kwh, blind_kwh = (
+        device_of(believed(each).course(DAY, 0), "pv").generated_kwh for each in (told(), None)
+    )
     assert (told_kwh != blind_kwh).any()
 
 

@@ -4,31 +4,22 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from called_script import ROOT, Done, in_process, one_line
 
-ROOT = Path(__file__).resolve().parents[2]
-SCRIPT = ROOT / "scripts" / "deploy_learning_pipeline.py"
 EXAMPLE = ROOT / "config.example.json"
 AZURE = importlib.util.find_spec("azure") is not None and importlib.util.find_spec("azure.ai.ml")
 needs_azure = pytest.mark.skipif(not AZURE, reason="pip install -r requirements-azure.txt")
 
 
-def call(folder: Path, *args: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(SCRIPT), *args],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        cwd=folder,
-        env=os.environ | environment,
-    )
+def call(folder: Path, *args: str, **environment: str) -> Done:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, text in environment.items():
+            patch.setenv(name, text)
+        return in_process("deploy_learning_pipeline.py", *args, cwd=folder)
 
 
 def filled(folder: Path) -> str:
@@ -45,20 +36,12 @@ def filled(folder: Path) -> str:
     return str(file)
 
 
-def one_line(done: subprocess.CompletedProcess[str], says: str) -> None:
-    assert done.returncode == 2, done.stderr
-    assert re.fullmatch(r"[^\n]+\n", done.stderr), done.stderr
-    assert re.search(says, done.stderr), done.stderr
-    assert done.stdout == ""
-
-
 @pytest.mark.parametrize(
     ("args", "says"),
     [
         (("--config", "none.json"), r"config none\.json: No such file.*copy config\.example\.json"),
         (("--config", str(EXAMPLE)), "subscription_id, .*, compute still hold a placeholder"),
         (("--config", str(EXAMPLE), "--objective", "x"), "objective is only for --publish"),
-        (("--pipeline", "D"), "invalid choice: 'D'"),
         (("--publish", "mlflow.db"), "MLFLOW_TRACKING_URI, .* not set; this step runs inside"),
     ],
 )
@@ -76,13 +59,13 @@ def test_without_the_sdk_one_line_says_what_to_install(tmp_path: Path) -> None:
 @needs_azure
 def test_a_dry_run_shows_both_jobs_without_a_workspace(tmp_path: Path) -> None:
     done = call(tmp_path, "--config", str(EXAMPLE), "--dry_run")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert re.findall(r"(?m)^type: (\w+)", done.stdout) == ["command", "sweep"]
-    assert "# valid; the image is built from" in done.stdout
-    assert "# to replace before submitting: subscription_id, resource_group" in done.stdout
+    assert (done.code, done.err) == (0, "")
+    assert re.findall(r"(?m)^type: (\w+)", done.out) == ["command", "sweep"]
+    assert "# valid; the image is built from" in done.out
+    assert "# to replace before submitting: subscription_id, resource_group" in done.out
     only_b = call(tmp_path, "--config", filled(tmp_path), "--dry_run", "--pipeline", "B")
-    assert re.findall(r"(?m)^type: (\w+)", only_b.stdout) == ["command"]
-    assert "to replace" not in only_b.stdout
+    assert re.findall(r"(?m)^type: (\w+)", only_b.out) == ["command"]
+    assert "to replace" not in only_b.out
 
 
 @needs_azure

@@ -14,17 +14,15 @@ from pathlib import Path
 
 import pytest
 import requests
+from called_script import SCRIPTS, call, one_line
 
 from ems.tracking import pipeline_run, sqlite_uri
 
-SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
-sys.path.insert(0, str(SCRIPTS))
+import launch_mlflow  # isort: skip - lies in scripts, which called_script puts on the path
 
-import launch_mlflow  # noqa: E402 - lies in scripts
+from ems.errors import TrackingError
 
-from ems.errors import TrackingError  # noqa: E402
-
-SCRIPT = SCRIPTS / "launch_mlflow.py"
+NAME = "launch_mlflow.py"
 
 
 @contextmanager
@@ -35,22 +33,11 @@ def taken_port() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
-def refusal(*args: object) -> str:
-    done = subprocess.run(
-        [sys.executable, str(SCRIPT), *map(str, args)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 2, done.stdout + done.stderr
-    (line,) = done.stderr.splitlines()
-    return line
-
-
 def test_without_a_store_it_says_what_makes_one(tmp_path: Path) -> None:
-    assert "make some with: python scripts/01_run.py" in refusal("--db", tmp_path / "m.db")
+    done = call(NAME, "--db", tmp_path / "m.db")
+    one_line(done, "make some with: python scripts/01_run.py")
     assert list(tmp_path.iterdir()) == []
+    one_line(call(NAME, "--db", "m.db", "--tracking_uri", "sqlite:///m.db"), "exclude each other")
 
 
 def test_what_cannot_be_opened(tmp_path: Path) -> None:
@@ -111,7 +98,7 @@ def test_it_serves_the_runs_until_ctrl_c(tmp_path: Path) -> None:
         kept.summary("home", "m", {"cost_eur": 1.0})
     port = launch_mlflow.find_port(None)
     with subprocess.Popen(
-        [sys.executable, str(SCRIPT), "--db", str(db), "--port", str(port)],
+        [sys.executable, str(SCRIPTS / NAME), "--db", str(db), "--port", str(port)],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -121,10 +108,12 @@ def test_it_serves_the_runs_until_ctrl_c(tmp_path: Path) -> None:
         try:
             assert process.stdout is not None
             assert process.stderr is not None
+            assert "starting MLflow" in process.stdout.readline()
             assert str(db) in process.stdout.readline()
             line = process.stdout.readline()
-            (url,) = re.findall(r"http://\S+", line)
-            assert url == f"http://127.0.0.1:{port}"
+            (page,) = re.findall(r"http://\S+", line)
+            url = f"http://127.0.0.1:{port}"
+            assert page == f"{url}/#/experiments/{kept.experiment_id}/runs"
             assert "Ctrl-C" in line
             assert requests.get(f"{url}/health", timeout=30).text == "OK"
             got = requests.get(

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import duckdb
 import pytest
+from called_script import Done, in_process, one_line
+from called_script import call as called
 
 from ems.tracking import pipeline_run, sqlite_uri
 from ems.tracking.read import RunStore
 
-SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
-sys.path.insert(0, str(SCRIPTS))
+import mlflow_analysis as script  # isort: skip - lies in scripts
+from command_line import parsed  # isort: skip
 
-import mlflow_analysis as script  # noqa: E402 - lies in scripts
+from ems.errors import InvalidSpec
 
-from ems.errors import InvalidSpec  # noqa: E402
+NAME = "mlflow_analysis.py"
 
 
 def stopped(uri: str) -> None:
@@ -53,17 +53,11 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 def asked(runs: dict[str, str], *args: str) -> script.Answer:
-    return script.ask(script.parser().parse_args(["--db", runs["db"], *args]))
+    return script.ask(parsed(script.Options, "", "", ["--db", runs["db"], *args]))
 
 
-def call(runs: dict[str, str], *args: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(SCRIPTS / "mlflow_analysis.py"), "--db", runs["db"], *args],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+def call(runs: dict[str, str], *args: str, columns: int = 160) -> Done:
+    return called(NAME, "--db", runs["db"], *args, columns=columns)
 
 
 def test_the_newest_runs_first(runs: dict[str, str]) -> None:
@@ -78,6 +72,17 @@ def test_the_newest_runs_first(runs: dict[str, str]) -> None:
     assert len(sheet.rows) == 3
     assert sheet.title.startswith("3 of 4")
     assert asked(runs, "--where", "params.x = 'y'").notes == ("no run matches",)
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_the_list_fits_the_console(runs: dict[str, str], columns: int, tmp_path: Path) -> None:
+    done = call(runs, "--level", "all", columns=columns)
+    assert (done.code, done.err) == (0, "")
+    assert max(map(len, done.out.splitlines())) <= columns
+    assert done.out.count(runs["first"][:8]) >= 2
+    alone = in_process(NAME, "--db", runs["db"], cwd=tmp_path)
+    assert (alone.code, alone.err) == (0, "")
+    assert runs["stopped"][:8] in alone.out
 
 
 def test_the_best_by_a_metric_knows_which_way_is_better(runs: dict[str, str]) -> None:
@@ -123,9 +128,9 @@ def test_two_runs_side_by_side(runs: dict[str, str]) -> None:
 
 def test_what_got_worse_ends_with_1(runs: dict[str, str]) -> None:
     done = call(runs, "--baseline", runs["first"][:8], "--tolerance", "0.01")
-    assert (done.returncode, done.stderr) == (1, "")
-    assert "total/savings_eur_vs_as_metered" in done.stdout
-    assert "4 of 8 metrics worse; asked for otherwise: battery.kwh" in done.stdout
+    assert (done.code, done.err) == (1, "")
+    assert "total/savings_eur_vs_as_metered" in done.out
+    assert "4 of 8 metrics worse; asked for otherwise: battery.kwh" in done.out
     fine = asked(runs, "--baseline", runs["first"], "--tolerance", "0.9")
     assert not fine.worse
     newest = asked(runs, "--baseline", runs["second"])
@@ -143,9 +148,9 @@ def test_markdown_and_duckdb(runs: dict[str, str], tmp_path: Path) -> None:
     args = ("--compare", runs["first"], runs["second"], "--format", "markdown")
     for _ in range(2):  # the second time replaces the tables
         done = call(runs, *args, "--to_duckdb", str(file))
-        assert (done.returncode, done.stderr) == (0, "")
-    assert "| battery.kwh | 15 | 8 |\n\n**metrics that differ**\n\n" in done.stdout
-    assert "| --- | --- | ---: | ---: | ---: | ---: |" in done.stdout
+        assert (done.code, done.err) == (0, "")
+    assert "| battery.kwh | 15 | 8 |\n\n**metrics that differ**\n\n" in done.out
+    assert "| --- | --- | ---: | ---: | ---: | ---: |" in done.out
     with duckdb.connect(str(file), read_only=True) as con:
         names = {name for (name,) in con.execute("SHOW TABLES").fetchall()}
         rows = con.execute("SELECT metric, change FROM mlflow_metrics ORDER BY change").fetchall()
@@ -162,10 +167,7 @@ def test_markdown_and_duckdb(runs: dict[str, str], tmp_path: Path) -> None:
     ],
 )
 def test_bad_input_is_one_line(runs: dict[str, str], args: tuple[str, ...], says: str) -> None:
-    done = call(runs, *args)
-    assert done.returncode == 2
-    (line,) = done.stderr.splitlines()
-    assert says in line
+    one_line(call(runs, *args), says)
 
 
 def test_questions_that_have_no_answer(runs: dict[str, str]) -> None:
@@ -173,5 +175,5 @@ def test_questions_that_have_no_answer(runs: dict[str, str]) -> None:
         asked(runs, "--best", "nonsense")
     with pytest.raises(InvalidSpec, match="no run's id starts with 'zz'"):
         asked(runs, "--compare", "zz", "zz")
-    with pytest.raises(SystemExit):
+    with pytest.raises(InvalidSpec, match="--best and --stale_h exclude each other"):
         asked(runs, "--best", "cost_eur", "--stale_h", "1")

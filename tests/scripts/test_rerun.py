@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,28 +11,16 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from called_script import A, in_process
 from small_building import twin_database
 
 from ems.errors import DataError, InvalidSpec, TrackingError
 from ems.tracking import software, sqlite_uri
 from ems.tracking.read import RunStore, TrackedRun
 
-SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
-sys.path.insert(0, str(SCRIPTS))
-
-import rerun  # noqa: E402 - lies in scripts
-from common import console  # noqa: E402
-
-
-def call(script: str, folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(SCRIPTS / script), *args],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        cwd=folder,
-    )
+import rerun  # isort: skip - lies in scripts, which called_script puts on the path
+from command_line import parsed  # isort: skip
+from console import console  # isort: skip
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +29,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("home")
     shutil.copy(twin_database(), folder / "my home.duckdb")
     args = ("--db", "my home.duckdb", "--results", "res", "--tracking_uri=sqlite:///runs/m.db")
-    done = call("01_run.py", folder, *args, "--n_days", "2", "--mode", "centralized", *QUIET)
-    assert done.returncode == 0, done.stderr
+    done = in_process(A, *args, "--n_days", "2", "--mode", "centralized", *QUIET, cwd=folder)
+    assert done.code == 0, done.err
     return folder
 
 
@@ -58,7 +44,7 @@ def made(folder: Path) -> TrackedRun:
 
 
 def options(*args: str) -> object:
-    return rerun.parser().parse_args(["ab12", *args])
+    return parsed(rerun.Options, "", "", ["ab12", *args], config=False, words=rerun.RUN)
 
 
 def test_the_figures_come_out_again_and_a_changed_one_is_found(
@@ -66,10 +52,10 @@ def test_the_figures_come_out_again_and_a_changed_one_is_found(
 ) -> None:
     store = f"sqlite:///{folder}/runs/m.db"
     args = (made.run_id[:10], "--tracking_uri", store, "--results", str(tmp_path / "res"))
-    done = call("rerun.py", tmp_path, *args)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "is the same, hash" in done.stdout
-    assert "agree exactly" in done.stdout
+    done = in_process("rerun.py", *args, cwd=tmp_path)
+    assert (done.code, done.err) == (0, "")
+    assert "is the same, hash" in done.out
+    assert "agree exactly" in done.out
     assert (tmp_path / "res" / "ems_results.duckdb").is_file()
     again = RunStore(store).find(f"tags.rerun_of = '{made.run_id}'")
     assert [run.status for run in again] == ["FINISHED"]
@@ -82,11 +68,11 @@ def test_the_figures_come_out_again_and_a_changed_one_is_found(
         assert con.execute(f"{sql} AND run_uuid = ?", [child]).rowcount == 1
         con.commit()
     to = f"sqlite:///{tmp_path}/other.db"
-    done = call("rerun.py", tmp_path, child, *args[1:], "--to_tracking_uri", to)
-    assert (done.returncode, done.stderr) == (1, "")
-    assert "1 of " in done.stdout
-    assert "figures do not agree exactly" in done.stdout
-    assert "day/cost_eur" in done.stdout
+    done = in_process("rerun.py", child, *args[1:], "--to_tracking_uri", to, cwd=tmp_path)
+    assert (done.code, done.err) == (1, "")
+    assert "1 of " in done.out
+    assert "figures do not agree exactly" in done.out
+    assert "day/cost_eur" in done.out
     assert RunStore(to).find(f"tags.rerun_of = '{made.run_id}'")
 
 
@@ -179,10 +165,10 @@ def test_a_command_that_fails_or_tracks_nothing(folder: Path, made: TrackedRun) 
 def test_a_dry_run_only_shows(folder: Path, made: TrackedRun) -> None:
     store = f"sqlite:///{folder}/runs/m.db"
     n_runs = len(RunStore(store).find())
-    done = call("rerun.py", folder, made.run_id, "--tracking_uri", store, "--dry_run")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "command   python scripts/01_run.py --db 'my home.duckdb'" in done.stdout
+    done = in_process("rerun.py", made.run_id, "--tracking_uri", store, "--dry_run", cwd=folder)
+    assert (done.code, done.err) == (0, "")
+    assert "command   python scripts/01_run.py --db 'my home.duckdb'" in done.out
     assert len(RunStore(store).find()) == n_runs
-    done = call("rerun.py", folder, "zz", "--tracking_uri", store)
-    assert done.returncode == 2
-    assert "no run's id starts with 'zz'" in done.stderr
+    done = in_process("rerun.py", "zz", "--tracking_uri", store, cwd=folder)
+    assert done.code == 2
+    assert "no run's id starts with 'zz'" in done.err

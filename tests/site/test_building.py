@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from functools import cache
@@ -109,11 +109,11 @@ def delivers(problem: PlanningTask) -> None:
                 assert change_kwh == pytest.approx(in_kwh - agent.trip_kwh.sum(), abs=1e-5)
 
 
-@cache
-def building_of(
-    history: MeterData, tariff: str = "dynamic", assets: Assets | None = None
-) -> Building:
-    return Building(history, load_tariff(tariff), assets or Assets())
+def house(loads: Mapping[str, Floats], n_days: int = 3, **assets: object) -> Building:
+    """A made house under the flat tariff, without a battery and a car unless they are given."""
+    given = {"battery": None, "ev": None, **assets}
+    history = made(local_index(FIRST, n_days), loads)
+    return Building(history, FLAT, Assets(**given))  # type: ignore[arg-type]
 
 
 # --- the twin --------------------------------------------------------------------------------
@@ -255,9 +255,7 @@ def test_the_look_ahead_ends_with_the_next_day(lookahead_h: float, n_steps: int)
 def test_a_cycle_across_midnight_stays_where_it_was() -> None:
     index = local_index(FIRST, 4)
     dishwasher = at(index, ("2016-06-01 23:00", 2, 1.0), ("2016-06-02 20:00", 2, 1.0))
-    building = Building(
-        made(index, {"dishwasher": dishwasher}), FLAT, Assets(battery=None, ev=None)
-    )
+    building = house({"dishwasher": dishwasher}, 4)
     balances(building, building.days)
     first = building.problem([FIRST], lookahead_h=24.0)
     assert [agent.name for agent in first.agents] == ["base_load"]
@@ -290,8 +288,7 @@ def test_appliances_of_the_look_ahead_run_as_metered() -> None:
 def test_heat_stays_in_its_band_and_its_day() -> None:
     index = local_index(FIRST, 2)
     heat = at(index, ("2016-06-01 22:00", 4, 2.0))
-    assets = Assets(battery=None, ev=None, heat_shift_h=3.0)
-    building = Building(made(index, {"heat_pump": heat}), FLAT, assets)
+    building = house({"heat_pump": heat}, 2, heat_shift_h=3.0)
     problem = building.problem([FIRST], lookahead_h=24.0)
     pump = next(agent for agent in problem.agents if agent.name == "heat_pump")
     least, most = pump.min_cumulative_kwh, pump.max_cumulative_kwh  # type: ignore[attr-defined]
@@ -304,12 +301,7 @@ def test_a_heat_pump_whose_meter_fails_for_a_day_is_part_of_the_base_load_that_d
     index = local_index(FIRST, 3)
     heat = at(index, ("2016-06-01 02:00", 70, 1.0))
     heat[30] = np.nan
-    history = made(index, {"heat_pump": np.nan_to_num(heat)})
-    building = Building(
-        replace(history, energy_kwh={**history.energy_kwh, "heat_pump": heat}),
-        FLAT,
-        Assets(ev=None),
-    )
+    building = house({"heat_pump": heat})
     balances(building, building.days)
     names = [[a.name for a in building.problem([day]).agents] for day in building.days]
     assert [("heat_pump" in found) for found in names] == [True, False, True]
@@ -318,8 +310,7 @@ def test_a_heat_pump_whose_meter_fails_for_a_day_is_part_of_the_base_load_that_d
 def test_a_window_may_begin_in_the_middle_of_a_session() -> None:
     index = local_index(FIRST, 3)
     charged = at(index, ("2016-06-01 21:00", 6, 5.0))
-    spec = EVSpec(efficiency=0.9)
-    building = Building(made(index, {"ev": charged}), FLAT, Assets(battery=None, ev=spec))
+    building = house({"ev": charged}, ev=EVSpec(efficiency=0.9))
     problem = building.problem([date(2016, 6, 2)])
     car = next(a for a in problem.agents if isinstance(a, EVAgent))
     assert car.initial_soc_kwh == pytest.approx(60 - 0.9 * 15)

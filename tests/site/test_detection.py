@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from ems.errors import DataError, InvalidSpec
 from ems.site.detection import (
-    MeteredCycle,
     charger_kw,
     detect_cycles,
     detect_sessions,
@@ -34,111 +33,100 @@ def series(n: int, *runs: tuple[int, list[float]]) -> Floats:
     return energy
 
 
-def starts(cycles: tuple[MeteredCycle, ...]) -> list[int]:
-    return [cycle.start for cycle in cycles]
-
-
 # --- known answers ------------------------------------------------------------------------
 
 
-def test_two_runs_are_two_cycles_with_their_metered_energies() -> None:
-    cycles = detect_cycles(series(48, (7, DISHWASHER), (30, [0.5, 0.5])), 1.0)
-    assert starts(cycles) == [7, 30]
-    assert [cycle.energy_kwh for cycle in cycles] == [(0.4, 0.6, 0.1), (0.5, 0.5)]
+ALONE = [(start, DISHWASHER) for start in (7, 40, 70, 100, 130)]
+PAUSED = [0.3, 0.3, 0.0, 0.0, 0.2]
+LONG = [0.3, 0.4, 0.1, 0.1, 0.2]
+SLOW = [0.004, *LONG]
+HEATER = [0.0125, 0.0125, 0.5, 0.5, 0.0125, 0.0125]
+SOFT = [0.01, 0.5, 0.5]
 
 
-def test_standby_stays_in_the_base_load() -> None:
-    cycles = detect_cycles(series(48, (7, DISHWASHER)) + 0.004, 1.0)
-    assert starts(cycles) == [7]
-    assert cycles[0].energy_kwh == pytest.approx(DISHWASHER)
+def four(profile: list[float]) -> list[tuple[int, list[float]]]:
+    return [(start, profile) for start in (10, 60, 110, 160)]
 
 
-def test_a_run_begins_in_the_hour_it_filled_only_a_part_of() -> None:
-    cycles = detect_cycles(series(48, (7, [0.005, 0.6, 0.4, 0.004])), 1.0)
-    assert cycles == (MeteredCycle(start=7, energy_kwh=(0.005, 0.6, 0.4, 0.004)),)
+KNOWN: dict[str, tuple[float, Floats, list[tuple[int, int]]]] = {
+    "two runs": (1.0, series(48, (7, DISHWASHER), (30, [0.5, 0.5])), [(7, 3), (30, 2)]),
+    "standby stays in the base load": (1.0, series(48, (7, DISHWASHER)) + 0.004, [(7, 3)]),
+    "hours filled in part": (1.0, series(48, (7, [0.005, 0.6, 0.4, 0.004])), [(7, 4)]),
+    "a faint hour belongs to the earlier": (
+        1.0,
+        series(48, (7, [0.6, 0.4, 0.005, 0.6, 0.4])),
+        [(7, 3), (10, 2)],
+    ),
+    "noise": (1.0, series(200, (7, DISHWASHER), (30, [0.02, 0.03, 0.02]), (90, [0.01])), [(7, 3)]),
+    "back to back": (
+        1.0,
+        series(240, *ALONE, (160, DISHWASHER * 2), (200, DISHWASHER * 3)),
+        [(start, 3) for start in (7, 40, 70, 100, 130, 160, 163, 200, 203, 206)],
+    ),
+    "a short pause is in a programme, a long one is not": (
+        0.25,
+        series(400, *four(PAUSED), (300, [0.3, 0.3, 0.0, 0.0, 0.0, 0.2, 0.2])),
+        [(10, 5), (60, 5), (110, 5), (160, 5), (300, 2), (305, 2)],
+    ),
+    "a pause between two is in neither": (
+        0.25,
+        series(400, *four(LONG), (300, [*LONG, 0.0, *LONG])),
+        [(10, 5), (60, 5), (110, 5), (160, 5), (300, 5), (306, 5)],
+    ),
+    "the second begins in the step it filled in part": (
+        0.25,
+        series(400, *four(SLOW), (300, [*SLOW, 0.0, *SLOW])),
+        [(10, 6), (60, 6), (110, 6), (160, 6), (300, 6), (307, 6)],
+    ),
+    "none begins in a pause": (
+        0.25,
+        series(400, *four(SOFT), (300, [*SOFT, 0.0, 0.5, 0.5])),
+        [(10, 3), (60, 3), (110, 3), (160, 3), (300, 3), (304, 2)],
+    ),
+    "quiet quarters before the heater": (
+        0.25,
+        series(400, *four(HEATER)),
+        [(10, 6), (60, 6), (110, 6), (160, 6)],
+    ),
+    "the strongest hour is of four quarters": (
+        0.25,
+        series(96, (10, [0.03] * 4), (50, [0.03] * 3)),
+        [(10, 4)],
+    ),
+    "at an end of the series": (
+        1.0,
+        series(48, (0, DISHWASHER), (20, DISHWASHER), (45, DISHWASHER)),
+        [(20, 3)],
+    ),
+    "never stops": (1.0, series(100, (10, [0.15] * 9), (40, DISHWASHER)), [(40, 3)]),
+}
 
 
-def test_a_faint_hour_between_two_runs_belongs_to_the_earlier() -> None:
-    cycles = detect_cycles(series(48, (7, [0.6, 0.4, 0.005, 0.6, 0.4])), 1.0)
-    assert [(c.start, len(c.energy_kwh)) for c in cycles] == [(7, 3), (10, 2)]
-
-
-def test_noise_is_no_cycle() -> None:
-    energy = series(200, (7, DISHWASHER), (30, [0.02, 0.03, 0.02]), (90, [0.01]))
-    assert starts(detect_cycles(energy, 1.0)) == [7]
-    assert summarise_cycles(energy, 1.0).n_too_weak == 1
-
-
-def test_programmes_back_to_back_are_parted_where_each_looks_like_the_others() -> None:
-    alone = [(start, DISHWASHER) for start in (7, 40, 70, 100, 130)]
-    energy = series(240, *alone, (160, DISHWASHER * 2), (200, DISHWASHER * 3))
-    assert starts(detect_cycles(energy, 1.0))[5:] == [160, 163, 200, 203, 206]
-
-
-def test_a_short_pause_is_part_of_a_programme_and_a_long_one_is_not() -> None:
-    programme = [0.3, 0.3, 0.0, 0.0, 0.2]
-    energy = series(400, *((start, programme) for start in (10, 60, 110, 160)))
-    energy += series(400, (300, [0.3, 0.3, 0.0, 0.0, 0.0, 0.2, 0.2]))
-    found = [(c.start, len(c.energy_kwh)) for c in detect_cycles(energy, 0.25)]
-    assert found == [(10, 5), (60, 5), (110, 5), (160, 5), (300, 2), (305, 2)]
-
-
-def test_a_pause_between_two_programmes_is_in_neither() -> None:
-    programme = [0.3, 0.4, 0.1, 0.1, 0.2]
-    alone = [(start, programme) for start in (10, 60, 110, 160)]
-    energy = series(400, *alone, (300, [*programme, 0.0, *programme]))
-    found = [(c.start, len(c.energy_kwh)) for c in detect_cycles(energy, 0.25)]
-    assert found[4:] == [(300, 5), (306, 5)]
-
-
-def test_the_second_programme_begins_in_the_step_it_filled_only_a_part_of() -> None:
-    programme = [0.004, 0.3, 0.4, 0.1, 0.1, 0.2]
-    alone = [(start, programme) for start in (10, 60, 110, 160)]
-    energy = series(400, *alone, (300, [*programme, 0.0, *programme]))
-    assert starts(detect_cycles(energy, 0.25))[4:] == [300, 307]
-
-
-def test_no_programme_begins_in_a_pause() -> None:
-    alone = [(start, [0.01, 0.5, 0.5]) for start in (10, 60, 110, 160)]
-    energy = series(400, *alone, (300, [0.01, 0.5, 0.5, 0.0, 0.5, 0.5]))
-    assert starts(detect_cycles(energy, 0.25))[4:] == [300, 304]
+@pytest.mark.parametrize("name", KNOWN)
+def test_known_answers(name: str) -> None:
+    step_h, energy, expected = KNOWN[name]
+    cycles = detect_cycles(energy, step_h)
+    assert [(c.start, len(c.energy_kwh)) for c in cycles] == expected
 
 
 def test_a_small_rest_is_not_parted_from_its_programme() -> None:
-    alone = [(start, DISHWASHER) for start in (7, 40, 70, 100, 130)]
-    cycles = detect_cycles(series(240, *alone, (160, [0.9, 0.8, 0.02, 0.03])), 1.0)
+    cycles = detect_cycles(series(240, *ALONE, (160, [0.9, 0.8, 0.02, 0.03])), 1.0)
     assert all(sum(cycle.energy_kwh) >= 0.1 for cycle in cycles)
 
 
-def test_quiet_quarters_before_the_heater_belong_to_the_programme() -> None:
-    programme = [0.0125, 0.0125, 0.5, 0.5, 0.0125, 0.0125]
-    energy = series(400, *((start, programme) for start in (10, 60, 110, 160)))
-    assert starts(detect_cycles(energy, 0.25)) == [10, 60, 110, 160]
-
-
-def test_the_strongest_hour_is_counted_over_its_quarters() -> None:
-    assert starts(detect_cycles(series(96, (10, [0.03] * 4), (50, [0.03] * 3)), 0.25)) == [10]
-
-
-def test_what_never_stops_is_no_cycle_and_is_counted() -> None:
-    energy = series(100, (10, [0.15] * 9), (40, DISHWASHER))
-    summary = summarise_cycles(energy, 1.0)
-    assert starts(detect_cycles(energy, 1.0)) == [40]
-    assert (summary.n_cycles, summary.n_too_long) == (1, 1)
-    assert summary.too_long_share == pytest.approx(1.35 / 2.45)
+def test_runs_that_are_no_cycles_are_counted() -> None:
+    assert summarise_cycles(KNOWN["noise"][1], 1.0).n_too_weak == 1
+    endless = summarise_cycles(KNOWN["never stops"][1], 1.0)
+    assert (endless.n_cycles, endless.n_too_long) == (1, 1)
+    assert endless.too_long_share == pytest.approx(1.35 / 2.45)
 
 
 @pytest.mark.parametrize("unknown", [6, 8, 10])
 def test_a_run_that_touches_an_unknown_step_is_no_cycle(unknown: int) -> None:
     energy = series(48, (7, DISHWASHER), (30, DISHWASHER))
     energy[unknown] = np.nan
-    assert starts(detect_cycles(energy, 1.0)) == [30]
+    assert [cycle.start for cycle in detect_cycles(energy, 1.0)] == [30]
     assert summarise_cycles(energy, 1.0).n_incomplete == 1 + (unknown == 8)
-
-
-def test_a_run_at_an_end_of_the_series_is_no_cycle() -> None:
-    energy = series(48, (0, DISHWASHER), (20, DISHWASHER), (45, DISHWASHER))
-    assert starts(detect_cycles(energy, 1.0)) == [20]
 
 
 @pytest.mark.parametrize("energy", [np.zeros(0), np.zeros(50), np.full(50, np.nan)])
@@ -149,38 +137,35 @@ def test_a_silent_feed_has_nothing(energy: Floats) -> None:
     assert np.isnan(summary.median_energy_kwh)
 
 
-def test_the_summary_describes_the_typical_cycle() -> None:
-    energy = series(240, *((start, DISHWASHER) for start in (10, 60, 110, 160, 210)))
-    summary = summarise_cycles(energy, 1.0)
-    assert (summary.n_cycles, summary.cycles_per_day) == (5, 0.5)
+def test_the_summary_describes_the_typical_cycle_in_days_hours_and_kw() -> None:
+    whole = series(960, *((start, DISHWASHER) for start in (100, 300, 500, 700, 900)))
+    summary, idle = summarise_cycles(whole, 0.25), summarise_cycles(whole + 0.001, 0.25)
+    assert (summary.n_cycles, summary.cycles_per_day, summary.median_length_h) == (5, 0.5, 0.75)
     assert summary.median_energy_kwh == pytest.approx(1.1)
-    assert summary.median_length_h == 3.0
     assert summary.profile_kwh == pytest.approx(DISHWASHER)
     assert summary.explained_share == pytest.approx(1.0)
+    assert idle.standby_kw == pytest.approx(0.004)
 
 
-def test_the_summary_speaks_in_days_hours_and_kw() -> None:
-    energy = series(960, *((start, DISHWASHER) for start in (100, 300, 500, 700, 900))) + 0.001
-    summary = summarise_cycles(energy, 0.25)
-    assert (summary.cycles_per_day, summary.median_length_h) == (0.5, 0.75)
-    assert summary.standby_kw == pytest.approx(0.004)
-
-
-def test_an_hour_of_pause_does_not_end_a_session_and_two_do() -> None:
-    sessions = detect_sessions(series(48, (7, [3.0, 0.0, 2.0, 0.0, 0.0, 1.0]), (30, [1.0])), 1.0)
-    found = [(session.start, session.end, session.energy_kwh) for session in sessions]
-    assert found == [(7, 10, 5.0), (12, 13, 1.0), (30, 31, 1.0)]
-
-
-def test_a_session_includes_the_steps_it_filled_only_a_part_of() -> None:
-    sessions = detect_sessions(series(48, (7, [0.02, 3.6, 3.6, 0.02])), 1.0)
-    assert [(session.start, session.end) for session in sessions] == [(7, 11)]
-
-
-def test_a_session_ends_at_an_unknown_step_with_what_was_known() -> None:
-    energy = series(48, (7, [3.0, 3.0, 3.0]))
-    energy[8] = np.nan
-    assert [(s.start, s.end) for s in detect_sessions(energy, 1.0)] == [(7, 8), (9, 10)]
+@pytest.mark.parametrize(
+    ("run", "unknown", "expected"),
+    [
+        # an hour of pause does not end a session, two do
+        ([3.0, 0.0, 2.0, 0.0, 0.0, 1.0], None, [(7, 10, 5.0), (12, 13, 1.0)]),
+        # it includes the steps it filled only a part of
+        ([0.02, 3.6, 3.6, 0.02], None, [(7, 11, 7.24)]),
+        # it ends at an unknown step with what was known
+        ([3.0, 3.0, 3.0], 8, [(7, 8, 3.0), (9, 10, 3.0)]),
+    ],
+)
+def test_sessions(
+    run: list[float], unknown: int | None, expected: list[tuple[int, int, float]]
+) -> None:
+    energy = series(48, (7, run))
+    if unknown is not None:
+        energy[unknown] = np.nan
+    found = [(s.start, s.end, s.energy_kwh) for s in detect_sessions(energy, 1.0)]
+    assert found == [pytest.approx(session) for session in expected]
 
 
 @pytest.mark.parametrize(

@@ -52,27 +52,18 @@ def test_a_damaged_database(tmp_path: Path, content: bytes) -> None:
     refusal(path)
 
 
-def test_a_truncated_database(database: Path) -> None:
-    database.write_bytes(database.read_bytes()[:5000])
-    refusal(database)
-
-
-def test_a_database_of_someone_else(tmp_path: Path) -> None:
-    path = tmp_path / "other.duckdb"
-    duckdb.connect(str(path)).close()
-    assert "not a database of ems" in refusal(path)
-
-
-def test_an_older_schema(database: Path) -> None:
+@pytest.mark.parametrize(
+    ("sql", "says"),
+    [
+        ("UPDATE meta SET value = '0' WHERE key = 'schema_version'", "schema version is 0, expect"),
+        ("DELETE FROM meta WHERE key = 'data_hash'", "half written"),
+        ("DROP TABLE meta", "not a database of ems"),
+    ],
+)
+def test_a_database_that_is_not_as_built(database: Path, sql: str, says: str) -> None:
     with duckdb.connect(str(database)) as con:
-        con.execute("UPDATE meta SET value = '0' WHERE key = 'schema_version'")
-    assert "schema version is 0, expected 3" in refusal(database)
-
-
-def test_a_half_written_database(database: Path) -> None:
-    with duckdb.connect(str(database)) as con:
-        con.execute("DELETE FROM meta WHERE key = 'data_hash'")
-    assert "half written" in refusal(database)
+        con.execute(sql)
+    assert says in refusal(database)
 
 
 def test_a_transaction_writes_all_or_nothing(tmp_path: Path) -> None:
@@ -157,20 +148,15 @@ def test_a_mistake_in_a_statement_stays_a_bug(tmp_path: Path) -> None:
             pass
 
 
-def test_results_where_nothing_can_be_written(tmp_path: Path) -> None:
-    (tmp_path / "results").write_text("a file, not a folder")
-    with (
-        pytest.raises(DataError, match="cannot be opened"),
-        results_transaction(tmp_path / "results" / "ems_results.duckdb"),
+def test_results_that_cannot_be_opened(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"not a database" * 1000)
+    for place, opened, says in (
+        (tmp_path / "file" / "ems_results.duckdb", results_transaction, "cannot be opened"),
+        (tmp_path / "file", results_transaction, r"is damaged .*move it away"),
+        (tmp_path / "none.duckdb", results_reader, "there are no results yet"),
     ):
-        pass
-
-
-def test_a_damaged_results_database(tmp_path: Path) -> None:
-    path = tmp_path / "ems_results.duckdb"
-    path.write_bytes(b"not a database" * 1000)
-    with pytest.raises(DataError, match=r"is damaged .*move it away"), results_transaction(path):
-        pass
+        with pytest.raises(DataError, match=says), opened(place):
+            pass
 
 
 @pytest.mark.parametrize("opened", [results_transaction, results_reader])
@@ -209,27 +195,18 @@ def test_results_in_a_database_of_someone_else(tmp_path: Path, sql: str) -> None
     assert path.read_bytes() == before
 
 
-def test_results_in_the_measurements(database: Path) -> None:
-    for opened in (results_transaction, results_reader):
-        with pytest.raises(DataError, match="not a results database"), opened(database):
-            pass
-
-
-def test_results_of_another_schema(tmp_path: Path) -> None:
-    path = tmp_path / "ems_results.duckdb"
-    with results_transaction(path) as con:
+@pytest.mark.parametrize("opened", [results_transaction, results_reader])
+def test_results_in_the_measurements_or_of_another_schema(
+    tmp_path: Path,
+    database: Path,
+    opened: Callable[[Path], contextlib.AbstractContextManager[object]],
+) -> None:
+    older = tmp_path / "ems_results.duckdb"
+    with results_transaction(older) as con:
         con.execute("UPDATE meta SET value = '0'")
-    for opened in (results_transaction, results_reader):
-        with pytest.raises(DataError, match="results schema version is 0"), opened(path):
+    for path, says in ((database, "not a results"), (older, "results schema version is 0")):
+        with pytest.raises(DataError, match=says), opened(path):
             pass
-
-
-def test_results_that_do_not_exist_yet(tmp_path: Path) -> None:
-    with (
-        pytest.raises(DataError, match="there are no results yet"),
-        results_reader(tmp_path / "none.duckdb"),
-    ):
-        pass
 
 
 READERS: tuple[Callable[[duckdb.DuckDBPyConnection], object], ...] = (
@@ -280,22 +257,22 @@ def test_a_database_that_is_being_written(database: Path) -> None:
     assert "build it" not in str(caught.value)
 
 
-def test_a_database_that_may_not_be_read(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("owner", "name", "error"),
+    [
+        (duckdb, "connect", duckdb.IOException("IO Error: Cannot open file: Permission denied")),
+        (Path, "is_file", PermissionError(13, "Permission denied")),
+    ],
+)
+def test_what_may_not_be_read(
+    database: Path, monkeypatch: pytest.MonkeyPatch, owner: object, name: str, error: Exception
+) -> None:
     def refuse(*_: object, **__: object) -> None:
-        raise duckdb.IOException(f'IO Error: Cannot open file "{database}": Permission denied')
+        raise error
 
-    monkeypatch.setattr(duckdb, "connect", refuse)
+    monkeypatch.setattr(owner, name, refuse)
     with pytest.raises(DataError, match=r"may not be read .*; check its permissions"):
         get_con(database)
-
-
-def test_a_folder_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_: Path) -> bool:
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(Path, "is_file", refuse)
-    with pytest.raises(DataError, match=r"may not be read .*; check its permissions"):
-        get_con(tmp_path / "ems_data.duckdb")
 
 
 def test_a_checksum_error_is_not_taken_for_a_lock() -> None:

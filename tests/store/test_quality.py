@@ -75,98 +75,116 @@ def test_only_long_fillings_of_the_source_count() -> None:
     assert rules(judgement) == {("grid_import", "filled")}
 
 
-def test_a_straight_line_was_drawn_over_a_gap() -> None:
-    feeds = {"grid_import": household(30)}
-    feeds["grid_import"][200:212] = 0.417
-    judgement = judge(building(feeds))
-    assert np.flatnonzero(judgement.codes["grid_import"]).tolist() == list(range(200, 212))
-    assert rules(judgement) == {("grid_import", "straight line")}
+Feeds = dict[str, Floats]
 
 
-def test_eleven_equal_hours_or_a_steady_pump_are_no_line() -> None:
-    feeds = {"grid_import": household(30), "circulation_pump": np.full(720, 0.05)}
-    feeds["grid_import"][200:211] = 0.417
-    assert judge(building(feeds)).findings == ()
+def alone(n_days: int = 60, **changes: Floats) -> Feeds:
+    return {"grid_import": household(n_days), **changes}
 
 
-@pytest.mark.parametrize("days_before", [1, 2, 7, 14])
-def test_a_copy_of_an_earlier_day_is_a_gap(days_before: int) -> None:
-    feeds = {"grid_import": household(60)}
-    values = feeds["grid_import"]
+def with_value(feeds: Feeds, feed: str, steps: slice | int, value: float | Floats) -> Feeds:
+    feeds[feed][steps] = value
+    return feeds
+
+
+def dark_week() -> Feeds:
+    """Too little sun to export anything, and all meters say so."""
+    load, pv = household(60), sunshine(60)
+    pv[480 : 480 + 24 * 8] *= 0.02
+    return {
+        **solar_home(),
+        "pv": pv,
+        "grid_import": np.maximum(load - pv, 0.0),
+        "grid_export": np.maximum(pv - load, 0.0),
+    }
+
+
+def sunny_hours_without_import() -> Feeds:
+    feeds, when = solar_home(), slice(300, 316)
+    feeds["pv"][when] = 3.0 + household(60, seed=4)[when]
+    feeds["grid_import"][when] = 0.0
+    feeds["grid_export"][when] = (feeds["pv"] - household(60))[when]
+    return feeds
+
+
+def copied(days_before: int) -> Feeds:
+    values = household(60)
     values[800:824] = values[800 - 24 * days_before : 824 - 24 * days_before]
+    return {"grid_import": values}
+
+
+WEEKLY = np.where(np.arange(1440) % (24 * 7) < 30, 0.01, 0.0)
+WITH_DAYS_OFF = np.where(np.arange(1440) // 24 % 3 == 0, 0.1, 0.0)
+SELDOM = np.where(np.arange(1440) % 48 == 0, 9.0, 0.3)
+COARSE = np.random.default_rng(5).integers(1, 4, 24 * 300).astype(float)
+HEALTHY: dict[str, Feeds] = {
+    "eleven equal hours": with_value(alone(30), "grid_import", slice(200, 211), 0.417),
+    "a steady pump": alone(30, circulation_pump=np.full(720, 0.05)),
+    "a coarse meter repeats itself by chance": {"grid_import": COARSE},
+    "no import on a sunny day": sunny_hours_without_import(),
+    "six empty days": with_value(alone(), "grid_import", slice(240, 240 + 24 * 6), 0.0),
+    "no export in a dark week": dark_week(),
+    "a machine that runs every week": {**solar_home(), "area_machine": WEEKLY},
+    "a pause of a machine with days off": with_value(
+        {**solar_home(), "machine": WITH_DAYS_OFF.copy()}, "machine", slice(480, 480 + 24 * 5), 0.0
+    ),
+    "a machine that is seldom used": {"grid_import": household(60) + 30.0, "machine": SELDOM},
+}
+
+
+@pytest.mark.parametrize("name", HEALTHY)
+def test_what_is_usual_is_ok(name: str) -> None:
+    assert judge(building(HEALTHY[name])).findings == ()
+
+
+@pytest.mark.parametrize(
+    ("feeds", "feed", "rule", "steps"),
+    [
+        (
+            with_value(alone(30), "grid_import", slice(200, 212), 0.417),
+            "grid_import",
+            "straight line",
+            range(200, 212),
+        ),
+        *((copied(n), "grid_import", "copied day", range(800, 824)) for n in (1, 2, 7, 14)),
+        (
+            with_value(alone(), "grid_import", slice(240, 240 + 24 * 7), 0.0),
+            "grid_import",
+            "stuck",
+            range(240, 240 + 24 * 7),
+        ),
+        (
+            with_value(solar_home(), "refrigerator", slice(480, 480 + 24 * 4), 0.0),
+            "refrigerator",
+            "stuck",
+            range(480, 480 + 24 * 4),
+        ),
+        *(
+            (with_value(solar_home(), "pv", 1000, kwh), "pv", "spike", [1000])
+            for kwh in (26.0, 73.0, 804.0)
+        ),
+    ],
+)
+def test_what_is_found_where(feeds: Feeds, feed: str, rule: str, steps: range | list[int]) -> None:
     judgement = judge(building(feeds))
-    assert np.flatnonzero(judgement.codes["grid_import"]).tolist() == list(range(800, 824))
-    assert rules(judgement) == {("grid_import", "copied day")}
-
-
-def test_a_coarse_meter_repeats_itself_by_chance() -> None:
-    coarse = np.random.default_rng(5).integers(1, 4, 24 * 300).astype(float)
-    assert judge(building({"grid_import": coarse})).findings == ()
+    assert rules(judgement) == {(feed, rule)}
+    assert np.flatnonzero(judgement.codes[feed]).tolist() == list(steps)
 
 
 def test_import_at_zero_while_sub_meters_draw_is_stuck() -> None:
-    feeds = solar_home()
-    feeds["grid_import"][300:400] = 0.0
-    judgement = judge(building(feeds))
+    judgement = judge(building(with_value(solar_home(), "grid_import", slice(300, 400), 0.0)))
     marked = np.flatnonzero(judgement.codes["grid_import"])
     assert set(range(300, 400)) <= set(marked.tolist())
     assert len(marked) < 100 + 2 * 24
     assert rules(judgement) == {("grid_import", "stuck")}
 
 
-def test_import_at_zero_on_a_sunny_day_is_not_stuck() -> None:
-    feeds = solar_home()
-    feeds["pv"][300:316] = 3.0 + household(60, seed=4)[300:316]
-    feeds["grid_import"][300:316] = 0.0
-    feeds["grid_export"][300:316] = (feeds["pv"] - household(60))[300:316]
-    assert judge(building(feeds)).findings == ()
-
-
-def test_a_home_without_sub_meters_may_be_empty_for_six_days_not_for_seven() -> None:
-    for n_days, found in ((6, set()), (7, {("grid_import", "stuck")})):
-        feeds = {"grid_import": household(60)}
-        feeds["grid_import"][240 : 240 + 24 * n_days] = 0.0
-        assert rules(judge(building(feeds))) == found
-
-
-def test_no_export_under_a_sun_that_exports_elsewhere_is_stuck() -> None:
-    feeds = solar_home()
-    feeds["grid_export"][: 24 * 20] = 0.0
-    judgement = judge(building(feeds))
-    assert ("grid_export", "stuck") in rules(judgement)
-    assert quality(judgement, "grid_export")[: 24 * 20] == ["stuck"] * 24 * 20
-
-
-def test_no_export_in_a_dark_week_is_ok() -> None:
-    feeds = solar_home()
-    dark = slice(480, 480 + 24 * 8)
-    feeds["pv"][dark] = feeds["pv"][dark] * 0.02
-    load = household(60)
-    feeds["grid_import"] = np.maximum(load - feeds["pv"], 0.0)
-    feeds["grid_export"] = np.maximum(feeds["pv"] - load, 0.0)
-    assert judge(building(feeds)).findings == ()
-
-
-def test_a_week_without_sun_is_a_stuck_pv_meter() -> None:
-    feeds = solar_home()
-    feeds["pv"][480 : 480 + 24 * 8] = 0.0
-    assert ("pv", "stuck") in rules(judge(building(feeds)))
-
-
-def test_a_fridge_that_pauses_is_stuck_and_a_machine_is_not() -> None:
-    feeds = solar_home()
-    feeds["refrigerator"][480 : 480 + 24 * 4] = 0.0
-    feeds["area_machine"] = np.where(np.arange(1440) % (24 * 7) < 30, 0.01, 0.0)
-    judgement = judge(building(feeds))
-    assert rules(judgement) == {("refrigerator", "stuck")}
-    assert quality(judgement, "refrigerator").count("stuck") == 24 * 4
-
-
-def test_a_machine_with_days_off_is_not_stuck_in_a_longer_pause() -> None:
-    feeds = solar_home()
-    feeds["machine"] = np.where(np.arange(1440) // 24 % 3 == 0, 0.1, 0.0)
-    feeds["machine"][480 : 480 + 24 * 5] = 0.0
-    assert judge(building(feeds)).findings == ()
+def test_a_meter_without_sun_or_export_where_there_was_some_is_stuck() -> None:
+    early = slice(0, 24 * 20)
+    judgement = judge(building(with_value(solar_home(), "grid_export", early, 0.0)))
+    assert quality(judgement, "grid_export")[early] == ["stuck"] * 24 * 20
+    week = slice(480, 480 + 24 * 8)
+    assert ("pv", "stuck") in rules(judge(building(with_value(solar_home(), "pv", week, 0.0))))
 
 
 def test_the_surest_rule_keeps_a_step() -> None:
@@ -195,21 +213,6 @@ def test_zeros_at_the_rim_are_out_of_service() -> None:
         ("dishwasher", "out of service"),
         ("refrigerator", "out of service"),
     }
-
-
-@pytest.mark.parametrize("height_kwh", [26.0, 73.0, 804.0])
-def test_a_jump_is_a_spike(height_kwh: float) -> None:
-    feeds = solar_home()
-    feeds["pv"][1000] = height_kwh
-    judgement = judge(building(feeds))
-    assert quality(judgement, "pv")[1000] == "spike"
-    assert rules(judgement) == {("pv", "spike")}
-
-
-def test_a_seldom_used_machine_is_no_spike() -> None:
-    feeds = {"grid_import": household(60) + 30.0, "machine": np.full(1440, 0.3)}
-    feeds["machine"][::48] = 9.0
-    assert judge(building(feeds)).findings == ()
 
 
 def test_a_balance_that_cannot_be_closed() -> None:
@@ -281,54 +284,25 @@ def found(real: dict[str, BuildingData]) -> Found:
 
 
 @pytest.mark.real_data
-@pytest.mark.parametrize(
-    ("building", "n_steps", "share_pct"),
-    [
-        ("industrial3", 14360, 19.9),
-        ("residential2", 24939, 36.7),
-        ("residential3", 33210, 64.2),
-    ],
-)
-def test_stuck_import(
-    found: Found,
-    building: str,
-    n_steps: int,
-    share_pct: float,
-) -> None:
-    steps = found[building, "grid_import", "stuck"].steps
-    assert round(100 * steps / n_steps, 1) == share_pct
-
-
-@pytest.mark.real_data
-def test_no_other_import_is_stuck(found: Found) -> None:
-    stuck = {key[0] for key in found if key[1:] == ("grid_import", "stuck")}
-    assert stuck == {"industrial3", "residential2", "residential3"}
-
-
-@pytest.mark.real_data
-def test_spikes(found: Found) -> None:
+def test_what_is_wrong_with_the_real_meters(found: Found) -> None:
+    stuck = {key[0]: f.steps for key, f in found.items() if key[1:] == ("grid_import", "stuck")}
+    n_steps = {"industrial3": 14360, "residential2": 24939, "residential3": 33210}
+    share_pct = {name: round(100 * n / n_steps[name], 1) for name, n in stuck.items()}
+    assert share_pct == {"industrial3": 19.9, "residential2": 36.7, "residential3": 64.2}
     spikes = {key[:2]: f.steps for key, f in found.items() if key[2] == "spike"}
     assert spikes == {("residential3", "pv"): 7, ("residential3", "grid_import"): 1}
-
-
-@pytest.mark.real_data
-@pytest.mark.parametrize(
-    ("feed", "day"),
-    [
+    ended = {
+        key[1]: str(f.span_utc[0].astype("datetime64[D]"))
+        for key, f in found.items()
+        if key[0] == "residential4" and key[2] == "out of service"
+    }
+    assert ended.items() >= {
         ("refrigerator", "2017-01-04"),
         ("heat_pump", "2017-03-06"),
         ("dishwasher", "2017-03-21"),
-    ],
-)
-def test_ended_meters(found: Found, feed: str, day: str) -> None:
-    first = found["residential4", feed, "out of service"].span_utc[0]
-    assert str(first.astype("datetime64[D]")) == day
-
-
-@pytest.mark.real_data
-def test_export_that_began_late(found: Found) -> None:
-    last = found["residential6", "grid_export", "stuck"].span_utc[1]
-    assert str(last.astype("datetime64[D]")) == "2016-05-13"
+    }
+    late_export = found["residential6", "grid_export", "stuck"].span_utc[1]
+    assert str(late_export.astype("datetime64[D]")) == "2016-05-13"
 
 
 @pytest.mark.real_data

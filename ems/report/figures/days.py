@@ -1,4 +1,4 @@
-"""Results of several days of one building, mode beside mode, and their axis of days."""
+"""Several days of one building, mode beside mode: cost so far, and savings by day."""
 
 from __future__ import annotations
 
@@ -10,17 +10,28 @@ from typing import Any
 
 import matplotlib.dates as mdates
 import numpy as np
+from matplotlib.figure import Figure
 
-from ems.core.mode import Mode
+from ems.core.mode import LABELS, Mode
 from ems.economics.settlement import DayKpis, savings, total
 from ems.errors import InvalidSpec
 from ems.pipelines.comparison import BASELINES, MODES, DayResult
-from ems.report.figures.style import FAINT_GREY
+from ems.report.figures.page import Origin, days_in_words, new_page
+from ems.report.figures.paper import SCREEN, Paper
+from ems.report.figures.parts import EACH_DAY_UP_TO, day_axis, legend, steps
+from ems.report.figures.style import (
+    BLACK,
+    FAINT_GREY,
+    FORESIGHT,
+    MODE_LINES,
+    Line,
+    euros,
+    styled,
+)
 from ems.types import Floats
 
-EACH_DAY_UP_TO = 14
-"""Up to so many days every day has its own tick."""
-_NAME_DAYS_UP_TO = 150
+_THICK_UP_TO = 60
+"""Up to so many days lines between them are thick."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -79,6 +90,10 @@ class Days:
         pairs = zip(self.so_far(mode), self.so_far(baseline), strict=True)
         return [savings(ours, base).savings_eur for ours, base in pairs]
 
+    def saved_each_eur(self, mode: Mode, baseline: Mode) -> Floats:
+        """What each day of ``span`` adds to what ``mode`` saved [€], NaN where there is none."""
+        return self.on_span(np.diff(self.saved_so_far_eur(mode, baseline), prepend=0.0).tolist())
+
     @property
     def planned(self) -> tuple[Mode, ...]:
         """The modes that are not baselines."""
@@ -103,31 +118,118 @@ class Days:
         return series
 
 
-def mark_missing(ax: Any, days: Days) -> None:
-    """Shade the days between the first and the last that could not be planned."""
-    known = set(days.days)
-    label: str | None = "not planned"
-    for i, day in enumerate(days.span):
-        if day not in known:
-            begin = days.edges[i]
-            ax.axvspan(begin, begin + 1, color=FAINT_GREY, linewidth=0, zorder=0, label=label)
-            label = None
+@styled
+def cumulative_cost(
+    results: Sequence[DayResult],
+    *,
+    tariff: str,
+    origin: Origin,
+    foresight: str = FORESIGHT,
+    paper: Paper = SCREEN,
+) -> Figure:
+    """Cost added up over the days [€], and savings so far against each baseline [€].
+
+    A value stands over its whole day and counts that day in. Cost is bill, demand charge and wear;
+    savings put the stores back as they were, so the last value is that of the summary table.
+    Raises ``InvalidSpec`` as ``Days.of``.
+    """
+    days = Days.of(results)
+    title = f"{days.building} · cumulative cost · {days_in_words(days.days)}"
+    note = f"tariff {tariff} · savings put the stores back as they were · {foresight}"
+    body = new_page(7.0, title, note, origin, paper)
+    axes = body.subplots(3, sharex=True, height_ratios=[1.3, 1.0, 1.0])
+    for mode in days.kpis:
+        _line(axes[0], days, mode, [kpis.cost_eur for kpis in days.so_far(mode)], paper)
+    axes[0].set_ylabel("cost so far [€]")
+    for ax, baseline in zip(axes[1:], BASELINES, strict=True):
+        for mode in days.kpis:
+            if mode not in ("as_metered", baseline):
+                _line(ax, days, mode, days.saved_so_far_eur(mode, baseline), paper)
+        ax.set_ylabel("saved so far [€]")
+        ax.set_title(f"against {LABELS[baseline]}")
+    for ax in axes:
+        _frame(ax, days)
+        legend(ax, paper, title="at the end")
+    day_axis(axes[-1], paper)
+    body.align_ylabels(axes)
+    return body.figure
 
 
-def day_axis(ax: Any, days: Days) -> None:
-    """Dates below ``ax``: every day while they fit, else as few as read well."""
+def _line(ax: Any, days: Days, mode: Mode, values_eur: Sequence[float], paper: Paper) -> None:
+    look = MODE_LINES[mode]
+    label = f"{look.label}: {euros(values_eur[-1])}"
+    steps(ax, days.on_span(values_eur), days.edges, look, paper, label=label, gid=mode)
+
+
+@styled
+def savings_by_day(
+    results: Sequence[DayResult],
+    *,
+    tariff: str,
+    origin: Origin,
+    foresight: str = FORESIGHT,
+    paper: Paper = SCREEN,
+) -> Figure:
+    """What each day adds to the savings [€] against both baselines; the days add up to the table.
+
+    A day's saving is what it adds to the savings so far (``Days.saved_so_far_eur``), so that energy
+    carried over midnight is not valued twice.
+
+    Up to 14 days a group of bars a day, a panel for each baseline; beyond that a panel for each
+    mode, filled against as metered, with a dark line against rule-based. Raises ``InvalidSpec``
+    as ``Days.of``.
+    """
+    days = Days.of(results)
+    title = f"{days.building} · savings by day · {days_in_words(days.days)}"
+    note = f"tariff {tariff} · stores put back as they were · {foresight}"
+    modes: tuple[Mode, ...] = ("rule_based", *days.planned)
+    few = len(days.span) <= EACH_DAY_UP_TO
+    body = new_page(5.6 if few else 0.5 + 1.35 * len(modes), title, note, origin, paper)
+    axes = body.subplots(2 if few else len(modes), sharex=True, sharey=True, squeeze=False)[:, 0]
+    for i, ax in enumerate(axes):
+        if few:
+            _bars(ax, days, modes, BASELINES[i])
+        else:
+            _strip(ax, days, modes[i], paper)
+        _frame(ax, days)
+    for ax in axes[:1] if few else axes:
+        legend(ax, paper)
+    body.supylabel("savings [€/day]", size="medium")
+    day_axis(axes[-1], paper)
+    return body.figure
+
+
+def _bars(ax: Any, days: Days, modes: Sequence[Mode], baseline: Mode) -> None:
+    width = 0.84 / len(modes)
+    for place, mode in enumerate(modes):
+        if mode != baseline:
+            look = {"color": MODE_LINES[mode].colour, "label": LABELS[mode], "gid": mode}
+            left = days.edges[:-1] + 0.08 + place * width
+            saved_eur = days.saved_each_eur(mode, baseline)
+            ax.bar(left, saved_eur, width, align="edge", edgecolor="white", linewidth=0.5, **look)
+    ax.set_title(f"against {LABELS[baseline]}")
+
+
+def _strip(ax: Any, days: Days, mode: Mode, paper: Paper) -> None:
+    look = MODE_LINES[mode]
+    filled = {"fill": True, "baseline": 0.0, "color": look.colour}
+    against = [f"against {LABELS[baseline]}" for baseline in BASELINES]
+    ax.stairs(days.saved_each_eur(mode, BASELINES[0]), days.edges, label=against[0], **filled)
+    if mode != BASELINES[1]:
+        thin = Line(label=against[1], colour=BLACK, marker="", width_pt=_thin_pt(days))
+        steps(ax, days.saved_each_eur(mode, BASELINES[1]), days.edges, thin, paper)
+    ax.set_title(look.label)
+
+
+def _thin_pt(days: Days) -> float:
+    return 1.0 if len(days.span) <= _THICK_UP_TO else 0.6
+
+
+def _frame(ax: Any, days: Days) -> None:
+    """The line of zero, and a shade over days between that could not be planned."""
+    ax.axhline(0.0, color=BLACK, linewidth=0.8)
+    missing = [i for i, day in enumerate(days.span) if day not in days.days]
+    for begin in days.edges[missing]:
+        label = "not planned" if begin == days.edges[missing[0]] else None
+        ax.axvspan(begin, begin + 1, color=FAINT_GREY, linewidth=0, zorder=0, label=label)
     ax.set_xlim(days.edges[0], days.edges[-1])
-    if len(days.span) <= EACH_DAY_UP_TO:
-        names = [f"{day:%a}\n{day.day} {day:%b}" for day in days.span]
-        ax.set_xticks(days.edges[:-1] + 0.5, names)
-        ax.tick_params(axis="x", length=0)
-    else:
-        ax.xaxis.set_major_locator(mdates.AutoDateLocator(minticks=4, maxticks=9))
-        of_month = len(days.span) <= _NAME_DAYS_UP_TO
-        ax.xaxis.set_major_formatter(lambda number, _: _date(number, of_month))
-    ax.set_xlabel("local day")
-
-
-def _date(number: float, of_month: bool) -> str:
-    when = mdates.num2date(number)
-    return f"{when.day} {when:%b}" if of_month else f"{when:%b %Y}"

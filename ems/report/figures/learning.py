@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence, Sized
-from dataclasses import dataclass
 from typing import Any
 
-import matplotlib as mpl
 import matplotlib.dates as mdates
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
@@ -21,29 +19,27 @@ from ems.learning.rivals import standard_models
 from ems.learning.scores import SiteForecasts, prequential
 from ems.learning.usage import UseHistory
 from ems.pipelines.probability import DeviceSearch
-from ems.report.figures.days import EACH_DAY_UP_TO
 from ems.report.figures.page import Origin, days_in_words, new_page
 from ems.report.figures.paper import SCREEN, Paper
+from ems.report.figures.parts import EACH_DAY_UP_TO, bar, day_axis, legend, panels
 from ems.report.figures.style import (
     BLACK,
     BLUE,
+    DOTTED,
     GREEN,
     ORANGE,
     SKY,
     SMALL,
     VERMILLION,
-    beside,
     styled,
     words,
 )
-from ems.types import Floats
 
 UNIFORM_BITS = float(np.log2(N_HOURS))
 """Log loss of the uniform distribution, log₂ 24 ≈ 4.585 bits a start."""
 
-_NUMBERS_UP_TO = 8
-"""Up to so many columns a number fits into every cell."""
-_ROW_IN, _LOWEST_IN, _TALLEST_IN = 0.42, 1.7, 6.0
+_MOST_COLUMNS, _MOST_ROWS = 8, 14
+"""Up to so many a number fits into every cell."""
 _MORE = LinearSegmentedColormap.from_list("more", ["#F7FBFF", SKY])
 _LESS = _MORE.reversed("less")
 """Light enough for black numbers and both frames."""
@@ -69,102 +65,101 @@ def count(things: Sized, name: str) -> str:
     return f"{len(things)} {name}{'' if len(things) == 1 else 's'}"
 
 
-def date_axis(ax: Any, paper: Paper = SCREEN) -> None:
-    """Dates below ``ax``: every day while they fit, else few, as months where they are many."""
-    begin, end = ax.get_xlim()
-    by_month = end - begin > 150
-    each_day = end - begin <= (5 if paper.narrow else EACH_DAY_UP_TO)
-    least, most = (2, 4) if paper.narrow else (4, 9)
-    # multiples count days from the first of each month: the 29th would stand upon the 1st
-    few = mdates.AutoDateLocator(minticks=least, maxticks=most, interval_multiples=by_month)
-    ax.xaxis.set_major_locator(mdates.DayLocator() if each_day else few)
-    ax.xaxis.set_major_formatter(mdates.DateFormatter("%b %Y" if by_month else "%d %b"))
-    ax.set_xlabel("local day")
-
-
-# --- the grid of learning rates -------------------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True)
-class RateMap:
-    """The scores of a grid of learning rates, and what is said above them.
-
-    ``places``: lr_tau [days] and lr_max of each cell; ``log_loss_bits`` [``unit``] and
-    ``learning_score`` [√nat], one a cell; ``cell`` is the best by log loss, ``by_learning_score``
-    the one that the learning score would choose.
-    """
-
-    title: str
-    note: str
-    unit: str
-    places: Sequence[tuple[float, float]]
-    log_loss_bits: Sequence[float]
-    learning_score: Sequence[float]
-    cell: int
-    by_learning_score: int
-
-    @classmethod
-    def of(cls, search: DeviceSearch) -> RateMap:
-        """The grid of one device from one prior."""
-        title, note = heading(search, "how fast to follow the habit")
-        disagreement = search.disagreement[0].upper() + search.disagreement[1:]
-        return cls(
-            title=title,
-            note=f"{note}. {disagreement}.",
-            unit=_bits_of(search),
-            places=_places(search),
-            log_loss_bits=search.grid.log_loss_bits[:, 0].tolist(),
-            learning_score=search.grid.learning_score[:, 0].tolist(),
-            cell=search.cell,
-            by_learning_score=search.by_learning_score,
-        )
-
-
 def grid_map(search: DeviceSearch, *, origin: Origin, paper: Paper = SCREEN) -> Figure:
     """Log loss and learning score of every cell of a search; see :func:`rate_map`.
 
     Raises ``InvalidSpec`` when two different cells share lr_tau and lr_max.
     """
-    return rate_map(RateMap.of(search), origin=origin, paper=paper)
+    rates = search.grid.rates
+    places = [(rate.lr_tau, rate.lr_max) for rate in rates]
+    if len(set(places)) < len(set(rates)):
+        raise InvalidSpec(
+            f"{search.history.who}: {len(set(rates))} different cells at {len(set(places))} "
+            "pairs of lr_tau and lr_max; draw those of one lr_min and uniform_share"
+        )
+    title, note = heading(search, "how fast to follow the habit")
+    return rate_map(
+        places,
+        search.grid.log_loss_bits[:, 0].tolist(),
+        search.grid.learning_score[:, 0].tolist(),
+        best=(search.cell, search.by_learning_score),
+        unit=_bits_of(search),
+        title=title,
+        note=f"{note} · {search.disagreement}",
+        origin=origin,
+        paper=paper,
+    )
 
 
 @styled
-def rate_map(cells: RateMap, *, origin: Origin, paper: Paper = SCREEN) -> Figure:
-    """Log loss [bit per start] and learning score [√nat] of every cell, the best of each framed.
+def rate_map(
+    places: Sequence[tuple[float, float]],
+    log_loss_bits: Sequence[float],
+    learning_score: Sequence[float],
+    *,
+    best: tuple[int, int],
+    unit: str,
+    title: str,
+    note: str,
+    origin: Origin,
+    paper: Paper = SCREEN,
+) -> Figure:
+    """Log loss [``unit``] and learning score [√nat] of every cell, the best of each framed.
 
-    Darker is better in both. The numbers stand in the cells as long as they fit.
+    ``places``: lr_tau [days] and lr_max of each cell; ``best``: the cell of least log loss and the
+    one that the learning score would choose. Darker is better in both. The numbers stand in the
+    cells as long as they fit.
     """
-    taus, maxima = (sorted({place[k] for place in cells.places}) for k in range(2))
-    body_in = float(np.clip(_ROW_IN * len(taus), _LOWEST_IN, _TALLEST_IN)) + 1.0
-    shape = (2, 1) if paper.narrow else (1, 2)
-    figure = new_page(body_in * shape[0], cells.title, cells.note, origin, paper)
-    axes = np.ravel(figure.subplots(*shape, sharey=True))
-    panels = (
-        (f"log loss [{cells.unit}]", cells.log_loss_bits, _LESS),
-        ("learning score [√nat]", cells.learning_score, _MORE),
+    taus, maxima = (sorted({place[k] for place in places}) for k in range(2))
+    row = [taus.index(tau) for tau, _ in places]
+    column = [maxima.index(most) for _, most in places]
+    body_in = float(np.clip(0.42 * len(taus), 1.7, 6.0)) + 1.0
+    n_stacked = 2 if paper.narrow else 1
+    body = new_page(body_in * n_stacked, title, note, origin, paper)
+    frames = (
+        ("least log loss", best[0], VERMILLION, "solid"),
+        ("greatest learning score", best[1], BLACK, (0, (2.5, 1.5))),
     )
-    for ax, (label, values, colours) in zip(axes, panels, strict=True):
+    of_panel = (
+        (f"log loss [{unit}]", log_loss_bits, _LESS),
+        ("learning score [√nat]", learning_score, _MORE),
+    )
+    axes = panels(body, 2, paper, sharey=True)
+    for i, (ax, (label, values, colours)) in enumerate(zip(axes, of_panel, strict=True)):
         table = np.full((len(taus), len(maxima)), np.nan)
-        for (tau, most), value in zip(cells.places, values, strict=True):
-            table[taus.index(tau), maxima.index(most)] = value
-        _heat(figure, ax, table, label, colours)
+        table[row, column] = values
+        image = ax.imshow(table, cmap=colours, aspect="auto", origin="lower")
+        bar(body, image, ax, label, aspect=30, ticks=MaxNLocator(5))
+        if len(maxima) <= _MOST_COLUMNS and len(taus) <= _MOST_ROWS:
+            for y, x, value in zip(row, column, values, strict=True):
+                ax.text(x, y, f"{value:.3f}", size=SMALL, ha="center", va="center")
+        drawn = [
+            _framed(ax, column[cell], row[cell], name, colour, dashes)
+            for name, cell, colour, dashes in frames
+        ]
+        above = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "borderaxespad": 0.2}
+        ax.legend(handles=[drawn[i]], **above)
+        ax.tick_params(length=0)
+        ax.spines[:].set_visible(False)
         _ticks(ax.xaxis, maxima)
         ax.set_xlabel("lr_max [greatest share of one day]")
-    chosen = (
-        ("least log loss", cells.cell, VERMILLION, "solid"),
-        ("greatest learning score", cells.by_learning_score, BLACK, (0, (2.5, 1.5))),
-    )
-    for own, ax in enumerate(axes):
-        for name, cell, colour, dashes in chosen:
-            tau, most = cells.places[cell]
-            frame = _frame(ax, maxima.index(most), taus.index(tau), colour, dashes, name)
-            if name == chosen[own][0]:
-                above = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "borderaxespad": 0.2}
-                ax.legend(handles=[frame], **above)
     _ticks(axes[0].yaxis, taus)
-    for ax in axes if paper.narrow else axes[:1]:
+    for ax in axes[:n_stacked]:
         ax.set_ylabel("lr_tau [days]")
-    return figure
+    return body.figure
+
+
+def _framed(ax: Any, x: int, y: int, name: str, colour: str, dashes: Any) -> Rectangle:
+    look = {"facecolor": "none", "edgecolor": colour, "linestyle": dashes, "linewidth": 2.0}
+    frame = Rectangle((x - 0.46, y - 0.46), 0.92, 0.92, label=name, gid=name, **look)
+    ax.add_patch(frame)
+    return frame
+
+
+def _ticks(axis: Any, values: Sequence[float]) -> None:
+    """A tick at each value, or at as many as read well."""
+    every = -(-len(values) // 8)
+    axis.set_ticks(range(0, len(values), every), [f"{value:.3g}" for value in values[::every]])
 
 
 def _bits_of(search: DeviceSearch) -> str:
@@ -172,60 +167,13 @@ def _bits_of(search: DeviceSearch) -> str:
     return "bit per day" if search.history.category == "partial_usage" else "bit per start"
 
 
-def _places(search: DeviceSearch) -> list[tuple[float, float]]:
-    rates = search.grid.rates
-    places = [(rate.lr_tau, rate.lr_max) for rate in rates]
-    if len(set(places)) < len(set(rates)):
-        raise InvalidSpec(
-            f"{search.history.who}: {len(set(rates))} different cells at {len(set(places))} pairs "
-            "of lr_tau and lr_max; draw those of one lr_min and uniform_share"
-        )
-    return places
-
-
-def _heat(figure: Figure, ax: Any, table: Floats, label: str, colours: Any) -> None:
-    image = ax.imshow(table, cmap=colours, aspect="auto", origin="lower")
-    ax.tick_params(length=0)
-    ax.spines[:].set_visible(False)
-    bar = figure.colorbar(image, ax=ax, aspect=30, pad=0.02, ticks=MaxNLocator(5))
-    bar.set_label(label)
-    bar.outline.set_visible(False)
-    if table.shape[1] > _NUMBERS_UP_TO or _ROW_IN * table.shape[0] > _TALLEST_IN:
-        return
-    for (row, column), value in np.ndenumerate(table):
-        if np.isfinite(value):
-            ax.text(column, row, f"{value:.3f}", size=SMALL, ha="center", va="center")
-
-
-def _frame(ax: Any, column: int, row: int, colour: str, dashes: Any, name: str) -> Rectangle:
-    frame = Rectangle(
-        (column - 0.46, row - 0.46),
-        0.92,
-        0.92,
-        fill=False,
-        edgecolor=colour,
-        linestyle=dashes,
-        label=name,
-        gid=name,
-        clip_on=False,
-    )
-    frame.set_linewidth(1.3 * mpl.rcParams["lines.linewidth"])
-    ax.add_patch(frame)
-    return frame
-
-
-def _ticks(axis: Any, values: list[float]) -> None:
-    """A tick for each value, or for as many of them as read well."""
-    every = -(-len(values) // 8)
-    axis.set_ticks(range(0, len(values), every), [f"{value:.3g}" for value in values[::every]])
-
-
-# --- scores over the days -------------------------------------------------------------------------
-
-
 @styled
 def learning_curves(
-    search: DeviceSearch, *, origin: Origin, others: Sequence[UseHistory] = ()
+    search: DeviceSearch,
+    *,
+    origin: Origin,
+    others: Sequence[UseHistory] = (),
+    paper: Paper = SCREEN,
 ) -> Figure:
     """Mean log loss so far over the scored days, and the bits saved so far against uniform.
 
@@ -235,32 +183,33 @@ def learning_curves(
     same device in other buildings, needed for the ``transfer`` prior only.
     """
     title, note = heading(search, "log loss one day ahead")
-    figure = new_page(5.4, title, note, origin)
-    mean, saved = figure.subplots(2, sharex=True, height_ratios=[1.2, 1.0])
-    curves = _curves(search, others)
-    for look, (name, forecasts) in zip(_LOOKS, curves.items(), strict=False):
+    body = new_page(5.4, title, note, origin, paper)
+    mean, saved = body.subplots(2, sharex=True, height_ratios=[1.2, 1.0])
+    for look, (name, forecasts) in zip(_LOOKS, _curves(search, others).items(), strict=False):
         bits, starts = forecasts.log_loss_bits.cumsum(), forecasts.own_starts.cumsum()
         begun = starts > 0.0
         days, so_far = forecasts.days[begun], bits[begun] / starts[begun]
-        label = f"{name}: {so_far[-1]:.3f}"
         marked = look | {"marker": "o" if len(days) <= EACH_DAY_UP_TO else None, "gid": name}
         settled = starts[begun] >= _SETTLED * starts[-1]
-        mean.plot(days[settled], so_far[settled], label=label, **marked)
-        saved.plot(days, UNIFORM_BITS * starts[begun] - bits[begun], **marked)
-    none = {"color": BLACK, "linewidth": 1.2, "linestyle": (0, (1, 1.2))}
-    mean.axhline(UNIFORM_BITS, label=f"uniform: {UNIFORM_BITS:.3f}", gid="uniform", **none)
-    saved.axhline(0.0, gid="uniform", **none)
+        label = f"{name}: {so_far[-1]:.3f}"
+        mean.plot(days[settled] + _NOON, so_far[settled], label=label, **marked)
+        saved.plot(days + _NOON, UNIFORM_BITS * starts[begun] - bits[begun], **marked)
+    none = {"color": BLACK, "linewidth": 1.2, "linestyle": DOTTED, "gid": "uniform"}
+    mean.axhline(UNIFORM_BITS, label=f"uniform: {UNIFORM_BITS:.3f}", **none)
+    saved.axhline(0.0, **none)
     mean.set_title(f"mean so far, from {100 * _SETTLED:.0f} % of the starts on")
     mean.set_ylabel(f"mean log loss so far\n[{_bits_of(search)}]")
     saved.set_ylabel("saved so far\nagainst uniform [bit]")
-    beside(mean, title="mean of all scored days")
-    days = mdates.date2num(search.forecasts.days)
-    saved.set_xlim(days[0] - 0.5, days[-1] + 0.5)
-    date_axis(saved)
-    mean.tick_params(axis="x", length=0)
-    return figure
+    legend(mean, paper, title="mean of all scored days")
+    first, last = mdates.date2num(search.forecasts.days[[0, -1]])
+    saved.set_xlim(first, last + 1.0)
+    day_axis(saved, paper)
+    body.align_ylabels()
+    return body.figure
 
 
+_NOON = np.timedelta64(12, "h")
+"""The score of a day stands in its middle."""
 _LOOKS: tuple[dict[str, Any], ...] = (
     {"color": BLUE, "linewidth": 2.2, "zorder": 3},
     {"color": ORANGE, "linewidth": 1.6, "linestyle": (0, (5, 2))},
@@ -273,12 +222,10 @@ def _curves(search: DeviceSearch, others: Sequence[UseHistory]) -> dict[str, Sit
     history, own = search.history, f"rate:{search.prior}"
     priors = [prior_named(search.prior, history, others)]
     models = standard_models(history.device, history.place, priors)
-    rivals = {
-        n: s.log_loss_bits.mean for n, s in search.rivals.items() if n not in (own, "uniform")
-    }
+    losses = {name: scores.log_loss_bits.mean for name, scores in search.rivals.items()}
+    best = min((name for name in losses if name not in (own, "uniform")), key=lambda n: losses[n])
     n_train = len(history) - len(search.forecasts.days)
     curves = {"best cell": search.forecasts}
-    best = min(rivals, key=lambda n: rivals[n])
     for name in dict.fromkeys(("all_history", best)):
         label = words(name) + (" (best rival)" if name == best else "")
         curves[label] = prequential(models[name], history, n_train=n_train)

@@ -1,4 +1,4 @@
-"""Every mode of every building side by side: cost, savings against both baselines, own supply."""
+"""Modes beside each other: what they cost, save and capture, a row a building or a mode."""
 
 from __future__ import annotations
 
@@ -6,30 +6,30 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
-import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ems.core.mode import Mode
+from ems.core.mode import LABELS, Mode
 from ems.errors import InvalidSpec
-from ems.pipelines.comparison import BASELINES, ModeSummary
-from ems.report.figures.page import Origin, days_in_words, new_page, wrapped
+from ems.pipelines.captured import Captured
+from ems.pipelines.comparison import BASELINES, PLANNED, ModeSummary
+from ems.report.figures.page import Origin, days_in_words, new_page
 from ems.report.figures.paper import SCREEN, Paper
-from ems.report.figures.style import (
-    BLACK,
-    DARK_GREY,
-    FAINT_GREY,
-    FORESIGHT,
-    MODE_LINES,
-    SMALL,
-    beside,
-    styled,
-)
+from ems.report.figures.parts import legend_of_all, mode_keys, panels, rows, say
+from ems.report.figures.style import BLACK, DARK_GREY, FORESIGHT, MODE_LINES, SMALL, euros, styled
 
-_ROW_IN, _BUILDING_IN = 0.22, 0.42
-_APART = -0.17
-_MOST_ON_SLIDES = 2
-"""Buildings up to which every mode has a line with its name where the height is given."""
+_SPREAD, _APART = 0.6, 0.15
+"""How far apart the modes of a row stand, and both savings of a mode from its line, of a row."""
+
+
+def _spread(place: int, n_places: int) -> float:
+    """Where one of several stands within its row, in [−0.5, 0.5]."""
+    return _SPREAD * ((place + 0.5) / n_places - 0.5)
+
+
+def _dot(ax: Any, x: float, y: float, mode: Mode, **more: Any) -> None:
+    line = MODE_LINES[mode]
+    ax.plot([x], [y], marker=line.marker, color=line.colour, linestyle="none", **more)
 
 
 @styled
@@ -42,153 +42,174 @@ def mode_overview(
     foresight: str = FORESIGHT,
     paper: Paper = SCREEN,
 ) -> Figure:
-    """A dot for each mode: cost [€], savings [€] and self-sufficiency [%], a row a building.
+    """A marker for each mode: cost [€], savings [€] and self-sufficiency [%].
 
     ``days``: the sorted days of each building. Buildings differ by orders of magnitude, so each has
-    its own axes in euros; self-sufficiency shares one axis. Savings are filled against as metered
-    and open against rule-based. On narrow paper the three stand one below the other; where many
-    buildings share a given height, a legend tells the modes. Raises ``InvalidSpec`` without
-    summaries.
+    its own axes in euros. Savings are filled against as metered and open against rule-based. One
+    building names its modes, of several a legend does. Raises ``InvalidSpec`` without summaries.
     """
     if not summaries:
         raise InvalidSpec("figure: no summaries, give at least one")
-    rows: dict[str, list[ModeSummary]] = {}
+    of_building: dict[str, list[ModeSummary]] = {}
     for summary in summaries:
-        rows.setdefault(summary.building, []).append(summary)
-    heads = {building: f"{building} · {days_in_words(days[building])}" for building in rows}
-    title, note = _head(heads, days, tariff, foresight)
-    dense = paper.height_in is not None and len(rows) > _MOST_ON_SLIDES
-    heights = [_BUILDING_IN + _ROW_IN * len(modes) for modes in rows.values()]
-    figure = new_page(_body_in(heights, paper), title, note, origin, paper)
-    axes = _panels(figure, heights, paper, dense=dense)
-    for line, (building, modes) in zip(axes, rows.items(), strict=True):
-        _building(line, modes)
-        if dense:
-            _name(line[0], paper.beside(building))
-        elif len(rows) > 1:
-            told = wrapped(heads[building], _letters(paper))
-            line[0].set_title("\n".join(told), weight="bold")
-        if not paper.narrow:
-            for ax in line[1:]:
-                ax.set_yticks([] if dense else ax.get_yticks(), [])
-    for line in axes if paper.narrow else axes[-1:]:
-        for ax, label in zip(line, _LABELS, strict=True):
-            ax.set_xlabel(label)
-    keys = [_key(baseline) for baseline in BASELINES]
-    if dense:
-        edge = figure.add_subplot(axes[0][0].get_gridspec()[:, 3], frame_on=False)
-        edge.set(xticks=[], yticks=[])
-        beside(edge, handles=[*_keys(summaries), *keys])
-        return figure
-    axes[0][1].legend(
-        handles=keys,
-        loc="lower right",
-        bbox_to_anchor=(1.0, 1.0),
-        ncols=2,
-        borderaxespad=0.2,
-        handletextpad=0.2,
-        columnspacing=1.0,
-    )
-    return figure
-
-
-def _head(
-    heads: Mapping[str, str], days: Mapping[str, Sequence[date]], tariff: str, foresight: str
-) -> tuple[str, str]:
-    """Title and note."""
-    windows = {tuple(days[building]) for building in heads}
-    what = next(iter(heads.values()))
-    if len(heads) > 1:
-        same = f" · {days_in_words(*windows)}" if len(windows) == 1 else ""
-        what = f"{len(heads)} buildings{same}"
+        of_building.setdefault(summary.building, []).append(summary)
+    names, one = list(of_building), len(of_building) == 1
+    spans = {days_in_words(days[name]) for name in names}
+    what = [names[0] if one else f"{len(names)} buildings", *(spans if len(spans) == 1 else ())]
     note = (
         "cost: bill and wear of the days · savings: the cost saved, once the stores are put back "
         f"as they were · tariff {tariff} · {foresight}"
     )
-    return f"{what} · cost, savings, self-sufficiency by mode", note
-
-
-def _name(ax: Any, name: str) -> None:
-    """The building's name left of its row, in place of those of the modes."""
-    ax.set_yticks([])
-    ax.set_ylabel(name, rotation=0, ha="right", va="center", size=SMALL)
-
-
-def _keys(summaries: Sequence[ModeSummary]) -> list[Line2D]:
-    shown = {summary.mode for summary in summaries}
-    return [
-        Line2D([], [], marker="o", linestyle="none", color=line.colour, label=line.label)
-        for mode, line in MODE_LINES.items()
-        if mode in shown
+    heights = [0.45 + (0.24 if one else 0.14) * len(modes) for modes in of_building.values()]
+    title = f"{' · '.join(what)} · cost, savings, self-sufficiency by mode"
+    n_stacked = len(_LABELS) if paper.narrow else 1
+    body = new_page(n_stacked * sum(heights) + 1.2, title, note, origin, paper)
+    ratios = [height for height in heights for _ in range(n_stacked)]
+    grid = body.subplots(len(ratios), 3 // n_stacked, squeeze=False, height_ratios=ratios)
+    table = grid.reshape(len(names), len(_LABELS))
+    for axes, (name, modes) in zip(table, of_building.items(), strict=True):
+        _building(axes, modes, paper, named=one)
+        if not one:
+            told = name if len(spans) == 1 else f"{name}\n{days_in_words(days[name])}"
+            beside = {"rotation": 0, "ha": "right", "va": "center", "size": SMALL}
+            axes[0].set_ylabel(paper.beside(told), **beside)
+    for axes in table if paper.narrow else table[-1:]:
+        for ax, label in zip(axes, _LABELS, strict=True):
+            ax.set_xlabel(label)
+    dot: dict[str, Any] = {"marker": "o", "linestyle": "none", "color": DARK_GREY}
+    keys = [
+        Line2D([], [], markerfacecolor=face, label=f"savings against {LABELS[baseline]}", **dot)
+        for baseline, face in zip(BASELINES, (DARK_GREY, "none"), strict=True)
     ]
+    shown = [] if one else mode_keys(summary.mode for summary in summaries)
+    legend_of_all(body, [*shown, *keys], paper)
+    return body.figure
 
 
 _LABELS = ("cost [€]", "savings [€]", "self-sufficiency [%]")
 
 
-def _body_in(heights: Sequence[float], paper: Paper) -> float:
-    return 3 * (sum(heights) + 0.5) if paper.narrow else sum(heights) + 0.9
-
-
-def _panels(figure: Figure, heights: Sequence[float], paper: Paper, *, dense: bool) -> Any:
-    """The axes, three a building; a narrow fourth column is left free where it is dense."""
-    if paper.narrow:
-        ratios = [height for height in heights for _ in _LABELS]
-        return figure.subplots(len(ratios), 1, height_ratios=ratios).reshape(-1, 3)
-    widths = [1.0, 1.2, 0.8, *([0.01] if dense else [])]
-    grid = figure.add_gridspec(
-        len(heights), len(widths), height_ratios=heights, width_ratios=widths
-    )
-    return [[figure.add_subplot(grid[row, i]) for i in range(3)] for row in range(len(heights))]
-
-
-def _letters(paper: Paper) -> int:
-    """How long a line above the first panel of a building may be."""
-    share = 0.75 if paper.narrow else 0.38
-    return int(72.0 * share * paper.width_in / (0.66 * paper.text_pt))
-
-
-def _key(baseline: Mode) -> Line2D:
-    face = _face(DARK_GREY, baseline)
-    label = f"against {MODE_LINES[baseline].label}"
-    return Line2D(
-        [], [], marker="o", linestyle="none", markerfacecolor=face, color=DARK_GREY, label=label
-    )
-
-
-def _face(colour: str, baseline: Mode) -> str:
-    return colour if baseline == BASELINES[0] else "none"
-
-
-def _building(axes: Any, modes: list[ModeSummary]) -> None:
+def _building(axes: Any, modes: Sequence[ModeSummary], paper: Paper, *, named: bool) -> None:
     cost, saved, own = axes
-    places = np.arange(len(modes))
-    for place, summary in zip(places, modes, strict=True):
-        look = MODE_LINES[summary.mode]
-        dot = {"marker": "o", "linestyle": "none", "color": look.colour, "clip_on": False}
-        cost.plot([summary.kpis.cost_eur], [place], gid=summary.mode, **dot)
+    for place, summary in enumerate(modes):
+        mode = summary.mode
+        _dot(cost, summary.kpis.cost_eur, place, mode, gid=mode, clip_on=False)
         for baseline, saving in summary.against.items():
-            face = _face(look.colour, baseline)
-            gid = f"{summary.mode}/{baseline}"
-            dot_of = dot | {"markerfacecolor": face, "markeredgewidth": 1.4}
-            at = place + _APART * (1 if baseline == BASELINES[0] else -1)
-            saved.plot([saving.savings_eur], [at], gid=gid, **dot_of)
+            above = baseline == BASELINES[0]
+            look = {} if above else {"markerfacecolor": "none"}
+            row = place + (-_APART if above else _APART)
+            _dot(saved, saving.savings_eur, row, mode, gid=f"{mode}/{baseline}", **look)
         share = summary.kpis.self_sufficiency
-        if share is None:
-            own.text(50.0, place, "no generation", size=SMALL, color=DARK_GREY, **_CENTRE)
+        if share is not None:
+            _dot(own, 100.0 * share, place, mode, gid=mode, clip_on=False)
         else:
-            own.plot([100.0 * share], [place], gid=summary.mode, **dot)
-    own.set_xlim(0.0, 100.0)
+            say(own, place, "no generation")
     saved.axvline(0.0, color=BLACK, linewidth=0.8, zorder=1.5)
+    own.set_xlim(0.0, 100.0)
     for ax in axes:
-        ax.set_yticks(places, [MODE_LINES[summary.mode].label for summary in modes])
-        ax.set_ylim(len(modes) - 0.5, -0.5)
-        ax.grid(axis="y", color=FAINT_GREY)
-        ax.tick_params(axis="y", length=0)
-        ax.spines["left"].set_visible(False)
+        rows(ax, [LABELS[summary.mode] for summary in modes], paper)
+        if not named or (ax is not cost and not paper.narrow):
+            ax.set_yticklabels([])
         if ax is not own:
-            ax.margins(x=0.12)
             ax.locator_params(axis="x", nbins=5)
 
 
-_CENTRE = {"ha": "center", "va": "center"}
+@styled
+def savings_by_building(
+    groups: Mapping[str, Sequence[ModeSummary]],
+    *,
+    title: str,
+    note: str,
+    origin: Origin,
+    paper: Paper = SCREEN,
+) -> Figure:
+    """Savings [% of what the baseline paid for import] of each mode, a panel for each baseline.
+
+    ``groups``: the modes of a building under its name. Buildings differ by orders of magnitude
+    in euros; those of the best planned mode are written beside, never of the bound above it. Where
+    the baseline bought nearly nothing there is no percentage. Raises ``InvalidSpec`` without
+    groups.
+    """
+    if not groups:
+        raise InvalidSpec("figure: no buildings, give at least one")
+    body_in = paper.row_in(0.45, groups) * len(groups) + 1.3
+    body = new_page(body_in * (2 if paper.narrow else 1), title, note, origin, paper)
+    axes = panels(body, 2, paper, sharey=True)
+    for ax, baseline in zip(axes, BASELINES, strict=True):
+        rows(ax, list(groups), paper)
+        for row, modes in enumerate(groups.values()):
+            _savings(ax, row, modes, baseline)
+        ax.axvline(0.0, color=BLACK, linewidth=0.8 * paper.scale, zorder=1.5)
+        ax.set_title(f"against {LABELS[baseline]}")
+        ax.set_xlabel("savings [% of paid for import]")
+    shown = (summary.mode for group in groups.values() for summary in group)
+    legend_of_all(body, mode_keys(shown), paper)
+    return body.figure
+
+
+def _savings(ax: Any, row: int, modes: Sequence[ModeSummary], baseline: Mode) -> None:
+    known = {s.mode: s.against[baseline] for s in modes if baseline in s.against}
+    drawn = {m: s.savings_pct for m, s in known.items() if s.savings_pct is not None}
+    for i, (mode, pct) in enumerate(drawn.items()):
+        _dot(ax, pct, row + _spread(i, len(drawn)), mode, gid=f"{mode}/{baseline}")
+    if drawn:
+        planned = [mode for mode in drawn if mode in PLANNED] or list(drawn)
+        best_eur = max(known[mode].savings_eur for mode in planned)
+        say(ax, row, euros(best_eur), across=1.01)
+    else:
+        say(ax, row, "the baseline buys next to nothing")
+
+
+@styled
+def captured_shares(
+    shares: Sequence[tuple[str, Captured]],
+    *,
+    title: str,
+    note: str,
+    origin: Origin,
+    paper: Paper = SCREEN,
+) -> Figure:
+    """The captured share [%] of each mode with its interval, a panel for each baseline.
+
+    ``shares``: what a group of modes is called (a building, a run) and a share of it. 0 % is the
+    baseline, 100 % the plan that knew everything. One group has a row for each mode with its
+    euros, several a row each. A mode without a share says why, one without an interval has no
+    line. Raises ``InvalidSpec`` without shares.
+    """
+    if not shares:
+        raise InvalidSpec("figure: no captured share, run with --foresight forecast")
+    groups = list(dict.fromkeys(group for group, _ in shares))
+    modes = list(dict.fromkeys(share.mode for _, share in shares))
+    one = len(groups) == 1
+    names = [LABELS[mode] for mode in modes] if one else groups
+    body_in = paper.row_in(0.42, names) * len(names) + 1.4
+    body = new_page(body_in * (2 if paper.narrow else 1), title, note, origin, paper)
+    axes = panels(body, 2, paper, sharex=True, sharey=True)
+    for ax, baseline in zip(axes, BASELINES, strict=True):
+        rows(ax, names, paper)
+        for edge in (0.0, 100.0):
+            ax.axvline(edge, color=BLACK, linewidth=0.8 * paper.scale, zorder=1.5)
+        for group, share in shares:
+            place = modes.index(share.mode)
+            row = place if one else groups.index(group) + _spread(place, len(modes))
+            if share.baseline == baseline:
+                _captured(ax, row, share, told=one)
+        ax.locator_params(axis="x", nbins=5 if paper.narrow else 7)
+        ax.set_title(f"against {LABELS[baseline]}")
+        ax.set_xlabel("captured of the possible [%]")
+    if not one:
+        legend_of_all(body, mode_keys(modes), paper)
+    return body.figure
+
+
+def _captured(ax: Any, row: float, share: Captured, *, told: bool) -> None:
+    if share.share is None:
+        say(ax, row, "nothing to capture")
+        return
+    if share.low is not None and share.high is not None:
+        ends = [100.0 * share.low, 100.0 * share.high]
+        ax.plot(ends, [row, row], color=MODE_LINES[share.mode].colour)
+    _dot(ax, 100.0 * share.share, row, share.mode, gid=f"{share.mode}/{share.baseline}")
+    if told:
+        saved = euros(share.saved_eur).removesuffix(" €")
+        say(ax, row, f"{saved} of\n{euros(share.possible_eur)}", across=1.01)

@@ -8,23 +8,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import matplotlib as mpl
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.text import Annotation
 
 from ems.errors import DataError
-from ems.report.figures.paper import SCREEN, Paper
+from ems.report.figures.paper import LINE_PITCH, SCREEN, Paper
 from ems.report.figures.style import DARK_GREY, SYNTHETIC, VERMILLION, look
 from ems.site.meters import MeterData
 
-_TITLE_PITCH, _NOTE_PITCH, _SOURCE_PITCH = 0.66, 0.729, 0.60
-"""Room of a letter, as a share of its size; notes leave some to the mark at their right."""
-_LINE_PITCH = 1.42
-"""From line to line, as a share of the letters' size."""
-_EDGE_IN, _SOURCE_LESS_PT = 0.10, 0.5
-_PLACES = 6
+_EDGE_IN, _PLACES = 0.10, 6
+_MARK_LETTERS = 15
+"""Letters of a title that the mark of synthetic data takes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,39 +40,40 @@ class Origin:
 
 def new_page(
     body_in: float, title: str, note: str, origin: Origin, paper: Paper = SCREEN
-) -> Figure:
-    """A figure as wide as ``paper`` with a body of ``body_in`` inches of a screen for its axes.
+) -> SubFigure:
+    """The body of a figure as wide as ``paper``, ``body_in`` inches of a screen high.
 
-    Above stand the bold ``title`` and the ``note``, with the mark of synthetic data at the right;
-    below the source. Long texts are wrapped and the page grows; where its height is given, the
-    body takes what is left. On paper with captions only the mark stands in the figure, and the
-    texts are its label. pyplot does not know the figure.
+    Above it stand the bold ``title``, the mark of synthetic data at its right, and the ``note``;
+    below the source. Texts are wrapped and the page grows; where its height is given, the body
+    takes what is left. On paper with captions only the mark stands in the figure. The whole
+    figure is ``body.figure``, its label the caption; pyplot does not know it.
     """
-    lines = _Lines.on(paper, title, note, origin)
-    foot_in = lines.foot_in
-    rest_in = paper.body_in(body_in)
-    height_in = paper.height_in or lines.head_in + rest_in + foot_in
-    body = (0.006, foot_in / height_in, 0.988, 1.0 - (lines.head_in + foot_in) / height_in)
-    scale = paper.scale
-    layout = ConstrainedLayoutEngine(rect=body, h_pad=0.06 * scale, w_pad=0.04 * scale)
-    figure = Figure(figsize=(paper.width_in, height_in), dpi=paper.dpi, layout=layout)
+    layout = ConstrainedLayoutEngine(h_pad=0.06 * paper.scale, w_pad=0.04 * paper.scale)
+    figure = Figure(dpi=paper.dpi, layout=layout)
     figure.set_label(caption(title, note, origin))
-    edge_in = _EDGE_IN * paper.scale
-    left, right = edge_in / paper.width_in, 1 - edge_in / paper.width_in
-    top_in = height_in - edge_in
-    for line in lines.titles:
-        figure.text(left, top_in / height_in, line, size=paper.title_pt, weight="bold", va="top")
-        top_in -= _pitch_in(paper.title_pt)
+    body = cast(SubFigure, figure.subfigures())
+    texts: list[Any] = []
+    if paper.captioned:
+        texts += [figure.suptitle(" ", size=paper.text_pt)] if origin.synthetic else []
+    else:
+        left: dict[str, Any] = {"x": _EDGE_IN * paper.scale / paper.width_in, "ha": "left"}
+        grey: dict[str, Any] = left | {"color": DARK_GREY}
+        source_pt = paper.small_pt - 0.5
+        room = paper.letters(1.1 * paper.title_pt) - _MARK_LETTERS * origin.synthetic
+        head, foot = wrapped(title, room), f"Data: {origin.source}"
+        told = wrapped(note, paper.letters(paper.text_pt))
+        foot = wrapped(foot, paper.letters(source_pt))
+        texts += [
+            figure.suptitle(head, size=paper.title_pt, weight="bold", **left),
+            body.suptitle(told, size=paper.text_pt, **grey),
+            figure.supxlabel(foot, size=source_pt, **grey),
+        ]
     if origin.synthetic:
-        _mark(figure, right - 0.005, (top_in - 0.03 * paper.scale) / height_in, paper)
-    for line in lines.notes:
-        figure.text(left, top_in / height_in, line, size=paper.text_pt, color=DARK_GREY, va="top")
-        top_in -= _pitch_in(paper.text_pt)
-    source_pt = paper.small_pt - _SOURCE_LESS_PT
-    for i, line in enumerate(reversed(lines.sources)):
-        bottom_in = edge_in / 2 + i * _pitch_in(source_pt)
-        figure.text(left, bottom_in / height_in, line, size=source_pt, color=DARK_GREY)
-    return figure
+        figure.add_artist(_mark(paper))
+    around_pt = sum(LINE_PITCH * t.get_fontsize() * (t.get_text().count("\n") + 1) for t in texts)
+    height_in = paper.height_in or paper.scale * body_in + around_pt / 72.0
+    figure.set_size_inches(paper.width_in, height_in)
+    return body
 
 
 def caption(title: str, note: str, origin: Origin) -> str:
@@ -83,75 +82,45 @@ def caption(title: str, note: str, origin: Origin) -> str:
     return f"{title}. {note}. {made_up}Data: {origin.source}."
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Lines:
-    """The texts around the body, wrapped, and how high they are [in]."""
-
-    titles: Sequence[str]
-    notes: Sequence[str]
-    sources: Sequence[str]
-    head_in: float
-    foot_in: float
-
-    @classmethod
-    def on(cls, paper: Paper, title: str, note: str, origin: Origin) -> _Lines:
-        edge_in, source_pt = _EDGE_IN * paper.scale, paper.small_pt - _SOURCE_LESS_PT
-        if paper.captioned:
-            mark_in = _pitch_in(paper.text_pt) + edge_in if origin.synthetic else 0.0
-            return cls(titles=(), notes=(), sources=(), head_in=edge_in + mark_in, foot_in=0.0)
-        width_pt = 72.0 * paper.width_in
-        titles = wrapped(title, int(width_pt / paper.title_pt / _TITLE_PITCH))
-        notes = wrapped(note, int(width_pt / paper.text_pt / _NOTE_PITCH))
-        of_source = int(width_pt / source_pt / _SOURCE_PITCH)
-        sources = wrapped(f"Data: {origin.source}", of_source)
-        head_in = 2 * edge_in + _pitch_in(paper.title_pt) * len(titles)
-        return cls(
-            titles=titles,
-            notes=notes,
-            sources=sources,
-            head_in=head_in + _pitch_in(paper.text_pt) * len(notes),
-            foot_in=edge_in + _pitch_in(source_pt) * len(sources),
-        )
-
-
-def wrapped(text: str, letters: int) -> list[str]:
-    """Lines of at most so many letters: between parts where that takes no more lines, and even.
+def wrapped(text: str, letters: int) -> str:
+    """Lines of at most so many letters, parts of the text kept whole where they fit.
 
     >>> wrapped("prior uniform · best of 20 cells · 820 scored days", 46)
-    ['prior uniform · best of 20 cells', '820 scored days']
-    >>> wrapped("so no word of a text stands alone", 30)
-    ['so no word of a', 'text stands alone']
+    'prior uniform · best of 20 cells\\n820 scored days'
     """
-    hard_space = "\N{NO-BREAK SPACE}"
+    hard = "\N{NO-BREAK SPACE}"
     parts = text.split(" · ")
-    whole = [part.replace(" ", hard_space) if len(part) < letters - 1 else part for part in parts]
-    lines = _even(f"{hard_space}· ".join(whole), letters)
-    if len(lines) > len(_even(text, letters)):
-        lines = _even(text, letters)
-    return [line.replace(hard_space, " ").strip(" ·") for line in lines]
-
-
-def _even(text: str, letters: int) -> list[str]:
-    """As few lines as fit, the longest as short as they allow."""
+    whole = [part.replace(" ", hard) if len(part) < letters - 1 else part for part in parts]
+    said = f"{hard}· ".join(whole)
 
     def lines(width: int) -> list[str]:
-        return textwrap.wrap(text, width, break_on_hyphens=False)
+        return textwrap.wrap(said, width, break_on_hyphens=False)
 
     fewest = len(lines(letters))
-    longest = max(map(len, text.split(" ")))
-    widths = range(min(longest, letters), letters)
-    return next((lines(width) for width in widths if len(lines(width)) <= fewest), lines(letters))
+    longest = max(map(len, said.split(" ")))
+    least = min(max(longest, letters - letters // 4), letters)  # lines as even as that allows
+    even = next(
+        found for width in range(least, letters + 1) if len(found := lines(width)) <= fewest
+    )
+    return "\n".join(even).replace(f"{hard}·\n", "\n").replace(hard, " ")
 
 
-def _pitch_in(size_pt: float) -> float:
-    return _LINE_PITCH * size_pt / 72.0
-
-
-def _mark(figure: Figure, right: float, top: float, paper: Paper) -> None:
-    """The mark of synthetic data."""
-    box = {"boxstyle": "round,pad=0.25", "facecolor": "white", "edgecolor": VERMILLION}
-    letters: dict[str, Any] = {"size": paper.text_pt, "weight": "bold", "color": VERMILLION}
-    figure.text(right, top, SYNTHETIC, ha="right", va="top", bbox=box, **letters)
+def _mark(paper: Paper) -> Annotation:
+    """The mark of synthetic data, in the upper right corner."""
+    edge_pt = -72.0 * _EDGE_IN * paper.scale
+    return Annotation(
+        SYNTHETIC,
+        (1.0, 1.0),
+        xycoords="figure fraction",
+        xytext=(edge_pt, 0.9 * edge_pt),
+        textcoords="offset points",
+        ha="right",
+        va="top",
+        size=paper.text_pt,
+        weight="bold",
+        color=VERMILLION,
+        bbox={"boxstyle": "round,pad=0.25", "facecolor": "none", "edgecolor": VERMILLION},
+    )
 
 
 def save(figure: Figure, path: Path, paper: Paper = SCREEN) -> Path:
@@ -166,7 +135,7 @@ def save(figure: Figure, path: Path, paper: Paper = SCREEN) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with mpl.rc_context(look(paper)):
-            _fix_layout(figure)
+            fix_layout(figure)
             figure.savefig(beside, format=kind, dpi=paper.dpi, metadata=told)
         beside.replace(path)
     except OSError as error:
@@ -179,16 +148,16 @@ def save(figure: Figure, path: Path, paper: Paper = SCREEN) -> Path:
     return path
 
 
-def _fix_layout(figure: Figure) -> None:
+def fix_layout(figure: Figure) -> None:
     """Fix every place to a millionth of the page, once.
 
     The layout's solver is exact to the last bit but one, and the names in an SVG follow all bits.
     """
-    if not isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):
+    if figure.get_layout_engine() is None:
         return
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
-    for part in figure.subfigs:
+    for part in figure.findobj(SubFigure):
         part.bbox_relative.set_points(part.bbox_relative.get_points().round(_PLACES))
     for ax in figure.axes:
         box = ax.get_position(original=True)

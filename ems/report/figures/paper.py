@@ -1,15 +1,16 @@
-"""Where a figure is shown: on a screen, in a column of a paper, on a slide."""
+"""Where a figure is shown: on a screen, in a column of a paper, on a slide, in the report page."""
 
 from __future__ import annotations
 
-import re
+import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from textwrap import TextWrapper
 
 MM_PER_IN = 25.4
+LINE_PITCH = 1.42
+"""From line to line, as a share of the letters' size."""
 _LETTER = 0.6
-"""Width of a letter, as a share of its size."""
+"""Mean width of a letter, as a share of its size."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +20,8 @@ class Paper:
     ``width_in``; ``height_in``: of the whole figure [in], None: as high as its body asks for.
     ``title_pt``, ``text_pt``, ``small_pt``: letters [pt]. ``dpi``: dots an inch of its PNG.
     ``captioned``: title, note and source stand in a caption below the figure and not in it.
-    ``narrow``: panels that would stand side by side stand one below the other.
+    ``narrow``: panels and legends that would stand side by side stand one below the other.
+    ``inline``: it becomes part of a web page: text stays text, and the page is its background.
     """
 
     name: str
@@ -31,15 +33,16 @@ class Paper:
     dpi: int
     captioned: bool = False
     narrow: bool = False
+    inline: bool = False
 
     @property
     def scale(self) -> float:
         """The size of its letters against those of a screen."""
         return self.text_pt / SCREEN.text_pt
 
-    def body_in(self, screen_in: float) -> float:
-        """Height of a body that would be ``screen_in`` high on a screen [in]."""
-        return screen_in * self.scale
+    def letters(self, size_pt: float, share: float = 1.0) -> int:
+        """How many letters fit into a ``share`` of the width."""
+        return int(72.0 * self.width_in * share / (_LETTER * size_pt))
 
     def beside(self, name: str) -> str:
         """A name left of a panel, in lines of at most a quarter of the width (narrow: a third).
@@ -47,10 +50,9 @@ class Paper:
         >>> COLUMN.beside("DE_KN_residential_quarter_17\\nrun 1")
         'DE_KN_residential_\\nquarter_17\\nrun 1'
         """
-        share = 0.36 if self.narrow else 0.25
-        wrapper = TextWrapper(int(72.0 * self.width_in * share / (_LETTER * self.small_pt)))
-        wrapper.wordsep_re = re.compile(r"(\s+|[^\s_]*_)")
-        return "\n".join(line for part in name.split("\n") for line in wrapper.wrap(part))
+        width = self.letters(self.small_pt, 0.36 if self.narrow else 0.25)
+        parts = (textwrap.fill(part.replace("_", "_ "), width) for part in name.split("\n"))
+        return "\n".join(parts).replace("_ ", "_")
 
     def row_in(self, least_in: float, names: Iterable[str]) -> float:
         """Height of a row on a screen [in], so that the longest of ``names`` has room beside it."""
@@ -80,5 +82,18 @@ SLIDE = Paper(
     dpi=144,
 )
 """A slide of 16:9, 1920 dots wide."""
+PAGE = Paper(
+    name="page",
+    width_in=5.2,
+    title_pt=11.0,
+    text_pt=9.0,
+    small_pt=8.0,
+    dpi=96,
+    captioned=True,
+    narrow=True,
+    inline=True,
+)
+"""The HTML report: wide enough for a screen once it is scaled up, and to be read on a phone."""
 
 PAPERS: Mapping[str, Paper] = {paper.name: paper for paper in (SCREEN, COLUMN, SLIDE)}
+"""Those of which files are made."""

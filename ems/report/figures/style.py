@@ -13,10 +13,8 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar, cast
 
 import matplotlib as mpl
-import seaborn as sns
-from matplotlib.text import Annotation
 
-from ems.core.mode import Mode
+from ems.core.mode import LABELS, Mode
 from ems.report.figures.paper import SCREEN, Paper
 
 P = ParamSpec("P")
@@ -24,42 +22,40 @@ R = TypeVar("R")
 
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 YELLOW, BLUE, VERMILLION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
-DARK_GREY, GREY, LIGHT_GREY, FAINT_GREY = "#4D4D4D", "#7F7F7F", "#C8C8C8", "#EDEDED"
+INK, DARK_GREY, GREY = "#262626", "#4D4D4D", "#7F7F7F"
+LIGHT_GREY, FAINT_GREY = "#C8C8C8", "#EDEDED"
+DOTTED, DASHED = (0, (1, 1.2)), (0, (4, 3))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """How a mode is drawn: colour, line style, line width [pt], marker and its name in words."""
+    """How a mode is drawn: name in words, colour, marker, line style and line width [pt]."""
 
     label: str
     colour: str
-    dashes: Any
-    width_pt: float
     marker: str
+    dashes: Any = "solid"
+    width_pt: float = 1.8
+
+
+def _line(mode: Mode, colour: str, marker: str, **more: Any) -> Line:
+    return Line(label=LABELS[mode], colour=colour, marker=marker, **more)
 
 
 MODE_LINES: Mapping[Mode, Line] = {
-    "as_metered": Line(
-        label="as metered", colour=BLACK, dashes=(0, (1, 1.2)), width_pt=1.6, marker="X"
-    ),
-    "rule_based": Line(label="rule-based", colour=GREY, dashes="solid", width_pt=1.2, marker="s"),
-    "decentralized": Line(
-        label="decentralized", colour=ORANGE, dashes="solid", width_pt=3.6, marker="v"
-    ),
-    "centralized": Line(label="centralized", colour=BLUE, dashes="solid", width_pt=1.8, marker="o"),
-    "centralized_phases": Line(
-        label="centralized, phases", colour=GREEN, dashes=(0, (4, 3)), width_pt=1.8, marker="D"
-    ),
-    "perfect_foresight": Line(
-        label="all days at once", colour=PURPLE, dashes=(0, (1, 2.5)), width_pt=1.8, marker="*"
-    ),
+    "as_metered": _line("as_metered", BLACK, "X", dashes=DOTTED, width_pt=1.6),
+    "rule_based": _line("rule_based", GREY, "s", width_pt=1.2),
+    "decentralized": _line("decentralized", ORANGE, "v", width_pt=3.6),
+    "centralized": _line("centralized", BLUE, "o"),
+    "centralized_phases": _line("centralized_phases", GREEN, "D", dashes=DASHED),
+    "perfect_foresight": _line("perfect_foresight", PURPLE, "*", dashes=(0, (1, 2.5))),
+    "pv_unknown": _line("pv_unknown", YELLOW, "o"),
+    "load_unknown": _line("load_unknown", LIGHT_GREY, "o"),
 }
 
 FORESIGHT = "perfect foresight: upper bound"
 SYNTHETIC = "SYNTHETIC DATA"
 
-PV, IMPORT, EXPORT, BASE_LOAD = YELLOW, GREY, "#FFFFFF", LIGHT_GREY
-BATTERY, VEHICLE = GREEN, SKY
 DEVICES = (PURPLE, BLUE, VERMILLION, ORANGE)
 HATCHES = ("", "///", "...", "xxx")
 
@@ -69,30 +65,42 @@ SMALL = "small"
 
 def look(paper: Paper) -> dict[str, Any]:
     """The settings of matplotlib for figures on ``paper``."""
+    background = "none" if paper.inline else "white"
     return {
-        **sns.axes_style("ticks"),
         "font.family": ["sans-serif"],
         "font.sans-serif": ["DejaVu Sans"],
         "font.size": paper.text_pt,
+        "text.color": INK,
         "axes.titlesize": paper.text_pt,
         "axes.titlelocation": "left",
         "axes.titlepad": 6.0 * paper.scale,
         "axes.labelsize": paper.text_pt,
+        "axes.labelcolor": INK,
         "axes.labelpad": 4.0 * paper.scale,
+        "axes.axisbelow": True,
+        "axes.edgecolor": INK,
+        "axes.facecolor": background,
+        "axes.grid": False,
+        "axes.linewidth": 0.8 * paper.scale,
         "axes.spines.top": False,
         "axes.spines.right": False,
-        "axes.linewidth": 0.8 * paper.scale,
         "axes.unicode_minus": True,
         "lines.linewidth": 1.5 * paper.scale,
         "lines.markersize": 6.0 * paper.scale,
+        "lines.solid_capstyle": "round",
+        "patch.edgecolor": "white",
+        "patch.force_edgecolor": True,
+        "xtick.color": INK,
+        "ytick.color": INK,
         "xtick.labelsize": paper.small_pt,
         "ytick.labelsize": paper.small_pt,
         "legend.fontsize": paper.small_pt,
         "legend.title_fontsize": paper.small_pt,
         "legend.frameon": False,
         "hatch.linewidth": 0.6,
-        "figure.facecolor": "white",
-        "savefig.facecolor": "white",
+        "figure.facecolor": background,
+        "savefig.facecolor": background,
+        "svg.fonttype": "none" if paper.inline else "path",
         "svg.hashsalt": "ems",
     }
 
@@ -105,8 +113,7 @@ def styled(draw: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(draw)
     def inside(*args: P.args, **kwargs: P.kwargs) -> R:
-        paper = kwargs.get("paper", SCREEN)
-        with mpl.rc_context(look(cast(Paper, paper))):
+        with mpl.rc_context(look(cast(Paper, kwargs.get("paper", SCREEN)))):
             return draw(*args, **kwargs)
 
     return inside
@@ -122,8 +129,7 @@ def device_colours(names: Iterable[str]) -> dict[str, tuple[str, str]]:
     for name in sorted(set(names)):
         first = zlib.crc32(name.encode()) % len(DEVICES)
         ranked = [*looks[first:], *looks[:first]]
-        free = [look for look in ranked if look not in chosen.values()]
-        chosen[name] = free[0] if free else ranked[0]
+        chosen[name] = next((one for one in ranked if one not in chosen.values()), ranked[0])
     return chosen
 
 
@@ -133,34 +139,19 @@ def words(name: str) -> str:
     >>> words("washing_machine"), words("pv_roof")
     ('washing machine', 'PV roof')
     """
-    capitals = {"pv": "PV", "ev": "EV"}
-    return " ".join(capitals.get(word, word) for word in name.split("_"))
+    known = {"pv": "PV", "ev": "car"}
+    return " ".join(known.get(word, word) for word in name.split("_"))
+
+
+def number(value: float, places: int) -> str:
+    """A number with a true minus and no negative zero.
+
+    >>> number(-0.001, 2), number(-1234.5, 1)
+    ('0.00', '−1,234.5')
+    """
+    return f"{round(value, places) + 0.0:,.{places}f}".replace("-", "−")
 
 
 def euros(amount_eur: float) -> str:
-    """An amount to the cent, with a true minus and no negative zero.
-
-    >>> euros(-1.5), euros(-0.001)
-    ('−1.50 €', '0.00 €')
-    """
-    return f"{round(amount_eur, 2) + 0.0:,.2f} €".replace("-", "−")
-
-
-def keep_inside(ax: Any, edge: float) -> None:
-    """Let notes at points near an edge of the panel run away from it.
-
-    ``edge``: how near, as a share of the panel's width.
-    """
-    low, high = ax.get_xlim()
-    for note in (text for text in ax.texts if isinstance(text, Annotation)):
-        across = (note.xy[0] - low) / (high - low)
-        note.set_horizontalalignment(
-            "left" if across < edge else "right" if across > 1.0 - edge else "center"
-        )
-
-
-def beside(ax: Any, **more: Any) -> None:
-    """The legend of ``ax`` at its right, outside the data."""
-    ax.legend(
-        loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0, alignment="left", **more
-    )
+    """An amount to the cent, such as −1.50 €."""
+    return f"{number(amount_eur, 2)} €"

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ems.economics.tariff import Figure, Tariff
+from ems.economics.tariff import Tariff
 from ems.pipelines.comparison import ComparisonSpec
 from ems.report.page import words
 from ems.report.page.page import Section, Table
-from ems.site.assets import Assets
+from ems.site.assets import Assets, EVSpec
 from ems.site.building import Building
 
 _SPELLED = {"vat": "VAT", "eeg levy": "EEG levy", "chp levy": "CHP levy", "feed in": "feed-in"}
@@ -24,50 +24,29 @@ def assumptions_section(
     ``discomfort``: what a moved start counts.
     """
     tariff = spec.tariff
-    return Section(
-        title="The assumptions",
-        paragraphs=(
-            f"Tariff “{tariff.name}”: {tariff.description.rstrip('.')}. Where the source is "
-            "“assumed” the figure is ours. Standing charges are in no bill: no plan changes them.",
-        ),
-        tables=(
-            *_tariff(tariff),
-            Table(
-                caption="assets and rules",
-                heads=("what", "how"),
-                rows=[*_assets(spec, buildings, discomfort)],
-                words=True,
-            ),
-        ),
+    told = (
+        f"Tariff “{tariff.name}”: {tariff.description.rstrip('.')}. Where the source is “assumed” "
+        "the figure is ours. Standing charges are in no bill: no plan changes them."
     )
-
-
-def _tariff(tariff: Tariff) -> list[Table]:
-    """Its figures; the bare day-ahead price has none."""
-    rows = list(_figures(tariff))
-    if not rows:
-        return []
+    figures, assets = list(_figures(tariff)), list(_assets(spec, buildings, discomfort))
     heads = ("figure", "value", "source")
-    return [Table(caption="every figure of the tariff", heads=heads, rows=rows, words=True)]
+    tables = [Table("assets and rules", ("what", "how"), assets, n_texts=None)]
+    if figures:  # the bare day-ahead price has none
+        tables = [Table("every figure of the tariff", heads, figures, n_texts=None), *tables]
+    return Section("The assumptions", (told,), tables=tables)
 
 
 def _figures(tariff: Tariff) -> Iterator[tuple[str, str, str]]:
     for figure in tariff.figures:
-        yield _name(figure), _value(figure), figure.source
+        name = figure.name.removeprefix("fees.").replace("_", " ").replace(".", " ")
+        value, unit = figure.value, figure.unit
+        if unit == "1":
+            value, unit = 100 * value, "%"
+        said = f"{value:g}{words.NBSP}{unit}".replace("-", "−")
+        yield _SPELLED.get(name, name), said, figure.source
     if tariff.kind == "tou":
         begin, end = tariff.low_hours
         yield "low import from … to", f"{begin:g}:00 … {end:g}:00", "hours of the low price"
-
-
-def _name(figure: Figure) -> str:
-    name = figure.name.removeprefix("fees.").replace("_", " ").replace(".", " ")
-    return _SPELLED.get(name, name)
-
-
-def _value(figure: Figure) -> str:
-    if figure.unit == "1":
-        return f"{100 * figure.value:g}{words.NBSP}%"
-    return f"{figure.value:g}{words.NBSP}{figure.unit}".replace("-", "−")
 
 
 def _assets(
@@ -75,7 +54,7 @@ def _assets(
 ) -> Iterator[tuple[str, str]]:
     assets = spec.assets
     yield "battery", _battery(assets, spec.block_days)
-    yield "car", _car(assets, buildings)
+    yield "car", "not planned" if assets.ev is None else _car(assets.ev, buildings)
     yield "appliances", _appliances(assets, buildings, discomfort)
     yield "sun", "may be curtailed" if assets.curtailable_pv else "is never curtailed"
     yield "grid connection", _grid(assets)
@@ -101,29 +80,28 @@ def _battery(assets: Assets, block_days: int) -> str:
     )
 
 
-def _car(assets: Assets, buildings: Sequence[Building]) -> str:
-    ev = assets.ev
-    if ev is None:
-        return "not planned"
-    metered = [b.history.building for b in buildings if b.history.feeds_of("ev")]
-    assumed = [b.history.building for b in buildings if not b.history.feeds_of("ev")]
-    as_metered = (
-        f"metered: plugged in from when it was metered to charge to {ev.must_be_full_by_hour}:00, "
-        "and by then as full as its people had it (assumed)"
-    )
-    made_up = (
-        f"assumed: drives {ev.trip_kwh:g} kWh a day, plugged in from {ev.arrival_hour}:00, full by "
-        f"{ev.must_be_full_by_hour}:00; a load on top of the meter in every row"
-    )
-    both = bool(metered and assumed)
+def _car(ev: EVSpec, buildings: Sequence[Building]) -> str:
+    full_by = f"{ev.must_be_full_by_hour}:00"
+    uses = {
+        True: f"metered: plugged in from when it was metered to charge to {full_by}, and by then "
+        "as full as its people had it (assumed)",
+        False: f"assumed: drives {ev.trip_kwh:g} kWh a day, plugged in from {ev.arrival_hour}:00, "
+        f"full by {full_by}; a load on top of the meter in every row",
+    }
+    owners: dict[bool, list[str]] = {True: [], False: []}
+    for building in buildings:
+        owners[bool(building.history.feeds_of("ev"))].append(building.history.building)
+    several = all(owners.values())
     parts = [f"{ev.capacity_kwh:g} kWh, {100 * ev.efficiency:g} % one way"]
-    if metered:
-        parts.append(f"{words.listed(metered)} {as_metered}" if both else as_metered)
-    if assumed:
-        parts.append(f"{words.listed(assumed)} {made_up}" if both else made_up)
-    back = f"; gives back up to {ev.max_discharge_kw:g} kW" if ev.max_discharge_kw > 0 else ""
-    rules = "; three-phase strategy" if ev.strategy == "three_phase" else ""
-    return "; ".join(parts) + back + rules
+    for metered, names in owners.items():
+        if names:
+            who = f"{words.listed(names)} " if several else ""
+            parts.append(f"{who}{uses[metered]}")
+    if ev.max_discharge_kw > 0:
+        parts.append(f"gives back up to {ev.max_discharge_kw:g} kW")
+    if ev.strategy == "three_phase":
+        parts.append("three-phase strategy")
+    return "; ".join(parts)
 
 
 def _appliances(assets: Assets, buildings: Sequence[Building], discomfort: str) -> str:
@@ -132,12 +110,11 @@ def _appliances(assets: Assets, buildings: Sequence[Building], discomfort: str) 
     names = dict.fromkeys(
         words.device_title(name) for building in buildings for name in building.appliance_names
     )
-    heat = any(building.history.feeds_of("partial_usage") for building in buildings)
     parts = []
     if names:
         runs = f"{words.listed([*names])}: whole runs, each within its own day"
         parts.append(f"{runs}; {discomfort}, which steers the plan and is no money")
-    if heat:
+    if any(building.history.feeds_of("partial_usage") for building in buildings):
         parts.append(f"heat pump: up to {assets.heat_shift_h:g} h earlier or later (assumed)")
     return "; ".join(parts) or "none"
 

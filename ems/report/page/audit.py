@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from ems.core.mode import LABELS
 from ems.pipelines.comparison import BASELINES, ComparisonSpec, DayRecord, ModeSummary
 from ems.report.page import words
 from ems.report.page.explain import ExplainedDay
@@ -17,13 +18,11 @@ CHECKED = (
     "every step, every charge account, every limit and deadline, and its cost recomputed. A plan "
     "that fails ends the run, so that none of these figures comes from one."
 )
-CARRIED_OUT = (
+ON_FORECASTS = (
     "What was carried out was checked again for balance, charge accounts and the limits of every "
-    "device, but not for deadlines and the limits of the connection: a forecast may miss them."
-)
-MADE_AGAIN = (
+    "device, but not for deadlines and the limits of the connection: a forecast may miss them.",
     "The plan that is explained was made again for this page, from the forecasts that the run had "
-    "at that midnight, and checked like the others: it fits what was expected, whatever came."
+    "at that midnight, and checked like the others: it fits what was expected, whatever came.",
 )
 BASELINES_ARE_NOT = (
     "As metered and rule-based are no plans: they are settled at the same meter, whatever the "
@@ -32,38 +31,22 @@ BASELINES_ARE_NOT = (
 
 
 def audit_section(
-    day: ExplainedDay,
-    example: DayRecord,
-    spec: ComparisonSpec,
-    summaries: Sequence[ModeSummary],
+    day: ExplainedDay, example: DayRecord, spec: ComparisonSpec, summaries: Sequence[ModeSummary]
 ) -> Section:
     """What was checked before any figure was used, and how exact it is."""
     on_forecasts = spec.foresight == "forecast"
     explained = "plan that is explained" if on_forecasts else "explained day"
+    rows = [
+        (f"largest imbalance in a step of the {explained}", f"{day.left_over_kw:.1e} kW"),
+        ("its cost recomputed, less the solver's", f"{day.bill_off_eur:.1e} €"),
+        ("its distance from the proven optimum", _at_most(day.gap_eur)),
+        ("the largest such distance in the run", _worst(summaries)),
+        *(_carried_out(example, summaries) if on_forecasts else ()),
+    ]
     return Section(
-        title="The audit",
-        paragraphs=(
-            CHECKED,
-            *([CARRIED_OUT, MADE_AGAIN] if on_forecasts else []),
-            BASELINES_ARE_NOT,
-        ),
-        tables=(
-            Table(
-                caption="how exact",
-                heads=("check", "found"),
-                rows=[
-                    (
-                        f"largest imbalance in a step of the {explained}",
-                        f"{day.left_over_kw:.1e} kW",
-                    ),
-                    ("its cost recomputed, less the solver's", f"{day.bill_off_eur:.1e} €"),
-                    ("its distance from the proven optimum", _at_most(day.gap_eur)),
-                    ("the largest such distance in the run", _worst(summaries)),
-                    *(_carried_out(example, summaries) if on_forecasts else ()),
-                ],
-                words=True,
-            ),
-        ),
+        "The audit",
+        (CHECKED, *(ON_FORECASTS if on_forecasts else ()), BASELINES_ARE_NOT),
+        tables=(Table("how exact", ("check", "found"), rows, n_texts=None),),
     )
 
 
@@ -83,25 +66,19 @@ def _at_most(gap_eur: float) -> str:
 
 def _worst(summaries: Sequence[ModeSummary]) -> str:
     """The largest gap of the modes whose plans are proven, and which those are."""
-    gaps = {
-        summary.mode: summary.kpis.gap_eur
-        for summary in sorted(summaries, key=lambda s: np.nan_to_num(s.kpis.gap_eur, nan=-np.inf))
-        if np.isfinite(summary.kpis.gap_eur)
-    }
-    if not gaps:
+    proven = [summary for summary in summaries if np.isfinite(summary.kpis.gap_eur)]
+    if not proven:
         return "not proven: plans in parts, alone or on forecasts have no common bound"
-    modes = words.listed([words.title(mode) for mode in gaps])
-    return f"{_at_most(max(gaps.values()))} a plan ({modes})"
+    proven = sorted(proven, key=lambda summary: summary.kpis.gap_eur)
+    modes = words.listed([*dict.fromkeys(LABELS[summary.mode] for summary in proven)])
+    return f"{_at_most(proven[-1].kpis.gap_eur)} a plan ({modes})"
 
 
 def again_section(command: str, history: MeterData) -> Section:
     """The command that gives the same figures."""
-    return Section(
-        title="Run it again",
-        paragraphs=(
-            "The same command on the same data and package versions gives the same figures, but "
-            "for the time it took; the fingerprint of the data is "
-            f"{history.data_hash}. Parameters and versions are in the run's tracking.",
-        ),
-        commands=(command,),
+    same = (
+        "The same command on the same data and package versions gives the same figures, but for "
+        f"the time it took; the fingerprint of the data is {history.data_hash}. Parameters and "
+        "versions are in the run's tracking."
     )
+    return Section("Run it again", (same,), command=command)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ems.agents.comfort import ShiftComfort
+from ems.core.mode import LABELS
 from ems.pipelines.captured import Captured
 from ems.pipelines.comparison import ComparisonSpec, DayRecord, ModeSummary, Window
 from ems.pipelines.integrated import FrontierPoint, IntegratedSpec
 from ems.pipelines.probability import DeviceSearch, SearchSpec
+from ems.report.figures.page import Origin
 from ems.report.page import words
 from ems.report.page.assumptions import assumptions_section
 from ems.report.page.audit import again_section, audit_section
@@ -40,32 +42,31 @@ def comparison_report(
     """
     windows = [window for _, window in chosen]
     building, window = next(pair for pair in chosen if pair[1].building == example.building)
-    day = explained(building, window, spec, example)
+    day, origin = explained(building, window, spec, example), Origin.of(building.history)
     who = windows[0].building if len(windows) == 1 else words.counted(len(windows), "building")
+    question = (
+        "What would a plan for battery, car and appliances have been worth on these days, against "
+        "what the people did (as metered, no battery) and against the usual rule that stores any "
+        "surplus and covers any need (rule-based)?"
+    )
+    modes = "; ".join(LABELS[mode] for mode in spec.modes)
+    discomfort = (
+        f"an hour of shift counts {spec.assets.shift_discomfort_eur_per_h:g} € of discomfort "
+        "(assumed)"
+    )
     return Report(
         title=f"{who}: what planning was worth",
         subtitle=_subtitle(run_id, building.history, windows),
         synthetic=any(b.history.synthetic for b, _ in chosen),
         sections=(
             Section(
-                title="The question",
-                paragraphs=(
-                    "What would a plan for battery, car and appliances have been worth on these "
-                    "days, against what the people did (as metered, no battery) and against the "
-                    "usual rule that stores any surplus and covers any need (rule-based)?",
-                    f"Planned: {words.listed([words.title(mode) for mode in spec.modes])}. "
-                    f"{_knowledge(spec)} {_bounds(spec)}",
-                ),
+                "The question",
+                (question, f"Planned: {modes}. {_knowledge(spec)} {_bounds(spec)}"),
             ),
             data_section(chosen, known),
-            assumptions_section(
-                spec,
-                [b for b, _ in chosen],
-                f"an hour of shift counts {spec.assets.shift_discomfort_eur_per_h:g} € of "
-                "discomfort (assumed)",
-            ),
-            *result_sections(summaries, captured),
-            *day_sections(example, day, spec),
+            assumptions_section(spec, [b for b, _ in chosen], discomfort),
+            *result_sections(summaries, captured, origin),
+            *day_sections(example, day, spec, origin),
             audit_section(day, example, spec, summaries),
             again_section(command, building.history),
         ),
@@ -85,29 +86,29 @@ def integrated_report(
 ) -> Report:
     """The report of Pipeline B; ``example``: a day of the first controller, which is cost-only."""
     day = explained(building, window, spec.base, example, ShiftComfort(eur_per_h=0.0))
+    origin, tariff = Origin.of(building.history), spec.base.tariff.name
+    question = (
+        "When do people start their appliances, and what does a plan that respects these hours "
+        "cost against one that asks for money alone?"
+    )
+    planned = (
+        f"Planned: {LABELS[spec.base.modes[0]]}, with habits learned day by day from the "
+        f"{spec.prior} prior. {_knowledge(spec.base)}"
+    )
+    discomfort = (
+        "a start in an hour that never happens counts the weight w of discomfort, in the most "
+        "usual hour nothing"
+    )
     return Report(
         title=f"{window.building}: what comfort costs",
         subtitle=_subtitle(run_id, building.history, [window]),
         synthetic=building.history.synthetic,
         sections=(
-            Section(
-                title="The question",
-                paragraphs=(
-                    "When do people start their appliances, and what does a plan that respects "
-                    "these hours cost against one that asks for money alone?",
-                    f"Planned: {words.title(spec.base.modes[0])}, with habits learned day by day "
-                    f"from the {spec.prior} prior. {_knowledge(spec.base)}",
-                ),
-            ),
+            Section("The question", (question, planned)),
             data_section([(building, window)], known),
-            assumptions_section(
-                spec.base,
-                [building],
-                "a start in an hour that never happens counts the weight w of discomfort, in the "
-                "most usual hour nothing",
-            ),
-            frontier_section(points),
-            *day_sections(example, day, spec.base, points[0].controller.name),
+            assumptions_section(spec.base, [building], discomfort),
+            frontier_section(points, tariff, origin),
+            *day_sections(example, day, spec.base, origin, points[0].controller.name),
             audit_section(day, example, spec.base, [point.summary for point in points]),
             again_section(command, building.history),
         ),
@@ -125,25 +126,24 @@ def probability_report(
     """The report of Pipeline C."""
     names = list(dict.fromkeys(result.history.building for result in found))
     who = names[0] if len(names) == 1 else words.counted(len(names), "building")
-    priors = words.listed(list(spec.priors))
+    priors = f"{words.listed(spec.priors)} {'prior' if len(spec.priors) == 1 else 'priors'}"
+    question = (
+        "How fast should a model follow the hours in which people start a device, and does it then "
+        "know more than nothing, and more than plain counting? Every day is predicted before it is "
+        "learned."
+    )
+    tried = (
+        f"{words.counted(len(spec.rates), 'learning rate')} from the {priors}; the first "
+        f"{words.counted(spec.n_train, 'known day')} only train."
+    )
     return Report(
         title=f"{who}: how well habits can be learned",
         subtitle=f"run {run_id} · data: {history.source}",
         synthetic=history.synthetic,
         sections=(
-            Section(
-                title="The question",
-                paragraphs=(
-                    "How fast should a model follow the hours in which people start a device, and "
-                    "does it then know more than nothing, and more than plain counting? Every day "
-                    "is predicted before it is learned.",
-                    f"{words.counted(len(spec.rates), 'learning rate')} from the "
-                    f"{priors} {'prior' if len(spec.priors) == 1 else 'priors'}; the first "
-                    f"{words.counted(spec.n_train, 'known day')} only train.",
-                ),
-            ),
+            Section("The question", (question, tried)),
             known_days_section(history, found),
-            search_section(found),
+            search_section(found, Origin.of(history)),
             again_section(command, history),
         ),
     )
@@ -164,28 +164,21 @@ def _knowledge(spec: ComparisonSpec) -> str:
             "Every plan knew the true load, sun and prices of all that it looks at: take what it "
             "saves as an upper bound of what it saves where it has to guess."
         )
-    balance = (
-        ", with the battery balancing what comes otherwise" if spec.dispatch == "balance" else ""
-    )
-    hedged = (
-        f", the centralized ones hedged with {spec.n_scenarios} futures"
-        if spec.risk == "hedged"
-        else ""
-    )
+    balances = spec.dispatch == "balance"
+    balance = ", with the battery balancing what comes otherwise" if balances else ""
+    futures = f", the centralized ones hedged with {spec.n_scenarios} futures"
     return (
         f"Plans are made from {spec.forecaster} forecasts, at the instant in which they were made"
-        f"{hedged}, and carried out{balance} and settled on what really happened."
+        f"{futures if spec.risk == 'hedged' else ''}, and carried out{balance} and settled on what "
+        "really happened."
     )
 
 
 def _bounds(spec: ComparisonSpec) -> str:
     """What the rows knew that stand beside the plans of Pipeline A."""
-    perfect = (
-        ""
-        if spec.foresight == "perfect"
-        else "“Perfect plan” knew its day and what it looks ahead at. "
-    )
+    perfect = "“Perfect plan” knew its day and what it looks ahead at. "
     return (
-        f"{perfect}“All days at once” knew the whole block on its first morning: with discomfort "
-        "counted, no plan of these assets that keeps every rule costs less."
+        f"{perfect if spec.foresight == 'forecast' else ''}“All days at once” knew the whole block "
+        "on its first morning: with discomfort counted, no plan of these assets that keeps every "
+        "rule costs less."
     )

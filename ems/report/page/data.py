@@ -23,104 +23,89 @@ RULES: Mapping[str, str] = {
     "balance": "balance: contradicts the other meters",
 }
 """What a quality rule marks, in words; the rules stand in ``ems/store/quality.py``."""
+NEEDED = (
+    "A day needs the meters at the grid and of the sun in every step, and the day-ahead price "
+    "where the tariff uses it. Readings that a rule marks are not believed, and nothing is put in "
+    "their place; where the meter of a single device is not believed, what it used stays part of "
+    "the building's other use."
+)
 Chosen = Sequence[tuple[Building, Window]]
 
 
 def data_section(chosen: Chosen, known: Sequence[PortfolioRow]) -> Section:
     """Where the data come from, the days that could not be planned, and what the rules found."""
-    history = chosen[0][0].history
+    history, names = chosen[0][0].history, [window.building for _, window in chosen]
     places = "; ".join(dict.fromkeys(str(b.history.place) for b, _ in chosen))
-    rows = {row.building: row for row in known}
-    n_days = sum(len(window.days) for _, window in chosen)
-    n_skipped = sum(len(window.skipped) for _, window in chosen)
-    of_all = f" of {len(chosen)}{words.NBSP}buildings" if len(chosen) > 1 else ""
-    were = "was" if n_days == 1 else "were"
-    skipped = f"{n_skipped} that {'was' if n_skipped == 1 else 'were'} asked for could not be"
+    source = (
+        f"Source: {history.source}. Place: {places}. Fingerprint of the data: {history.data_hash}."
+    )
+    missing = [row.building for row in known if row.building not in names]
+    without = f"Without {words.listed(missing)}, which cannot be planned on the days asked for."
+    buildings = [
+        (
+            window.building,
+            b.history.load_rule.replace("+", " + ").replace("-", " − "),
+            f"{len(window.days)}",
+            f"{len(window.skipped)}",
+        )
+        for b, window in chosen
+    ]
+    heads = ("building", "meters that its load is made of", "planned days", "left out")
     return Section(
-        title="The data and their quality",
-        paragraphs=(
-            f"Source: {history.source}. Place: {places}. Fingerprint of the data: "
-            f"{history.data_hash}.",
-            f"{words.counted(n_days, 'day')}{of_all} {were} planned, "
-            f"{skipped if n_skipped else 'none that was asked for was left out'}. A day needs the "
-            "meters at the grid and of the sun in every step, and the day-ahead price where the "
-            "tariff uses it. Readings that a rule marks are not believed, and nothing is put in "
-            "their place; where the meter of a single device is not believed, what it used stays "
-            "part of the building's other use.",
-            *_without(chosen, known),
+        "The data and their quality",
+        (
+            source,
+            f"{_planned([window for _, window in chosen])} {NEEDED}",
+            *([without] if missing and len(chosen) > 1 else []),
         ),
         tables=(
-            Table(
-                caption="buildings",
-                heads=("building", "meters that its load is made of", "planned days", "left out"),
-                rows=[
-                    (
-                        window.building,
-                        b.history.load_rule.replace("+", " + ").replace("-", " − "),
-                        f"{len(window.days)}",
-                        f"{len(window.skipped)}",
-                    )
-                    for b, window in chosen
-                ],
-                n_texts=2,
-            ),
-            *_left_out(chosen),
-            *_findings([rows[w.building] for _, w in chosen if w.building in rows]),
+            Table("buildings", heads, buildings, n_texts=2),
+            *_left_out([window for _, window in chosen]),
+            *_findings([row for row in known if row.building in names]),
         ),
     )
 
 
-def _without(chosen: Chosen, known: Sequence[PortfolioRow]) -> list[str]:
-    """Which buildings of a portfolio are not in it."""
-    names = {window.building for _, window in chosen}
-    missing = [row.building for row in known if row.building not in names]
-    if len(chosen) == 1 or not missing:
-        return []
-    return [f"Without {words.listed(missing)}, which cannot be planned on the days asked for."]
+def _planned(windows: Sequence[Window]) -> str:
+    n_days = sum(len(window.days) for window in windows)
+    n_skipped = sum(len(window.skipped) for window in windows)
+    of_all = f" of {len(windows)}{words.NBSP}buildings" if len(windows) > 1 else ""
+    were, was = ("was" if n == 1 else "were" for n in (n_days, n_skipped))
+    skipped = f"{n_skipped} that {was} asked for could not be"
+    return (
+        f"{words.counted(n_days, 'day')}{of_all} {were} planned, "
+        f"{skipped if n_skipped else 'none that was asked for was left out'}."
+    )
 
 
-def _left_out(chosen: Chosen) -> list[Table]:
+def _left_out(windows: Sequence[Window]) -> list[Table]:
     rows = [
         (window.building, _span([day for day, _ in days]), reason)
-        for _, window in chosen
+        for window in windows
         for reason, found in groupby(sorted(window.skipped.items()), key=lambda item: item[1])
         for days in [list(found)]
     ]
-    if not rows:
-        return []
-    return [
-        Table(
-            caption="days that were left out, and why",
-            heads=("building", "days", "reason"),
-            rows=rows,
-            words=True,
-        )
-    ]
+    heads = ("building", "days", "reason")
+    return [Table("days that were left out, and why", heads, rows, n_texts=None)] if rows else []
 
 
 def _span(days: Sequence[date]) -> str:
     return f"{days[0]}" if len(days) == 1 else f"{days[0]} … {days[-1]} ({len(days)} days)"
 
 
-def _findings(rows: Sequence[PortfolioRow]) -> list[Table]:
-    found = [
+def _findings(known: Sequence[PortfolioRow]) -> list[Table]:
+    rows = [
         (
             f"{row.building} {problem.feed.replace('_', ' ')}",
             RULES.get(problem.rule, problem.rule),
             f"{problem.days:,}",
             f"{problem.steps:,}",
         )
-        for row in rows
+        for row in known
         for problem in row.problems
     ]
-    if not found:
-        return []
-    return [
-        Table(
-            caption="what the quality rules found in the whole record",
-            heads=("meter", "finding", "days", "steps"),
-            rows=found,
-            n_texts=2,
-            folded=True,
-        )
-    ]
+    caption, heads = (
+        "what the quality rules found in the whole record",
+        ("meter", "finding", "days", "steps"),
+    )
+    return [Table(caption, heads, rows, n_texts=2, folded=True)] if rows else []

@@ -5,28 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-import numpy as np
-from markupsafe import Markup
-
-from ems.agents import (
-    Agent,
-    BatteryAgent,
-    DiscretePhaseDevice,
-    EVAgent,
-    GridAgent,
-    PartialUsageDevice,
-)
+from ems.agents import Agent
 from ems.agents.comfort import Comfort
 from ems.control.execution import DayToPlan, believed, instants
-from ems.core.horizon import Horizon
 from ems.economics.settlement import settle
 from ems.pipelines.comparison import ComparisonSpec, DayRecord, Window, blocks_of
+from ems.report.figures.day import planned_day
+from ems.report.figures.page import Origin
+from ems.report.figures.paper import PAGE
+from ems.report.figures.style import FORESIGHT
+from ems.report.inline import Picture
 from ems.report.page import words
 from ems.report.page.explain import ExplainedDay, explain_day
-from ems.report.page.looks import look
-from ems.report.page.outcome import TOLD_KW, Beside, came, compared, outcome_figures, outcome_tables
+from ems.report.page.outcome import TOLD_KW, Beside, came, compared, outcome_picture, outcome_tables
 from ems.report.page.page import Section
-from ems.report.page.svg import Band, stacked, steps
 from ems.site.building import Building
 
 WORTH = (
@@ -37,7 +29,6 @@ WORTH = (
     "are all or nothing, such as the start of a run, stay as planned for it; what another start "
     "would have cost was planned anew."
 )
-_TICK_H = 6
 LEFT_KWH = 0.1
 """Stores that end this close to the plan end as planned [kWh]."""
 
@@ -55,68 +46,77 @@ def explained(
     look-ahead, as when it was planned.
     """
     block = next(b for b in blocks_of(window, spec.block_days) if example.day in b.days)
-    agents = example.schedule.agents
+    agents, grid = example.schedule.agents, example.schedule.grid
     live = DayToPlan(
         day=example.day,
         lookahead_h=0.0 if example.day == block.days[-1] else spec.lookahead_h,
-        soc_kwh={
-            agent.name: agent.initial_soc_kwh
-            for agent in agents
-            if isinstance(agent, BatteryAgent | EVAgent)
-        },
+        soc_kwh={agent.name: agent.held_kwh for agent in agents if agent.held_kwh is not None},
         comfort=comfort,
-        grid=next(agent for agent in agents if isinstance(agent, GridAgent)),
+        grid=grid,
     )
     if spec.foresight == "forecast":
         from ems.pipelines.forecasting import foresight_of  # only forecasts need to learn
 
         foresight = foresight_of(building, spec, block)
-        devices = [agent for agent in agents if agent.name != live.grid.name]
-        problem = believed(building, foresight, live, 0, devices, live.grid)
+        devices = [agent for agent in agents if agent is not grid]
+        problem = believed(building, foresight, live, 0, devices, grid)
         return explain_day(problem, spec.solver, believed=True)
     known = building.problem(
         [live.day], lookahead_h=live.lookahead_h, soc_kwh=live.soc_kwh, comfort=live.comfort
     )
-    return explain_day(replace(known, grid=live.grid), spec.solver)
+    return explain_day(replace(known, grid=grid), spec.solver)
 
 
 def day_sections(
-    example: DayRecord, day: ExplainedDay, spec: ComparisonSpec, controller: str | None = None
+    example: DayRecord,
+    day: ExplainedDay,
+    spec: ComparisonSpec,
+    origin: Origin,
+    controller: str | None = None,
 ) -> tuple[Section, ...]:
     """One day in pictures and words; ``controller``: which one it began from, where several ran.
 
     On forecasts its plan, what came of it, and both hour by hour.
     """
     where = f"{example.building}, {example.day:%A} {example.day.day} {example.day:%B %Y}"
-    title = f"One day explained: {where}"
-    figures = _figures(day)
+    title, pictures = f"One day explained: {where}", [_plan(example, day, spec, origin)]
     if spec.foresight == "perfect":
         told = (_what_it_is(example, day, spec, controller), WORTH)
-        return (Section(title=title, paragraphs=told, figures=figures, hours=day.hours),)
+        return (Section(title, told, pictures, hours=day.hours),)
     rows = compared(day.schedule, example.schedule)
+    clocks = [hour.clock for hour in day.hours]
+    hour_by_hour = (
+        f"What the plan does and why. Where at least {words.kw(TOLD_KW)} came otherwise, a line "
+        "says what really was."
+    )
     return (
+        Section(title, (_what_was_planned(example, day, spec, controller), WORTH), pictures),
         Section(
-            title=title,
-            paragraphs=(_what_was_planned(example, day, spec, controller), WORTH),
-            figures=figures,
+            "What came of this plan",
+            [*_what_came(example, day, spec, rows)],
+            [outcome_picture(rows, day.schedule.horizon, where, origin)],
+            outcome_tables(rows, day.schedule, example.schedule, clocks),
         ),
         Section(
-            title="What came of this plan",
-            paragraphs=[*_what_came(example, day, spec, rows)],
-            figures=outcome_figures(rows, _ticks(day.schedule.horizon)),
-            tables=outcome_tables(
-                rows, day.schedule, example.schedule, [hour.clock for hour in day.hours]
-            ),
-        ),
-        Section(
-            title="The plan hour by hour, and what came",
-            paragraphs=(
-                "What the plan does and why. Where at least "
-                f"{words.kw(TOLD_KW)} came otherwise, a line says what really was.",
-            ),
+            "The plan hour by hour, and what came",
+            (hour_by_hour,),
             hours=[replace(hour, came=came(rows, t)) for t, hour in enumerate(day.hours)],
         ),
     )
+
+
+def _plan(example: DayRecord, day: ExplainedDay, spec: ComparisonSpec, origin: Origin) -> Picture:
+    perfect = spec.foresight == "perfect"
+    figure = planned_day(
+        replace(example, schedule=day.schedule, kpis=settle(day.schedule)),
+        tariff=spec.tariff.name,
+        origin=origin,
+        foresight=FORESIGHT if perfect else f"{spec.forecaster} forecasts",
+        worth_eur_per_kwh=day.worth_eur_per_kwh,
+        paper=PAGE,
+    )
+    note = "what feeds the building (up) and draws from it (down)"
+    return Picture(figure, "The plan: power, charge and prices", note)
 
 
 def _what_it_is(
@@ -199,28 +199,20 @@ def _what_came(
 def _left(example: DayRecord, day: ExplainedDay) -> str:
     """With which charge the stores ended otherwise than planned."""
     planned_kwh, left_kwh = day.schedule.soc_kwh, example.schedule.soc_kwh
+    titles = {agent.name: agent.title for agent in example.schedule.agents}
     return "".join(
-        f"; the {words.device_title(name)} ended the day with {words.kwh(kwh)} "
+        f"; the {titles[name]} ended the day with {words.kwh(kwh)} "
         f"(planned: {words.kwh(planned_kwh[name])})"
         for name, kwh in left_kwh.items()
         if name in planned_kwh and abs(kwh - planned_kwh[name]) >= LEFT_KWH
     )
 
 
-def _followed(stores: Sequence[str]) -> str:
-    who, own = words.listed(stores), "its plan" if len(stores) == 1 else "their plans"
-    return f"{who[0].upper()}{who[1:]} followed {own}"
-
-
 def _rules(spec: ComparisonSpec, agents: Sequence[Agent]) -> Iterator[str]:
     """What each device does where it comes otherwise."""
-    batteries, cars = (
-        [f"the {words.device_title(agent.name)}" for agent in agents if isinstance(agent, kind)]
-        for kind in (BatteryAgent, EVAgent)
-    )
-    balances, follows = (
-        (batteries, cars) if spec.dispatch == "balance" else ([], [*cars, *batteries])
-    )
+    stores = [agent for agent in agents if agent.held_kwh is not None]
+    balances = [a for a in stores if a.kind == "storage" and spec.dispatch == "balance"]
+    follows = [agent for agent in stores if agent not in balances]
     if balances:
         yield (
             f"{_followed(balances)}, corrected as far as possible so that the building buys and "
@@ -229,63 +221,11 @@ def _rules(spec: ComparisonSpec, agents: Sequence[Agent]) -> Iterator[str]:
     if follows:
         them = "it" if len(follows) == 1 else "them"
         yield f"{_followed(follows)} as far as charge and limits let {them}."
-    if balances or follows:
+    if stores:
         yield "The grid took all else that came otherwise."
-    if any(isinstance(agent, DiscretePhaseDevice) for agent in agents):
-        yield "A run of an appliance never starts before its people start it."
-    if any(isinstance(agent, PartialUsageDevice) for agent in agents):
-        yield "The heat pump keeps within the heat that is really needed."
-    if any(isinstance(agent, EVAgent) and agent.metered_kw is not None for agent in agents):
-        yield "A car that was not expected charges as soon as it comes."
+    yield from dict.fromkeys(agent.otherwise for agent in agents if agent.otherwise)
 
 
-def _figures(day: ExplainedDay) -> list[Markup]:
-    schedule, horizon = day.schedule, day.schedule.horizon
-    ticks = _ticks(horizon)
-    found = [
-        stacked(
-            _power(day), ticks, unit="kW", title="Feeds the building (up), draws from it (down)"
-        ),
-        steps(
-            [
-                Band(label="bought", colour="grid", values=100 * horizon.import_eur_per_kwh),
-                Band(label="sold", colour="sold", values=100 * horizon.export_eur_per_kwh),
-                Band(label="worth in the plan", colour="worth", values=100 * day.worth_eur_per_kwh),
-            ],
-            ticks,
-            unit="ct/kWh",
-            title="Prices",
-        ),
-    ]
-    stores = [
-        Band(
-            label=words.device_title(agent.name),
-            colour="car" if isinstance(agent, EVAgent) else "battery",
-            values=schedule.plans[agent.name].series["soc_kwh"],
-        )
-        for agent in schedule.agents
-        if "soc_kwh" in schedule.plans[agent.name].series
-    ]
-    title = "Charge at the end of each step"
-    return [*found, *([steps(stores, ticks, unit="kWh", title=title)] if stores else [])]
-
-
-def _ticks(horizon: Horizon) -> list[tuple[int, str]]:
-    """Every six hours of the local clock, whatever the length of the day."""
-    on_the_hour = np.flatnonzero(horizon.local_hour % _TICK_H == 0).tolist()
-    return [(t, f"{horizon.local[t]:%H:%M}") for t in on_the_hour]
-
-
-def _power(day: ExplainedDay) -> list[Band]:
-    """What feeds the bus above zero, what draws from it below [kW]."""
-    schedule = day.schedule
-    bands = []
-    for agent in schedule.agents:
-        net_kw = -schedule.plans[agent.name].net_load_kw
-        if agent.kind == "grid":
-            bands.append(Band(label="bought", colour="grid", values=np.maximum(net_kw, 0.0)))
-            bands.append(Band(label="sold", colour="sold", values=np.minimum(net_kw, 0.0)))
-        else:
-            colour, label = look(agent)
-            bands.append(Band(label=label, colour=colour, values=net_kw))
-    return [band for band in bands if np.any(np.abs(band.values) > 1e-3)] or bands[:1]
+def _followed(stores: Sequence[Agent]) -> str:
+    who = words.listed([f"the {agent.title}" for agent in stores])
+    return f"{who[0].upper()}{who[1:]} followed {'its plan' if len(stores) == 1 else 'their plans'}"

@@ -7,31 +7,20 @@ the building keeps to itself. A choice is explained by the prices of the hours t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ems.agents import (
-    Agent,
-    BaseLoadAgent,
-    BatteryAgent,
-    Cycle,
-    DiscretePhaseDevice,
-    EVAgent,
-    GridAgent,
-    PartialUsageDevice,
-    PVAgent,
-)
+from ems.agents import words
 from ems.agents.dispatch_plan import DispatchPlan
+from ems.agents.priced import VISIBLE_KW, Elsewhere, PricedPlan
 from ems.control.optimizer import GlobalOptimizer
+from ems.core.participant import Plan
 from ems.core.program import Program
 from ems.core.solver import Solver
-from ems.report.page import words
-from ems.report.page.appliances import Elsewhere, tell_heat, tell_machine
-from ems.report.page.priced import VISIBLE_KW, PricedPlan, named
-from ems.report.page.stores import tell_battery, tell_car
 from ems.site.task import PlanningTask
 from ems.types import Floats
 
@@ -82,8 +71,7 @@ def explain_day(problem: PlanningTask, solver: Solver, *, believed: bool = False
     for agent in plan.agents:
         program.add(agent)
     worth = program.bus_prices(solver)
-    priced = PricedPlan(plan=plan, worth_ct=100 * worth, n_told=n, believed=believed)
-    elsewhere = planned_anew(problem, solver, plan)
+    priced = priced_plan(problem, plan, worth, solver, believed=believed)
     hours = tuple(
         ExplainedHour(
             local=horizon.local[t],
@@ -91,7 +79,7 @@ def explain_day(problem: PlanningTask, solver: Solver, *, believed: bool = False
             import_ct=priced.import_ct(t),
             export_ct=priced.export_ct(t),
             worth_ct=100 * float(worth[t]),
-            sentences=tuple(tell(priced, t, elsewhere)),
+            sentences=tuple(tell(plan, priced, t)),
         )
         for t in range(n)
     )
@@ -106,17 +94,38 @@ def explain_day(problem: PlanningTask, solver: Solver, *, believed: bool = False
     )
 
 
-def planned_anew(problem: PlanningTask, solver: Solver, plan: DispatchPlan) -> Elsewhere:
-    """Price another start of a run by planning all with it; differences within the gap are none."""
+def priced_plan(
+    problem: PlanningTask,
+    plan: DispatchPlan,
+    worth_eur_per_kwh: Floats,
+    solver: Solver,
+    *,
+    believed: bool = False,
+) -> PricedPlan:
+    """What agents are given to explain themselves."""
+    return PricedPlan(
+        horizon=problem.horizon,
+        agents=plan.agents,
+        plans=plan.plans,
+        worth_ct=100 * worth_eur_per_kwh,
+        n_told=problem.n_committed,
+        max_import_kw=problem.grid.max_import_kw,
+        max_export_kw=problem.grid.max_export_kw,
+        elsewhere=planned_anew(problem, solver, plan),
+        believed=believed,
+    )
 
-    def elsewhere(machine: DiscretePhaseDevice, cycle: Cycle, start: int) -> float | None:
-        if not fits(plan, machine, cycle, start):
+
+def planned_anew(problem: PlanningTask, solver: Solver, plan: DispatchPlan) -> Elsewhere:
+    """Price another choice of an agent by planning all with it; within the gap it costs nothing."""
+
+    def elsewhere(name: str, changes: Mapping[str, Any], moved: Plan) -> float | None:
+        others_kw = plan.net_load_kw("load", "generation", "storage")
+        net_kw = others_kw + moved.net_load_kw - plan.plans[name].net_load_kw
+        if any(problem.grid.audit(problem.grid.settle(net_kw), plan.horizon)):
             return None
-        put = replace(cycle, earliest=start, latest=start)
-        cycles = tuple(put if c.number == cycle.number else c for c in machine.cycles)
         agents = [
-            replace(machine, cycles=cycles) if agent.name == machine.name else agent
-            for agent in problem.agents
+            replace(agent, **changes) if agent.name == name else agent for agent in problem.agents
         ]
         other = GlobalOptimizer(agents, problem.grid, solver).optimize_centralized(problem.horizon)
         more_eur = other.objective_eur - plan.objective_eur
@@ -125,49 +134,19 @@ def planned_anew(problem: PlanningTask, solver: Solver, plan: DispatchPlan) -> E
     return elsewhere
 
 
-def fits(plan: DispatchPlan, machine: DiscretePhaseDevice, cycle: Cycle, start: int) -> bool:
-    """Whether a run can start in another step with all else as planned."""
-    starts = np.rint(plan.plans[machine.name].series["started"]).tolist()
-    at = {c.number: starts.index(c.number) for c in machine.cycles} | {cycle.number: start}
-    placed = tuple(replace(c, metered_start=at[c.number]) for c in machine.cycles)
-    moved = replace(machine, cycles=placed).unplanned(plan.horizon)
-    others_kw = plan.net_load_kw("load", "generation", "storage")
-    net_kw = others_kw + moved.net_load_kw - plan.plans[machine.name].net_load_kw
-    grid = next(agent for agent in plan.agents if isinstance(agent, GridAgent))
-    failures = (
-        *machine.audit(moved, plan.horizon),
-        *grid.audit(grid.settle(net_kw), plan.horizon),
-    )
-    return not failures
+def tell(plan: DispatchPlan, priced: PricedPlan, t: int) -> Iterator[str]:
+    """What happens in step ``t`` and why: the load and the sun, then every agent for itself."""
+    yield _load(plan, priced, t)
+    for agent in plan.agents:
+        yield from agent.explain(priced, t)
 
 
-def tell(priced: PricedPlan, t: int, elsewhere: Elsewhere) -> Iterator[str]:
-    """What happens in step ``t`` and why: the load, everything that chose, the grid."""
-    yield _load(priced, t)
-    for agent in priced.plan.agents:
-        match agent:
-            case BatteryAgent():
-                yield from tell_battery(priced, agent, t)
-            case EVAgent():
-                yield from tell_car(priced, agent, t)
-            case DiscretePhaseDevice():
-                yield from tell_machine(priced, agent, t, elsewhere)
-            case PartialUsageDevice():
-                yield from tell_heat(priced, agent, t)
-            case PVAgent():
-                yield from _curtailed(priced, agent, t)
-            case BaseLoadAgent() | GridAgent():
-                pass
-            case _:
-                yield from _other(priced, agent, t)
-    yield _grid(priced, t)
-
-
-def _load(priced: PricedPlan, t: int) -> str:
+def _load(plan: DispatchPlan, priced: PricedPlan, t: int) -> str:
+    """What is used whatever is planned, and what the sun gives."""
     used_kw = sum(
-        float(priced.plan.plans[agent.name].net_load_kw[t])
-        for agent in priced.plan.agents
-        if isinstance(agent, BaseLoadAgent)
+        float(plan.plans[agent.name].net_load_kw[t])
+        for agent in plan.agents
+        if agent.kind == "load" and agent.fixed
     )
     sun_kw = float(priced.sun_kw[t])
     if priced.believed:
@@ -175,36 +154,3 @@ def _load(priced: PricedPlan, t: int) -> str:
         return f"The building is expected to use {words.kw(used_kw)}{sun}."
     sun = f", the sun gives {words.kw(sun_kw)}" if sun_kw > VISIBLE_KW else ""
     return f"The building uses {words.kw(used_kw)}{sun}."
-
-
-def _grid(priced: PricedPlan, t: int) -> str:
-    grid_kw = float(priced.grid_kw[t])
-    if grid_kw > VISIBLE_KW:
-        price_ct = priced.import_ct(t)
-        paid = ": who buys is paid for it" if price_ct < 0 else ""
-        return f"{words.kw(grid_kw)} are bought at {words.ct(price_ct)} a kWh{paid}."
-    if grid_kw < -VISIBLE_KW:
-        price_ct = priced.export_ct(t)
-        paid = ": who sells pays for it" if price_ct < 0 else ""
-        return f"{words.kw(-grid_kw)} are sold at {words.ct(price_ct)} a kWh{paid}."
-    return "Next to nothing is bought or sold."
-
-
-def _curtailed(priced: PricedPlan, agent: PVAgent, t: int) -> Iterator[str]:
-    lost_kw = float(priced.series(agent, "curtailed_kw")[t])
-    if lost_kw <= VISIBLE_KW:
-        return
-    text = f"{words.kw(lost_kw)} of the sun are left unused"
-    if -priced.grid_kw[t] >= priced.grid.max_export_kw - VISIBLE_KW:
-        yield f"{text}: no more may be sold."
-    elif priced.export_ct(t) < 0:
-        yield f"{text}: to sell them would cost {words.ct(-priced.export_ct(t))} a kWh."
-    else:
-        yield f"{text}: one kWh more would be worth {words.ct(float(priced.worth_ct[t]))}."
-
-
-def _other(priced: PricedPlan, agent: Agent, t: int) -> Iterator[str]:
-    net_kw = float(priced.plan.plans[agent.name].net_load_kw[t])
-    if abs(net_kw) > VISIBLE_KW:
-        verb = "draws" if net_kw > 0 else "gives"
-        yield (f"{named(agent)} {verb} {words.kw(abs(net_kw))}; a kWh is worth {priced.worth(t)}.")

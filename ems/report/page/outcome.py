@@ -7,29 +7,24 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from markupsafe import Markup
 
-from ems.agents import (
-    Agent,
-    BaseLoadAgent,
-    BatteryAgent,
-    DiscretePhaseDevice,
-    EVAgent,
-    PartialUsageDevice,
-    PVAgent,
-)
+from ems.agents import Agent
 from ems.agents.dispatch_plan import DispatchPlan
+from ems.agents.priced import VISIBLE_KW
+from ems.core.horizon import Horizon
 from ems.economics.settlement import settle
+from ems.report.figures.outcome import Compared, plan_and_outcome
+from ems.report.figures.page import Origin
+from ems.report.figures.paper import PAGE
+from ems.report.inline import Picture
 from ems.report.page import words
-from ems.report.page.looks import look
 from ems.report.page.page import Table
-from ems.report.page.priced import VISIBLE_KW, VISIBLE_KWH
-from ems.report.page.svg import Band, beside
 from ems.types import Floats
 
+_HOUSE = 1
+"""The layer of what nobody planned and nobody meters by itself."""
 TOLD_KW = 0.2
 """Less than this between plan and outcome gets no sentence [kW]."""
-_ORDER = (PVAgent, BaseLoadAgent, DiscretePhaseDevice, PartialUsageDevice, EVAgent, BatteryAgent)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -55,7 +50,9 @@ class Beside:
     @property
     def name(self) -> str:
         """What it is called in figures and tables."""
-        return "other use" if isinstance(self.agent, BaseLoadAgent) else _called(self.agent)
+        if self.agent.layer == _HOUSE:
+            return "other use"
+        return "sun" if self.agent.kind == "generation" else self.agent.title
 
 
 def compared(plan: DispatchPlan, done: DispatchPlan) -> tuple[Beside, ...]:
@@ -72,14 +69,9 @@ def compared(plan: DispatchPlan, done: DispatchPlan) -> tuple[Beside, ...]:
             came_kw=_power_kw(done, agent),
             held_kwh=_held_kwh(done, agent),
         )
-        for agent in sorted(agents.values(), key=_place)
+        for agent in sorted(agents.values(), key=lambda agent: agent.layer)
     )
     return tuple(row for row in rows if row.agent.kind == "grid" or row.busy)
-
-
-def _place(agent: Agent) -> int:
-    kinds = [kind for kind in _ORDER if isinstance(agent, kind)]
-    return _ORDER.index(kinds[0]) if kinds else len(_ORDER) + (agent.kind == "grid")
 
 
 def _power_kw(schedule: DispatchPlan, agent: Agent) -> Floats:
@@ -106,39 +98,18 @@ def came(rows: Sequence[Beside], t: int) -> str:
 
 def _told(row: Beside, t: int) -> str:
     """What an agent did in step ``t``, and in brackets what the plan has of it."""
-    name, planned_kw, came_kw = _called(row.agent), float(row.planned_kw[t]), float(row.came_kw[t])
-    match row.agent:
-        case PVAgent():
-            return f"the sun gave {_kw(came_kw)} (expected: {_kw(planned_kw)})"
-        case BaseLoadAgent():
-            return f"the building used {words.kw(came_kw)} (expected: {words.kw(planned_kw)})"
-        case BatteryAgent():
-            did, meant = ("took", "gave", _state(row, t)), ("to take", "to give", "to rest")
-        case EVAgent():
-            did = ("charged", "gave back", "did not charge")
-            meant = ("to charge", "to give back", "not to charge")
-        case _ if row.agent.kind == "grid":
-            return f"{_traded(came_kw, ' were')} (planned: {_again(planned_kw, came_kw, _traded)})"
-        case _:
-            did, meant = ("drew", "gave", "drew nothing"), ("to draw", "to give", "nothing")
-    if not row.expected or (isinstance(row.agent, EVAgent) and not row.agent.plugged_in[t]):
-        return f"the {name} {_does(came_kw, did)} (not expected)"
-    plan = _again(planned_kw, came_kw, partial(_does, verbs=meant))
-    return f"the {name} {_does(came_kw, did)} (planned: {plan})"
-
-
-def _state(row: Beside, t: int) -> str:
-    """How a battery rests."""
-    agent = row.agent
-    if row.held_kwh is None or not isinstance(agent, BatteryAgent):
-        return "rested"
-    if row.held_kwh[t] >= agent.capacity_kwh - VISIBLE_KWH:
-        return "was full"
-    return "was empty" if row.held_kwh[t] <= agent.min_soc_kwh + VISIBLE_KWH else "rested"
-
-
-def _called(agent: Agent) -> str:
-    return words.device_title(agent.name)
+    agent, planned_kw, came_kw = row.agent, float(row.planned_kw[t]), float(row.came_kw[t])
+    if agent.kind == "generation":
+        return f"the sun gave {_kw(came_kw)} (expected: {_kw(planned_kw)})"
+    if agent.layer == _HOUSE:
+        return f"the building used {words.kw(came_kw)} (expected: {words.kw(planned_kw)})"
+    if agent.kind == "grid":
+        return f"{_traded(came_kw, ' were')} (planned: {_again(planned_kw, came_kw, _traded)})"
+    rests = agent.did[2] if row.held_kwh is None else agent.at_rest(float(row.held_kwh[t]))
+    did = f"the {agent.title} {_does(came_kw, (*agent.did[:2], rests))}"
+    if not row.expected or not agent.expected(t):
+        return f"{did} (not expected)"
+    return f"{did} (planned: {_again(planned_kw, came_kw, partial(_does, verbs=agent.meant))})"
 
 
 def _kw(power_kw: float) -> str:
@@ -167,29 +138,35 @@ def _traded(power_kw: float, were: str = "") -> str:
 # --- figures and tables ----------------------------------------------------------------------
 
 
-def outcome_figures(rows: Sequence[Beside], ticks: Sequence[tuple[int, str]]) -> list[Markup]:
-    """A figure for the sun, the other use, the devices together, the battery and the grid."""
+def outcome_picture(
+    rows: Sequence[Beside], horizon: Horizon, where: str, origin: Origin
+) -> Picture:
+    """Panels for the sun, the other use, the devices together, the battery and the grid."""
     drawn: dict[str, list[Beside]] = {}
     for row in rows:
-        single = row.agent.kind in ("generation", "grid")
-        single = single or isinstance(row.agent, BaseLoadAgent | BatteryAgent)
+        single = row.agent.kind != "load" or row.agent.layer == _HOUSE
         drawn.setdefault(row.name if single else "devices", []).append(row)
-    return [_figure(group, ticks) for group in drawn.values()]
+    title = "What came: as an area, over it the plan of midnight as a line"
+    figure = plan_and_outcome(
+        [_panel(group) for group in drawn.values()],
+        horizon,
+        title=f"{title}, {where}",
+        note="mean power of each step",
+        origin=origin,
+        paper=PAGE,
+    )
+    return Picture(figure, title)
 
 
-def _figure(group: Sequence[Beside], ticks: Sequence[tuple[int, str]]) -> Markup:
+def _panel(group: Sequence[Beside]) -> Compared:
     title = words.listed([row.name for row in group])
     signs = {"storage": " (takes up, gives down)", "grid": " (bought up, sold down)"}
     two_way = signs.get(group[0].agent.kind, "") if len(group) == 1 else ""
-    planned_kw, came_kw = (
-        np.sum([getattr(row, name) for row in group], axis=0) for name in ("planned_kw", "came_kw")
-    )
-    return beside(
-        Band(label="as it came", colour=look(group[0].agent)[0], values=came_kw),
-        Band(label="in the plan", colour="plan", values=planned_kw),
-        ticks,
-        unit="kW",
-        title=f"{title[0].upper()}{title[1:]}{two_way}",
+    return Compared(
+        label=f"{title[0].upper()}{title[1:]}{two_way}",
+        planned_kw=np.sum([row.planned_kw for row in group], axis=0),
+        came_kw=np.sum([row.came_kw for row in group], axis=0),
+        colour=group[0].agent.colour,
     )
 
 
@@ -197,28 +174,16 @@ def outcome_tables(
     rows: Sequence[Beside], plan: DispatchPlan, done: DispatchPlan, clocks: Sequence[str]
 ) -> tuple[Table, Table]:
     """The day in sum, and hour by hour; ``clocks``: the time of each step."""
+    heads = (f"{row.name}: {which}" for row in rows for which in ("plan", "came"))
+    powers = np.array([kw for row in rows for kw in (row.planned_kw, row.came_kw)])
+    hours = [
+        (clock, *(words.number(kw, 1) for kw in step_kw))
+        for clock, step_kw in zip(clocks, powers.T.tolist(), strict=True)
+    ]
+    caption = "hour by hour: power in the plan and as it came [kW]"
     return (
-        Table(
-            caption="the day in sum",
-            heads=("what", "in the plan", "as it came"),
-            rows=[*_sums(rows, plan, done)],
-        ),
-        Table(
-            caption="hour by hour: power in the plan and as it came [kW]",
-            heads=("time", *(f"{row.name}: {which}" for row in rows for which in ("plan", "came"))),
-            rows=[
-                (
-                    clock,
-                    *(
-                        words.number(float(kw[t]), 1)
-                        for row in rows
-                        for kw in (row.planned_kw, row.came_kw)
-                    ),
-                )
-                for t, clock in enumerate(clocks)
-            ],
-            folded=True,
-        ),
+        Table("the day in sum", ("what", "in the plan", "as it came"), [*_sums(rows, plan, done)]),
+        Table(caption, ("time", *heads), hours, folded=True),
     )
 
 
@@ -227,7 +192,7 @@ def _sums(
 ) -> Iterator[tuple[str, str, str]]:
     """Energies [kWh], charges at the end [kWh] and the cost [€] of the day."""
     for row in rows:
-        two_way = row.agent.kind in ("storage", "grid") or isinstance(row.agent, EVAgent)
+        two_way = row.agent.kind == "grid" or row.agent.held_kwh is not None
         up, down = ("bought", "sold") if row.agent.kind == "grid" else ("taken", "given")
         subject = "" if row.agent.kind == "grid" else f"{row.name}, "
         energies = [plan.horizon.energy_kwh(kw) for kw in (row.planned_kw, row.came_kw)]

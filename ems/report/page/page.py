@@ -11,32 +11,17 @@ import jinja2
 from markupsafe import Markup, escape
 
 from ems.errors import DataError
+from ems.report.inline import Picture
 from ems.report.page import words
 from ems.report.page.explain import ExplainedHour
-from ems.report.page.template import PAGE
 
-COLOURS = (
-    "sun",
-    "grid",
-    "sold",
-    "house",
-    "battery",
-    "car",
-    "machine",
-    "heat",
-    "worth",
-    "saved",
-    "lost",
-    "plan",
-)
-"""The CSS classes of figures."""
 _ADDRESS = re.compile(r"\bhttps?://[^\s;,<>\"')]+|\b10\.\d{4,9}/[^\s;,<>\"')]+")
 """An address, or a DOI."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Table:
-    """A table; ``n_texts``: how many first columns are texts and not numbers; ``words``: all are.
+    """A table; the first ``n_texts`` columns are texts and not numbers, None: all of them.
 
     ``folded``: opened by hand.
     """
@@ -44,21 +29,20 @@ class Table:
     caption: str
     heads: Sequence[str]
     rows: Sequence[Sequence[str]]
-    n_texts: int = 1
-    words: bool = False
+    n_texts: int | None = 1
     folded: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Section:
-    """A part of the page: texts, then figures, tables, the hours of a day, and commands to run."""
+    """A part of the page: texts, pictures, tables, the hours of a day, and a command to run."""
 
     title: str
     paragraphs: Sequence[str] = ()
-    figures: Sequence[Markup] = ()
+    pictures: Sequence[Picture] = ()
     tables: Sequence[Table] = ()
     hours: Sequence[ExplainedHour] = ()
-    commands: Sequence[str] = ()
+    command: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,15 +57,15 @@ class Report:
 
 def render(report: Report) -> str:
     """The page as HTML that loads nothing from elsewhere."""
-    page = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
-    ).from_string(PAGE)
-    return page.render(report=report, colours=COLOURS, linked=linked, kind=_kind, ct=words.ct)
-
-
-def _kind(table: Table, column: int) -> str:
-    """The CSS class of a column."""
-    return "text" if table.words or column < table.n_texts else "number"
+    pages = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = pages.get_template("report.html.j2")
+    return page.render(report=report, linked=linked, ct=words.ct)
 
 
 def linked(text: str) -> Markup:

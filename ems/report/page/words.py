@@ -1,30 +1,24 @@
-"""How the report writes amounts, counts and names; written down nowhere else."""
+"""How the report writes amounts, counts and names."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
+from ems.agents.words import NBSP, ct, kw, kwh, listed, number
 from ems.economics.settlement import Savings
 
-NBSP = "\u00a0"
-"""Between a number and its unit, so that no line ends between them."""
-TITLES: Mapping[str, str] = {
-    "as_metered": "as metered",
-    "rule_based": "rule-based",
-    "centralized_phases": "centralized in phases",
-    "centralized_perfect": "perfect plan",
-    "perfect_foresight": "all days at once",
-    "pv_unknown": "only the sun unknown",
-    "load_unknown": "only load and heat unknown",
-    "price_unknown": "only the price unknown",
-    "devices_unknown": "only devices unknown",
-}
-"""What a mode is called where it differs from its name."""
-
-
-def title(mode: str) -> str:
-    """What a mode is called."""
-    return TITLES.get(mode, mode)
+__all__ = [
+    "NBSP",
+    "amount",
+    "counted",
+    "ct",
+    "device_title",
+    "eur",
+    "kw",
+    "kwh",
+    "listed",
+    "number",
+    "percent",
+    "saving",
+]
 
 
 def device_title(name: str) -> str:
@@ -43,39 +37,6 @@ def counted(n: int, one: str, many: str | None = None) -> str:
     ('1 day', '7 days')
     """
     return f"{n}{NBSP}{one if n == 1 else many or f'{one}s'}"
-
-
-def listed(names: Sequence[str]) -> str:
-    """Names as a person lists them.
-
-    >>> listed(["a"]), listed(["a", "b", "c"])
-    ('a', 'a, b and c')
-    """
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-
-
-def number(value: float, digits: int) -> str:
-    """A number with a true minus and no negative zero.
-
-    >>> number(-0.001, 1), number(-2.0, 1)
-    ('0.0', '−2.0')
-    """
-    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
-
-
-def ct(amount_ct: float) -> str:
-    """An amount in ct."""
-    return f"{number(amount_ct, 1)}{NBSP}ct"
-
-
-def kw(power_kw: float) -> str:
-    """A power."""
-    return f"{number(power_kw, 1)}{NBSP}kW"
-
-
-def kwh(energy_kwh: float) -> str:
-    """An energy."""
-    return f"{number(energy_kwh, 1)}{NBSP}kWh"
 
 
 def amount(amount_eur: float) -> str:

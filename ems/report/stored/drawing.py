@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from matplotlib.figure import Figure
 
 from ems.report.figures.paper import Paper
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 _NOT_IN_FILES = re.compile(r'[\x00-\x1f\x7f%/\\:*?"<>|]|^\.')
 """What some system does not take in the name of a file, and the dot that hides one."""
 
 _LONGEST = 200
 """Bytes of a name; size, format and checksum follow it, and file systems take 255."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What is asked for: kinds of figures or all, one building or all, whose plan maps show."""
+
+    kinds: Sequence[str] | None = None
+    building: str | None = None
+    mode: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from ems.report.figures.page import Origin
 from ems.store.frames import day_results
 from ems.store.results import read_days, read_runs
 
+COMPARISON, INTEGRATED, PROBABILITY = "comparison", "integrated", "probability"
 SHORT_ID = 8
 
 
@@ -44,16 +45,20 @@ class KeptRun:
         return Origin(source=self.parameters["data"]["source"], synthetic=self.synthetic)
 
     @property
+    def spec(self) -> Mapping[str, Any]:
+        """What was planned, and how; only of a run that plans."""
+        spec: Mapping[str, Any] = self.parameters["spec"]
+        return spec
+
+    @property
     def tariff(self) -> str:
-        """The name of its tariff; only of a run that plans."""
-        name: str = self.parameters["spec"]["tariff"]["name"]
-        return name
+        """The name of its tariff."""
+        return str(self.spec["tariff"]["name"])
 
     @property
     def foresight(self) -> str:
-        """What its plans knew, in words; only of a run that plans."""
-        spec = self.parameters["spec"]
-        return foresight_words(spec["foresight"], spec["forecaster"])
+        """What its plans knew, in words."""
+        return foresight_words(self.spec["foresight"], self.spec["forecaster"])
 
     @cached_property
     def days(self) -> tuple[DayResult, ...]:
@@ -64,6 +69,18 @@ class KeptRun:
     def buildings(self) -> tuple[str, ...]:
         """The buildings that it planned."""
         return tuple(dict.fromkeys(result.building for result in self.days))
+
+    def planned(self, wanted: str | None) -> tuple[str, ...]:
+        """The buildings that it planned, or the wanted one of them."""
+        return tuple(name for name in self.buildings if wanted in (None, name))
+
+    def results(self, building: str) -> list[DayResult]:
+        """The days of a building in every mode."""
+        return [result for result in self.days if result.building == building]
+
+    def dates(self, building: str) -> list[date]:
+        """The sorted days of a building."""
+        return sorted({result.day for result in self.results(building)})
 
 
 def kept_runs(path: Path) -> tuple[KeptRun, ...]:

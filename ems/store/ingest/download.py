@@ -10,7 +10,7 @@ stopped, when the server can do that.
 from __future__ import annotations
 
 import hashlib
-import time
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +33,9 @@ Progress = Callable[[int, int | None], None]
 
 _TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 _CHUNK_BYTES = 1 << 16
+
+logging.getLogger("stamina").addHandler(logging.NullHandler())
+# Without a handler Python would print each retry on stderr, between the lines of the progress.
 
 
 def silent(_done_bytes: int, _total_bytes: int | None) -> None:
@@ -60,11 +63,6 @@ class Patience:
             value = getattr(self, name)
             if not value > 0:
                 raise InvalidSpec(f"Patience: {name} = {value}, must be above 0")
-
-    def wait_s(self, attempt: int, asked_s: float | None) -> float:
-        """Pause after failure number ``attempt`` (from 0) [s]; the server's wish counts first."""
-        own_s = self.first_wait_s * 2.0**attempt
-        return min(own_s if asked_s is None else max(asked_s, 0.0), self.longest_wait_s)
 
 
 class _TryAgain(Exception):
@@ -129,17 +127,28 @@ class _Transfer:
 
     def run(self, sha256: str | None) -> None:
         """Attempt until the part file is whole, or raise ``DataError``."""
-        seen = ""
-        for attempt in range(self.patience.attempts):
-            try:
-                self._attempt(sha256)
-            except _TryAgain as failure:
-                seen = str(failure)
-                if attempt + 1 < self.patience.attempts:
-                    time.sleep(self.patience.wait_s(attempt, failure.asked_s))
-            else:
-                return
-        raise self._refusal(f"{seen} ({self.patience.attempts} attempts)")
+        import stamina  # here, since most starts download nothing
+
+        attempts = stamina.retry_context(
+            on=self._pause,
+            attempts=self.patience.attempts,
+            timeout=None,
+            wait_initial=self.patience.first_wait_s,
+            wait_max=self.patience.longest_wait_s,
+            wait_jitter=0.0,
+        )
+        try:
+            for attempt in attempts:
+                with attempt:
+                    self._attempt(sha256)
+        except _TryAgain as failure:
+            raise self._refusal(f"{failure} ({self.patience.attempts} attempts)") from failure
+
+    def _pause(self, error: Exception) -> bool | float:
+        """Whether to try again, or the pause that the server asked for [s]."""
+        if isinstance(error, _TryAgain) and error.asked_s is not None:
+            return min(error.asked_s, self.patience.longest_wait_s)
+        return isinstance(error, _TryAgain)
 
     def _refusal(self, seen: str) -> DataError:
         query = "&".join(f"{key}={value}" for key, value in self.params.items())

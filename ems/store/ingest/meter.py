@@ -13,85 +13,29 @@ column. Rows are counted as in an editor: the header is row 1.
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 
-from ems.errors import DataError, InvalidSpec
-from ems.site.meters import Category, Feed, LoadRule, Role
-from ems.site.place import Place
+from ems.errors import DataError
+from ems.site.meters import Feed, LoadRule
 from ems.store.ingest.dataset import BuildingData, Dataset
+from ems.store.ingest.meter_file import (
+    STAMPS_CARRY_OFFSET,
+    MeterConfig,
+    MeterFeed,
+    MeterFile,
+    read_config,
+)
 from ems.store.ingest.opsd import no_prices, no_weather, read_prices
 from ems.types import Floats, Instants
 
-Kind = Literal["cumulative", "interval"]
-Unit = Literal["kWh", "Wh", "kW", "W"]
-Label = Literal["start", "end"]
-
-STAMPS_CARRY_OFFSET = "offset in every stamp"
-"""``timestamp_zone`` of a file with stamps such as ``2016-10-30T02:00+01:00`` or ``…Z``."""
-
-_CATEGORIES: Mapping[str, frozenset[str]] = {
-    "import": frozenset({"grid"}),
-    "export": frozenset({"grid"}),
-    "pv": frozenset({"pv"}),
-    "load": frozenset({"ev", "discrete_phase", "partial_usage", "fixed"}),
-}
 _PER_KWH: Mapping[str, float] = {"kWh": 1.0, "kW": 1.0, "Wh": 1e-3, "W": 1e-3}
-_STEPS_MINUTES = (15, 60)
 _NEGATIVE_KWH = -1e-9
-_OFF_NOON_H = 4.0
-"""So far from the noon of its clocks the sun is highest nowhere: 3 h is the most, in China [h]."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class MeterFeed:
-    """One column of a file and the meter it holds.
-
-    ``exchanges``: stamps, as they stand in the file, of the first reading of a new meter; the
-    step before it is a gap, and the count may start again.
-    """
-
-    column: str
-    feed: Feed
-    kind: Kind
-    unit: Unit
-    exchanges: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class MeterFile:
-    """CSV files of one layout, read one after the other as if they were one."""
-
-    paths: tuple[Path, ...]
-    separator: str
-    decimal: str
-    timestamp_column: str
-    timestamp_format: str
-    timestamp_zone: str
-    label: Label
-    feeds: tuple[MeterFeed, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class MeterConfig:
-    """What the TOML file says, checked."""
-
-    building: str
-    kind: str
-    place: Place
-    timezone: str
-    step_minutes: int
-    synthetic: bool
-    prices: Path | None
-    files: tuple[MeterFile, ...]
 
 
 def read_meter(config: Path) -> Dataset:
@@ -102,14 +46,15 @@ def read_meter(config: Path) -> Dataset:
     """
     spec = read_config(config)
     step = np.timedelta64(spec.step_minutes, "m").astype("timedelta64[s]")
-    series = [pair for file in spec.files for pair in _read_file(file, step)]
+    folder = config.parent
+    series = [pair for file in spec.file for pair in _read_file(file, folder, step)]
     ts_utc = _grid([pd.DatetimeIndex(pair[1].index) for pair in series], step)
     return Dataset(
         buildings=(
             BuildingData(
                 building=spec.building,
                 kind=spec.kind,
-                place=spec.place,
+                place=spec.place.place(),
                 timezone=spec.timezone,
                 step_h=spec.step_minutes / 60.0,
                 ts_utc=ts_utc,
@@ -118,10 +63,10 @@ def read_meter(config: Path) -> Dataset:
                     feed.name: _floats(values.reindex(pd.DatetimeIndex(ts_utc)))
                     for feed, values in series
                 },
-                load_rule=_load_rule([feed for feed, _ in series]),
+                load_rule=_load_rule(spec.feeds),
             ),
         ),
-        prices=no_prices() if spec.prices is None else read_prices(spec.prices),
+        prices=read_prices(folder / spec.prices) if spec.prices else no_prices(),
         weather=no_weather(),
         meta=_meta(config, spec),
     )
@@ -142,9 +87,9 @@ def _floats(values: pd.Series[float]) -> Floats:
 
 def _meta(config: Path, spec: MeterConfig) -> dict[str, str]:
     digest = hashlib.sha256(config.read_bytes())
-    for file in spec.files:
+    for file in spec.file:
         for path in file.paths:
-            digest.update(path.read_bytes())
+            digest.update((config.parent / path).read_bytes())
     return {
         "source": f"own meter, described by {config.name}",
         "licence": "the owner's own data",
@@ -158,214 +103,6 @@ def _grid(stamps: Sequence[pd.DatetimeIndex], step: np.timedelta64) -> Instants:
     first = min(index[0] for index in stamps).to_datetime64().astype("datetime64[s]")
     last = max(index[-1] for index in stamps).to_datetime64().astype("datetime64[s]")
     return cast(Instants, np.arange(first, last + step, step))
-
-
-# --- the description -------------------------------------------------------------------------
-
-
-def read_config(config: Path) -> MeterConfig:
-    """The TOML file, checked; paths in it are relative to its own folder.
-
-    Raises ``DataError`` for a file that is missing, is no TOML, lacks a key, has one that is
-    not known, or a value that is not allowed.
-    """
-    try:
-        text = config.read_text(encoding="utf-8-sig")
-        table = _Table(tomllib.loads(text), config.name)
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"meter: cannot read {config}: {error}; check --config, a text file in UTF-8"
-        ) from error
-    except tomllib.TOMLDecodeError as error:
-        raise DataError(f"meter: {config.name} is no valid TOML: {error}") from error
-    files = tuple(_file(entry, config.parent) for entry in table.tables("file"))
-    prices = table.text("prices", default="")
-    spec = MeterConfig(
-        building=table.text("building"),
-        kind=table.text("kind", allowed=("residential", "industrial", "public")),
-        place=_place(table.table("place")),
-        timezone=_zone(table, "timezone"),
-        step_minutes=table.integer("step_minutes", allowed=_STEPS_MINUTES),
-        synthetic=table.boolean("synthetic", default=False),
-        prices=config.parent / prices if prices else None,
-        files=files,
-    )
-    table.close()
-    _check_feeds(spec, config.name)
-    _check_noon(spec, config.name)
-    return spec
-
-
-def _place(table: _Table) -> Place:
-    try:
-        place = Place(
-            name=table.text("name"),
-            latitude_deg=table.number("latitude_deg"),
-            longitude_deg=table.number("longitude_deg"),
-            country=table.text("country"),
-            subdivision=table.text("subdivision", default=""),
-        )
-    except InvalidSpec as error:
-        raise DataError(f"meter: {table.where}: {error}") from error
-    table.close()
-    return place
-
-
-def _check_noon(spec: MeterConfig, name: str) -> None:
-    """Refuse a longitude and a time zone that cannot belong together, as with a wrong sign."""
-    ahead = ZoneInfo(spec.timezone).utcoffset(datetime(2016, 1, 1)) or timedelta()
-    late_h = ahead / timedelta(hours=1) - spec.place.longitude_deg / 15.0
-    off_h = abs((late_h + 12.0) % 24.0 - 12.0)
-    if off_h > _OFF_NOON_H:
-        raise DataError(
-            f"meter: {name}: at longitude_deg = {spec.place.longitude_deg:g} the sun is highest "
-            f"{off_h:.1f} h from noon in timezone = '{spec.timezone}'; correct one of them (west "
-            "of Greenwich is negative)"
-        )
-
-
-def _file(table: _Table, folder: Path) -> MeterFile:
-    file = MeterFile(
-        paths=tuple(folder / name for name in table.texts("paths")),
-        separator=table.text("separator", allowed=(",", ";", "\t")),
-        decimal=table.text("decimal", allowed=(".", ",")),
-        timestamp_column=table.text("timestamp_column"),
-        timestamp_format=table.text("timestamp_format", default="ISO8601"),
-        timestamp_zone=_zone(table, "timestamp_zone", also=STAMPS_CARRY_OFFSET),
-        label=cast(Label, table.text("label", allowed=get_args(Label))),
-        feeds=tuple(_feed(entry) for entry in table.tables("feed")),
-    )
-    table.close()
-    if file.separator == file.decimal:
-        raise DataError(f"meter: {table.where}: separator and decimal are both '{file.decimal}'")
-    return file
-
-
-def _feed(table: _Table) -> MeterFeed:
-    role = table.text("role", allowed=get_args(Role))
-    kind = table.text("kind", allowed=get_args(Kind))
-    feed = MeterFeed(
-        column=table.text("column"),
-        feed=Feed(
-            name=table.text("name"),
-            role=cast(Role, role),
-            category=cast(Category, table.text("category", allowed=sorted(_CATEGORIES[role]))),
-            behind_import=table.boolean("behind_import", default=True),
-        ),
-        kind=cast(Kind, kind),
-        unit=cast(
-            Unit,
-            table.text("unit", allowed=("kWh", "Wh") if kind == "cumulative" else get_args(Unit)),
-        ),
-        exchanges=table.texts("exchanges", default=()),
-    )
-    table.close()
-    return feed
-
-
-def _check_feeds(spec: MeterConfig, name: str) -> None:
-    feeds = [entry.feed for file in spec.files for entry in file.feeds]
-    names = [feed.name for feed in feeds]
-    twice = sorted({feed for feed in names if names.count(feed) > 1})
-    if twice:
-        raise DataError(f"meter: {name}: feed '{twice[0]}' stands there twice; names must differ")
-    roles = {feed.role for feed in feeds}
-    if "import" not in roles:
-        raise DataError(
-            f"meter: {name}: no feed has role 'import'; the meter at the grid is needed"
-        )
-    if "export" not in roles and any(f.role == "pv" and f.behind_import for f in feeds):
-        raise DataError(
-            f"meter: {name}: there is a feed with role 'pv' but none with role 'export'; add the "
-            "feed-in meter (a column of zeros where nothing is ever fed in)"
-        )
-
-
-def _zone(table: _Table, key: str, also: str = "") -> str:
-    name = table.text(key)
-    if name != also:
-        try:
-            ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-            hint = f" or '{also}'" if also else ""
-            raise DataError(
-                f"meter: {table.where}: {key} = '{name}' is no time zone; "
-                f"expected a name such as 'Europe/Berlin' or 'UTC'{hint}"
-            ) from error
-    return name
-
-
-class _Table:
-    """A TOML table that is read key by key and, at the end, must have no key left over."""
-
-    def __init__(self, values: Mapping[str, Any], where: str) -> None:
-        self._values = values
-        self._known: set[str] = set()
-        self.where = where
-
-    def text(self, key: str, *, allowed: Sequence[str] = (), default: str | None = None) -> str:
-        value = self._take(key, default)
-        if not isinstance(value, str) or (not value and default is None):
-            raise self._error(key, value, "a text")
-        if allowed and value not in allowed:
-            raise self._error(key, value, " | ".join(repr(choice) for choice in allowed))
-        return value
-
-    def texts(self, key: str, *, default: tuple[str, ...] | None = None) -> tuple[str, ...]:
-        values = self._take(key, default)
-        if not isinstance(values, list | tuple) or not all(isinstance(v, str) for v in values):
-            raise self._error(key, values, "a list of texts")
-        if not values and default is None:
-            raise self._error(key, values, "at least one text")
-        return tuple(values)
-
-    def integer(self, key: str, *, allowed: Sequence[int]) -> int:
-        value = self._take(key, None)
-        if value not in allowed or not isinstance(value, int):
-            raise self._error(key, value, " | ".join(str(choice) for choice in allowed))
-        return value
-
-    def number(self, key: str) -> float:
-        value = self._take(key, None)
-        if not isinstance(value, int | float) or isinstance(value, bool):
-            raise self._error(key, value, "a number")
-        return float(value)
-
-    def boolean(self, key: str, *, default: bool) -> bool:
-        value = self._take(key, default)
-        if not isinstance(value, bool):
-            raise self._error(key, value, "true | false")
-        return value
-
-    def table(self, key: str) -> _Table:
-        values = self._take(key, None)
-        if not isinstance(values, dict):
-            raise self._error(key, values, f"a table [{key}]")
-        return _Table(values, f"{self.where}, {key}")
-
-    def tables(self, key: str) -> list[_Table]:
-        values = self._take(key, None)
-        if not isinstance(values, list) or not values or not isinstance(values[0], dict):
-            raise self._error(key, values, f"one or more [[{key}]] tables")
-        return [_Table(v, f"{self.where}, {key} {i}") for i, v in enumerate(values, start=1)]
-
-    def close(self) -> None:
-        """Refuse keys nobody asked for: a misspelt one must not be ignored."""
-        unknown = sorted(set(self._values) - self._known)
-        if unknown:
-            raise DataError(
-                f"meter: {self.where}: unknown key '{unknown[0]}' "
-                f"(known: {', '.join(sorted(self._known))})"
-            )
-
-    def _take(self, key: str, default: object) -> Any:
-        self._known.add(key)
-        if key not in self._values and default is None:
-            raise DataError(f"meter: {self.where}: '{key}' is missing; see docs/sources.md")
-        return self._values.get(key, default)
-
-    def _error(self, key: str, value: object, expected: str) -> DataError:
-        return DataError(f"meter: {self.where}: {key} = {value!r}, expected {expected}")
 
 
 # --- the measurements ------------------------------------------------------------------------
@@ -383,9 +120,11 @@ class _Rows:
         return f"meter: {self.names[i]}, row {self.numbers[i]}"
 
 
-def _read_file(file: MeterFile, step: np.timedelta64) -> list[tuple[Feed, pd.Series[float]]]:
+def _read_file(
+    file: MeterFile, folder: Path, step: np.timedelta64
+) -> list[tuple[Feed, pd.Series[float]]]:
     """For each feed the energy of each step [kWh], indexed by the UTC start of the step."""
-    rows = _read_rows(file)
+    rows = _read_rows(file, folder)
     stamps_s = _stamps_utc_s(rows, file)
     step_s = int(step.astype(np.int64))
     _check_stamps(rows, file, stamps_s, step_s)
@@ -393,16 +132,17 @@ def _read_file(file: MeterFile, step: np.timedelta64) -> list[tuple[Feed, pd.Ser
     index = pd.DatetimeIndex(starts_s.astype("datetime64[s]"))
     return [
         (entry.feed, pd.Series(_energy_kwh(rows, file, entry, stamps_s, step_s), index=index))
-        for entry in file.feeds
+        for entry in file.feed
     ]
 
 
-def _read_rows(file: MeterFile) -> _Rows:
-    columns = [file.timestamp_column, *(entry.column for entry in file.feeds)]
+def _read_rows(file: MeterFile, folder: Path) -> _Rows:
+    columns = [file.timestamp_column, *(entry.column for entry in file.feed)]
     tables: list[pd.DataFrame] = []
     names: list[str] = []
     numbers: list[int] = []
-    for path in file.paths:
+    for name in file.paths:
+        path = folder / name
         table = _read_csv(path, file.separator, columns)
         tables.append(table)
         names += [path.name] * len(table)
@@ -605,7 +345,7 @@ def _exchanged(rows: _Rows, file: MeterFile, entry: MeterFeed) -> list[int]:
         if not len(found):
             raise DataError(
                 f"meter: exchange '{stamp}' of column '{entry.column}' is no stamp in "
-                f"{', '.join(path.name for path in file.paths)}"
+                f"{', '.join(Path(path).name for path in file.paths)}"
             )
         places += found.tolist()
     return places

@@ -1,8 +1,8 @@
-"""Made schedules, results and portfolio rows of any shape, and what stands in a figure."""
+"""Made plans, results and portfolio rows of any shape, and what stands in a figure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import date, timedelta
 from itertools import combinations
@@ -13,6 +13,7 @@ import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
+from matplotlib.text import Text
 
 from ems.agents import (
     Agent,
@@ -28,8 +29,12 @@ from ems.core.horizon import Horizon
 from ems.core.mode import Mode
 from ems.core.participant import Plan
 from ems.economics.settlement import DayKpis, settle
+from ems.forecast.rolling_origin import ModelScores, Scores
+from ems.forecast.series import LEVELS, Forecast, Series
 from ems.pipelines.comparison import MODES, DayRecord, DayResult, ModeSummary, summarise
-from ems.report.figures import Origin
+from ems.report.figures.forecasts import LEAST_HOURS
+from ems.report.figures.page import Origin
+from ems.site.place import KONSTANZ
 from ems.store.read import FeedProblem, PortfolioRow
 
 TWIN = Origin(source="made for a test; CC0-1.0", synthetic=True)
@@ -201,6 +206,43 @@ def portfolio_row(
     )
 
 
+def forecast_pair(origins: Sequence[int], n_steps: int = 30) -> tuple[Series, Forecast]:
+    """A load that rises by 1 kW an hour for four days, and forecasts whose median is right."""
+    ts_utc = np.datetime64("2016-06-01", "s") + np.arange(96) * np.timedelta64(3600, "s")
+    series = Series(
+        who="house load",
+        unit="kW",
+        ts_utc=ts_utc,
+        step_h=1.0,
+        timezone="Europe/Berlin",
+        place=KONSTANZ,
+        values=np.arange(96.0),
+    )
+    centre = np.array(origins)[:, None, None] + np.arange(n_steps)[None, None, :]
+    forecast = Forecast(
+        who=series.who,
+        unit="kW",
+        model="made",
+        origins=np.array(origins),
+        values=centre + 10.0 * (LEVELS[None, :, None] - 0.5),
+    )
+    return series, forecast
+
+
+def month_scores(skills: Mapping[str, float] | None = None, n: int = LEAST_HOURS) -> ModelScores:
+    """A model's skill by month, from ``n`` hours each."""
+    skills = {"2016-03": 0.1, "2016-09": -0.3} if skills is None else skills
+    same = {"n_unknown": 0, "mae": 1.0, "bias": 0.0, "coverage": 0.8, "width": 1.0}
+    scores = {
+        month: Scores(n=n, skill=skill, pinball=(0.5,) * 9, **same)  # type: ignore[arg-type]
+        for month, skill in skills.items()
+    }
+    overall = Scores(n=n, skill=0.0, pinball=(0.5,) * 9, **same)  # type: ignore[arg-type]
+    return ModelScores(
+        who="house", unit="kW", model="made", overall=overall, by_month=scores, by_lead={}
+    )
+
+
 # --- what stands in a figure -----------------------------------------------------------------
 
 
@@ -208,51 +250,57 @@ def all_text(figure: Figure) -> str:
     return "\n".join(text.get_text() for text in _texts(figure))
 
 
+def titles(axes: Sequence[Any]) -> list[str]:
+    return [ax.get_title(loc="left") for ax in axes]
+
+
 def stairs_of(ax: Any, label: str) -> Any:
     return next(p for p in ax.patches if p.get_label() == label).get_data()
 
 
+def points(figure: Figure) -> dict[str, tuple[float, float]]:
+    """Where every named marker stands."""
+    lines = [line for ax in figure.axes for line in ax.lines if line.get_gid() is not None]
+    return {line.get_gid(): (line.get_xdata()[0], line.get_ydata()[0]) for line in lines}
+
+
 def clashes(figure: Figure) -> list[str]:
-    """Texts that overlap each other, leave the page, or legends that cover the data."""
+    """Texts that overlap each other or leave the page, and legends that cover axes."""
     FigureCanvasAgg(figure).draw()
-    texts = [(text.get_text(), text.get_window_extent()) for text in _texts(figure)]
-    page = figure.bbox
-    found = [
-        f"{text!r} leaves the page"
-        for text, box in texts
-        if box.x0 < page.x0 - 1 or box.x1 > page.x1 + 1 or box.y0 < page.y0 or box.y1 > page.y1 + 1
-    ]
+    boxes = [(text.get_text(), Text.get_window_extent(text)) for text in _texts(figure)]
+    page = figure.bbox.padded(1.0)
+    found = [f"{text!r} leaves the page" for text, box in boxes if not _within(box, page)]
     found += [
         f"{one!r} overlaps {other!r}"
-        for (one, a), (other, b) in combinations(texts, 2)
-        if min(a.x1, b.x1) - max(a.x0, b.x0) > 1 and min(a.y1, b.y1) - max(a.y0, b.y0) > 1
+        for (one, a), (other, b) in combinations(boxes, 2)
+        if _overlap(a, b)
     ]
-    for ax in figure.axes:
-        for legend in (artist for artist in ax.get_children() if isinstance(artist, Legend)):
-            box = legend.get_window_extent()
-            found += [
-                f"the legend of {ax.get_ylabel()!r} covers data"
-                for other in figure.axes
-                if box.shrunk(0.95, 0.95).overlaps(other.get_window_extent())
-            ]
+    for legend in figure.findobj(Legend):
+        box = legend.get_window_extent()
+        panels = [ax.get_window_extent() for ax in figure.axes]
+        found += ["a legend covers axes" for panel in panels if _overlap(box, panel, 2.0)]
     return found
 
 
+def _within(box: Any, page: Any) -> bool:
+    return bool(page.x0 <= box.x0 and box.x1 <= page.x1 and page.y0 <= box.y0 and box.y1 <= page.y1)
+
+
+def _overlap(one: Any, other: Any, least: float = 1.0) -> bool:
+    wide = min(one.x1, other.x1) - max(one.x0, other.x0)
+    return bool(wide > least and min(one.y1, other.y1) - max(one.y0, other.y0) > least)
+
+
 def _texts(figure: Figure) -> list[Any]:
-    """Every text that is drawn, ticks in sight among them."""
-    artists = list(figure.texts)
-    if figure._supylabel is not None:  # type: ignore[attr-defined]
-        artists.append(figure._supylabel)  # type: ignore[attr-defined]
-    for ax in figure.axes:
-        artists += [*ax.texts, ax.title, ax._left_title, ax.xaxis.label, ax.yaxis.label]
-        for axis in (ax.xaxis, ax.yaxis):
-            low, high = sorted(axis.get_view_interval())
-            artists += [
-                tick.label1
-                for tick in axis.get_major_ticks()
-                if low <= tick.get_loc() <= high and tick.label1.get_visible()
-            ]
-        for legend in (artist for artist in ax.get_children() if isinstance(artist, Legend)):
-            artists += [*legend.get_texts(), legend.get_title()]
-    shown = [text for text in artists if text.get_visible() and text.get_text().strip()]
-    return list(dict.fromkeys(shown))
+    """Every text that is drawn; of the ticks those in sight."""
+    ticks = [
+        (tick, low <= tick.get_loc() <= high)
+        for ax in figure.axes
+        for axis in (ax.xaxis, ax.yaxis)
+        for low, high in [sorted(axis.get_view_interval())]
+        for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks())
+    ]
+    hidden = {text for tick, seen in ticks for text in tick.findobj(Text) if not seen}
+    hidden |= {tick.label2 for tick, _ in ticks}
+    found = figure.findobj(lambda artist: isinstance(artist, Text) and artist not in hidden)
+    return [text for text in found if text.get_visible() and text.get_text().strip()]

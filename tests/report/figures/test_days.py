@@ -1,33 +1,35 @@
-"""Days of one building: which are shown, and savings that add up."""
+"""Days of one building: which are shown, what they cost so far, and savings that add up."""
 
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
 
+import matplotlib.dates as mdates
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from report.figures.made import results
+from report.figures.made import TWIN, all_text, results, stairs_of, titles
 
+from ems.core.mode import LABELS
+from ems.economics.settlement import savings
 from ems.errors import InvalidSpec
-from ems.pipelines.comparison import BASELINES, PLANNED, summarise
-from ems.types import Days
+from ems.pipelines.comparison import BASELINES, MODES, PLANNED, summarise
+from ems.report.figures.days import Days, cumulative_cost, savings_by_day
+from ems.report.figures.style import euros
+
+TEXTS: Any = {"tariff": "dynamic", "origin": TWIN}
 
 
-def test_days_that_a_mode_lacks_are_left_out_for_all() -> None:
+def test_days_that_a_mode_lacks_are_left_out_for_all_in_any_order() -> None:
     made = results(5)
     cut = [r for r in made if not (r.mode == "centralized" and r.day.day == 4)]
     days = Days.of(cut)
     assert [day.day for day in days.days] == [1, 2, 3, 5]
     assert {len(kpis) for kpis in days.kpis.values()} == {4}
-    assert len(days.span) == 5
     assert np.isnan(days.on_span([1.0, 2.0, 3.0, 4.0])[3])
-
-
-def test_the_order_of_the_results_does_not_matter() -> None:
-    made = results(4)
-    assert Days.of(made[::-1]).kpis == Days.of(made).kpis
+    assert Days.of(cut[::-1]).kpis == days.kpis
 
 
 @pytest.mark.parametrize(
@@ -43,7 +45,7 @@ def test_the_order_of_the_results_does_not_matter() -> None:
         ),
     ],
 )
-def test_results_that_cannot_be_compared_are_refused(made: list, message: str) -> None:  # type: ignore[type-arg]
+def test_results_that_cannot_be_compared_are_refused(made: Any, message: str) -> None:
     with pytest.raises(InvalidSpec, match=message):
         Days.of(made)
 
@@ -57,3 +59,62 @@ def test_savings_so_far_end_at_those_of_the_summary(n_days: int, first: date) ->
         for baseline, saving in summary.against.items():
             so_far = days.saved_so_far_eur(summary.mode, baseline)
             assert so_far[-1] == pytest.approx(saving.savings_eur, abs=1e-9)
+
+
+def test_cost_is_the_running_sum_and_savings_end_at_those_of_the_table() -> None:
+    made = results(9, without=(4,))
+    figure = cumulative_cost(made, **TEXTS)
+    cost, *saved = (
+        {p.get_gid(): p.get_data() for p in ax.patches if p.get_gid()} for ax in figure.axes
+    )
+    assert list(cost) == list(MODES)
+    for summary in summarise(made):
+        values, edges, _ = cost[summary.mode]
+        daily = [r.kpis.cost_eur for r in made if r.mode == summary.mode]
+        np.testing.assert_allclose(values[~np.isnan(values)], np.cumsum(daily))
+        assert np.flatnonzero(np.isnan(values)).tolist() == [4]
+        assert len(edges) == 10
+        assert f"{LABELS[summary.mode]}: {euros(sum(daily))}" in all_text(figure)
+        for lines, baseline in zip(saved, BASELINES, strict=True):
+            assert (summary.mode in lines) == (summary.mode not in ("as_metered", baseline))
+            if summary.mode in lines:
+                expected = summary.against[baseline].savings_eur
+                assert lines[summary.mode].values[-1] == pytest.approx(expected)
+
+
+def test_bars_add_up_to_the_savings_of_the_table_and_stand_on_their_days() -> None:
+    made = results(7, without=(2,))
+    first = {r.mode: r.kpis for r in made if r.day == made[0].day}
+    day = mdates.date2num(made[0].day)
+    for ax, baseline in zip(savings_by_day(made, **TEXTS).axes, BASELINES, strict=True):
+        shown = {bar.get_gid() for bar in ax.patches} - {None}
+        assert shown == {m for m in MODES if m not in ("as_metered", baseline)}
+        for summary in (s for s in summarise(made) if s.mode in shown):
+            bars = [bar for bar in ax.patches if bar.get_gid() == summary.mode]
+            heights = [bar.get_height() for bar in bars]
+            assert np.nansum(heights) == pytest.approx(summary.against[baseline].savings_eur)
+            begin = savings(first[summary.mode], first[baseline]).savings_eur
+            assert heights[0] == pytest.approx(begin)
+            assert day < bars[0].get_x() < bars[0].get_x() + bars[0].get_width() < day + 1
+
+
+def test_beyond_a_fortnight_each_mode_has_a_panel_with_both_baselines() -> None:
+    made = results(40, without=(8, 20))
+    figure = savings_by_day(made, **TEXTS)
+    of = {summary.mode: summary for summary in summarise(made)}
+    shown = MODES[1:]
+    assert titles(figure.axes) == [LABELS[mode] for mode in shown]
+    for ax, mode in zip(figure.axes, shown, strict=True):
+        for baseline in BASELINES[: 1 if mode == "rule_based" else 2]:
+            values, edges, _ = stairs_of(ax, f"against {LABELS[baseline]}")
+            assert (len(values), len(edges)) == (40, 41)
+            assert np.flatnonzero(np.isnan(values)).tolist() == [8, 20]
+            assert np.nansum(values) == pytest.approx(of[mode].against[baseline].savings_eur)
+
+
+@pytest.mark.parametrize("n_days", [7, 40])
+def test_days_that_were_not_planned_are_shaded_and_counted(n_days: int) -> None:
+    text = all_text(savings_by_day(results(n_days, without=(3,)), **TEXTS))
+    assert "not planned" in text
+    assert f"({n_days - 1} of {n_days} days)" in " ".join(text.split())
+    assert "not planned" not in all_text(savings_by_day(results(n_days), **TEXTS))

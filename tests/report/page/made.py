@@ -1,9 +1,7 @@
-"""A small house, planned for two days, and what its report says."""
+"""Small houses, what was planned for them, and the pages of these runs."""
 
 from __future__ import annotations
 
-import html
-import re
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cache
@@ -11,6 +9,7 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
+from report.page.parsed import Page
 from small_building import at, local_index, made
 
 from ems.agents import BatteryAgent
@@ -26,53 +25,57 @@ from ems.pipelines.comparison import (
     summarise,
 )
 from ems.pipelines.parallel import run_blocks
-from ems.report.page import Report, comparison_report, render
+from ems.report.page import Report, comparison_report
 from ems.site.assets import Assets, EVSpec
 from ems.site.building import Building
 from ems.site.meters import MeterData
 from ems.store.read import FeedProblem, PortfolioRow
 
-FIRST, N_DAYS = date(2016, 6, 1), 4
+FIRST = date(2016, 6, 1)
 SPEC = ComparisonSpec(tariff=load_tariff("dynamic"), modes=("centralized",))
+GUESSING = replace(
+    SPEC,
+    tariff=load_tariff("tou"),
+    foresight="forecast",
+    forecaster="persistence",
+    modes=("centralized", "centralized_phases"),
+)
+BARE = Assets(battery=None, ev=None, appliances=False)
+V2G = Assets(battery=BatteryAgent(), ev=EVSpec(max_discharge_kw=5.0, strategy="three_phase"))
 COMMAND = "python scripts/01_run.py --n_days 2"
 
 
 def house(*, sunny: bool = True, **fields: Any) -> MeterData:
-    """Two days with a dishwasher, a heat pump and, unless it is dark, the sun."""
-    index = local_index(FIRST, N_DAYS)
+    """Four days with a dishwasher, a heat pump and, unless it is dark, the sun."""
+    index = local_index(FIRST, 4)
     loads = {
         "dishwasher": at(index, ("2016-06-01 19:00", 2, 0.8), ("2016-06-02 19:00", 2, 0.8)),
         "heat_pump": at(index, ("2016-06-01 05:00", 3, 1.0), ("2016-06-02 05:00", 3, 1.0)),
     }
     pv_kwh = np.where((index.hour >= 9) & (index.hour < 17), 3.0, 0.0)
-    history = made(index, loads, pv_kwh=pv_kwh if sunny else None)
-    return replace(history, **fields)
+    return replace(made(index, loads, pv_kwh=pv_kwh if sunny else None), **fields)
 
 
 def changing_house() -> MeterData:
     """Forty days of clouds, meals, heat and washing that change from day to day."""
-    rng = np.random.default_rng(5)
-    index = local_index(FIRST, 40)
-    day = np.arange(len(index)) // 24
+    rng, index = np.random.default_rng(5), local_index(FIRST, 40)
+    hour, day = index.hour, np.arange(len(index)) // 24
     washed = [f"{index[24 * i]:%Y-%m-%d} {17 + rng.integers(4)}:00" for i in range(40)]
-    warm = np.where((index.hour >= 5) & (index.hour < 8), 1.0, 0.0)
     loads = {
         "dishwasher": at(index, *((start, 2, 0.8) for start in washed)),
-        "heat_pump": warm * rng.uniform(0.5, 1.5, 40)[day],
-        "fridge": np.where(index.hour == rng.integers(11, 14, 40)[day], 1.5, 0.1),
+        "heat_pump": np.where((hour >= 5) & (hour < 8), rng.uniform(0.5, 1.5, 40)[day], 0.0),
+        "fridge": np.where(hour == rng.integers(11, 14, 40)[day], 1.5, 0.1),
     }
-    light = np.where((index.hour >= 8) & (index.hour < 18), 4.0, 0.0)
-    price = 30.0 + 20.0 * np.sin(index.hour / 6 * np.pi)
-    return made(
-        index, loads, pv_kwh=light * rng.uniform(0.1, 1.0, 40)[day], price_eur_per_mwh=price
-    )
+    light = np.where((hour >= 8) & (hour < 18), 4.0, 0.0)
+    price = 30.0 + 20.0 * np.sin(hour / 6 * np.pi)
+    pv_kwh = light * rng.uniform(0.1, 1.0, 40)[day]
+    return made(index, loads, pv_kwh=pv_kwh, price_eur_per_mwh=price)
 
 
 def habit_house() -> MeterData:
     """Forty winter days on which people wash at 19 h."""
     index = local_index(date(2016, 1, 4), 40)
-    starts = [f"{index[24 * day]:%Y-%m-%d} 19:00" for day in range(40)]
-    washed = at(index, *((start, 2, 0.8) for start in starts))
+    washed = at(index, *((f"{index[24 * day]:%Y-%m-%d} 19:00", 2, 0.8) for day in range(40)))
     pv_kwh = np.where((index.hour >= 10) & (index.hour < 15), 3.0, 0.0)
     return made(index, {"dishwasher": washed}, pv_kwh=pv_kwh)
 
@@ -88,9 +91,9 @@ class Done:
     spec: ComparisonSpec
 
     @property
-    def example(self) -> DayRecord:
-        """Its first planned day."""
-        return next(record for record in self.records if record.mode == self.spec.modes[0])
+    def planned(self) -> list[DayRecord]:
+        """Its days as first planned."""
+        return [record for record in self.records if record.mode == self.spec.modes[0]]
 
 
 def done(
@@ -99,8 +102,8 @@ def done(
     """The run of a history."""
     building = Building(history, spec.tariff, spec.assets)
     window = choose_window(building, first, n_days)
-    blocks = blocks_of(window, spec.block_days)
-    records = tuple(chain.from_iterable(run_blocks([building], spec, blocks)))
+    blocks = run_blocks([building], spec, blocks_of(window, spec.block_days))
+    records = tuple(chain.from_iterable(blocks))
     return Done(
         building=building,
         window=window,
@@ -116,20 +119,10 @@ def usual() -> Done:
     return done(house())
 
 
-ON_FORECASTS = replace(
-    SPEC,
-    tariff=load_tariff("tou"),
-    foresight="forecast",
-    forecaster="persistence",
-    modes=("centralized", "centralized_phases"),
-)
-
-
 @cache
 def guessed(**fields: Any) -> Done:
     """Two days whose plans were made on forecasts."""
-    first = FIRST + timedelta(days=36)
-    return done(changing_house(), replace(ON_FORECASTS, **fields), first=first)
+    return done(changing_house(), replace(GUESSING, **fields), first=FIRST + timedelta(days=36))
 
 
 def row(building: str, *problems: FeedProblem) -> PortfolioRow:
@@ -161,22 +154,16 @@ def report(run: Done, **changes: Any) -> Report:
         "known": [row(run.window.building)],
         "summaries": run.summaries,
         "captured": captured([record.result for record in run.records]),
-        "example": run.example,
+        "example": run.planned[0],
     }
     return comparison_report(**{**given, **changes})
 
 
-def text_of(page: str) -> str:
-    """What a person reads, with plain spaces."""
-    body = re.sub(r"<style>.*?</style>|<title>.*?</title>", " ", page, flags=re.DOTALL)
-    plain = html.unescape(re.sub(r"<[^>]+>", " ", body)).replace("\u00a0", " ")
-    return re.sub(r"\s+", " ", plain)
+def page(run: Done, **changes: Any) -> Page:
+    """The page of a run; without changes it is made once."""
+    return Page.of(report(run, **changes)) if changes else _page(run)
 
 
-def text(run: Done, **changes: Any) -> str:
-    """What a person reads on the page of a run."""
-    return text_of(render(report(run, **changes)))
-
-
-BARE = Assets(battery=None, ev=None, appliances=False)
-V2G = Assets(battery=BatteryAgent(), ev=EVSpec(max_discharge_kw=5.0, strategy="three_phase"))
+@cache
+def _page(run: Done) -> Page:
+    return Page.of(report(run))

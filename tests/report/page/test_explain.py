@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import date
 from typing import Any
@@ -22,11 +23,10 @@ from ems.agents import (
     PartialUsageDevice,
     PVAgent,
 )
+from ems.agents.priced import VISIBLE_KW
 from ems.control.optimizer import GlobalOptimizer
 from ems.core.program import Program
-from ems.report.page.appliances import exchanged
-from ems.report.page.explain import explain_day
-from ems.report.page.priced import VISIBLE_KW, PricedPlan
+from ems.report.page.explain import explain_day, priced_plan
 from ems.site.task import PlanningTask
 
 
@@ -64,235 +64,6 @@ def run(kw: float, metered: int, earliest: int, latest: int, number: int = 1) ->
     )
 
 
-# --- the battery -----------------------------------------------------------------------------
-
-
-def test_surplus_is_stored_for_the_evening_and_given_there() -> None:
-    day = explain(problem([30, 30, 32], sun(9, 0, 0), battery(), load_kw=[0, 1, 5]))
-    assert told(day, 0, "battery") == [
-        "The battery takes 2.0 kW from the sun: a kWh is worth 8.0 ct (sold) now and 32.0 ct at "
-        "14:00 (not bought). After losses and wear 22.0 ct are left."
-    ]
-    assert told(day, 1, "battery") == [
-        "The battery is full; it gives next at 14:00: a kWh is worth 30.0 ct now and 32.0 ct then."
-    ]
-    assert told(day, 2, "battery") == [
-        "The battery gives 2.0 kW: each kWh saves buying one at 32.0 ct; a kWh was worth 8.0 ct "
-        "when most was charged, at 12:00. After losses and wear 22.0 ct are left."
-    ]
-    assert told(day, 2)[-1] == "3.0 kW are bought at 32.0 ct a kWh."
-
-
-def test_a_battery_with_room_left_says_that_enough_is_stored_and_that_hours_tie() -> None:
-    day = explain(
-        problem([30, 30, 30], sun(9, 9, 0), battery(capacity_kwh=20.0), load_kw=[0, 0, 2])
-    )
-    (charged,) = [s for t in (0, 1) for s in told(day, t, "takes")]
-    assert "By then enough is stored: one kWh more would be worth only 10.0 ct there." in charged
-    other = {True: "13:00", False: "12:00"}[bool(told(day, 0, "takes"))]
-    assert f"{other} would do as well: the same worth." in charged
-
-
-def test_losses_and_wear_are_counted() -> None:
-    lossy = battery(round_trip_efficiency=0.81, wear_eur_per_kwh=0.02)
-    day = explain(problem([30, 30], sun(9, 0), lossy, load_kw=[0, 5]))
-    # 0.81 · 30 − 8 − 2 · 1.81
-    assert "After losses and wear 12.7 ct are left." in told(day, 0, "takes")[0]
-
-
-def test_what_is_sold_later_is_not_called_a_saving() -> None:
-    day = explain(problem([40, 40], sun(3, 0), battery(), export_ct=[5, 20], load_kw=0.0))
-    assert "20.0 ct at 13:00 (sold)" in told(day, 0, "takes")[0]
-    assert "each kWh is sold at 20.0 ct" in told(day, 1, "gives")[0]
-
-
-def test_what_is_partly_sold_and_partly_used_is_told_by_its_greater_part() -> None:
-    full = battery(initial_soc_kwh=2.0, final_soc_kwh=0.0, max_discharge_kw=2.0)
-    for load_kw, said in (
-        (0.5, "most of it is sold at 20.0 ct"),
-        (1.5, "most of it saves buying at 40.0 ct"),
-    ):
-        day = explain(problem([40], full, export_ct=20.0, load_kw=load_kw))
-        assert said in told(day, 0, "gives")[0]
-
-
-def test_where_selling_now_earns_more_than_keeping_nothing_is_stored() -> None:
-    day = explain(problem([9, 9], sun(3, 0), battery(), load_kw=[0, 1]))
-    assert told(day, 0, "battery") == [
-        "The battery is empty all the time: no two hours differ by more than its losses and wear."
-    ]
-    assert told(day, 1, "battery") == ["The battery is empty all the time."]
-    assert told(day, 0)[-1] == "3.0 kW are sold at 8.0 ct a kWh."
-
-
-def test_a_charge_that_must_be_left_is_kept() -> None:
-    day = explain(problem([20, 30], battery(initial_soc_kwh=0.0, final_soc_kwh=2.0)))
-    assert told(day, 0, "battery") == [
-        "The battery takes 2.0 kW from the grid: a kWh is worth 20.0 ct (bought) now; it is kept: "
-        "at its end the plan must leave 2 kWh."
-    ]
-    assert told(day, 1, "battery") == ["The battery is full until the plan ends."]
-
-
-def test_a_charge_from_before_the_day_is_told_as_such() -> None:
-    day = explain(problem([30], battery(initial_soc_kwh=2.0, final_soc_kwh=0.0), load_kw=5.0))
-    assert told(day, 0, "gives") == [
-        "The battery gives 2.0 kW: each kWh saves buying one at 30.0 ct, from what was stored "
-        "before this day."
-    ]
-
-
-def test_of_two_charges_the_one_that_is_still_there_is_named() -> None:
-    day = explain(problem([10, 40, 15, 40], battery(), load_kw=[0, 2, 0, 2]))
-    assert "charged, at 12:00" in told(day, 1, "gives")[0]
-    assert "charged, at 14:00" in told(day, 3, "gives")[0]
-
-
-def test_a_charge_is_gone_when_the_store_is_as_empty_as_before_it() -> None:
-    begun = battery(initial_soc_kwh=1.0, final_soc_kwh=0.0)
-    day = explain(problem([10, 40, 15, 45], begun, load_kw=[0, 1, 0, 2]))
-    assert "40.0 ct at 13:00 (not bought)" in told(day, 0, "takes")[0]
-
-
-def test_without_a_battery_nobody_speaks_of_one() -> None:
-    day = explain(problem([30, 20], load_kw=1.0))
-    assert told(day, 0) == ["The building uses 1.0 kW.", "1.0 kW are bought at 30.0 ct a kWh."]
-    assert [hour.worth_ct for hour in day.hours] == pytest.approx([30, 20])
-    empty = explain(problem([30, 20], battery(capacity_kwh=0.0)))
-    assert told(empty, 0, "battery") == []
-
-
-# --- the car ---------------------------------------------------------------------------------
-
-
-def test_a_car_charges_in_the_cheap_hour_and_says_what_the_next_costs() -> None:
-    day = explain(problem([30, 20, 25, 10], car(4, 4.0, by=2)))
-    assert told(day, 1, "car") == [
-        "The car charges 4.0 kW from the grid, to hold 60 kWh by 15:00: a kWh is worth 20.0 ct "
-        "(bought). The next best hour, 14:00, would cost 5.0 ct more."
-    ]
-    assert [told(day, t, "car") for t in (0, 2, 3)] == [[], [], []]
-
-
-def test_a_car_that_needs_every_hour_says_so() -> None:
-    day = explain(problem([30, 20, 25], car(3, 12.0, by=2)))
-    assert all("It needs every hour" in told(day, t, "car")[0] for t in range(3))
-
-
-def test_hours_that_tie_are_told_for_the_car() -> None:
-    day = explain(problem([30, 20, 20, 20], car(4, 4.0, by=3)))
-    charging = [t for t in range(4) if told(day, t, "car")]
-    for t in charging:
-        others = [f"{12 + u}:00" for u in (1, 2, 3) if u != t]
-        if len(charging) == 1:
-            assert f" {others[0]} and {others[1]} would cost the same." in told(day, t, "car")[0]
-    assert charging
-
-
-def test_a_new_arrival_is_not_compared_with_the_stay_before_it() -> None:
-    least = np.array([0, 60.0, 0, 60.0])
-    twice = car(
-        4, 0.0, by=3, trip_kwh=np.array([2.0, 0, 8.0, 0]), plugged_in=np.full(4, True),
-        min_soc_kwh=least,
-    )  # fmt: skip
-    day = explain(problem([10, 11, 30, 31], twice))
-    assert all("cheaper" not in told(day, t, "car")[0] for t in (2, 3))
-
-
-def test_hours_behind_the_deadline_are_no_alternative() -> None:
-    day = explain(problem([30, 20, 5], car(3, 4.0, by=1, plugged_in=np.full(3, True))))
-    assert "The next best hour, 12:00, would cost 10.0 ct more." in told(day, 1, "car")[0]
-
-
-def test_a_car_that_may_not_hold_more_says_so() -> None:
-    capped = car(3, 4.0, by=2, max_soc_kwh=np.array([57.0, 60.0, 60.0]))
-    day = explain(problem([10, 30, 30], capped))
-    late = [s for t in (1, 2) for s in told(day, t, "charges")]
-    assert late
-    assert all("12:00 would be cheaper, but it may not hold more by then." in s for s in late)
-
-
-def test_a_car_fed_by_the_battery_says_so() -> None:
-    stored = battery(initial_soc_kwh=2.0, final_soc_kwh=0.0)
-    day = explain(problem([30], stored, car(1, 2.0, by=0), load_kw=0.0))
-    assert "charges 2.0 kW from the battery, to hold" in told(day, 0, "The car")[0]
-
-
-# --- appliances ------------------------------------------------------------------------------
-
-
-def test_a_run_is_moved_to_where_it_costs_less() -> None:
-    day = explain(problem([30, 20, 25], machine(run(2.0, metered=0, earliest=0, latest=2))))
-    assert told(day, 1, "washing") == [
-        "The washing machine starts instead of at 12:00, when its people started it: at the plan's "
-        "prices its run costs 40.0 ct here, and 60.0 ct there. With a start at 12:00 the whole "
-        "plan would cost 20.0 ct more."
-    ]
-
-
-def test_another_start_is_planned_anew_where_the_prices_would_mislead() -> None:
-    """At noon the last kWh is sold for 8 ct, but a run of 4 kW would buy most of itself."""
-    day = explain(
-        problem([30, 20], sun(1.2, 0), machine(run(4.0, metered=1, earliest=0, latest=1)))
-    )
-    # at 12:00: 0.2 kWh at 8 ct no longer sold, 3.8 kWh bought at 30 ct; here 4 kWh at 20 ct
-    said = told(day, 1, "washing")
-    assert said == [
-        "The washing machine starts when its people started it. With a start at 12:00 the whole "
-        "plan would cost 35.6 ct more."
-    ]
-
-
-def test_runs_that_tie_are_told_as_such() -> None:
-    day = explain(problem([20, 20], machine(run(2.0, metered=1, earliest=0, latest=1))))
-    (said,) = [s for t in (0, 1) for s in told(day, t, "washing")]
-    assert "the whole plan would cost the same." in said
-
-
-def test_discomfort_is_counted_and_named() -> None:
-    table = np.array([[0.0, 0.05]])
-    moved = machine(run(2.0, metered=0, earliest=0, latest=1), discomfort_eur=table)
-    day = explain(problem([30, 20], moved))
-    (said,) = told(day, 1, "washing")
-    assert "its run costs 40.0 ct here, and 5.0 ct of discomfort for moving it, and 60.0" in said
-    assert "would cost 15.0 ct more, discomfort counted." in said
-
-
-def test_a_run_that_fits_nowhere_else_says_so() -> None:
-    """The other run must come after it, so that it cannot wait."""
-    first = run(2.0, metered=0, earliest=0, latest=1)
-    second = run(1.0, metered=1, earliest=1, latest=1, number=2)
-    day = explain(problem([20, 30], machine(first, second)))
-    assert told(day, 0, "washing") == [
-        "The washing machine starts when its people started it. At 13:00 it does not fit beside "
-        "the rest of the plan."
-    ]
-
-
-def test_a_run_that_the_connection_cannot_carry_elsewhere_says_so() -> None:
-    made = problem(
-        [20, 10],
-        machine(run(2.0, metered=0, earliest=0, latest=1)),
-        load_kw=[1, 2],
-        grid=GridAgent(max_import_kw=3.5),
-    )
-    assert told(explain(made), 0, "washing") == [
-        "The washing machine starts when its people started it. At 13:00 it does not fit beside "
-        "the rest of the plan."
-    ]
-
-
-def test_a_run_is_not_in_its_own_way() -> None:
-    long = Cycle(number=1, profile_kw=(2.0, 2.0), metered_start=0, earliest=0, latest=1)
-    day = explain(problem([20, 20, 30], machine(long), grid=GridAgent(max_import_kw=3.5)))
-    assert "With a start at 13:00 the whole plan would cost 20.0 ct more." in told(day, 0)[1]
-
-
-def test_a_run_that_may_not_move_is_only_told() -> None:
-    day = explain(problem([30, 20], machine(run(2.0, metered=0, earliest=0, latest=0))))
-    assert told(day, 0, "washing") == ["The washing machine starts when its people started it."]
-
-
 def heat_pump(metered: list[float], shift: int = 1) -> PartialUsageDevice:
     drawn = np.concatenate(([0.0], np.cumsum(metered)))
     ends = np.arange(1, len(metered) + 1)
@@ -308,49 +79,260 @@ def heat_pump(metered: list[float], shift: int = 1) -> PartialUsageDevice:
     )
 
 
-def test_heat_is_made_where_it_costs_less() -> None:
-    day = explain(problem([20, 30, 25], heat_pump([1.0, 1.0, 1.0])))
-    assert told(day, 0, "heat pump") == [
+LOSSY = {"round_trip_efficiency": 0.81, "wear_eur_per_kwh": 0.02}
+FULL = {"initial_soc_kwh": 2.0, "final_soc_kwh": 0.0}
+EVENING = problem([30, 30, 32], sun(9, 0, 0), battery(), load_kw=[0, 1, 5])
+KEPT = problem([20, 30], battery(initial_soc_kwh=0.0, final_soc_kwh=2.0))
+IDLE = problem([9, 9], sun(3, 0), battery(), load_kw=[0, 1])
+TWICE = problem([10, 40, 15, 40], battery(), load_kw=[0, 2, 0, 2])
+HEATED = problem([20, 30, 25], heat_pump([1.0, 1.0, 1.0]))
+IN_ORDER = machine(
+    run(2.0, metered=0, earliest=0, latest=1), run(1.0, metered=1, earliest=1, latest=1, number=2)
+)
+TWO_HOURS = Cycle(number=1, profile_kw=(2.0, 2.0), metered_start=0, earliest=0, latest=1)
+SAID: list[tuple[PlanningTask, str]] = [  # step, what the sentence is about, and the sentence
+    # --- the battery
+    (
+        EVENING,
+        "0 battery: "
+        "The battery takes 2.0 kW from the sun: a kWh is worth 8.0 ct (sold) now and 32.0 ct at "
+        "14:00 (not bought). After losses and wear 22.0 ct are left.",
+    ),
+    (
+        EVENING,
+        "1 battery: "
+        "The battery is full; it gives next at 14:00: a kWh is worth 30.0 ct now and 32.0 ct then.",
+    ),
+    (
+        EVENING,
+        "2 battery: "
+        "The battery gives 2.0 kW: each kWh saves buying one at 32.0 ct; a kWh was worth 8.0 ct "
+        "when most was charged, at 12:00. After losses and wear 22.0 ct are left.",
+    ),
+    (EVENING, "2 bought at: 3.0 kW are bought at 32.0 ct a kWh."),
+    (  # 0.81 · 30 − 8 − 2 · 1.81
+        problem([30, 30], sun(9, 0), battery(**LOSSY), load_kw=[0, 5]),
+        "0 takes: … After losses and wear 12.7 ct are left.",
+    ),
+    (
+        problem([40, 40], sun(3, 0), battery(), export_ct=[5, 20], load_kw=0.0),
+        "0 takes: … 20.0 ct at 13:00 (sold)…",
+    ),
+    (
+        problem([40, 40], sun(3, 0), battery(), export_ct=[5, 20], load_kw=0.0),
+        "1 gives: … each kWh is sold at 20.0 ct…",
+    ),
+    (
+        problem([40], battery(**FULL, max_discharge_kw=2.0), export_ct=20.0, load_kw=0.5),
+        "0 gives: … most of it is sold at 20.0 ct…",
+    ),
+    (
+        problem([40], battery(**FULL, max_discharge_kw=2.0), export_ct=20.0, load_kw=1.5),
+        "0 gives: … most of it saves buying at 40.0 ct…",
+    ),
+    (
+        IDLE,
+        "0 battery: "
+        "The battery is empty all the time: no two hours differ by more than its losses and wear.",
+    ),
+    (IDLE, "1 battery: The battery is empty all the time."),
+    (IDLE, "0 sold at: 3.0 kW are sold at 8.0 ct a kWh."),
+    (
+        KEPT,
+        "0 battery: "
+        "The battery takes 2.0 kW from the grid: a kWh is worth 20.0 ct (bought) now; it is kept: "
+        "at its end the plan must leave 2 kWh.",
+    ),
+    (KEPT, "1 battery: The battery is full until the plan ends."),
+    (
+        problem([30], battery(**FULL), load_kw=5.0),
+        "0 gives: "
+        "The battery gives 2.0 kW: each kWh saves buying one at 30.0 ct, from what was stored "
+        "before this day.",
+    ),
+    (TWICE, "1 gives: … charged, at 12:00…"),
+    (TWICE, "3 gives: … charged, at 14:00…"),
+    (  # a charge is gone when the store is as empty as before it
+        problem(
+            [10, 40, 15, 45],
+            battery(initial_soc_kwh=1.0, final_soc_kwh=0.0),
+            load_kw=[0, 1, 0, 2],
+        ),
+        "0 takes: … 40.0 ct at 13:00 (not bought)…",
+    ),
+    (
+        problem([30, 30], sun(4, 0), battery(max_charge_kw=4.0), load_kw=[0, 4], step_h=0.25),
+        "0 takes 4.0 kW: … at 12:15 (not bought)…",
+    ),
+    # --- the car
+    (
+        problem([30, 20, 25, 10], car(4, 4.0, by=2)),
+        "1 car: "
+        "The car charges 4.0 kW from the grid, to hold 60 kWh by 15:00: a kWh is worth 20.0 ct "
+        "(bought). The next best hour, 14:00, would cost 5.0 ct more.",
+    ),
+    (problem([30, 20, 25], car(3, 12.0, by=2)), "0 car: … It needs every hour…"),
+    (problem([30, 20, 25], car(3, 12.0, by=2)), "2 car: … It needs every hour…"),
+    (  # hours behind the deadline are no alternative
+        problem([30, 20, 5], car(3, 4.0, by=1, plugged_in=np.full(3, True))),
+        "1 car: … The next best hour, 12:00, would cost 10.0 ct more.",
+    ),
+    (
+        problem([30], battery(**FULL), car(1, 2.0, by=0), load_kw=0.0),
+        "0 The car: … charges 2.0 kW from the battery, to hold…",
+    ),
+    (
+        problem([20, 30], car(2, 4.0, by=1), grid=GridAgent(max_import_kw=3.0), load_kw=1.0),
+        "0 car: … a kWh is worth 30.0 ct (no more can be bought)…",
+    ),
+    # --- appliances
+    (
+        problem([30, 20, 25], machine(run(2.0, metered=0, earliest=0, latest=2))),
+        "1 washing: "
+        "The washing machine starts instead of at 12:00, when its people started it: at the plan's "
+        "prices its run costs 40.0 ct here, and 60.0 ct there. With a start at 12:00 the whole "
+        "plan would cost 20.0 ct more.",
+    ),
+    (  # at 12:00: 0.2 kWh at 8 ct no longer sold, 3.8 kWh bought at 30 ct; here 4 kWh at 20 ct
+        problem([30, 20], sun(1.2, 0), machine(run(4.0, metered=1, earliest=0, latest=1))),
+        "1 washing: "
+        "The washing machine starts when its people started it. With a start at 12:00 the whole "
+        "plan would cost 35.6 ct more.",
+    ),
+    (
+        problem(
+            [30, 20],
+            machine(
+                run(2.0, metered=0, earliest=0, latest=1), discomfort_eur=np.array([[0.0, 0.05]])
+            ),
+        ),
+        "1 washing: "
+        "The washing machine starts instead of at 12:00, when its people started it: at the plan's "
+        "prices its run costs 40.0 ct here, and 5.0 ct of discomfort for moving it, and 60.0 ct "
+        "there. With a start at 12:00 the whole plan would cost 15.0 ct more, discomfort counted.",
+    ),
+    (  # the other run must come after it, so that it cannot wait
+        problem([20, 30], IN_ORDER),
+        "0 washing: "
+        "The washing machine starts when its people started it. At 13:00 it does not fit beside "
+        "the rest of the plan.",
+    ),
+    (  # the connection cannot carry it elsewhere
+        problem(
+            [20, 10],
+            machine(run(2.0, metered=0, earliest=0, latest=1)),
+            load_kw=[1, 2],
+            grid=GridAgent(max_import_kw=3.5),
+        ),
+        "0 washing: "
+        "The washing machine starts when its people started it. At 13:00 it does not fit beside "
+        "the rest of the plan.",
+    ),
+    (  # a run is not in its own way
+        problem([20, 20, 30], machine(TWO_HOURS), grid=GridAgent(max_import_kw=3.5)),
+        "0 washing: … With a start at 13:00 the whole plan would cost 20.0 ct more.",
+    ),
+    (
+        problem([30, 20], machine(run(2.0, metered=0, earliest=0, latest=0))),
+        "0 washing: The washing machine starts when its people started it.",
+    ),
+    (
+        HEATED,
+        "0 heat pump: "
         "The heat pump draws 2.0 kW, 1.0 kW more than metered: a kWh is worth 20.0 ct (bought) and "
-        "30.0 ct (bought) at 13:00."
-    ]
-    assert told(day, 1, "heat pump") == [
+        "30.0 ct (bought) at 13:00.",
+    ),
+    (
+        HEATED,
+        "1 heat pump: "
         "The heat pump rests, 1.0 kW less than metered: a kWh is worth 30.0 ct (bought) and 20.0 "
-        "ct (bought) at 12:00."
-    ]
-    assert told(day, 2, "heat pump") == ["The heat pump draws 1.0 kW, as metered."]
+        "ct (bought) at 12:00.",
+    ),
+    (HEATED, "2 heat pump: The heat pump draws 1.0 kW, as metered."),
+    # --- the sun and the grid
+    (
+        problem([30], sun(3, curtailable=True), export_ct=-2.0),
+        "0 unused: 2.0 kW of the sun are left unused: to sell them would cost 2.0 ct a kWh.",
+    ),
+    (
+        problem([30], sun(3, curtailable=True), export_ct=-2.0),
+        "0 Next: Next to nothing is bought or sold.",
+    ),
+    (
+        problem([30], sun(3, curtailable=True), grid=GridAgent(max_export_kw=0.5)),
+        "0 unused: 1.5 kW of the sun are left unused: no more may be sold.",
+    ),
+    (
+        problem([30], sun(3), export_ct=-2.0),
+        "0 are sold: 2.0 kW are sold at −2.0 ct a kWh: who sells pays for it.",
+    ),
+    (
+        problem([-3, 30], battery(), export_ct=-5.0),
+        "0 are bought: 3.0 kW are bought at −3.0 ct a kWh: who buys is paid for it.",
+    ),
+    (
+        problem([-3, 30], battery(), export_ct=-5.0),
+        "0 takes: … a kWh is worth −3.0 ct (bought) now…",
+    ),
+    (problem([30, 20], load_kw=1.0), "0 uses: The building uses 1.0 kW."),
+]
 
 
-# --- the sun and the grid --------------------------------------------------------------------
+@pytest.mark.parametrize(("made", "line"), SAID, ids=[line[:20] for _, line in SAID])
+def test_what_is_said(made: PlanningTask, line: str) -> None:
+    """One sentence in that step names it; … stands for words that do not matter here."""
+    t, about, sentence = re.fullmatch(r"(\d) ([^:]*): (.*)", line).groups()  # type: ignore[union-attr]
+    (said,) = told(explain(made), int(t), about)
+    assert re.fullmatch(".*".join(map(re.escape, sentence.split("…"))), said), said
 
 
-def test_the_sun_is_left_unused_where_selling_costs() -> None:
-    day = explain(problem([30], sun(3, curtailable=True), export_ct=-2.0))
-    assert told(day, 0, "unused") == [
-        "2.0 kW of the sun are left unused: to sell them would cost 2.0 ct a kWh."
-    ]
-    assert told(day, 0)[-1] == "Next to nothing is bought or sold."
+@pytest.mark.parametrize(
+    ("made", "t", "about"),
+    [
+        (problem([30, 20], load_kw=1.0), 0, "battery"),
+        (problem([30, 20], battery(capacity_kwh=0.0)), 0, "battery"),
+        *((problem([30, 20, 25, 10], car(4, 4.0, by=2)), t, "car") for t in (0, 2, 3)),
+    ],
+)
+def test_of_what_nothing_is_said(made: PlanningTask, t: int, about: str) -> None:
+    assert told(explain(made), t, about) == []
 
 
-def test_the_sun_is_left_unused_where_no_more_may_be_sold() -> None:
-    limited = GridAgent(max_export_kw=0.5)
-    day = explain(problem([30], sun(3, curtailable=True), grid=limited))
-    assert told(day, 0, "unused") == ["1.5 kW of the sun are left unused: no more may be sold."]
-    day = explain(problem([30], sun(3), export_ct=-2.0))
-    assert told(day, 0)[-1] == "2.0 kW are sold at −2.0 ct a kWh: who sells pays for it."
+def test_a_battery_with_room_left_says_that_enough_is_stored_and_that_hours_tie() -> None:
+    begun = battery(capacity_kwh=20.0, initial_soc_kwh=1.0)  # never empty: the hours are free
+    day = explain(problem([30, 30, 30], sun(9, 9, 0), begun, load_kw=[0, 0, 2]))
+    (charged,) = [s for t in (0, 1) for s in told(day, t, "takes")]
+    assert "By then enough is stored: one kWh more would be worth only 10.0 ct there." in charged
+    other = {True: "13:00", False: "12:00"}[bool(told(day, 0, "takes"))]
+    assert f"{other} would do as well: the same worth." in charged
 
 
-def test_negative_prices_are_told_as_what_they_are() -> None:
-    day = explain(problem([-3, 30], battery(), export_ct=-5.0))
-    assert told(day, 0)[-1] == "3.0 kW are bought at −3.0 ct a kWh: who buys is paid for it."
-    assert "a kWh is worth −3.0 ct (bought) now" in told(day, 0, "takes")[0]
+def test_hours_that_tie_are_told_for_the_car_and_for_runs() -> None:
+    day = explain(problem([30, 20, 20, 20], car(4, 4.0, by=3)))
+    assert any("would cost the same." in s for t in range(4) for s in told(day, t, "car"))
+    day = explain(problem([20, 20], machine(run(2.0, metered=1, earliest=0, latest=1))))
+    (said,) = [s for t in (0, 1) for s in told(day, t, "washing")]
+    assert "the whole plan would cost the same." in said
 
 
-def test_a_full_connection_and_a_peak_have_a_price_of_their_own() -> None:
-    narrow = explain(
-        problem([20, 30], car(2, 4.0, by=1), grid=GridAgent(max_import_kw=3.0), load_kw=1.0)
-    )
-    assert "a kWh is worth 30.0 ct (no more can be bought)" in told(narrow, 0, "car")[0]
+def test_a_new_arrival_is_not_compared_with_the_stay_before_it() -> None:
+    twice = car(
+        4, 0.0, by=3, trip_kwh=np.array([2.0, 0, 8.0, 0]), plugged_in=np.full(4, True),
+        min_soc_kwh=np.array([0, 60.0, 0, 60.0]),
+    )  # fmt: skip
+    day = explain(problem([10, 11, 30, 31], twice))
+    assert all("cheaper" not in told(day, t, "car")[0] for t in (2, 3))
+
+
+def test_a_car_that_may_not_hold_more_says_so() -> None:
+    capped = car(3, 4.0, by=2, max_soc_kwh=np.array([57.0, 60.0, 60.0]))
+    day = explain(problem([10, 30, 30], capped))
+    late = [s for t in (1, 2) for s in told(day, t, "charges")]
+    assert late
+    assert all("12:00 would be cheaper, but it may not hold more by then." in s for s in late)
+
+
+def test_a_peak_has_a_price_of_its_own() -> None:
     peak = GridAgent(demand_charge_eur_per_kw=1.0)
     peaky = explain(problem([20, 30], car(2, 2.0, by=1), grid=peak, load_kw=1.0))
     assert any("it would raise the peak" in s for t in (0, 1) for s in told(peaky, t, "car"))
@@ -363,34 +345,17 @@ def test_the_doubled_hour_of_autumn_is_told_apart_and_the_skipped_one_of_spring_
     None
 ):
     autumn = explain(problem([30.0] * 25, start="2016-10-29T22:00"))
-    assert [hour.clock for hour in autumn.hours[1:5]] == [
-        "01:00",
-        "02:00 CEST",
-        "02:00 CET",
-        "03:00",
-    ]
+    clocks = [hour.clock for hour in autumn.hours[1:5]]
+    assert clocks == ["01:00", "02:00 CEST", "02:00 CET", "03:00"]
     spring = explain(problem([30.0] * 23, start="2016-03-26T23:00"))
     assert [hour.clock for hour in spring.hours[:4]] == ["00:00", "01:00", "03:00", "04:00"]
 
 
 def test_what_lies_behind_midnight_is_the_next_day_and_is_not_told() -> None:
-    made = problem(
-        [20, 30],
-        battery(),
-        start="2016-06-01T21:00",
-        load_kw=[0, 2],
-        n_committed=1,
-    )
-    day = explain(made)
+    late = {"start": "2016-06-01T21:00", "n_committed": 1}
+    day = explain(problem([20, 30], battery(), load_kw=[0, 2], **late))  # type: ignore[arg-type]
     assert len(day.hours) == 1
     assert "30.0 ct at 00:00 the next day (not bought)" in told(day, 0, "takes")[0]
-
-
-def test_quarters_of_an_hour_are_told_in_kw() -> None:
-    made = problem([30, 30], sun(4, 0), battery(max_charge_kw=4.0), load_kw=[0, 4], step_h=0.25)
-    day = explain(made)
-    assert "takes 4.0 kW" in told(day, 0, "battery")[0]
-    assert "at 12:15 (not bought)" in told(day, 0, "battery")[0]
 
 
 # --- any building ----------------------------------------------------------------------------
@@ -432,11 +397,11 @@ def test_heat_is_never_moved_to_a_dearer_hour(seed: int) -> None:
     for agent in plan.agents:
         program.add(agent)
     worth_ct = 100 * program.bus_prices(SOLVER)
-    priced = PricedPlan(plan=plan, worth_ct=worth_ct, n_told=case.horizon.n_steps)
+    priced = priced_plan(as_problem(case), plan, worth_ct / 100, SOLVER)
     (heat,) = [a for a in plan.agents if isinstance(a, PartialUsageDevice)]
     more_kw = priced.series(heat, "power_kw") - heat.metered_kw
     for t in np.flatnonzero(np.abs(more_kw) > VISIBLE_KW).tolist():
-        other = exchanged(priced, heat, t)
+        other = heat.exchanged(priced, t)
         if other is not None:
             assert np.sign(more_kw[t]) * (worth_ct[other] - worth_ct[t]) >= -1e-6
 

@@ -161,11 +161,22 @@ def test_a_folder_that_cannot_be_written(server: OutsideServer, tmp_path: Path) 
         get(server, tmp_path / "taken" / "file.csv")
 
 
-def test_waits_double_and_are_bounded() -> None:
-    patience = Patience(first_wait_s=1.0, longest_wait_s=10.0)
-    assert [patience.wait_s(i, None) for i in range(5)] == [1.0, 2.0, 4.0, 8.0, 10.0]
-    assert patience.wait_s(0, 7.0) == 7.0
-    assert patience.wait_s(0, 3600.0) == 10.0
+def test_waits_double_unless_the_server_asks_and_are_bounded(
+    server: OutsideServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr("time.sleep", lambda s: waited.append(s) if s > 0.9 else None)
+    server.routes["/file.csv"] = [
+        Answer(status=503),
+        Answer(status=503),
+        Answer(status=503, headers={"Retry-After": "7"}),
+        Answer(status=503, headers={"Retry-After": "3600"}),
+        Answer(status=503),
+        Answer(BODY),
+    ]
+    patience = Patience(attempts=6, timeout_s=2.0, first_wait_s=1.0, longest_wait_s=10.0)
+    get(server, tmp_path / "file.csv", patience=patience)
+    assert waited == [1.0, 2.0, 7.0, 10.0, 10.0]
 
 
 @pytest.mark.parametrize("wrong", [{"attempts": 0}, {"timeout_s": 0.0}, {"first_wait_s": -1.0}])

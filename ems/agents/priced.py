@@ -1,0 +1,161 @@
+"""A plan with the prices of its bus, and the words for one of its steps that agents share."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+
+from ems.agents import words
+from ems.core.horizon import Horizon
+from ems.core.participant import Kind, Plan
+from ems.types import Floats
+
+VISIBLE_KW = 0.05
+"""Less than this is not told [kW]."""
+VISIBLE_KWH = 0.01
+"""Charges closer than this are the same [kWh]."""
+SAME_CT = 0.1
+"""Prices and costs closer than this are called the same [ct]."""
+_LONGEST_LIST = 3
+
+
+class Titled(Protocol):
+    """An agent as far as sentences about others need it."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the plan."""
+
+    @property
+    def kind(self) -> Kind:
+        """On which side of the energy account it stands."""
+
+    @property
+    def title(self) -> str:
+        """What its people call it."""
+
+
+class Elsewhere(Protocol):
+    """Prices another choice of one agent by planning everything anew."""
+
+    def __call__(self, name: str, changes: Mapping[str, Any], moved: Plan) -> float | None:
+        """What the whole plan costs more with these fields of the agent ``name`` changed [ct].
+
+        ``moved``: the agent's plan with the other choice and all else as planned. None where it
+        does not fit through the grid connection.
+        """
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PricedPlan:
+    """``plans`` over ``horizon`` with the price of the bus ``worth_ct`` [ct/kWh], ``(n_steps,)``.
+
+    ``n_told``: how many of the steps are carried out; ``max_import_kw``, ``max_export_kw``: limits
+    of the grid connection [kW]; ``believed``: whether what comes is a forecast and not known.
+    """
+
+    horizon: Horizon
+    agents: Sequence[Titled]
+    plans: Mapping[str, Plan]
+    worth_ct: Floats
+    n_told: int
+    max_import_kw: float
+    max_export_kw: float
+    elsewhere: Elsewhere
+    believed: bool = False
+
+    # --- numbers -------------------------------------------------------------------------------
+
+    def series(self, agent: Titled, name: str) -> Floats:
+        """A series of an agent's plan, zero where its plan has none."""
+        plan = self.plans[agent.name]
+        return plan.series.get(name, np.zeros(len(plan.net_load_kw)))
+
+    def net_load_kw(self, kind: Kind) -> Floats:
+        """Σ net load of the agents of a kind [kW]."""
+        parts = [self.plans[agent.name].net_load_kw for agent in self.agents if agent.kind == kind]
+        total: Floats = np.sum([np.zeros(self.horizon.n_steps), *parts], axis=0)
+        return total
+
+    @cached_property
+    def grid_kw(self) -> Floats:
+        """Import positive, export negative [kW]."""
+        return -self.net_load_kw("grid")
+
+    @cached_property
+    def sun_kw(self) -> Floats:
+        """What generation feeds in [kW]."""
+        return -self.net_load_kw("generation")
+
+    def import_ct(self, t: int) -> float:
+        """Price of a kWh bought [ct/kWh]."""
+        return 100 * float(self.horizon.import_eur_per_kwh[t])
+
+    def export_ct(self, t: int) -> float:
+        """What a kWh sold earns [ct/kWh]."""
+        return 100 * float(self.horizon.export_eur_per_kwh[t])
+
+    # --- words ---------------------------------------------------------------------------------
+
+    @cached_property
+    def _clock_counts(self) -> Counter[str]:
+        return Counter(f"{when:%Y-%m-%d %H:%M}" for when in self.horizon.local)
+
+    def clock(self, t: int) -> str:
+        """The local time at which step ``t`` begins; the doubled hour of autumn with its zone."""
+        return self._named(self.horizon.local[t])
+
+    def clock_after(self, t: int) -> str:
+        """The local time at which step ``t`` ends."""
+        return self._named(self.horizon.local[t] + timedelta(hours=self.horizon.step_h))
+
+    def _named(self, when: datetime) -> str:
+        first = self.horizon.local[0].date()
+        twice = self._clock_counts[f"{when:%Y-%m-%d %H:%M}"] > 1
+        zone = f" {when.tzname()}" if twice else ""
+        days = (when.date() - first).days
+        later = "" if not days else " the next day" if days == 1 else f" {days} days later"
+        return f"{when:%H:%M}{zone}{later}"
+
+    def clocks(self, steps: Sequence[int]) -> str:
+        """Some steps by their times; of a long list only the first few."""
+        named = [self.clock(t) for t in steps]
+        more = len(named) - _LONGEST_LIST
+        if more <= 1:
+            return words.listed(named)
+        return f"{', '.join(named[:_LONGEST_LIST])} and {more} more times"
+
+    def worth(self, t: int) -> str:
+        """The price of the bus in a step, and whether that is a kWh sold, bought or neither."""
+        return f"{words.ct(float(self.worth_ct[t]))} ({self._whose_price(t)})"
+
+    def _whose_price(self, t: int) -> str:
+        worth, grid_kw = float(self.worth_ct[t]), float(self.grid_kw[t])
+        if grid_kw > VISIBLE_KW:
+            if abs(worth - self.import_ct(t)) <= SAME_CT:
+                return "bought"
+            if grid_kw >= self.max_import_kw - VISIBLE_KW:
+                return "no more can be bought"
+            return "bought, and it would raise the peak"
+        if grid_kw < -VISIBLE_KW:
+            full = -grid_kw >= self.max_export_kw - VISIBLE_KW
+            same = abs(worth - self.export_ct(t)) <= SAME_CT
+            return "no more can be sold" if full and not same else "sold"
+        return "kept in the building"
+
+    def source(self, agent: Titled, t: int) -> str:
+        """What feeds the building while ``agent`` draws, as the end of a phrase."""
+        found = ["the sun"] if self.sun_kw[t] > VISIBLE_KW else []
+        found += [
+            f"the {other.title}"
+            for other in self.agents
+            if other.name != agent.name and self.series(other, "discharge_kw")[t] > VISIBLE_KW
+        ]
+        found += ["the grid"] if self.grid_kw[t] > VISIBLE_KW else []
+        return f" from {words.listed(found)}" if found else ""

@@ -1,0 +1,120 @@
+"""HiGHS, fed from arrays and read into arrays."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import highspy
+import numpy as np
+
+from ems.core.matrix import Matrix
+from ems.core.solver import Outcome, Solver, no_solution, unproven
+from ems.errors import SolveError
+from ems.types import Floats
+
+HIGHS_OPTIONS = {
+    "output_flag": False,
+    "threads": 1,
+    "mip_heuristic_run_feasibility_jump": False,
+}
+"""One thread, since days run side by side; the heuristic left out makes small programs slower
+without changing what is proven."""
+_ROW_WISE = int(highspy.MatrixFormat.kRowwise)
+_MINIMISE = int(highspy.ObjSense.kMinimize)
+_STATES = highspy.HighsModelStatus
+
+
+def solve_with_highs(matrix: Matrix, solver: Solver) -> Outcome:
+    """The optimum of ``matrix``, as ``ems.core.solver.solve``."""
+    started = time.perf_counter()
+    highs = run_highs(matrix, solver)
+    status = highs.getModelStatus()
+    if status in (_STATES.kInfeasible, _STATES.kUnboundedOrInfeasible):
+        # Presolve may call a state that was handed on at the edge of what is allowed infeasible,
+        # and does not always tell it from unbounded: what it found is checked without it.
+        highs = run_highs(matrix, solver, presolve="off")
+        status = highs.getModelStatus()
+    seconds = time.perf_counter() - started
+    if status == _STATES.kInfeasible:
+        return no_solution(seconds)
+    if status == _STATES.kUnbounded:
+        raise SolveError("the program is unbounded: some agent's cost can fall without end")
+    info = highs.getInfo()
+    whole = bool(matrix.integer.any())
+    objective = info.objective_function_value
+    bound = info.mip_dual_bound if whole else objective
+    if status != _STATES.kOptimal:
+        found = info.primal_solution_status == int(highspy.SolutionStatus.kSolutionStatusFeasible)
+        best, least = (objective if found else np.inf), (bound if whole else -np.inf)
+        raise unproven(solver, highs.modelStatusToString(status), best, least)
+    return Outcome(
+        x=np.array(highs.getSolution().col_value),
+        objective_eur=objective,
+        bound_eur=bound,
+        solver_s=seconds,
+    )
+
+
+def linear_duals(matrix: Matrix, solver: Solver) -> Floats:
+    """The dual of each row at the optimum of a linear program; raises ``SolveError`` without."""
+    highs = run_highs(matrix, solver)
+    status = highs.getModelStatus()
+    if status != _STATES.kOptimal:
+        raise unproven(solver, highs.modelStatusToString(status))
+    return np.array(highs.getSolution().row_dual)
+
+
+def run_highs(matrix: Matrix, solver: Solver, **options: str) -> Any:
+    """HiGHS after its run on ``matrix``."""
+    highs = highspy.Highs()
+    gaps = {"mip_rel_gap": solver.mip_gap, "mip_abs_gap": solver.mip_gap_eur}
+    settings = {**HIGHS_OPTIONS, **gaps, "random_seed": solver.seed, **options}
+    if solver.time_limit_s is not None:
+        settings["time_limit"] = float(solver.time_limit_s)
+    for name, value in settings.items():
+        highs.setOptionValue(name, value)
+    pass_model(highs, matrix)
+    highs.run()
+    return highs
+
+
+def pass_model(highs: Any, matrix: Matrix) -> None:
+    """Hand over the whole model in one call."""
+    highs.passModel(
+        len(matrix.low),
+        len(matrix.row_low),
+        len(matrix.coefs),
+        _ROW_WISE,
+        _MINIMISE,
+        matrix.offset,
+        matrix.cost,
+        matrix.low,
+        matrix.up,
+        matrix.row_low,
+        matrix.row_up,
+        matrix.pattern.row_starts_32,
+        matrix.pattern.cols_32,
+        matrix.coefs,
+        matrix.integer.astype(np.int32),
+    )
+
+
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """Nothing that a library writes to the console gets there."""
+    console, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    try:
+        yield
+    finally:
+        os.dup2(console, 1)
+        os.close(console)
+        os.close(nowhere)
+
+
+with _unheard():  # the first HiGHS of a process prints its licence before it can be told not to
+    highspy.Highs()

@@ -1,0 +1,135 @@
+"""What a tariff file may hold, by its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from pydantic import Field, StringConstraints, model_validator
+
+from ems.checked import Entry, check, read_toml
+from ems.economics.tariff import Figure, Kind, Tariff
+from ems.errors import InvalidSpec
+
+Hour = Annotated[float, Field(ge=0, le=24, description="an hour from 0 to 24")]
+Source = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1),
+    Field(description='the source of the figure or "assumed"'),
+]
+
+
+class FigureEntry(Entry):
+    """A figure and where it comes from."""
+
+    EXPECTED: ClassVar[str] = '{ value = …, source = "…" }'
+    value: float = Field(description="a finite number")
+    source: Source
+
+
+class ShareEntry(FigureEntry):
+    """A figure that is a share."""
+
+    value: float = Field(ge=0, le=1, description="a share from 0 to 1")
+
+
+class LowEntry(Entry):
+    """The hours of the low price of a ``tou`` tariff."""
+
+    from_hour: Hour
+    to_hour: Hour
+    import_ct_per_kwh: FigureEntry
+
+    @model_validator(mode="after")
+    def _differ(self) -> LowEntry:
+        if self.from_hour % 24 == self.to_hour % 24:
+            raise ValueError(
+                f"from_hour {self.from_hour:g} and to_hour {self.to_hour:g} are the same hour, "
+                "they must differ"
+            )
+        return self
+
+
+class TariffEntry(Entry):
+    """What every tariff may have."""
+
+    kind: Kind
+    name: str = ""
+    description: str = ""
+
+    def figures(self) -> Iterator[Figure]:
+        """Every figure in the order of the fields, named after its place in the file."""
+        for key in type(self).model_fields:
+            entry = getattr(self, key)
+            if isinstance(entry, FigureEntry):
+                yield _figure(key, entry)
+            elif isinstance(entry, LowEntry):
+                yield _figure("low.import_ct_per_kwh", entry.import_ct_per_kwh)
+            elif key == "fees_ct_per_kwh":
+                yield from (_figure(f"fees.{fee}_ct_per_kwh", entry[fee]) for fee in entry)
+
+
+class DynamicEntry(TariffEntry):
+    """Spot with fees and VAT; without feed-in it sells at spot."""
+
+    vat: ShareEntry
+    feed_in_ct_per_kwh: FigureEntry | None = None
+    fees_ct_per_kwh: dict[str, FigureEntry] = Field(
+        description='a table of fees, each { value = …, source = "…" }'
+    )
+
+
+class FlatEntry(TariffEntry):
+    """One price."""
+
+    import_ct_per_kwh: FigureEntry
+    feed_in_ct_per_kwh: FigureEntry
+
+
+class TimeOfUseEntry(FlatEntry):
+    """A low price in some hours."""
+
+    low: LowEntry
+
+
+class SpotEntry(TariffEntry):
+    """Spot both ways, or with a feed-in tariff."""
+
+    feed_in_ct_per_kwh: FigureEntry | None = None
+
+
+class KindEntry(Entry):
+    """Only the kind, which decides what else there must be."""
+
+    kind: Kind = Field(description="dynamic, flat, tou or spot")
+
+
+_ENTRIES: Mapping[str, type[TariffEntry]] = {
+    "dynamic": DynamicEntry,
+    "flat": FlatEntry,
+    "tou": TimeOfUseEntry,
+    "spot": SpotEntry,
+}
+
+
+def read_tariff(path: Path) -> Tariff:
+    """The tariff in a TOML file; raises ``InvalidSpec`` for anything that is none."""
+    who = f"tariff {path}"
+    table = read_toml(path, who, InvalidSpec)
+    kind = check(KindEntry, {k: v for k, v in table.items() if k == "kind"}, who, InvalidSpec).kind
+    entry = check(_ENTRIES[kind], table, f"{who} ({kind})", InvalidSpec)
+    low = entry.low if isinstance(entry, TimeOfUseEntry) else None
+    return Tariff(
+        name=entry.name or path.stem,
+        kind=kind,
+        description=entry.description,
+        figures=tuple(entry.figures()),
+        low_hours=(low.from_hour, low.to_hour) if low else (0.0, 0.0),
+    )
+
+
+def _figure(key: str, entry: FigureEntry) -> Figure:
+    unit = "1" if isinstance(entry, ShareEntry) else "ct/kWh"
+    name = key.removesuffix("_ct_per_kwh")
+    return Figure(name=name, value=entry.value, unit=unit, source=entry.source)

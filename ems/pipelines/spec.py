@@ -1,0 +1,193 @@
+"""What each pipeline is asked to do: its specification, checked when it is made.
+
+Light on purpose: the command lines read their defaults from here.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from ems.core.mode import Dispatch, Mode
+from ems.core.solver import Solver
+from ems.economics.tariff import Tariff
+from ems.errors import InvalidSpec
+from ems.learning.rate import MIN_TRAIN_DAYS, LearningRate, PriorName
+from ems.site.assets import Assets
+
+BASELINES: tuple[Mode, ...] = ("as_metered", "rule_based")
+PLANNED: tuple[Mode, ...] = ("decentralized", "centralized", "centralized_phases")
+MODES: tuple[Mode, ...] = (*BASELINES, *PLANNED, "perfect_foresight")
+"""What every run can show."""
+SINGLE_ERRORS: tuple[Mode, ...] = (
+    "pv_unknown",
+    "load_unknown",
+    "price_unknown",
+    "devices_unknown",
+)
+"""What a run on forecasts shows besides: the cost of not knowing one thing."""
+ForesightName = Literal["perfect", "forecast"]
+Risk = Literal["neutral", "hedged"]
+HISTORY_DAYS = 56
+"""Forecasters need four weeks to learn; with eight the first forecasts are worth something."""
+KNOWN_SHARE = 0.75
+"""Of those days so many must be known: a meter that starts with a gap teaches nothing."""
+FORECASTERS = ("learned", "persistence")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonSpec:
+    """What is compared and how.
+
+    ``modes``: the planned modes, from ``PLANNED``; both baselines and the optimum of the whole
+    block, as if its first morning knew everything (``perfect_foresight``), always run.
+    ``lookahead_h``: hours beyond the committed day that a plan looks at [h].
+    ``phase_h``: length of a phase of ``centralized_phases`` [h].
+    ``block_days``: most days planned in one chain.
+    ``foresight``: whether plans know the truth or are made from forecasts by ``forecaster``.
+    ``dispatch``: how stores carry out their set-points, to the letter or balancing errors.
+    ``risk``: ``neutral`` plans for the mean, ``hedged`` the centralized modes for
+    ``n_scenarios`` futures at once, drawn with ``scenario_seed``.
+    """
+
+    tariff: Tariff
+    assets: Assets = field(default_factory=Assets)
+    modes: tuple[Mode, ...] = PLANNED
+    solver: Solver = field(default_factory=Solver)
+    lookahead_h: float = 24.0
+    phase_h: float = 6.0
+    block_days: int = 28
+    foresight: ForesightName = "perfect"
+    forecaster: str = "learned"
+    dispatch: Dispatch = "setpoints"
+    risk: Risk = "neutral"
+    n_scenarios: int = 10
+    scenario_seed: int = 0
+
+    def __post_init__(self) -> None:
+        for mode in self.modes:
+            if mode not in PLANNED:
+                raise InvalidSpec(f"mode is {mode!r}, allowed are {', '.join(PLANNED)}")
+        if len(set(self.modes)) < len(self.modes):
+            raise InvalidSpec(f"modes are {', '.join(self.modes)}: name each once")
+        if not 0 <= self.lookahead_h <= 24:
+            raise InvalidSpec(f"lookahead_h is {self.lookahead_h}, allowed is 0 to 24")
+        if self.block_days < 1:
+            raise InvalidSpec(f"block_days is {self.block_days}, allowed is >= 1")
+        if not 0 < self.phase_h <= 24:
+            raise InvalidSpec(f"phase_h is {self.phase_h}, allowed is 0 < phase_h <= 24")
+        if self.risk == "hedged" and self.foresight == "perfect":
+            raise InvalidSpec(
+                "risk is hedged, but with perfect foresight there is none; plan on forecasts or "
+                "leave it neutral"
+            )
+        if not 5 <= self.n_scenarios <= 20:
+            raise InvalidSpec(f"n_scenarios is {self.n_scenarios}, allowed is 5 to 20")
+        if self.forecaster not in FORECASTERS:
+            known = ", ".join(FORECASTERS)
+            raise InvalidSpec(f"forecaster is {self.forecaster!r}, allowed are {known}")
+
+    @property
+    def history_days(self) -> int:
+        """Days that must lie before the first to learn from, unless a start is named."""
+        return HISTORY_DAYS if self.foresight == "forecast" else 0
+
+    @property
+    def all_modes(self) -> tuple[Mode, ...]:
+        """Both baselines, the planned modes, and the optimum of the whole block.
+
+        On forecasts also what each single error costs the last mode, and the perfect plan.
+        """
+        if self.foresight == "perfect":
+            return (*BASELINES, *self.modes, "perfect_foresight")
+        return (*BASELINES, *self.modes, *SINGLE_ERRORS, "centralized_perfect", "perfect_foresight")
+
+
+def foresight_words(foresight: str, forecaster: str) -> str:
+    """What is said of every result: an upper bound, or made on forecasts."""
+    if foresight == "perfect":
+        return "perfect foresight: upper bound"
+    return f"planned on {forecaster} forecasts"
+
+
+COST_ONLY, HABIT_ONLY = "cost-only", "habit-only"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Controller:
+    """One way to weigh comfort against cost."""
+
+    name: str
+    weight_eur: float
+    movable: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntegratedSpec:
+    """What is learned and weighed.
+
+    ``base``: tariff, assets, mode and solver; just one planned mode. ``weights_eur``: the weights
+    of the frontier [€ a start]; 0 is ``cost-only``. ``prior``: ``uniform`` or ``learned``.
+    """
+
+    base: ComparisonSpec
+    weights_eur: tuple[float, ...] = (0.0, 0.02, 0.05, 0.1, 0.2, 0.5)
+    prior: str = "uniform"
+    rate: LearningRate = field(default_factory=LearningRate)
+
+    def __post_init__(self) -> None:
+        if len(self.base.modes) != 1:
+            raise InvalidSpec(
+                f"modes are {', '.join(self.base.modes)}: Pipeline B plans one mode at a time"
+            )
+        if not self.weights_eur or not all(0 <= w < np.inf for w in self.weights_eur):
+            raise InvalidSpec(
+                f"preference_eur is {self.weights_eur}, allowed are finite numbers >= 0"
+            )
+        if len(set(self.weights_eur)) < len(self.weights_eur):
+            raise InvalidSpec(f"preference_eur is {self.weights_eur}: name each weight once")
+        if self.prior not in ("uniform", "learned"):
+            raise InvalidSpec(f"prior is {self.prior!r}, allowed are uniform and learned")
+
+    @property
+    def controllers(self) -> tuple[Controller, ...]:
+        """Cost-only, the weights in rising order, and habit-only."""
+        weights = sorted({0.0, *self.weights_eur})
+        ours = [
+            Controller(name=COST_ONLY if w == 0 else f"w = {w:g} €", weight_eur=w) for w in weights
+        ]
+        return (*ours, Controller(name=HABIT_ONLY, weight_eur=0.0, movable=False))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSpec:
+    """What is searched.
+
+    ``rates``: the cells of the grid. ``priors``: what is believed before the first day; all are
+    searched. ``n_train``: known days that only train. ``seed``: of the bootstrap intervals.
+    """
+
+    rates: tuple[LearningRate, ...]
+    priors: tuple[PriorName, ...] = ("uniform",)
+    n_train: int = MIN_TRAIN_DAYS
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.rates:
+            raise InvalidSpec("grid: no learning rates, give at least one of lr_tau and lr_max")
+        if not self.priors or len(set(self.priors)) < len(self.priors):
+            raise InvalidSpec(f"priors are {self.priors}: name at least one, each once")
+
+
+def require_workers(workers: int, scheduler: str | None = None) -> None:
+    """Raise ``InvalidSpec`` for processes this machine cannot serve, or beside a scheduler."""
+    most = 4 * (os.cpu_count() or 1)
+    if not 1 <= workers <= most:
+        raise InvalidSpec(f"workers is {workers}, allowed is 1 to {most} on this machine")
+    if scheduler is not None and workers != 1:
+        raise InvalidSpec(
+            f"workers is {workers}, but the scheduler has workers of its own: give one"
+        )

@@ -1,0 +1,186 @@
+"""The TOML file that describes a person's own meter (see ``docs/sources.md``), checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, Field, model_validator
+
+from ems.checked import Entry, check, read_toml
+from ems.errors import DataError
+from ems.site.meters import Category, Feed, Role
+from ems.site.place import Place
+
+STAMPS_CARRY_OFFSET = "offset in every stamp"
+"""``timestamp_zone`` of a file with stamps such as ``2016-10-30T02:00+01:00`` or ``…Z``."""
+
+_CATEGORIES: Mapping[Role, frozenset[Category]] = {
+    "import": frozenset({"grid"}),
+    "export": frozenset({"grid"}),
+    "pv": frozenset({"pv"}),
+    "load": frozenset({"ev", "discrete_phase", "partial_usage", "fixed"}),
+}
+_OFF_NOON_H = 4.0
+"""So far from the noon of its clocks the sun is highest nowhere: 3 h is the most, in China [h]."""
+
+Text = Annotated[str, Field(min_length=1, description="a text")]
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError(
+            f"'{name}' is no time zone; expected a name such as 'Europe/Berlin' or 'UTC'"
+        ) from error
+    return name
+
+
+def _zone_of_stamps(name: str) -> str:
+    try:
+        return name if name == STAMPS_CARRY_OFFSET else _zone(name)
+    except ValueError as error:
+        raise ValueError(f"{error} or '{STAMPS_CARRY_OFFSET}'") from error
+
+
+class PlaceEntry(Entry):
+    """Where the building stands."""
+
+    name: Text
+    latitude_deg: float = Field(description="a number")
+    longitude_deg: float = Field(description="a number")
+    country: Text
+    subdivision: str = ""
+
+    @model_validator(mode="after")
+    def _is_known(self) -> PlaceEntry:
+        self.place()
+        return self
+
+    def place(self) -> Place:
+        """The place itself; raises ``InvalidSpec`` for one that is not on Earth."""
+        return Place(**dict(self))
+
+
+class MeterFeed(Entry):
+    """One column of a file and the meter it holds.
+
+    ``exchanges``: stamps, as they stand in the file, of the first reading of a new meter; the
+    step before it is a gap, and the count may start again.
+    """
+
+    column: Text
+    name: Text
+    role: Role
+    category: Category
+    kind: Literal["cumulative", "interval"]
+    unit: Literal["kWh", "Wh", "kW", "W"]
+    behind_import: bool = Field(default=True, description="true or false")
+    exchanges: tuple[str, ...] = Field(default=(), strict=False, description="a list of texts")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> MeterFeed:
+        if self.category not in _CATEGORIES[self.role]:
+            allowed = " | ".join(sorted(_CATEGORIES[self.role]))
+            raise ValueError(
+                f"category = '{self.category}', expected {allowed} for role = '{self.role}'"
+            )
+        if self.kind == "cumulative" and self.unit not in ("kWh", "Wh"):
+            raise ValueError(f"unit = '{self.unit}', expected kWh | Wh for kind = 'cumulative'")
+        return self
+
+    @property
+    def feed(self) -> Feed:
+        """The meter as the site knows it."""
+        return Feed(
+            name=self.name,
+            role=self.role,
+            category=self.category,
+            behind_import=self.behind_import,
+        )
+
+
+class MeterFile(Entry):
+    """CSV files of one layout, read one after the other as if they were one."""
+
+    paths: tuple[str, ...] = Field(min_length=1, strict=False, description="at least one text")
+    separator: Literal[",", ";", "\t"]
+    decimal: Literal[".", ","]
+    timestamp_column: Text
+    timestamp_format: Text = "ISO8601"
+    timestamp_zone: Annotated[Text, AfterValidator(_zone_of_stamps)]
+    label: Literal["start", "end"]
+    feed: tuple[MeterFeed, ...] = Field(
+        min_length=1, strict=False, description="one or more [[file.feed]] tables"
+    )
+
+    @model_validator(mode="after")
+    def _separator_is_no_decimal(self) -> MeterFile:
+        if self.separator == self.decimal:
+            raise ValueError(f"separator and decimal are both '{self.decimal}'")
+        return self
+
+
+class MeterConfig(Entry):
+    """What the TOML file says; paths in it are relative to its own folder."""
+
+    building: Text
+    kind: Literal["residential", "industrial", "public"]
+    place: PlaceEntry = Field(description="a table [place]")
+    timezone: Annotated[Text, AfterValidator(_zone)]
+    step_minutes: Literal[15, 60]
+    synthetic: bool = Field(default=False, description="true or false")
+    prices: str | None = Field(default=None, description="a path")
+    file: tuple[MeterFile, ...] = Field(
+        min_length=1, strict=False, description="one or more [[file]] tables"
+    )
+
+    @property
+    def feeds(self) -> tuple[Feed, ...]:
+        """The meters of all files."""
+        return tuple(entry.feed for file in self.file for entry in file.feed)
+
+    @model_validator(mode="after")
+    def _feeds_fit_together(self) -> MeterConfig:
+        names = [feed.name for feed in self.feeds]
+        twice = sorted({feed for feed in names if names.count(feed) > 1})
+        if twice:
+            raise ValueError(f"feed '{twice[0]}' stands there twice; names must differ")
+        roles = {feed.role for feed in self.feeds}
+        if "import" not in roles:
+            raise ValueError("no feed has role 'import'; the meter at the grid is needed")
+        if "export" not in roles and any(f.role == "pv" and f.behind_import for f in self.feeds):
+            raise ValueError(
+                "there is a feed with role 'pv' but none with role 'export'; add the feed-in meter "
+                "(a column of zeros where nothing is ever fed in)"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _noon_is_near_noon(self) -> MeterConfig:
+        """Refuse a longitude and a time zone that cannot belong together, as with a wrong sign."""
+        ahead = ZoneInfo(self.timezone).utcoffset(datetime(2016, 1, 1)) or timedelta()
+        late_h = ahead / timedelta(hours=1) - self.place.longitude_deg / 15.0
+        off_h = abs((late_h + 12.0) % 24.0 - 12.0)
+        if off_h > _OFF_NOON_H:
+            raise ValueError(
+                f"at longitude_deg = {self.place.longitude_deg:g} the sun is highest {off_h:.1f} h "
+                f"from noon in timezone = '{self.timezone}'; correct one of them (west of "
+                "Greenwich is negative)"
+            )
+        return self
+
+
+def read_config(config: Path) -> MeterConfig:
+    """The TOML file, checked.
+
+    Raises ``DataError`` for a file that is missing, is no TOML, lacks a key, has one that is
+    not known, or a value that is not allowed.
+    """
+    return check(
+        MeterConfig, read_toml(config, "meter", DataError), f"meter: {config.name}", DataError
+    )

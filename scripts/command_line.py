@@ -1,0 +1,287 @@
+"""The command line of every script: a typed class of options, read and explained by cyclopts.
+
+A script lists its options as fields of classes, one a group. Each has its help
+text, and its default comes from the specification that uses it::
+
+    battery_kwh: Positive = option("usable capacity [kWh]", BatteryAgent.capacity_kwh)
+
+``--config FILE.toml`` gives options in a file, ``battery_kwh = 5``; what stands on the command line
+counts more, and of two equal options the last. Mistakes are ``InvalidSpec`` in one line.
+"""
+
+import json
+import math
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from datetime import date
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, dataclass_transform, get_type_hints
+
+from console import ROOT
+from cyclopts import App, CycloptsError, Group, Parameter
+from cyclopts.config import Dict
+
+from ems.errors import InvalidSpec
+
+DEFAULT_DB = ROOT / "ems_data.duckdb"
+DEFAULT_RESULTS = ROOT / "results"
+DEFAULT_TRACKING = f"sqlite:///{ROOT / 'mlflow_runs' / 'mlflow.db'}"
+DEFAULT_CACHE = Path.home() / ".cache" / "ems"
+NOT_SAVED = ("config",)
+
+Options = TypeVar("Options")
+
+
+# --- the options of a script --------------------------------------------------------------------
+
+
+def option(help: str, default: Any) -> Any:
+    """A field of a class of options: its help text and default."""
+    return field(default=default, metadata={"help": help})
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def command(kind: type[Options]) -> type[Options]:
+    """Make a frozen dataclass of the options that a class lists."""
+    hints = get_type_hints(kind, include_extras=True)  # now, while the module's names are known
+    kind.__annotations__ = {name: hints[name] for name in kind.__annotations__}
+    return dataclass(frozen=True, kw_only=True)(kind)
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def group(title: str) -> Callable[[type[Options]], type[Options]]:
+    """Make a class a group of options, under a title of its own in ``--help``."""
+    titled = Parameter(name="*", group=Group.create_ordered(title))
+    return lambda kind: titled(command(kind))  # type: ignore[no-any-return]
+
+
+def options(kind: type) -> Any:
+    """A field that holds a group of options."""
+    return field(default_factory=kind)
+
+
+# --- values -------------------------------------------------------------------------------------
+
+
+def value(parse: Callable[[str], Any], must: str, metavar: str) -> Parameter:
+    """How the text of an option is read; ``must`` completes "'text' …" where it cannot be."""
+
+    def convert(_type: Any, tokens: Sequence[Any]) -> Any:
+        text = tokens[-1].value  # of several, the last
+        try:
+            return parse(text)
+        except InvalidSpec as error:  # which says more
+            raise ValueError(str(error)) from error
+        except ValueError as error:
+            raise ValueError(f"'{text}' {must}") from error
+
+    return Parameter(converter=convert, n_tokens=1, allow_leading_hyphen=True, metavar=metavar)
+
+
+def _number(kind: Callable[[str], Any], low: float, *, above: bool = False) -> Callable[[str], Any]:
+    def parse(text: str) -> Any:
+        found = kind(text)
+        if not (low < found if above else low <= found) or found == math.inf:
+            raise ValueError(text)
+        return found
+
+    return parse
+
+
+def _path(text: str) -> Path:
+    if not text.strip():
+        raise ValueError(text)
+    return Path(text).expanduser()
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    return tuple(float(part) for part in text.split(","))
+
+
+def among(*known: str) -> Parameter:
+    """Some of the names that are known, with commas between, each once."""
+
+    def parse(text: str) -> tuple[str, ...]:
+        names = tuple(dict.fromkeys(text.split(",")))
+        for name in names:
+            if name not in known:
+                raise InvalidSpec(f"'{name}' is unknown; known: {', '.join(known)}")
+        return names
+
+    return value(parse, "", "NAME,…")
+
+
+def mode_among(*known: str) -> Parameter:
+    """One of the modes, however it is spelled: -ise or -ize."""
+
+    def parse(text: str) -> str:
+        mode = american(text)
+        if mode not in known:
+            raise ValueError(text)
+        return mode
+
+    return value(parse, f"is no mode; known: {', '.join(known)}; or spelled -ised", "MODE")
+
+
+def american(mode: str) -> str:
+    """A mode in the spelling of the results."""
+    return mode.replace("centralised", "centralized")
+
+
+Unnamed = Annotated[tuple[str, ...], Parameter(parse=False)]
+Switch = Literal["on", "off"]
+Count = Annotated[int, value(_number(int, 1), "must be a whole number of at least 1", "N")]
+Whole = Annotated[int, value(_number(int, 0), "must be a whole number of at least 0", "N")]
+Days = Annotated[
+    int | Literal["all"],
+    value(
+        lambda text: text if text == "all" else _number(int, 1)(text),
+        "must be a whole number of at least 1, or all",
+        "N|all",
+    ),
+]
+Number = Annotated[float, value(float, "must be a number", "X")]
+Positive = Annotated[float, value(_number(float, 0, above=True), "must be a number above 0", "X")]
+NotNegative = Annotated[float, value(_number(float, 0), "must be a number of at least 0", "X")]
+Numbers = Annotated[
+    tuple[float, ...], value(_numbers, "must be numbers with commas between", "X,X,…")
+]
+Day = Annotated[date, value(date.fromisoformat, "must be a day as YYYY-MM-DD", "YYYY-MM-DD")]
+PathName = Annotated[Path, value(_path, "names no file or folder", "PATH")]
+Words = Annotated[
+    tuple[str, ...], value(lambda text: tuple(text.split(",")), "must be names", "NAME,…")
+]
+
+
+# --- reading them -------------------------------------------------------------------------------
+
+
+def parsed(
+    kind: type[Options],
+    doc: str | None,
+    epilog: str = "",
+    arguments: Sequence[str] | None = None,
+    *,
+    config: bool = True,
+    words: tuple[str, str] | None = None,
+) -> Options:
+    """The options on the command line; ``--help`` prints them and ends the script.
+
+    ``config``: whether ``--config`` names a file of options. ``words``: metavar and help of words
+    that belong to no option, for the field ``words``. Raises ``InvalidSpec``.
+    """
+    script = Path(sys.argv[0]).name
+    tokens = list(sys.argv[1:] if arguments is None else arguments)
+    app = App(
+        name=script,
+        help=doc,
+        help_epilogue=epilog,
+        help_format="plaintext",
+        help_flags=("--help", "-h"),
+        version_flags=(),
+        result_action="return_value",
+        default_parameter=Parameter(
+            name_transform=str, negative=(), show_default=_shown, allow_repeating=True
+        ),
+    )
+
+    def collected(given: Annotated[kind | None, Parameter(name="*")] = None) -> Any:  # type: ignore[valid-type]
+        return given or kind()
+
+    def with_words(
+        *found: Annotated[str, Parameter(name=(words or "?")[0], help=(words or "??")[1])],
+        given: Annotated[kind | None, Parameter(name="*")] = None,  # type: ignore[valid-type]
+    ) -> Any:
+        return replace(given or kind(), words=found)
+
+    app.default(collected if words is None else with_words)
+
+    try:
+        if config and (file := _given(tokens, "--config")) is not None:
+            app.config = (Dict(read_config(Path(file)), source=file, use_commands_as_keys=False),)
+        found = app(tokens, exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        said = " ".join(str(error).split()).rstrip(".")
+        raise InvalidSpec(f"{said[:1].lower()}{said[1:]} (see {script} --help)") from error
+    if found is None:  # --help has been printed
+        sys.exit(0)
+    return found
+
+
+def _shown(default: Any) -> str | None:
+    """A default as it is typed; where it is None the help text says what that means."""
+    if default in (None, "", ()):
+        return None
+    if isinstance(default, tuple):
+        return ",".join(str(_shown(one)) for one in default)
+    if isinstance(default, bool):
+        return "yes" if default else "no"
+    if isinstance(default, float):
+        return "none" if math.isinf(default) else f"{default:g}"
+    return str(default)
+
+
+def _given(tokens: Sequence[str], name: str) -> str | None:
+    """The last value of an option among the words of a command line."""
+    found = None
+    for word, following in pairwise((*tokens, None)):
+        if word == name:
+            found = following
+        elif word is not None and word.startswith(f"{name}="):
+            found = word.removeprefix(f"{name}=")
+    return found
+
+
+def given(tokens: Sequence[str], name: str, folder: Path) -> str | None:
+    """What a command line says of an option, itself or in its file; None: nothing."""
+    said, file = _given(tokens, f"--{name}"), _given(tokens, "--config")
+    return said if said is not None or file is None else read_config(folder / file).get(name)
+
+
+def read_config(file: Path) -> dict[str, Any]:
+    """The options in a TOML file; raises ``InvalidSpec``."""
+    import tomllib
+
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InvalidSpec(f"--config: {file} cannot be read ({reason}); check the file") from error
+
+
+def require_one(**given: Any) -> None:
+    """Raise ``InvalidSpec`` when more than one of options that exclude each other is given."""
+    names = [f"--{name}" for name, value in given.items() if value not in (None, False)]
+    if len(names) > 1:
+        raise InvalidSpec(f"{' and '.join(names)} exclude each other: give one")
+
+
+# --- keeping them -------------------------------------------------------------------------------
+
+
+def as_toml(options: Any) -> str:
+    """All options as a file for ``--config``, defaults spelled out; what is None is left out."""
+    lines = [f"{name} = {_toml(value)}" for name, value in _flat(options) if name not in NOT_SAVED]
+    return "\n".join(lines) + "\n"
+
+
+def _flat(options: Any) -> Iterator[tuple[str, Any]]:
+    for one in fields(options):
+        value = getattr(options, one.name)
+        if is_dataclass(value):
+            yield from _flat(value)
+        elif value is not None and value != math.inf:
+            yield one.name, value
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool | int | float):
+        return json.dumps(value)
+    if isinstance(value, tuple):
+        return json.dumps(",".join(map(str, value)))
+    if isinstance(value, Path):
+        return json.dumps(str(value.absolute()), ensure_ascii=False)
+    return json.dumps(re.sub(r"//[^/@]*@", "//…@", str(value)), ensure_ascii=False)

@@ -1,0 +1,221 @@
+"""A run of a pipeline: its measurements, and all that is kept of it, from MLflow to config.toml."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from command_line import DEFAULT_DB, DEFAULT_TRACKING, as_toml
+from console import doing, near
+
+if TYPE_CHECKING:
+    import duckdb
+    from planning import Where
+    from rich.console import Console
+
+    from ems.learning.habit import PmfUpdate
+    from ems.pipelines.comparison import DayRecord
+    from ems.store.read import PortfolioRow
+    from ems.store.results import RunRow, Status
+    from ems.tracking import PipelineRun
+
+
+SHORT_ID = 8
+"""Characters of a run's id in the names of its folders, as ``ems.report.stored`` has them."""
+
+
+@contextmanager
+def open_database(file: Path, out: Console) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The measurements, read-only; the default database is built from the twin if it is missing."""
+    if file == DEFAULT_DB and not file.exists():
+        with doing(out, "no database yet: making the synthetic twin of seven buildings"):
+            from ems.store.build import build_database
+            from ems.store.ingest.twin import twin_dataset
+
+            dataset = twin_dataset()
+        with doing(out, f"writing it into {near(file)}"):
+            build_database(dataset, file)
+        out.print("for real data: python scripts/build_duckdb.py --source opsd")
+    from ems.store.connection import get_con
+
+    con = get_con(file)
+    try:
+        yield con
+    finally:
+        con.close()
+
+
+def read_portfolio(where: Where, out: Console) -> tuple[PortfolioRow, ...]:
+    """What the database holds, building by building; nothing where neither picture nor page is."""
+    from ems.store.read import portfolio
+
+    if where.figures == where.report == "off":
+        return ()
+    with open_database(where.db, out) as con:
+        return portfolio(con)
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeptRun:
+    """A run in both stores; what is handed over is kept at once."""
+
+    pipeline: str
+    where: Where
+    row: RunRow
+    tracked: PipelineRun
+    out: Console
+
+    @property
+    def figure_folder(self) -> Path:
+        """Where the figures of the run stand, those that are drawn of it later among them."""
+        return self.where.results / "visualizations" / self.row.run_id[:SHORT_ID]
+
+    @property
+    def report_file(self) -> Path:
+        """Where the report of the run stands."""
+        return self.where.results / "reports" / f"{self.pipeline}_{self.row.run_id}.html"
+
+    @property
+    def config_file(self) -> Path:
+        """Where the options of the run stand, to run it again with ``--config``."""
+        return self.where.results / "runs" / self.row.run_id[:SHORT_ID] / "config.toml"
+
+    def days(self, records: Sequence[DayRecord]) -> None:
+        """Keep the results and plans of some days."""
+        from ems.store.frames import day_tables
+        from ems.store.results import append_days
+
+        append_days(self.where.results_db, self.row, day_tables(records))
+
+    def updates(self, building: str, model: str, updates: Sequence[PmfUpdate]) -> None:
+        """Keep how the usage PMFs of a model moved."""
+        from ems.store.frames import pmf_frame
+        from ems.store.results import append_pmf_updates
+
+        append_pmf_updates(self.where.results_db, self.row, pmf_frame(building, model, updates))
+
+    def track_days(self, days: Sequence[DayRecord], mode: str, numbers: Sequence[int]) -> None:
+        """Track some days of a building under a mode, by their numbers in the window."""
+        from ems.tracking import day_metrics
+
+        kpis = day_metrics([day.kpis for day in days])
+        self.tracked.days(days[0].building, mode, kpis, numbers)
+
+    def illustrate(
+        self, draw: Callable[[Path], list[Path]] | None, report: Callable[[Path], Path]
+    ) -> None:
+        """Draw and write what is wanted of the run, keep it with the run, say where it all is."""
+        files = []
+        if self.where.figures == "on" and draw is not None:
+            with doing(self.out, "drawing the figures"):
+                files += draw(self.figure_folder)
+        if self.where.report == "on":
+            with doing(self.out, "writing the report"):
+                files.append(report(self.report_file))
+        for file in files:
+            self.tracked.artifact(file)
+            kind = "report" if file.suffix == ".html" else "figure"
+            self.out.print(f"{kind:9} {near(file)}", soft_wrap=True)
+        self.out.print(f"again     --config {near(self.config_file)}", soft_wrap=True)
+        self.out.print(f"results   {near(self.where.results_db)}", soft_wrap=True)
+
+    def keep_config(self, options: Any) -> None:
+        """Keep all options of the run, defaults spelled out, beside it and with it."""
+        self.config_file.parent.mkdir(parents=True, exist_ok=True)
+        script = Path(sys.argv[0]).name
+        head = f"# python scripts/{script} --config config.toml\n"
+        self.config_file.write_text(head + as_toml(options), encoding="utf-8")
+        self.tracked.artifact(self.config_file)
+
+
+def start_tracking(where: Where) -> None:
+    """Let MLflow be loaded and its store be opened while the measurements are read."""
+    from ems.tracking import prepare
+
+    prepare(where.tracking_uri)
+
+
+@contextmanager
+def kept_run(
+    pipeline: str,
+    *,
+    name: str,
+    building: str,
+    options: Any,
+    parameters: Mapping[str, object],
+    synthetic: bool,
+    out: Console,
+    tags: Mapping[str, str] | None = None,
+    mode_tags: Mapping[str, Mapping[str, str]] | None = None,
+) -> Iterator[KeptRun]:
+    """A run in MLflow and in the results, marked FINISHED, KILLED or FAILED at its end.
+
+    Both stores are tried before the run begins, so that a place a person has to mend leaves no
+    failed run.
+    """
+    from ems.store.results import RunRow, require_results, save_run, set_status
+    from ems.tracking import check_store, pipeline_run, store_uri
+    from ems.tracking.parameters import plain
+
+    where: Where = options.where
+    tracked = pipeline_run(
+        where.tracking_uri,
+        experiment=pipeline,
+        name=name,
+        parameters=parameters,
+        tags={"synthetic": str(synthetic).lower(), **(tags or {})},
+        mode_tags=mode_tags,
+    )
+    with ExitStack() as stack:
+        with doing(out, "opening MLflow"):
+            check_store(store_uri(where.tracking_uri))
+            require_results(where.results_db)
+            run_ = stack.enter_context(tracked)
+        row = RunRow(
+            run_id=run_.run_id,
+            pipeline=pipeline,
+            building=building,
+            started_utc=datetime.now(UTC).replace(tzinfo=None),
+            parameters=plain(parameters),
+            status="RUNNING",
+            synthetic=synthetic,
+            mlflow_run_id=run_.run_id,
+        )
+        kept = KeptRun(pipeline=pipeline, where=where, row=row, tracked=run_, out=out)
+        save_run(where.results_db, row)
+        try:
+            kept.keep_config(options)
+            yield kept
+        except BaseException as error:
+            status: Status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
+            set_status(where.results_db, row.run_id, status)
+            raise
+        set_status(where.results_db, row.run_id, "FINISHED")
+    out.print(f"mlflow    run {run_.run_id}; open it: {_opened_by(where, run_)}", soft_wrap=True)
+
+
+def _opened_by(where: Where, run_: PipelineRun) -> str:
+    """What shows the run: a command, or the page of a server."""
+    if where.tracking_uri == DEFAULT_TRACKING:
+        return "python scripts/launch_mlflow.py"
+    if where.tracking_uri.startswith("sqlite:"):
+        store = shlex.quote(where.tracking_uri)
+        return f"python scripts/launch_mlflow.py --tracking_uri {store}"
+    return _without_password(f"{where.tracking_uri.rstrip('/')}{run_.page}")
+
+
+def command_line() -> str:
+    """What a person types to run this again, without a password in an address."""
+    script, *options = sys.argv
+    return shlex.join(["python", f"scripts/{Path(script).name}", *map(_without_password, options)])
+
+
+def _without_password(text: str) -> str:
+    return re.sub(r"//[^/@]*@", "//…@", text)
