@@ -97,7 +97,8 @@ def changed(value: float) -> str:
 def of_code(root: Path, path: Path) -> Iterator[Mutant]:
     """Every number of a module, and the defaults of its classes that are True, False or inf."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    # A place in an array is no coefficient, and "> 0" asks whether there is any.
+    # A place in an array is no coefficient, "> 0" asks whether there is any, and sentences about a
+    # plan that has prices are for the tests of the page.
     others = {
         id(n) for s in ast.walk(tree) if isinstance(s, ast.Subscript) for n in ast.walk(s.slice)
     }
@@ -107,6 +108,13 @@ def of_code(root: Path, path: Path) -> Iterator[Mutant]:
         if isinstance(compared, ast.Compare)
         for side in (compared.left, *compared.comparators)
         if isinstance(side, ast.Constant) and side.value == 0
+    }
+    others |= {
+        id(inner)
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef)
+        and any(argument.arg == "priced" for argument in function.args.args)
+        for inner in ast.walk(function)
     }
     defaults = {
         id(field.value)
