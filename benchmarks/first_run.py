@@ -24,7 +24,7 @@ from threading import Event, Thread, main_thread
 from types import FrameType
 
 ROOT = Path(__file__).resolve().parents[1]
-EVERY_S = 0.004
+EVERY_S = 0.01
 
 PHASES = (
     ("imports", ("importlib._bootstrap",)),

@@ -11,6 +11,7 @@ from ems.agents import PartialUsageDevice as PartialUsageDevice
 from ems.agents import PVAgent as PVAgent
 from ems.agents import three_phase as three_phase
 from ems.agents.dispatch_plan import DispatchPlan as DispatchPlan
+from ems.agents.ev import EVSpec as EVSpec
 from ems.control.baselines import as_metered as as_metered
 from ems.control.baselines import rule_based as rule_based
 from ems.control.optimizer import GlobalOptimizer as GlobalOptimizer
@@ -39,7 +40,6 @@ from ems.pipelines.integrated import IntegratedSpec as IntegratedSpec
 from ems.pipelines.probability import SearchSpec as SearchSpec
 from ems.pipelines.probability import search_device as search_device
 from ems.site.assets import Assets as Assets
-from ems.site.assets import EVSpec as EVSpec
 from ems.site.building import Building as Building
 from ems.site.place import Place as Place
 from ems.store.build import build_database as build_database

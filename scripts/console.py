@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 """128 + SIGINT, as shells report it."""
+BROUGHT_BY = {"dask": "-dev", "distributed": "-dev", "azure": "-azure"}
+"""Libraries that one part needs, and the ending of the requirements file that brings them."""
 FILE_WIDTH = 160
 """Columns of what is printed into a file or a pipe."""
 LABEL = 10
@@ -69,7 +71,8 @@ def run(main: Callable[[], None]) -> NoReturn:
         library = (error.name or "").partition(".")[0]
         if library in ("", "ems"):
             raise
-        _say(f"{library} is not installed: pip install -r requirements.txt")
+        file = f"requirements{BROUGHT_BY.get(library, '')}.txt"
+        _say(f"{library} is not installed: pip install -r {file}")
         sys.exit(EXIT_BAD_INPUT)
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         _print_no_more()

@@ -17,8 +17,10 @@ import ems
 
 ROOT = Path(__file__).resolve().parents[1]
 
-PRIVATE = re.compile(r"ems\.(report\..*|agents\.base|core\..*|pipelines\..*|learning\..*)")
-"""Where the documents go below the public names: figures, how an agent is made, inner workings."""
+PRIVATE = re.compile(r"ems\.(report|core|pipelines|learning)\..*")
+"""Where the notebooks go below the public names: figures and inner workings."""
+INSIDE = "add_an_agent.md"
+"""The document for who works inside of the package."""
 
 
 def stub() -> dict[str, str]:
@@ -58,7 +60,8 @@ def test_importing_the_package_loads_nothing_of_it() -> None:
 def examples() -> list[str]:
     """The Python of README, documents and notebooks."""
     found = []
-    for file in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+    files = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    for file in (file for file in files if file.name != INSIDE):
         found += re.findall(r"```python[^\n]*\n(.*?)```", file.read_text("utf-8"), flags=re.DOTALL)
     for file in sorted((ROOT / "notebooks").glob("*.ipynb")):
         cells = json.loads(file.read_text("utf-8"))["cells"]

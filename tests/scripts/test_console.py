@@ -38,6 +38,11 @@ def raising(error: BaseException) -> Callable[[], None]:
             2,
             "error: rich is not installed: pip install -r requirements.txt\n",
         ),
+        (
+            ModuleNotFoundError("No module named 'dask'", name="dask"),
+            2,
+            "error: dask is not installed: pip install -r requirements-dev.txt\n",
+        ),
     ],
 )
 def test_what_a_person_can_mend_is_one_line(

@@ -250,16 +250,34 @@ def test_the_first_error_leads_when_the_store_fails_as_well(own_uri: str) -> Non
     assert bad.value.__notes__[0].startswith("and the run could not be marked")
 
 
-def test_a_run_that_fails_at_its_very_start_is_no_run_for_ever(own_uri: str) -> None:
-    Path(own_uri.removeprefix("sqlite:///")).with_name("artifacts").write_text("in the way")
+def last_status(uri: str) -> str:
+    with closing(sqlite3.connect(uri.removeprefix("sqlite:///"))) as con:
+        last = "SELECT status FROM runs ORDER BY start_time DESC LIMIT 1"
+        return str(con.execute(last).fetchone()[0])
+
+
+def test_a_run_that_fails_at_its_very_start_is_no_run_for_ever(
+    own_uri: str, tmp_path: Path
+) -> None:
+    (tmp_path / "artifacts").write_text("in the way")
     with (
         pytest.raises(TrackingError, match=r"cannot keep parameters.json: .*Not a directory"),
         pipeline_run(own_uri, experiment="start", name="p", parameters={}),
     ):
         pytest.fail("the pipeline has started")
-    with closing(sqlite3.connect(own_uri.removeprefix("sqlite:///"))) as con:
-        last = "SELECT status FROM runs ORDER BY start_time DESC LIMIT 1"
-        assert con.execute(last).fetchone() == ("FAILED",)
+    assert last_status(own_uri) == "FAILED"
+
+
+def test_what_cannot_be_kept_fails_the_run_at_its_end(own_uri: str, tmp_path: Path) -> None:
+    def pipeline() -> None:
+        with pipeline_run(own_uri, experiment="kept", name="p", parameters={}) as run:
+            shutil.rmtree(tmp_path / "artifacts")
+            (tmp_path / "artifacts").write_text("in the way")
+            run.artifact(Path(__file__))
+
+    with pytest.raises(TrackingError, match=r"cannot keep test_runs.py: .*Not a directory"):
+        pipeline()
+    assert last_status(own_uri) == "FAILED"
 
 
 def test_a_store_of_another_schema_is_refused(own_uri: str) -> None:
