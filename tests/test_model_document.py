@@ -53,6 +53,7 @@ def default(row: str) -> str:
             f"{BATTERY.capacity_kwh:g} kWh, {BATTERY.max_charge_kw:g} kW each way, starts and ends "
             f"at {BATTERY.initial_soc_kwh:g} kWh",
         ),
+        ("time limit", f"{Solver().time_limit_s:g} s a solve"),
         ("battery efficiency", f"{BATTERY.round_trip_efficiency} round trip, η = √0.95 each way"),
         ("wear", f"{BATTERY.wear_eur_per_kwh} €/kWh of throughput (charge + discharge)"),
         (

@@ -103,10 +103,13 @@ def test_deadlines_where_the_clock_is_changed(
     assert steps(car.believed(now, None).deadline) == [due]
 
 
-def test_pauses_belong_to_the_session() -> None:
-    for first, n_arrivals in (("20", 1), ("18", 2)):
-        car = charged((f"2016-06-01 {first}:00", 1, 3), ("2016-06-01 22:00", 1, 3))
-        assert np.count_nonzero(car.trip_kwh) == n_arrivals
+@pytest.mark.parametrize(("first", "due"), [("20", [30]), ("18", [21, 30])])
+def test_a_short_pause_is_in_the_session_and_who_comes_back_had_to_be_full(
+    first: str, due: list[int]
+) -> None:
+    car = charged((f"2016-06-01 {first}:00", 1, 3), ("2016-06-01 22:00", 1, 3))
+    assert len(steps(car.trip_kwh)) == len(due)
+    assert steps(car.deadline) == due
 
 
 def test_what_is_unknown_was_not_charged() -> None:
@@ -124,6 +127,19 @@ def test_a_charger_delivers_what_its_meter_showed(drawn_kw: float, charger_kw: f
     """11.3 kW is within the name of 11 kW, and what was charged must be chargeable."""
     car = charged(("2016-06-01 20:00", 3, drawn_kw))
     assert car.max_charge_kw == pytest.approx(charger_kw)
+
+
+def test_under_the_three_phase_strategy_what_is_due_tomorrow_waits_for_the_sun() -> None:
+    """3 kW of sun over 0.4 kW of load; the cheapest hours are those of the night."""
+    charged_kwh = at(INDEX, ("2016-06-01 22:00", 2, 3.0), ("2016-06-02 09:00", 2, 3.0))
+    sun_kwh = at(INDEX, ("2016-06-02 11:00", 3, 3.0))
+    price = 30.0 + INDEX.hour.to_numpy()
+    history = made(INDEX, {"ev": charged_kwh}, pv_kwh=sun_kwh, price_eur_per_mwh=price)
+    spec = replace(SPEC, strategy="three_phase")
+    house = Building(history, load_tariff("dynamic"), Assets(battery=None, ev=spec))
+    (car,) = (a for a in house.problem([date(2016, 6, 2)]).agents if a.name == "ev")
+    limit_kw = car.charge_limit_kw  # type: ignore[attr-defined]
+    assert limit_kw[9:15] == pytest.approx([0, 0, 2.6, 2.6, 2.6, 0])
 
 
 @given(

@@ -17,7 +17,7 @@ _, _, TABLE = (ROOT / "docs" / "model.md").read_text("utf-8").partition("## Ever
 
 def in_the_code() -> Iterator[tuple[str, str]]:
     for owner in vars(agents).values():
-        if isinstance(owner, type) and dataclasses.is_dataclass(owner):
+        if isinstance(owner, type) and issubclass(owner, Agent):
             for field in dataclasses.fields(owner):
                 name = f"{owner.__name__}.{field.name}"
                 if isinstance(field.default, bool):

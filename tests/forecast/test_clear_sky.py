@@ -5,8 +5,6 @@ from dataclasses import fields
 import numpy as np
 import pytest
 from forecast.made_sun import roof_kw, sunny
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from ems.errors import DataError
 from ems.forecast.clear_sky import ClearSkyRoof, Sun, plane_kw_per_m2
@@ -60,18 +58,6 @@ def test_the_sun_stands_in_the_south_at_the_noon_of_the_almanac(day: str, noon_u
     assert int(np.argmax(sun.elevation_deg)) == pytest.approx(noon, abs=2)
     assert sun.azimuth_deg[noon] == pytest.approx(180.0, abs=1.0)
     assert sun.azimuth_deg[noon - 240] < 130.0 < 230.0 < sun.azimuth_deg[noon + 240]
-
-
-@given(
-    tilt_deg=st.floats(0.0, 90.0), elevation_deg=st.floats(1.0, 89.0), off_deg=st.floats(0.0, 179.0)
-)
-@settings(derandomize=True, max_examples=50)
-def test_a_plane_to_the_south_sees_morning_and_afternoon_alike(
-    tilt_deg: float, elevation_deg: float, off_deg: float
-) -> None:
-    sun = sun_at(elevation_deg, np.array([180.0 - off_deg, 180.0 + off_deg]))
-    morning, afternoon = plane_kw_per_m2(sun, tilt_deg, 180.0)
-    assert morning == pytest.approx(afternoon)
 
 
 def test_a_plane_sees_most_when_it_faces_the_sun() -> None:

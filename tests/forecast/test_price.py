@@ -49,16 +49,6 @@ def test_today_is_known_and_from_13_tomorrow_too(of: Series, now: str, end: str)
     assert until(of, now) == step_at(of, end)
 
 
-def test_in_the_doubled_hour_the_rest_of_its_day_is_known() -> None:
-    for fold in (0, 1):
-        assert until(QUARTERS, "2016-10-30 02:30", fold) == step_at(QUARTERS, "2016-10-31")
-
-
-def test_days_of_23_24_and_25_hours_are_known_to_their_end() -> None:
-    for day, hours in (("2016-03-27", 23), ("2016-03-28", 24), ("2016-10-30", 25)):
-        assert until(YEAR, f"{day} 00:00") - step_at(YEAR, day) == hours
-
-
 @given(origin=st.integers(0, len(YEAR)))
 def test_every_origin_of_a_year_against_the_calendar(origin: int) -> None:
     now = pd.Timestamp(YEAR.ts_utc[0], tz="UTC").tz_convert(ZONE) + pd.Timedelta(hours=origin)
@@ -67,13 +57,6 @@ def test_every_origin_of_a_year_against_the_calendar(origin: int) -> None:
     found = known_until(YEAR.ts_utc, np.array([origin]), ZONE)[0]
     assert found - origin == expected
     assert 11 < expected <= 36
-
-
-def test_all_origins_at_once() -> None:
-    origins = np.arange(len(YEAR))
-    found = known_until(YEAR.ts_utc, origins, ZONE)
-    assert (np.diff(found) >= 0).all()
-    assert set(np.diff(found).tolist()) == {0, 23, 24, 25}
 
 
 def test_what_is_published_is_given_and_one_more_is_refused() -> None:

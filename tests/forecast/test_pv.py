@@ -122,16 +122,6 @@ def test_a_model_that_has_learned_nothing_says_so(model: Forecaster) -> None:
         model.forecast(MADE, np.array([UNTIL]), 24)
 
 
-@every_model
-def test_the_evenings_of_summer_do_not_light_those_of_winter(model: Forecaster) -> None:
-    made = sunny(300)
-    origin = 290 * 24
-    night = ~Sun.over(made, 0).up[origin : origin + 48]
-    found = model.fit(made, origin).forecast(made, np.array([origin]), 48)
-    assert (found.values[0][:, night] == 0.0).all()
-    assert found.values[0, -1].max() > 0.5
-
-
 def test_persistence_repeats_the_day_before() -> None:
     clear = sunny(60, cloudy=False)
     origin = 40 * 24

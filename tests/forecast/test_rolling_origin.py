@@ -10,7 +10,6 @@ import pytest
 from forecast.made_series import series, step_at, with_values
 
 from ems.errors import DataError, InvalidSpec
-from ems.forecast.persistence import SameHourLastWeek
 from ems.forecast.rolling_origin import (
     REFIT_DAYS,
     first_origin,
@@ -61,13 +60,6 @@ def test_pinball_and_crps_by_hand() -> None:
     found = rolling_scores([DECILES], made, np.array([24]), 1)[0].overall
     assert found.crps == pytest.approx(2 * (0.55 + 0.9 + 1.05 + 1.0 + 0.75 + 0.3 + 0.7) / 9)
     assert found.pinball == pytest.approx(under + over)
-
-
-def test_the_crps_of_a_sure_forecast_is_its_absolute_error() -> None:
-    made = with_values(series(2), np.full(48, 2.5))
-    found = rolling_scores([ZERO], made, np.array([24]), 24)[0].overall
-    assert found.crps == pytest.approx(2.5)
-    assert found.mae == pytest.approx(2.5)
 
 
 def test_all_scores_by_hand() -> None:
@@ -195,10 +187,3 @@ def test_a_calibrated_forecast_scores_as_theory_says() -> None:
     np.testing.assert_allclose(found.pinball, LEVELS * (1 - LEVELS) / 2, atol=0.003)
     assert found.coverage == pytest.approx(0.8, abs=0.01)
     assert found.width == pytest.approx(0.8)
-
-
-def test_persistence_against_itself_has_no_skill() -> None:
-    made = series(60)
-    origins = origins_every(made, 24, first_origin(made, 28), 24)
-    both = rolling_scores([SameHourLastWeek(), SameHourLastWeek()], made, origins, 24)
-    assert both[1].overall.skill == 0.0

@@ -96,13 +96,6 @@ def test_the_correlation_over_the_steps_and_between_series_is_kept() -> None:
     assert between == pytest.approx(-0.75, abs=0.06)
 
 
-def test_without_correlation_there_is_none() -> None:
-    past, quantiles = {"load": rng(5).random((400, 24))}, {"load": np.repeat(DECILES, 6, axis=1)}
-    drawn = [draw(quantiles, past, 10, rng(seed))["load"] for seed in range(100)]
-    found = [np.corrcoef(one.T)[np.triu_indices(24, 1)].mean() for one in drawn]
-    assert np.mean(found) == pytest.approx(0.0, abs=0.02)
-
-
 def test_the_chosen_templates_are_spread_over_the_whole_range() -> None:
     past = {"load": np.tile(np.linspace(0.0, 1.0, 50)[:, None], (1, 4))}
     drawn = draw({"load": DECILES}, past, 5, rng())["load"]

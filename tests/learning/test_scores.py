@@ -13,18 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from learning.made_habits import (
     EVENING,
-    HABIT,
     MONDAY,
     drawn,
     history_of,
     meters,
     one_start,
-    twin_meters,
 )
 
 from ems.errors import DataError, InvalidSpec
 from ems.learning.habit import Habit, PmfUpdate
-from ems.learning.pmf import UNIFORM, hour_distance_h, js_distance, normalise, shift, smooth
+from ems.learning.pmf import UNIFORM, hour_distance_h, normalise, smooth
 from ems.learning.priors import uniform
 from ems.learning.probability_model import LearningRate, ProbabilityModelAgent
 from ems.learning.rivals import DirichletModel, FixedModel, standard_models
@@ -33,7 +31,6 @@ from ems.learning.scores import (
     check_blind,
     contest,
     days_to_half,
-    distance_to_truth,
     gain,
     learning_score,
     log_loss_bits,
@@ -48,7 +45,6 @@ from ems.site.calendar import day_type_index
 from ems.site.place import KONSTANZ
 from ems.store.ingest.opsd import read_opsd
 from ems.store.quality import judge
-from ems.twin.generate import generate
 from ems.types import Floats
 
 
@@ -192,12 +188,6 @@ def test_a_model_that_has_seen_the_day_scores_well_and_is_caught() -> None:
         check_blind(Prophet, history)
 
 
-@pytest.mark.parametrize("lead_days", [1, 5])
-def test_a_model_that_has_seen_later_days_is_caught(lead_days: int) -> None:
-    with pytest.raises(DataError, match="has seen the day"):
-        check_blind(lambda h: Prophet(h, lead_days), drawn(80, 1, use=1.0))
-
-
 def test_a_prior_fitted_on_the_whole_history_is_caught() -> None:
     def fitted(history: UseHistory) -> FixedModel:
         seen = smooth(history.starts.sum(axis=0) + 1.0, 1.0)
@@ -239,17 +229,6 @@ def test_a_window_without_a_single_use_says_so() -> None:
 
 
 # --- intervals ------------------------------------------------------------------------------------
-
-
-def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
-    truth = float(-np.sum(EVENING * np.log2(EVENING)))
-    inside = []
-    for seed in range(100):
-        history = drawn(150, seed, habit=np.stack([EVENING, EVENING]), use=1.0)
-        said = forecasts(np.tile(EVENING, (150, 1)), history.starts)
-        found = score(said, "log_loss_bits", seed=0)
-        inside.append(found.low <= truth <= found.high)
-    assert 0.88 <= np.mean(inside) <= 0.98
 
 
 def test_nothing_to_average() -> None:
@@ -351,56 +330,6 @@ def test_what_never_follows_takes_forever_and_bad_changes_are_refused() -> None:
         days_to_half(said, change, UNIFORM)
     with pytest.raises(DataError, match="no scored working_day before"):
         days_to_half(said, history.days[3].item(), EVENING)
-
-
-def test_faster_rates_follow_a_change_sooner_and_know_less_without_one() -> None:
-    half, error = [], []
-    for lr_min in (0.005, 0.02, 0.08):
-        days, far = [], []
-        for seed in range(4):
-            history = drawn(900, seed)
-            change = history.days[450].item()
-            planted = history.with_changed_habit(change, 4)
-            said = prequential(agent(lr_min=lr_min), planted)
-            days.append(days_to_half(said, change, shift(EVENING, 4)))
-            still = prequential(agent(lr_min=lr_min), history)
-            far.append(distance_to_truth(still, HABIT)[-300:].mean())
-        half.append(np.median(days))
-        error.append(np.mean(far))
-    assert half[0] > half[1] > half[2]
-    assert error[0] < error[1] < error[2]
-
-
-def test_on_the_twin_learning_approaches_the_truth() -> None:
-    """Mean squared error of counting: (1 − Σp²)/n, and the prior's share; 15 devices."""
-    twin = generate(7)
-    ratios, nearer = [], []
-    for building in twin.buildings:
-        for device, history in use_histories(twin_meters(building)).items():
-            rows = twin.true_pmf[
-                (twin.true_pmf.building == building.name) & (twin.true_pmf.feed == device)
-            ]
-            if rows.empty:
-                continue
-            truth = rows.probability.to_numpy().reshape(2, 24)
-            model = counts()
-            model.train(history)
-            day = next(
-                d for d in history.days[::-1] if day_type_index(d.item(), KONSTANZ) == 0
-            ).item()
-            found = model.predict(day).hours
-            n = float(history.own_starts[history.day_types == 0].sum())
-            prior_bias = (12 / (n + 12)) ** 2 * np.sum((UNIFORM - truth[0]) ** 2)
-            noise = n * (1 - np.sum(truth[0] ** 2)) / (n + 12) ** 2
-            ratios.append(np.sum((found - truth[0]) ** 2) / (prior_bias + noise))
-            learner = agent()
-            learner.train(history)
-            near = js_distance(learner.predict(day).hours, truth[0])
-            nearer.append(near / js_distance(UNIFORM, truth[0]))
-    assert len(ratios) == 15
-    # each ratio has mean 1 and a spread of about √(2 / effective hours) ≈ 0.45
-    assert np.mean(ratios) == pytest.approx(1.0, abs=3 * 0.45 / np.sqrt(15))
-    assert max(nearer) < 0.75
 
 
 @pytest.mark.real_data

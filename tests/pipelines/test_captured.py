@@ -226,14 +226,6 @@ def test_the_cost_of_an_error_is_a_ratio_of_sums_with_the_stores_put_back() -> N
     assert row.above_eur == pytest.approx([1.0 - worth, 1.5 + worth])
 
 
-def test_days_of_errors_may_come_in_any_order() -> None:
-    rows = [error_costs(made) for made in (ten_cents_a_kwh(), ten_cents_a_kwh()[::-1])]
-    for one, other in zip(*rows, strict=True):
-        assert (one.mode, one.days, one.low) == (other.mode, other.days, other.low)
-        assert one.above_eur.tolist() == other.above_eur.tolist()
-        assert one.pv_error_kwh.tolist() == other.pv_error_kwh.tolist()
-
-
 def test_without_a_perfect_plan_no_error_has_a_cost() -> None:
     made = [one for one in ten_cents_a_kwh() if one.mode != "centralized_perfect"]
     assert error_costs(made) == ()

@@ -295,6 +295,8 @@ def test_heat_stays_in_its_band_and_its_day() -> None:
     assert least[:24].tolist() == [0.0] * 23 + [4.0]
     assert most[:24].tolist() == [0.0] * 19 + [2.0, 4.0, 4.0, 4.0, 4.0]
     assert least[24:].tolist() == most[24:].tolist() == [6.0] + [8.0] * 23  # as metered
+    (later,) = (a for a in building.problem([FIRST], at=23).agents if a.name == "heat_pump")
+    assert later.drawn_kwh == 2.0  # type: ignore[attr-defined]
 
 
 def test_a_heat_pump_whose_meter_fails_for_a_day_is_part_of_the_base_load_that_day() -> None:
