@@ -139,3 +139,34 @@ def test_a_heat_pump_is_switched_where_it_has_a_least_run_or_power(
     later = pump.after(pump.unplanned(SIX), 2)
     assert later.drawn_kwh == pytest.approx(2.0)
     assert (later.on, later.must_run_steps) == (bool(switched), 0)
+
+
+def test_a_roof_is_throttled_to_what_the_plan_let_through_and_only_where_it_throttled() -> None:
+    roof = PVAgent(name="pv", available_kw=np.array([4.0, 1.0, 6.0]), curtailable=True)
+    three = SIX.window(0, 3)
+    told = Plan(
+        agent="pv",
+        net_load_kw=np.array([-1.0, -1.0, -5.0]),
+        series={
+            "generation_kw": np.array([1.0, 1.0, 5.0]),
+            "curtailed_kw": np.array([2.0, 2.0, 0.0]),
+        },
+    )
+    assert roof.execute(three, told, roof).net_load_kw.tolist() == [-1.0, -1.0, -6.0]
+    assert roof.execute(three, None, None).net_load_kw.tolist() == [-4.0, -1.0, -6.0]
+
+
+@pytest.mark.parametrize(
+    ("round_trip", "wear", "worth", "needed"),
+    [
+        (0.9, 0.02, -0.379, False),  # 0.1 kWh burnt, 1.9 kWh worn: 0.0379 < 0.038
+        (0.9, 0.02, -0.381, True),
+        (0.9, 0.0, 0.0, False),
+        (1.0, 0.02, -9.0, False),
+    ],
+)
+def test_where_burning_energy_would_pay(
+    round_trip: float, wear: float, worth: float, needed: bool
+) -> None:
+    battery = BatteryAgent(round_trip_efficiency=round_trip, wear_eur_per_kwh=wear)
+    assert battery.store.needs_switch(np.array([worth])).tolist() == [needed]
