@@ -18,6 +18,7 @@ from console import (
     progress_bar,
     run,
     saving_text,
+    say,
     show_table,
 )
 from planning import (
@@ -266,9 +267,10 @@ def show(out: Console, summaries: Sequence[ModeSummary], foresight: str) -> None
         cells = [[label(row.mode), *(cell(row) for cell in CELLS.values())] for row in rows]
         show_table(out, f"{building}, {days} ({foresight})", ["mode", *CELLS], cells)
         shown += rows
-    out.print(
+    say(
+        out,
         "cost = bill + wear. Savings (vs metered, vs rule) put the stores back as they were: a "
-        "surplus is sold at the mean export price, a deficit bought at the mean import price."
+        "surplus is sold at the mean export price, a deficit bought at the mean import price.",
     )
     if any(saved.savings_pct is not None for row in shown for saved in row.against.values()):
         out.print("Percent: of what the baseline paid for import.")
@@ -321,27 +323,29 @@ def show_captured(out: Console, found: Found) -> None:
 def tell_ignorance(out: Console, lost: Ignorance, costs: Mapping[tuple[str, str], str]) -> None:
     """What not knowing cost one mode, each unknown alone and all together."""
     single = [f"{LABELS[one]} {number(eur, 2)} €" for one, eur in lost.single_eur.items()]
-    out.print(
+    say(
+        out,
         f"ignorance {lost.building}, {lost.mode}: {number(lost.together_eur, 2)} € above the "
         f"perfect plan;\n          each alone: {', '.join(single)}; "
-        f"together {lost.rest_eur:+.2f} € on top"
+        f"together {lost.rest_eur:+.2f} € on top",
     )
     keys = {one: (lost.building, one) for one in lost.single_eur}
     each = [f"{LABELS[one]} {costs[key]}" for one, key in keys.items() if key in costs]
     if each:
-        out.print(f"          a kWh that came otherwise cost: {', '.join(each)}")
+        say(out, f"          a kWh that came otherwise cost: {', '.join(each)}")
 
 
 def tell_errors(out: Console, summary: ModeSummary, cost: str | None) -> None:
     """By how much it came otherwise than expected."""
     kpis = summary.kpis
-    out.print(
+    say(
+        out,
         f"errors    {summary.building}, {summary.mode}: sun {kpis.pv_error_kwh:.0f} of "
         f"{kpis.generation_kwh:.0f} kWh, load {kpis.load_error_kwh:.0f} of "
-        f"{kpis.demand_kwh:.0f} kWh; the car missed {kpis.missed_kwh:.1f} kWh"
+        f"{kpis.demand_kwh:.0f} kWh; the car missed {kpis.missed_kwh:.1f} kWh",
     )
     if cost is not None:
-        out.print(f"          above the perfect plan for each of these kWh: {cost}")
+        say(out, f"          above the perfect plan for each of these kWh: {cost}")
 
 
 def _ct_text(cost: ErrorCost) -> str:
@@ -366,17 +370,19 @@ def tell_limits(out: Console, spec: ComparisonSpec, chosen: Sequence[Chosen]) ->
     for item in chosen:
         bill_eur = item.building.metered_bill_eur(item.window.days)
         if bill_eur is not None:
-            out.print(
+            say(
+                out,
                 f"meter     {item.window.building}: {number(bill_eur, 2)} € by the meter, which "
                 "counts import and export apart;\n          every row nets them within the step"
-                f"{_assumed(item.building)}, so the two are not to be compared"
+                f"{_assumed(item.building)}, so the two are not to be compared",
             )
         if grid.demand_charge_eur_per_kw > 0:
             blocks = counted(len(blocks_of(item.window, spec.block_days)), "block")
-            out.print(f"demand    the charge is paid once in each of {blocks} of days")
+            say(out, f"demand    the charge is paid once in each of {blocks} of days")
     if min(grid.max_import_kw, grid.max_export_kw) < float("inf"):
-        out.print(
-            "limits    nobody plans the baselines: they may break the limits that the plans keep"
+        say(
+            out,
+            "limits    nobody plans the baselines: they may break the limits that the plans keep",
         )
 
 

@@ -17,6 +17,7 @@ from console import (
     progress_bar,
     run,
     saving_text,
+    say,
     show_table,
 )
 from planning import (
@@ -106,7 +107,7 @@ def main() -> None:
     describe(out, spec.base, chosen)
     first = pipeline.window.days[0]
     devices = ", ".join(pipeline.devices)
-    out.print(f"habits    {devices}: trained on the days before {first}, prior {spec.prior}")
+    say(out, f"habits    {devices}: trained on the days before {first}, prior {spec.prior}")
     with doing(out, "learning from the days before"):  # which may be too few
         trained_models(pipeline.histories, pipeline.devices, spec, first)
         pipeline.foresight(pipeline.blocks[0])
@@ -246,15 +247,16 @@ def show(out: Console, points: Sequence[FrontierPoint], foresight: str) -> None:
     show_table(out, title, ["controller", *CELLS, *shares], rows)
     best = knee(points)
     if not _has_starts(points):
-        out.print("knee      none, and no figure of it: no appliance was started in the window")
+        say(out, "knee      none, and no figure of it: no appliance was started in the window")
         return
     if best is None:
-        out.print("knee      none: cost and comfort do not trade off in this window")
+        say(out, "knee      none: cost and comfort do not trade off in this window")
     else:
-        out.print(f"knee      {best.controller.name}: beyond it comfort costs the most money")
-    out.print(
+        say(out, f"knee      {best.controller.name}: beyond it comfort costs the most money")
+    say(
+        out,
         "start probability: mean learned probability of the hours of the starts; unusual: mean of "
-        "1 − p/max p. What a plan has moved trains no hours: they are the people's own."
+        "1 − p/max p. What a plan has moved trains no hours: they are the people's own.",
     )
 
 

@@ -23,7 +23,7 @@ from command_line import (
     parsed,
     require_one,
 )
-from console import console, doing, progress_bar, run, show_table
+from console import console, doing, progress_bar, run, say, show_table
 from planning import (
     DEFAULT_BUILDING,
     SCHEDULER_HELP,
@@ -129,7 +129,7 @@ def main() -> None:
             check_enough(history, spec.n_train)
     history, device = read.histories[0], asked.learned.target_device or "all"
     tell_data(out, read.histories)
-    out.print(f"grid      {len(spec.rates)} cells, priors {', '.join(spec.priors)}")
+    say(out, f"grid      {len(spec.rates)} cells, priors {', '.join(spec.priors)}")
     with kept_run(
         EXPERIMENT,
         name=f"{read.building} {'all devices' if device == 'all' else device}",

@@ -67,7 +67,7 @@ class Options:
         "(.csv, .csv.gz); meter: your own, described by --config",
         "twin",
     )
-    config: PathName | None = option("TOML file, with --source meter [default: none]", None)
+    config: PathName | None = option("TOML file, with --source meter", None)
     place: Annotated[object, value(place, f"must be {PLACE_FORM}", "PLACE")] = option(
         "with --source PATH: where its buildings stand [degrees north, east] and whose holidays "
         "they keep, such as Berlin,52.52,13.41,DE,BE [default: Konstanz for DE_KN_…]",

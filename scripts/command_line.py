@@ -39,7 +39,9 @@ Options = TypeVar("Options")
 
 
 def option(help: str, default: Any) -> Any:
-    """A field of a class of options: its help text and default."""
+    """A field of a class of options: its help text, and the default that it is shown with."""
+    if default in (None, "", ()) and "[default: " not in help:
+        help = f"{help} [default: none]"
     return field(default=default, metadata={"help": help})
 
 

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import wrap
 from threading import Timer, main_thread
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -35,6 +36,8 @@ BROUGHT_BY = {"dask": "-dev", "distributed": "-dev", "azure": "-azure"}
 """Libraries that one part needs, and the ending of the requirements file that brings them."""
 FILE_WIDTH = 160
 """Columns of what is printed into a file or a pipe."""
+LABEL = 10
+"""Characters of the word that says what a line is about."""
 SYNTHETIC = "SYNTHETIC DATA: made up, not measurements"
 
 
@@ -119,6 +122,14 @@ def console() -> Console:
     out = Console(**plain)  # type: ignore[arg-type]
     wide = out.is_terminal or "COLUMNS" in os.environ
     return out if wide else Console(width=FILE_WIDTH, **plain)  # type: ignore[arg-type]
+
+
+def say(out: Console, text: str, style: str | None = None) -> None:
+    """Print lines that begin with a label of ten characters; what does not fit goes below it."""
+    fits = {"width": max(out.width, 40), "subsequent_indent": " " * LABEL}
+    for line in text.split("\n"):
+        rows = wrap(line, break_long_words=False, break_on_hyphens=False, **fits)  # type: ignore[arg-type]
+        out.print("\n".join(rows), style=style, soft_wrap=True)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from command_line import (
     parsed,
     value,
 )
-from console import console, counted, doing, near, run, show_table
+from console import console, counted, doing, near, run, say, show_table
 
 from ems.errors import InvalidSpec
 
@@ -110,12 +110,12 @@ def main() -> None:
 def tell_run(out: Console, chosen: KeptRun) -> None:
     """A line for a run that is drawn, and what is the matter with it."""
     when = f"{chosen.started_utc:%Y-%m-%d %H:%M} UTC"
-    out.print(f"run       {chosen.short_id} {chosen.pipeline}: {chosen.building}, {when}")
+    say(out, f"run       {chosen.short_id} {chosen.pipeline}: {chosen.building}, {when}")
     if chosen.status != "FINISHED":
         line = f"warning   {chosen.short_id} is {chosen.status}: its figures show what was finished"
         out.print(line, style="yellow")
     if chosen.synthetic:
-        out.print("          SYNTHETIC DATA: made up, not measurements", style="bold yellow")
+        say(out, "          SYNTHETIC DATA: made up, not measurements", style="bold yellow")
 
 
 def draw(asked: Options, runs: Sequence[KeptRun], wanted: Wanted, out: Console) -> int:
@@ -127,7 +127,7 @@ def draw(asked: Options, runs: Sequence[KeptRun], wanted: Wanted, out: Console) 
     out.print("drawing the figures …")
     for of_run, figure in figures(runs, wanted, asked.where.tracking_uri):
         if isinstance(figure, Missing):
-            out.print(f"left out  {figure.name}: {figure.reason}", style="yellow")
+            say(out, f"left out  {figure.name}: {figure.reason}", style="yellow")
             continue
         place = folder / ("all_runs" if of_run is None else of_run.short_id)
         files, caption = write(figure, place, asked.how)

@@ -30,11 +30,9 @@ class Options:
     )
     dry_run: bool = option("show and validate the jobs; needs no network", False)
     publish: PathName | None = option(
-        "inside a job: copy the runs of this MLflow file and end [default: none]", None
+        "inside a job: copy the runs of this MLflow file and end", None
     )
-    objective: str | None = option(
-        "with --publish: the metric that the sweep minimises [default: none]", None
-    )
+    objective: str | None = option("with --publish: the metric that the sweep minimises", None)
 
 
 def main() -> None:

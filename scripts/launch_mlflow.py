@@ -34,7 +34,7 @@ class Options:
     """The command line of this script."""
 
     tracking_uri: str = option("the store of the runs, sqlite:///PATH.db", DEFAULT_TRACKING)
-    db: PathName | None = option("the same as a path [default: none]", None)
+    db: PathName | None = option("the same as a path", None)
     port: Count | None = option(
         f"the port of the page [default: {FIRST_PORT}, or the next that is free]", None
     )

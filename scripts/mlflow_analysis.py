@@ -70,16 +70,16 @@ class Question:
     """What is asked; one at a time."""
 
     best: Annotated[str | None, Parameter(metavar="METRIC")] = option(
-        "finished runs in order of a metric [default: none]", None
+        "finished runs in order of a metric", None
     )
     compare: Annotated[tuple[str, str] | None, Parameter(metavar="RUN RUN")] = option(
-        "which parameters of two runs differ, and which metrics [default: none]", None
+        "which parameters of two runs differ, and which metrics", None
     )
     baseline: Annotated[str | None, Parameter(metavar="RUN")] = option(
-        "what got worse since this run [default: none]", None
+        "what got worse since this run", None
     )
     stale_h: NotNegative | None = option(
-        "failed and stopped runs, and what has been RUNNING for more hours [h] [default: none]",
+        "failed and stopped runs, and what has been RUNNING for more hours [h]",
         None,
     )
 
@@ -88,7 +88,7 @@ class Question:
 class Runs:
     """Which runs are asked."""
 
-    where: str = option("a filter, such as \"params.building = 'x'\" [default: none]", "")
+    where: str = option("a filter, such as \"params.building = 'x'\"", "")
     experiment: Words = option("names of experiments [default: all]", ())
     level: Literal["pipelines", "modes", "all"] | None = option(
         "pipelines' runs, those of modes below, or all [default: by the question]", None
@@ -98,7 +98,7 @@ class Runs:
         "share by which --baseline lets a metric get worse, --compare differ", 1e-6
     )
     tracking_uri: str = option("MLflow store", DEFAULT_TRACKING)
-    db: PathName | None = option("the same as a path [default: none]", None)
+    db: PathName | None = option("the same as a path", None)
 
 
 @group("answer")
@@ -106,7 +106,7 @@ class Form:
     """How the answer is given."""
 
     format: Literal["console", "markdown"] = option("of the tables", "console")
-    to_duckdb: PathName | None = option("write the tables into this file too [default: none]", None)
+    to_duckdb: PathName | None = option("write the tables into this file too", None)
 
 
 @command

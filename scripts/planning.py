@@ -25,7 +25,7 @@ from command_line import (
     mode_among,
     option,
 )
-from console import SYNTHETIC, counted, doing
+from console import SYNTHETIC, counted, doing, say
 
 from ems.agents import BatteryAgent, GridAgent
 from ems.agents.ev import EVSpec, EvStrategy
@@ -58,11 +58,8 @@ EPILOG = (
     "known at its instant and settled against what happened. Definitions: docs/metrics.md, "
     "equations: docs/model.md, forecasts: docs/forecasts.md."
 )
-CONFIG_HELP = "options in a TOML file, as every run keeps its own [default: none]"
-SCHEDULER_HELP = (
-    "tcp://HOST:PORT of a Dask cluster instead of --workers (docs/cloud.md) [default: none]"
-)
-NO_LIMIT = "" if Solver.time_limit_s else " [default: none]"
+CONFIG_HELP = "options in a TOML file, as every run keeps its own"
+SCHEDULER_HELP = "tcp://HOST:PORT of a Dask cluster instead of --workers (docs/cloud.md)"
 
 
 # --- options ------------------------------------------------------------------------------------
@@ -166,9 +163,7 @@ class Solving:
     lookahead_h: Number = option("hours beyond the day [h]", ComparisonSpec.lookahead_h)
     solver: str = option("a solver PuLP knows", Solver.name)
     mip_gap: Number = option("relative gap at which a plan counts as optimal", Solver.mip_gap)
-    time_limit: Positive | None = option(
-        f"longest time for one solve [s]{NO_LIMIT}", Solver.time_limit_s
-    )
+    time_limit: Positive | None = option("longest time for one solve [s]", Solver.time_limit_s)
     seed: Whole = option("of the solver and of the scenarios", Solver.seed)
     workers: Count = option("processes", 1)
     scheduler: str | None = option(SCHEDULER_HELP, None)
@@ -313,7 +308,7 @@ def choose(con: DuckDBPyConnection, what: What, spec: ComparisonSpec, out: Conso
         except EmsError as error:
             if not every:
                 raise
-            out.print(f"left out  {error}", style="yellow")
+            say(out, f"left out  {error}", style="yellow")
             continue
         chosen.append(Chosen(building=building, window=window))
     if not chosen:
@@ -327,32 +322,32 @@ def describe(out: Console, spec: ComparisonSpec, chosen: Sequence[Chosen]) -> No
     for item in chosen:
         days, skipped = item.window.days, item.window.skipped
         n = counted(len(days), "day")
-        out.print(f"window    {item.window.building}: {n}, {days[0]} to {days[-1]}")
+        say(out, f"window    {item.window.building}: {n}, {days[0]} to {days[-1]}")
         for skipped_day, reason in list(skipped.items())[:3]:
-            out.print(f"          {skipped_day} is left out: {reason}", style="yellow")
+            say(out, f"          {skipped_day} is left out: {reason}", style="yellow")
         if len(skipped) > 3:
             more = counted(len(skipped) - 3, "more day")
-            out.print(f"          and {more} left out", style="yellow")
-    out.print(f"tariff    {spec.tariff.name}: {spec.tariff.description}")
+            say(out, f"          and {more} left out", style="yellow")
+    say(out, f"tariff    {spec.tariff.name}: {spec.tariff.description}")
     for figure in spec.tariff.figures:
         share = figure.unit == "1"
         amount = f"{100 * figure.value:g} %" if share else f"{figure.value:g} {figure.unit}"
-        out.print(f"          {figure.name} {amount} ({figure.source})")
-    out.print(f"assets    {_assets_told(spec, chosen)}")
-    out.print(f"plans     local days with {spec.lookahead_h:g} h look-ahead, {_knowledge(spec)}")
+        say(out, f"          {figure.name} {amount} ({figure.source})")
+    say(out, f"assets    {_assets_told(spec, chosen)}")
+    say(out, f"plans     local days with {spec.lookahead_h:g} h look-ahead, {_knowledge(spec)}")
     for note in solver_notes(spec.solver):
-        out.print(f"solver    {note}")
+        say(out, f"solver    {note}")
     if spec.foresight == "forecast":
-        out.print(f"weather   {weather_told(spec, chosen[0].building)}")
+        say(out, f"weather   {weather_told(spec, chosen[0].building)}")
 
 
 def tell_data(out: Console, histories: Sequence[Any]) -> None:
     """Say where the measurements come from, first of all when they are none."""
     if histories[0].synthetic:
         out.print(SYNTHETIC, style="bold yellow")
-    out.print(f"data      {histories[0].source}")
+    say(out, f"data      {histories[0].source}")
     for place in dict.fromkeys(history.place for history in histories):
-        out.print(f"place     {place}")
+        say(out, f"place     {place}")
 
 
 def weather_told(spec: ComparisonSpec, building: Building) -> str:

@@ -30,6 +30,7 @@ from console import (
     console,
     doing,
     run,
+    say,
     show_table,
 )
 
@@ -81,7 +82,7 @@ def main() -> None:
         store = RunStore(args.tracking_uri)
         before = store.pipeline_of(store.get(args.words[0]))
     command, folder = rebuilt(before, args)
-    out.print(f"run       {before.run_id} ({before.experiment}: {before.name})")
+    say(out, f"run       {before.run_id} ({before.experiment}: {before.name})")
     out.print(f"command   python {shlex.join(command)}", soft_wrap=True)
     tell_software(out, before)
     require_same_data(before, command, folder, args, out)
@@ -157,16 +158,17 @@ def tell_software(out: Console, before: TrackedRun) -> None:
     """Say which versions are not those of the run, and what a commit cannot say."""
     different = software_differences(before.parameters)
     for line in different:
-        out.print(f"warning   {line}", style="yellow")
+        say(out, f"warning   {line}", style="yellow")
     commit = before.parameters.get("software.git_commit", "")
     if commit.endswith("-dirty"):
-        out.print(
+        say(
+            out,
             "warning   it was made from files changed since that commit, so the commit does not "
             "say all",
             style="yellow",
         )
     if not different:
-        out.print("software  python, packages and commit are those of the run")
+        say(out, "software  python, packages and commit are those of the run")
 
 
 def software_differences(parameters: Mapping[str, str]) -> list[str]:
@@ -204,7 +206,7 @@ def require_same_data(
         con.close()
     then = before.parameters.get("data.hash", "not known")
     if now == then:
-        out.print(f"data      {file.name} is the same, hash {now[:12]}…")
+        say(out, f"data      {file.name} is the same, hash {now[:12]}…")
         return
     said = f"data in {file} have hash {now[:12]}…, the run's had {then[:12]}…"
     if not args.anyway:
@@ -212,7 +214,7 @@ def require_same_data(
             f"{said}: its figures cannot come out again; build that database again, or run it with "
             "--anyway"
         )
-    out.print(f"warning   {said}", style="yellow")
+    say(out, f"warning   {said}", style="yellow")
 
 
 def _database(command: Sequence[str], folder: Path) -> Path:
@@ -268,7 +270,7 @@ def tell_parameters(out: Console, before: TrackedRun, after: TrackedRun) -> None
 
     for name, then, now in different(before.parameters, after.parameters):
         if not name.startswith(PROVENANCE):
-            out.print(f"warning   {name} is {now}, was {then}", style="yellow")
+            say(out, f"warning   {name} is {now}, was {then}", style="yellow")
 
 
 def compare(
@@ -307,9 +309,10 @@ def tell(
     if not n_figures:
         raise TrackingError(f"run {before.short_id} has no figures to compare")
     if not found:
-        out.print(
+        say(
+            out,
             f"same      {n_figures} figures of {before.short_id} and {after.short_id} agree "
-            f"{exactly}"
+            f"{exactly}",
         )
         return
     heads = ("where", "metric", "day", "then", "now", "difference")
@@ -327,12 +330,13 @@ def tell(
     title = f"{len(found)} of {n_figures} figures do not agree {exactly}"
     show_table(out, title, heads, rows, keys=2)
     if len(found) > ROWS:
-        out.print(f"          and {len(found) - ROWS} more")
+        say(out, f"          and {len(found) - ROWS} more")
     why = software_differences(before.parameters)
     if why:
         out.print(f"perhaps   {'; '.join(why)}", soft_wrap=True)
-    out.print(
-        f"different {before.short_id} and {after.short_id}: scripts/mlflow_analysis.py --compare"
+    say(
+        out,
+        f"different {before.short_id} and {after.short_id}: scripts/mlflow_analysis.py --compare",
     )
 
 

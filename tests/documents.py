@@ -85,12 +85,13 @@ def a_clone(folder: Path) -> Path:
 def in_clone(text: str, clone: Path) -> Done:
     """Run commands as a person would type them, to the first that fails.
 
-    A plain call of a script runs in this process, which is quicker, with the places of the clone.
+    A plain call of a script runs in this process, which is quicker, with the places of the clone;
+    the first, which finds no database and makes it, in one of its own.
     """
     out, err = "", ""
     for line in text.replace("\\\n", " ").splitlines():
         ours = OUR_SCRIPT.fullmatch(line.strip())
-        if ours is None:
+        if ours is None or not (clone / "ems_data.duckdb").exists():
             done = in_bash(line, clone)
         else:
             with chdir(clone):

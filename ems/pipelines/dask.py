@@ -212,7 +212,7 @@ def _require_same(who: str, there: Any, here: Mapping[str, str]) -> None:
         if there.get(name) != ours:
             raise ClusterError(
                 f"{who} has {name} {there.get(name)}, this process has {ours}: install the same "
-                "commit and the same requirements.txt on every machine"
+                "commit and the same requirements-dev.txt on every machine"
             )
 
 

@@ -192,6 +192,7 @@ def switched(written: Program) -> list[str]:
 FREE = BatteryAgent(wear_eur_per_kwh=0.0)
 SUN = PVAgent(name="pv", available_kw=np.array([0.0, 4.0, 1.0]))
 LIMITED = GridAgent(max_export_kw=2.0)
+WORN = car(3, max_discharge_kw=5.0, wear_eur_per_kwh=0.02)
 
 
 @pytest.mark.parametrize(
@@ -205,8 +206,8 @@ LIMITED = GridAgent(max_export_kw=2.0)
         pytest.param(NEGATIVE, [car(3, max_discharge_kw=5.0), GridAgent()], [0, 1, 2], id="paid"),
         pytest.param(horizon([0.3] * 3, 0.0), [FREE, GridAgent()], [], id="nothing for exports"),
         pytest.param(
-            NEGATIVE,
-            [BatteryAgent(wear_eur_per_kwh=0.0, round_trip_efficiency=1.0), GridAgent()],
+            USUAL,
+            [SUN, BatteryAgent(wear_eur_per_kwh=0.0, round_trip_efficiency=1.0), LIMITED],
             [],
             id="nothing to burn",
         ),
@@ -236,10 +237,11 @@ LIMITED = GridAgent(max_export_kw=2.0)
         ),
         pytest.param(
             USUAL,
-            [car(3, max_discharge_kw=5.0, max_soc_kwh=np.array([60.0, 60.0, 50.0])), LIMITED],
+            [replace(WORN, max_soc_kwh=np.array([60.0, 60.0, 50.0])), LIMITED],
             [0, 1, 2],
             id="a car that must be emptied",
         ),
+        pytest.param(USUAL, [WORN, LIMITED], [], id="a car that need not be"),
     ],
 )
 def test_a_binary_only_where_it_can_matter(
@@ -338,7 +340,10 @@ def test_a_state_at_the_edge_is_neither_infeasible_nor_unbounded() -> None:
         final_soc_kwh=14.0,
     )
     dear = horizon((0.1 + 0.01 * np.arange(n)).tolist(), 0.3)
-    assert np.isfinite(program(dear, edge, GridAgent()).solve(Solver()).objective_eur)
+    written = Program(dear, announced_kw=1.0)
+    written.add(edge)
+    written.add(GridAgent())
+    assert np.isfinite(written.solve(Solver()).objective_eur)
 
 
 DAY = horizon([0.3] * 8)

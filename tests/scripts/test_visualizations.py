@@ -162,19 +162,19 @@ def test_a_run_that_was_stopped_is_drawn_with_a_warning(place: Place) -> None:
     place.change("DELETE FROM day_result WHERE run_id = ? AND day > '2016-10-29'", run)
     done = place.call(run, *SOME)
     assert (done.code, done.err) == (0, "")
-    assert f"warning   {run[:8]} is KILLED: its figures show what was finished" in done.out
+    assert f"warning {run[:8]} is KILLED: its figures show what was finished" in done.words
     assert "Sat 29 Oct 2016" in (place.out / run[:8] / "captions.md").read_text(encoding="utf-8")
 
 
 def test_what_is_missing_is_said_and_the_rest_is_drawn(place: Place, tmp_path: Path) -> None:
     store = f"sqlite:///{tmp_path / 'none.db'}"
     done = place.call(place.id_of("habits"), *SOME, "--figures", "frontier,duration,captured")
-    assert "left out  captured_share: no run of Pipeline A on forecasts" in done.out
+    assert "left out captured_share: no run of Pipeline A on forecasts" in done.words
     done = place.call(
         place.id_of("habits"), *SOME, "--figures", "frontier,duration", "--tracking_uri", store
     )
     assert (done.code, done.err) == (0, "")
-    assert f"left out  frontier: no runs at {tmp_path / 'none.db'}; make some" in done.out
+    assert f"left out frontier: no runs at {tmp_path / 'none.db'}; make some" in done.words
     assert f"{place.id_of('habits')[:8]}/{HOME}_load_duration_column.png" in place.files
 
 
@@ -242,7 +242,7 @@ def test_a_call_that_draws_nothing_says_why(
 ) -> None:
     done = place.call(place.id_of(name), *args)
     one_line(done, "nothing could be drawn: see above what is missing, or choose other runs")
-    assert re.search(says, done.out)
+    assert re.search(says, done.words)
     assert not place.out.exists()
 
 

@@ -275,6 +275,7 @@ SAID: list[tuple[PlanningTask, str]] = [  # step, what the sentence is about, an
         "0 takes: … a kWh is worth −3.0 ct (bought) now…",
     ),
     (problem([30, 20], load_kw=1.0), "0 uses: The building uses 1.0 kW."),
+    (problem([30, 20, 25], car(3, 4.0, by=2)), "1 uses: The building uses 1.0 kW."),  # car apart
 ]
 
 
