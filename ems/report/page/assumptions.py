@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ems.economics.tariff import Tariff
-from ems.pipelines.comparison import ComparisonSpec
+from ems.pipelines.spec import ComparisonSpec
 from ems.report.page import words
 from ems.report.page.page import Section, Table
 from ems.site.assets import Assets, EVSpec

@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 
 from ems.errors import InvalidSpec, TrackingError
 from ems.learning.priors import learned, uniform
-from ems.pipelines.comparison import BASELINES, DayResult, summarise
-from ems.pipelines.integrated import HABIT_ONLY, Controller, FrontierPoint
+from ems.pipelines.comparison import DayResult, summarise
+from ems.pipelines.integrated import FrontierPoint
+from ems.pipelines.spec import BASELINES, HABIT_ONLY, Controller
 from ems.report.figures.frontier import cost_comfort_frontier
 from ems.report.figures.habits import habit_course
 from ems.report.figures.learning import count, rate_map

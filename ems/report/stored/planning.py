@@ -13,8 +13,8 @@ import pandas as pd
 from ems.agents.grid import GRID_NAME
 from ems.core.mode import LABELS
 from ems.pipelines.captured import LEAST_DAYS, captured, error_costs
-from ems.pipelines.comparison import BASELINES, MODES, ModeSummary, summarise
-from ems.pipelines.integrated import COST_ONLY, HABIT_ONLY
+from ems.pipelines.comparison import ModeSummary, summarise
+from ems.pipelines.spec import BASELINES, COST_ONLY, HABIT_ONLY, MODES
 from ems.report.figures.forecasts import error_cost
 from ems.report.figures.modes import captured_shares, mode_overview, savings_by_building
 from ems.report.figures.page import Origin, days_in_words
