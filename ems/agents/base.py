@@ -141,7 +141,7 @@ class Agent(ABC):
     @property
     def title(self) -> str:
         """What its people call it."""
-        return self.name.replace("_", " ")
+        return words.spoken(self.name)
 
     @property
     def flow_labels(self) -> tuple[str, str]:

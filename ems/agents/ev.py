@@ -103,11 +103,6 @@ class EVAgent(Agent):
             same_shape(self, field, "trip_kwh")
 
     @property
-    def title(self) -> str:
-        """A car, as its people call it."""
-        return self.name.replace("_", " ").replace("ev", "car")
-
-    @property
     def flow_labels(self) -> tuple[str, str]:
         """It charges, and gives back where it may."""
         return f"{self.title} discharge (V2G)", f"{self.title} charge"

@@ -37,11 +37,6 @@ class PVAgent(Agent):
         frozen_series(self, "available_kw", low=0.0)
 
     @property
-    def title(self) -> str:
-        """Roofs are called by what they are, in capitals."""
-        return self.name.replace("_", " ").replace("pv", "PV")
-
-    @property
     def flow_labels(self) -> tuple[str, str]:
         """It feeds; where a meter counts its standby, it draws."""
         return self.title, f"{self.title} (negative)"

@@ -133,18 +133,8 @@ def device_colours(names: Iterable[str]) -> dict[str, tuple[str, str]]:
     return chosen
 
 
-def words(name: str) -> str:
-    """A feed's or agent's name as a person reads it.
-
-    >>> words("washing_machine"), words("pv_roof")
-    ('washing machine', 'PV roof')
-    """
-    known = {"pv": "PV", "ev": "car"}
-    return " ".join(known.get(word, word) for word in name.split("_"))
-
-
 def number(value: float, places: int) -> str:
-    """A number with a true minus and no negative zero.
+    """A number with a true minus and no negative zero, thousands apart.
 
     >>> number(-0.001, 2), number(-1234.5, 1)
     ('0.00', '−1,234.5')

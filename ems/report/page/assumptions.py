@@ -108,7 +108,7 @@ def _appliances(assets: Assets, buildings: Sequence[Building], discomfort: str) 
     if not assets.appliances:
         return "not moved"
     names = dict.fromkeys(
-        words.device_title(name) for building in buildings for name in building.appliance_names
+        words.spoken(name) for building in buildings for name in building.appliance_names
     )
     parts = []
     if names:

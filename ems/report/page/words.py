@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ems.agents.words import NBSP, ct, kw, kwh, listed, number
+from ems.agents.words import NBSP, ct, kw, kwh, listed, number, spoken
 from ems.economics.settlement import Savings
 
 __all__ = [
@@ -10,7 +10,6 @@ __all__ = [
     "amount",
     "counted",
     "ct",
-    "device_title",
     "eur",
     "kw",
     "kwh",
@@ -18,16 +17,8 @@ __all__ = [
     "number",
     "percent",
     "saving",
+    "spoken",
 ]
-
-
-def device_title(name: str) -> str:
-    """What a device or agent is called by the people who live with it.
-
-    >>> device_title("ev"), device_title("washing_machine")
-    ('car', 'washing machine')
-    """
-    return {"ev": "car", "pv": "sun"}.get(name, name.replace("_", " "))
 
 
 def counted(n: int, one: str, many: str | None = None) -> str:
