@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from ems.errors import InvalidSpec
 from ems.twin.specs import BuildingSpec
@@ -77,8 +77,8 @@ def _named(named: Table, what: str, name: str) -> Any:
     return named[name]
 
 
-def _spec(spec: type[Any], table: Table, where: str) -> Any:
-    """A table as the dataclass ``spec``, its values of the kinds of the fields."""
+def _spec(spec: Any, table: Table, where: str) -> Any:
+    """A table as the dataclass ``spec``, each value of the kind of its field."""
     where, (kinds, required) = str(table.get("name", where)), _fields(spec)
     _check_keys(table, where, known=kinds, required=required)
     return spec(**{key: _value(kinds[key], value, where, key) for key, value in table.items()})
@@ -96,7 +96,7 @@ def _value(kind: Any, value: Any, where: str, key: str) -> Any:
     if type(value) is kind or (kind is float and type(value) is int):
         return value
     if is_dataclass(kind) and isinstance(value, dict):
-        return _spec(cast(type[Any], kind), value, f"{where}, {key}")
+        return _spec(kind, value, f"{where}, {key}")
     if get_origin(kind) is tuple and isinstance(value, list):
         inner = get_args(kind)[0]
         return tuple(_value(inner, each, where, key) for each in value)
