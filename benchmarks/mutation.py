@@ -28,6 +28,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 CODE = ("ems/agents/*.py", "ems/economics/settlement.py", "ems/economics/tariff.py")
+SENTENCES = ("priced.py", "store_reasons.py", "words.py")
+"""Modules of the agents that only tell of a plan: the page's tests read them."""
 FIGURES = "ems/economics/tariffs/*.toml"
 NEEDED = ("ems", "tests", "docs", "scripts", "benchmarks", "README.md", "pyproject.toml")
 TESTS = (
@@ -59,6 +61,7 @@ OF_NO_MATTER: tuple[tuple[str, str], ...] = (
         "far from what is compared with it",
     ),
     (r'get\("(bill|demand_charge)"', "every plan has a grid, which says both"),
+    (r"low_hours: tuple", "only a time-of-use tariff looks at it, and such a file must say it"),
     (r"TOLERANCE \* max", "from which bill on the audit's tolerance is relative"),
 )
 """Lines whose numbers may change, as a pattern, and why."""
@@ -97,7 +100,8 @@ def changed(value: float) -> str:
 def of_code(root: Path, path: Path) -> Iterator[Mutant]:
     """Every number of a module, and the defaults of its classes that are True, False or inf."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    # A place in an array is no coefficient, and "> 0" asks whether there is any.
+    # A place in an array is no coefficient, "> 0" asks whether there is any, and sentences about a
+    # plan that has prices are for the tests of the page.
     others = {
         id(n) for s in ast.walk(tree) if isinstance(s, ast.Subscript) for n in ast.walk(s.slice)
     }
@@ -107,6 +111,13 @@ def of_code(root: Path, path: Path) -> Iterator[Mutant]:
         if isinstance(compared, ast.Compare)
         for side in (compared.left, *compared.comparators)
         if isinstance(side, ast.Constant) and side.value == 0
+    }
+    others |= {
+        id(inner)
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef)
+        and any(argument.arg == "priced" for argument in function.args.args)
+        for inner in ast.walk(function)
     }
     defaults = {
         id(field.value)
@@ -155,6 +166,8 @@ def mutants(root: Path, words: list[str]) -> Iterator[Mutant]:
     """All changes to files whose path holds one of ``words``, but for those of no matter."""
     files = [path for pattern in (*CODE, FIGURES) for path in sorted(root.glob(pattern))]
     for path in files:
+        if path.name in SENTENCES:
+            continue
         if words and not any(word in str(path.relative_to(root)) for word in words):
             continue
         lines = path.read_text(encoding="utf-8").splitlines()

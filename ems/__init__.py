@@ -8,8 +8,8 @@ Modules that are not named here may change without notice.
 time and solving
 Horizon                      the steps of a plan with their prices and local hours
 Solver                       which solver, how exact, how long
-Plan                         what all agents of a bus do together, with its cost and proof
-DispatchPlan                 what one agent does in every step
+Plan                         what one agent does in every step
+DispatchPlan                 what all agents of a bus do together, with its cost and its audit
 agents
 Agent                        what every device is: an immutable value that writes its own rules
 BatteryAgent                 a stationary battery

@@ -15,16 +15,16 @@ from __future__ import annotations
 import atexit
 import gc
 import os
+import pickle
 import signal
 import subprocess
 import sys
 from concurrent.futures import Future
 from contextlib import suppress
-from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Lock, Thread
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import IO, TYPE_CHECKING, Any, NoReturn, cast
 
 from ems.errors import EmsError, TrackingError
 
@@ -37,24 +37,26 @@ PREPARE, START, END = "prepare", "start", "end"
 _GONE = "the process that ran the pipeline has ended without a word"
 _PROGRAM = f"from {__name__} import serve; serve()"
 _ROOT = Path(__file__).resolve().parents[2]
+# Ctrl-C is for the pipeline, which then says how its runs end.
+_OWN_GROUP: dict[str, Any] = {"process_group": 0}
+if sys.platform == "win32":
+    _OWN_GROUP = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
 
 
 class MlflowProcess:
     """The other process, seen from the pipeline's."""
 
     def __init__(self) -> None:
-        here, there = Pipe()
         paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _PROGRAM, str(there.fileno())],
-            pass_fds=[there.fileno()],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+            [sys.executable, "-P", "-c", _PROGRAM],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-            process_group=0,  # Ctrl-C is for the pipeline, which then says how its runs end
+            **_OWN_GROUP,
         )
-        there.close()
-        self._connection = here
+        self._asking = cast("IO[bytes]", self._process.stdin)
+        self._hearing = cast("IO[bytes]", self._process.stdout)
         self._calls: SimpleQueue[tuple[Call, Future[Any]]] = SimpleQueue()
         self._last: Future[Any] | None = None
         Thread(target=self._work, name="mlflow", daemon=True).start()
@@ -77,9 +79,9 @@ class MlflowProcess:
         while True:
             call, answer = self._calls.get()
             try:
-                self._connection.send(call)
-                value = self._connection.recv()
-            except (EOFError, OSError):
+                _send(self._asking, call)
+                value = pickle.load(self._hearing)
+            except (EOFError, OSError, pickle.UnpicklingError):
                 value = TrackingError(
                     "the process that writes to MLflow has ended by itself; start again"
                 )
@@ -93,7 +95,8 @@ class MlflowProcess:
         if self._last is not None and not self._last.done():
             self._process.terminate()
         else:
-            self._connection.close()
+            with suppress(BrokenPipeError):  # it has ended by itself
+                self._asking.close()
         self._process.wait()
 
 
@@ -109,7 +112,12 @@ def mlflow_process() -> MlflowProcess:
         return _started[-1]
 
 
-def _answer_all(connection: Connection) -> None:
+def _send(pipe: IO[bytes], what: Any) -> None:
+    pickle.dump(what, pipe)
+    pipe.flush()
+
+
+def _answer_all(calls: IO[bytes], answers: IO[bytes]) -> None:
     gc.disable()  # of the time to load MLflow and open a store, a fifth went into looking for waste
     from ems.tracking.store import open_store
     from ems.tracking.writer import RunWriter
@@ -134,9 +142,9 @@ def _answer_all(connection: Connection) -> None:
     try:
         while True:
             try:
-                connection.send(answer(*connection.recv()))
+                _send(answers, answer(*pickle.load(calls)))
             except EmsError as error:
-                connection.send(error)
+                _send(answers, error)
             gc.enable()
     except (EOFError, BrokenPipeError):
         return
@@ -149,7 +157,9 @@ def _answer_all(connection: Connection) -> None:
 def serve() -> NoReturn:
     """What the other process does: answer calls until the pipeline's process has ended."""
     signal.signal(signal.SIGTERM, _stop)
-    _answer_all(Connection(int(sys.argv[1])))
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what MLflow prints is no answer
+    _answer_all(sys.stdin.buffer, answers)
     os._exit(0)  # MLflow has nothing to tidy up, and takes its time for it
 
 

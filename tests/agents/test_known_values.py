@@ -163,6 +163,7 @@ def test_a_roof_is_throttled_to_what_the_plan_let_through_and_only_where_it_thro
         (0.9, 0.02, -0.381, True),
         (0.9, 0.0, 0.0, False),
         (1.0, 0.02, -9.0, False),
+        (1.0, 0.02, -np.inf, False),
     ],
 )
 def test_where_burning_energy_would_pay(
