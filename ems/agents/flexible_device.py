@@ -190,7 +190,7 @@ class DiscretePhaseDevice(FlexibleDeviceAgent):
         )
 
     def unplanned(self, horizon: Horizon) -> Plan:
-        """Every cycle at its people's start. Raises ``InvalidSpec`` if one is outside the horizon."""
+        """Every cycle at its people's start; ``InvalidSpec`` if one is outside the horizon."""
         n = horizon.n_steps
         power_kw, started = self._committed(n), np.zeros(n)
         for cycle in self.cycles:
@@ -466,7 +466,7 @@ class Machine(SiteDevice):
         return DiscretePhaseDevice(name=self.name, cycles=cycles, discomfort_eur=table)
 
     def _cycles(self, frame: PlanFrame) -> tuple[Cycle, ...]:
-        """Windows: anywhere in the rest of the day if foreseen, else not before people start them."""
+        """Windows: the rest of the day if foreseen, else not before people start them."""
         now = frame.stretch.whole.start
         in_days = [
             (span, run)

@@ -35,7 +35,7 @@ def solve_with_highs(matrix: Matrix, solver: Solver) -> Outcome:
     status = highs.getModelStatus()
     if status in (_STATES.kInfeasible, _STATES.kUnboundedOrInfeasible):
         # Presolve may call a state handed on at the edge of its limits infeasible, and cannot
-        # always tell infeasible from unbounded. Solve again without it before believing the verdict.
+        # always tell infeasible from unbounded. Solve again without it before believing it.
         highs = run_highs(matrix, solver, presolve="off")
         status = highs.getModelStatus()
     seconds = time.perf_counter() - started
