@@ -1,4 +1,4 @@
-"""How the report writes amounts, counts and names."""
+"""Formatting of amounts, counts and names in the report."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = [
 
 
 def device_title(name: str) -> str:
-    """What a device or agent is called by the people who live with it.
+    """The name of a device or agent as used by people.
 
     >>> device_title("ev"), device_title("washing_machine")
     ('car', 'washing machine')
@@ -50,7 +50,7 @@ def eur(amount_eur: float) -> str:
 
 
 def saving(of: Savings | None) -> str:
-    """A saving [€] with its percentage; a dash where there is none."""
+    """A saving [€] with its percentage; a dash if there is none."""
     if of is None:
         return "–"
     share = "" if of.savings_pct is None else f"{NBSP}({number(of.savings_pct, 0)}{NBSP}%)"
@@ -58,5 +58,5 @@ def saving(of: Savings | None) -> str:
 
 
 def percent(fraction: float | None) -> str:
-    """A fraction in percent; a dash where it is not defined."""
+    """A fraction in percent; a dash if undefined."""
     return "–" if fraction is None else f"{number(100 * fraction, 0)}{NBSP}%"
