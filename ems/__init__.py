@@ -115,6 +115,7 @@ def __getattr__(name: str) -> object:
     if name not in _HOME:
         raise AttributeError(f"module 'ems' has no attribute '{name}'")
     value = getattr(import_module(_HOME[name]), name)
+    # Cached: __getattr__ runs only for names that are not found.
     globals()[name] = value
     return value
 

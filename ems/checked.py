@@ -1,7 +1,7 @@
-"""Files that people write, checked: every key is known, every value is of its kind.
+"""Check files that people write: known keys, values of the right type.
 
-An ``Entry`` describes a table of such a file. pydantic finds what is wrong with it; ``check`` says
-the first of it in one line: which file and table, which key, the value, and what is expected.
+An ``Entry`` describes a table of such a file. pydantic finds the errors; ``check`` reports the
+first in one line: file and table, key, value, and what is expected.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from ems.errors import EmsError
 class Entry(BaseModel):
     """A table of a file: closed, frozen, no value converted.
 
-    The description of a field is what the error message says is expected; ``EXPECTED`` is that
-    for the table as a whole.
+    A field's description is what the error message says is expected; ``EXPECTED`` is the same for
+    the table as a whole.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
@@ -32,7 +32,7 @@ Checked = TypeVar("Checked", bound=Entry)
 
 
 def read_toml(path: Path, who: str, error: type[EmsError]) -> dict[str, Any]:
-    """The tables of a TOML file; raises ``error`` when it cannot be read or is none."""
+    """The tables of a TOML file. Raises ``error`` if it cannot be read or parsed."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Windows editors put a mark
     except OSError as reason:
@@ -46,7 +46,7 @@ def read_toml(path: Path, who: str, error: type[EmsError]) -> dict[str, Any]:
 
 
 def check(entry: type[Checked], values: object, who: str, error: type[EmsError]) -> Checked:
-    """``values`` as an ``entry``; raises ``error`` that begins with ``who`` if they are none."""
+    """``values`` as an ``entry``. Raises ``error``, beginning with ``who``, if they do not fit."""
     try:
         return entry.model_validate(values)
     except ValidationError as found:
@@ -77,10 +77,11 @@ def _one_line(entry: type[Entry], details: ErrorDetails, who: str) -> str:
 
 
 def _names(location: Sequence[int | str]) -> list[str]:
-    """Keys on the way to a value, those of arrays with their number: ``file 1``."""
+    """Keys on the path to a value; array items carry their number: ``file 1``."""
     names: list[str] = []
     for part in location:
         if isinstance(part, int):
+            # People count from 1.
             names[-1] += f" {part + 1}"
         else:
             names.append(part)

@@ -1,4 +1,4 @@
-"""Arrays by what they hold, named once for the whole package."""
+"""Array types, named once for the whole package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Agents: one kind of device a file."""
+"""Agents, one kind of device per file."""
 
 from ems.agents.base import Agent
 from ems.agents.base_load import BaseLoadAgent

@@ -1,4 +1,4 @@
-"""What every agent is: an immutable value that can be planned, carried on, checked and billed."""
+"""The base class of agents: immutable values that are planned, executed, audited and billed."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from ems.errors import InvalidSpec
 from ems.types import Floats
 
 SLACK_KWH = 1e-6
-"""By how much a final or cumulative energy may be missed, so that a state handed over with the
-solver's own tolerance can always be continued."""
+"""Slack on final and cumulative energies [kWh], so that a state handed on with the solver's
+tolerance can always be continued."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Agent(ABC):
     """One device, load or source on the building's bus.
 
-    Positive net load draws from the bus, negative feeds it. ``kind`` says on which side of the
-    energy account the agent stands; ``closes_balance`` marks what takes whatever is left,
-    ``first_stage`` what is decided once before any scenario is known.
+    Positive net load draws from the bus, negative feeds it. ``kind``: side of the energy balance;
+    ``closes_balance``: absorbs what is left on the bus; ``first_stage``: decides once, before any
+    scenario is known.
 
-    In figures it is filled with ``colour`` (None: one of its own, by its name) and stands in the
-    stack by its ``layer``, from what never moves (0) to what takes the rest. Where it is told what
-    came of a plan, ``did`` and ``meant`` are its verbs for drawing, feeding and doing neither.
+    For figures: ``colour`` (None: chosen by name) and ``layer``, the position in the stack from
+    inflexible (0) to balancing. ``did`` and ``meant`` are the verbs for drawing, feeding and doing
+    neither, in reports on what came of a plan.
     """
 
     name: str
@@ -52,104 +52,109 @@ class Agent(ABC):
 
     @abstractmethod
     def after(self, plan: Plan, n_steps: int) -> Self:
-        """The same agent ``n_steps`` later, having carried out ``plan`` until then."""
+        """The same agent ``n_steps`` later, after following ``plan`` until then."""
 
     @abstractmethod
     def unplanned(self, horizon: Horizon) -> Plan:
-        """What this agent does when nobody plans: the people's own timing."""
+        """Its behaviour without planning, at the people's own times."""
 
     @abstractmethod
     def audit(self, plan: Plan, horizon: Horizon) -> Iterator[str]:
-        """Yield one line for each rule that the numbers of ``plan`` break."""
+        """Yield one line for each rule that ``plan`` breaks."""
 
     def follow_rule(self, horizon: Horizon, net_load_kw: Floats) -> Plan:
-        """What it does under the usual control rule, seeing the net load [kW] of all others."""
+        """Its behaviour under the usual control rule, given the net load of all others [kW]."""
         return self.unplanned(horizon)
 
     def execute(self, horizon: Horizon, told: Plan | None, believed: Agent | None) -> Plan:
-        """What it really does when told the set-points of a plan that was made on a belief.
+        """What it really does when given a plan that was made on a forecast.
 
-        ``told``: the plan, from the same step on and at least as long as ``horizon``, and
-        ``believed`` the agent it was made for; None where nobody believed in this agent.
+        ``told``: the plan, starting at the same step and at least as long as ``horizon``;
+        ``believed``: the agent it was made for. Both None if the forecast did not know this agent.
         """
         return self.unplanned(horizon)
 
     def with_state_of(self, real: Self, horizon: Horizon) -> Self:
-        """The believed agent over ``horizon``, in the state in which the real one stands.
+        """Copy of this forecast agent over ``horizon`` with the real agent's state.
 
-        It promises no more than can still be reached from there.
+        Unreachable targets are relaxed.
         """
         return self
 
     @property
     def unfinished(self) -> Self | None:
-        """What of it goes on where no plan knows of it any more, None for nothing."""
+        """What continues of it when no plan includes it any more, None for nothing."""
         return None
 
     @property
     def foreseen_kw(self) -> Floats | None:
-        """The net load that only a forecast says [kW], None for what is planned."""
+        """The net load that is only forecast [kW], None for what is planned."""
         return None
 
     def in_future(self, apart_kw: Floats) -> Self:
-        """The same agent in a future in which ``foreseen_kw`` comes otherwise.
+        """The same agent in a scenario whose ``foreseen_kw`` differs.
 
-        ``apart_kw``: by how much more is drawn or generated [kW], shape ``(n_steps,)``.
+        ``apart_kw``: additional load or generation [kW], shape ``(n_steps,)``.
         """
         return self
 
     def holding(self, value_eur_per_kwh_h: float) -> Self:
-        """The same agent, counting it worth something to hold a kWh for an hour [€/kWh/h]."""
+        """The same agent with a value on holding a kWh for an hour [€/kWh/h]."""
         return self
 
     def without_targets(self) -> Self:
-        """The same agent without what must be reached by a time: a forecast may miss it."""
+        """The same agent without deadlines and final targets, which a forecast may miss."""
         return self
 
     def missed_kwh(self, plan: Plan) -> float:
-        """The energy by which ``plan`` misses what must be reached by a time [kWh]."""
+        """The energy by which ``plan`` misses its targets [kWh]."""
         return 0.0
 
     def curtailed(self, plan: Plan, surplus_kw: Floats) -> Plan:
-        """The plan with up to ``surplus_kw`` [kW] less fed in, if this agent may throw it away."""
+        """The plan with up to ``surplus_kw`` [kW] less feed-in, if this agent is curtailable."""
         return plan
 
     def costs_eur(self, plan: Plan, horizon: Horizon) -> Mapping[str, float]:
-        """What ``plan`` costs [€] beside the energy itself, recomputed from its numbers."""
+        """The cost of ``plan`` besides energy [€], recomputed from its numbers."""
         return {}
 
     def must_feed_kw(self, horizon: Horizon) -> Floats:
-        """The most it may have to feed into the bus in each step, unable to hold it back [kW].
+        """The most it may feed in each step without being able to curtail [kW].
 
-        Negative is a load that is there whatever is planned; ∞ for what may have to be got rid of.
+        Negative for a load that is always there; ∞ if it may have to get rid of energy.
         """
         return np.zeros(horizon.n_steps)
 
     def bus_worth_at_least(
         self, horizon: Horizon, must_feed_kw: Callable[[], Floats]
     ) -> Floats | None:
-        """A lower bound on the value of a kWh on the bus [€/kWh], if this agent sets one.
+        """Lower bound on the value of a kWh on the bus [€/kWh], if this agent sets one.
 
         ``must_feed_kw()``: what all others together may have to feed in each step [kW].
         """
         return None
 
     def canonical(self, plan: Plan) -> Plan:
-        """Choose among plans of equal cost the one to report; what it frees the grid takes."""
+        """Choose which of several plans of equal cost to report; the grid takes the difference."""
         return plan
 
     @property
     def title(self) -> str:
+<<<<<<< HEAD
         """What its people call it."""
         return words.spoken(self.name)
+=======
+        """Name as shown to people."""
+        return self.name.replace("_", " ")
+>>>>>>> words
 
     @property
     def flow_labels(self) -> tuple[str, str]:
-        """What figures call what it feeds into the bus, and what it draws."""
+        """Labels in figures for what it feeds and what it draws."""
         return f"{self.title} (negative)", self.title
 
     def explain(self, priced: PricedPlan, t: int) -> Iterator[str]:
-        """What it does in step ``t`` of a plan and why, in sentences."""
+        """Sentences on what it does in step ``t`` of a plan, and why."""
         net_kw = float(priced.plans[self.name].net_load_kw[t])
         if abs(net_kw) > VISIBLE_KW:
             does = f"{'draws' if net_kw > 0 else 'gives'} {words.kw(abs(net_kw))}"
@@ -157,31 +162,31 @@ class Agent(ABC):
 
     @property
     def otherwise(self) -> str:
-        """A sentence on what it does when something comes otherwise than forecast, if it does."""
+        """A sentence on how it reacts when the forecast is wrong; empty if it does not."""
         return ""
 
     def expected(self, t: int) -> bool:
-        """Whether a plan counts on it in step ``t``."""
+        """Whether the plan expects it in step ``t``."""
         return True
 
     def at_rest(self, held_kwh: float) -> str:
-        """What it did in a step in which it neither drew nor fed, holding ``held_kwh`` [kWh]."""
+        """Words for a step in which it neither drew nor fed, holding ``held_kwh`` [kWh]."""
         return self.did[2]
 
     @property
     def held_kwh(self) -> float | None:
-        """Its ``initial_soc_kwh``, the charge before the first step [kWh]; None if it has none."""
+        """Charge before the first step, ``initial_soc_kwh`` [kWh]; None if it stores nothing."""
         return getattr(self, "initial_soc_kwh", None)
 
     @property
     def fixed(self) -> bool:
-        """Whether nothing is left to decide."""
+        """Whether it has nothing to decide."""
         return False
 
     def stored_kwh(self, plan: Plan | None = None) -> float:
-        """What it can still deliver to the bus at the end of ``plan``, or before it [kWh].
+        """Energy it can deliver to the bus at the end of ``plan``, or now without a plan [kWh].
 
-        Negative is energy it still needs from the bus; zero for what stores nothing.
+        Negative if it still needs energy; zero if it stores nothing.
         """
         return 0.0
 
@@ -190,7 +195,7 @@ class Agent(ABC):
         return 0.0
 
     def shifts_h(self, plan: Plan, horizon: Horizon) -> tuple[float, ...]:
-        """How far each of the people's own starts was moved [h]."""
+        """How far each start was moved from the people's own [h]."""
         return ()
 
     def optimize_day(
@@ -200,9 +205,9 @@ class Agent(ABC):
         announced_kw: Floats | float = 0.0,
         solver: Solver | None = None,
     ) -> Plan:
-        """Plan this agent alone, knowing the tariff and the net load announced so far [kW].
+        """Plan this agent alone, given the tariff and the net load announced so far [kW].
 
-        The program holds this agent, the announced net load as a fixed series and the grid; no
+        The program holds this agent, the announced net load as a fixed series, and the grid. No
         other agent's model is in it. Raises ``Infeasible`` and ``SolveError`` as ``Program.solve``.
         """
         return self.plan_alone(horizon, grid, announced_kw, solver or Solver()).plans[self.name]
@@ -210,7 +215,7 @@ class Agent(ABC):
     def plan_alone(
         self, horizon: Horizon, grid: Participant, announced_kw: Floats | float, solver: Solver
     ) -> Solution:
-        """``optimize_day`` with what the solver proved."""
+        """``optimize_day`` with the solver's proof."""
         program = Program(horizon, announced_kw=announced_kw)
         program.add(self)
         program.add(grid)
@@ -218,7 +223,7 @@ class Agent(ABC):
 
 
 def as_steps(agent: Agent, field: str, horizon: Horizon) -> Floats:
-    """The per-step series ``field`` of ``agent``; raises ``InvalidSpec`` for a wrong length."""
+    """The per-step series ``field`` of ``agent``. Raises ``InvalidSpec`` for a wrong length."""
     values: Floats = getattr(agent, field)
     if values.shape != (horizon.n_steps,):
         raise InvalidSpec(
@@ -231,6 +236,8 @@ def as_steps(agent: Agent, field: str, horizon: Horizon) -> Floats:
 def frozen_series(agent: Agent, field: str, *, low: float = -np.inf, up: float = np.inf) -> None:
     """Store ``field`` as a read-only float array after checking ``low ≤ value ≤ up``."""
     values = np.array(getattr(agent, field), dtype=np.float64)
+    # min and max are NaN if any value is, and every comparison with NaN is false, so this cheap
+    # test catches NaN too. Plans create many agents.
     if values.size and not (
         low <= values.min() > -np.inf and up >= values.max() < np.inf
     ):  # a NaN is neither
@@ -240,11 +247,12 @@ def frozen_series(agent: Agent, field: str, *, low: float = -np.inf, up: float =
             f"number from {low:g} to {up:g}"
         )
     values.setflags(write=False)
+    # The dataclass is frozen; this runs only in __post_init__.
     object.__setattr__(agent, field, values)
 
 
 def same_shape(agent: Agent, field: str, model: str) -> None:
-    """Raise ``InvalidSpec`` unless ``field``, where given, has the shape of ``model``."""
+    """Raise ``InvalidSpec`` unless ``field``, if given, has the shape of ``model``."""
     values, expected = getattr(agent, field), getattr(agent, model).shape
     if values is not None and values.shape != expected:
         raise InvalidSpec(
@@ -258,6 +266,7 @@ def check_range(
 ) -> None:
     """Raise ``InvalidSpec`` unless ``low ≤ value ≤ up`` (``low < value`` with ``above``)."""
     value = getattr(agent, field)
+    # Written as `not (…)`, so that NaN fails.
     if not ((value > low if above else value >= low) and value <= up):
         sign = "<" if above else "<="
         raise InvalidSpec(
@@ -270,13 +279,14 @@ def breaks(
 ) -> Iterator[str]:
     """Yield one line naming the step where ``values`` leave ``[low, up]`` the most, if any do."""
     excess = np.maximum(low - values, values - up)
+    # `not <=` instead of `>`, so that a NaN in a plan fails the audit.
     if excess.size and not excess.max() <= TOLERANCE:
         step = int(np.argmax(np.where(np.isnan(excess), np.inf, excess)))
         yield f"{name}: {what}[{step}] is {values[step]:.6g}, {excess[step]:.3g} outside its limits"
 
 
 def differs(name: str, what: str, values: Floats, expected: Floats) -> Iterator[str]:
-    """Yield one line when ``values`` are not ``expected``."""
+    """Yield one line if ``values`` differ from ``expected``."""
     missed = np.abs(values - expected)
     if missed.size and not missed.max() <= TOLERANCE:
         yield from breaks(name, what, values, expected, expected)

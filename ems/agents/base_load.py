@@ -1,4 +1,4 @@
-"""The load nobody plans: what the meter saw less everything modelled as an agent."""
+"""The base load: the meter reading less everything modelled as an agent."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from ems.core.participant import Contribution, Kind, Plan
 from ems.types import Floats
 
 BASE_LOAD = "base_load"
-"""The base load of a building, by its name in plans and tables."""
+"""Name of the base load in plans and tables."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class BaseLoadAgent(Agent):
     """A fixed load.
 
-    ``load_kw``: mean power of each step [kW], shape ``(n_steps,)``, finite. It may be negative
-    where sub-meters and the main meter disagree by their resolution.
+    ``load_kw``: mean power of each step [kW], shape ``(n_steps,)``, finite. Negative where
+    sub-meters and the main meter disagree by their resolution.
     """
 
     name: str = BASE_LOAD
@@ -36,28 +36,28 @@ class BaseLoadAgent(Agent):
 
     @property
     def fixed(self) -> bool:
-        """Whether nothing is left to decide."""
+        """True: nothing to decide."""
         return True
 
     @property
     def foreseen_kw(self) -> Floats:
-        """All of it."""
+        """The whole load."""
         return self.load_kw
 
     def in_future(self, apart_kw: Floats) -> Self:
-        """More or less load."""
+        """The load plus the deviation."""
         return replace(self, load_kw=self.load_kw + apart_kw)
 
     def explain(self, priced: PricedPlan, t: int) -> Iterator[str]:
-        """Nothing: every step begins with what the building uses."""
+        """No sentence; every step's text starts with the building's use."""
         yield from ()
 
     def must_feed_kw(self, horizon: Horizon) -> Floats:
-        """Less than nothing: it draws, whatever is planned."""
+        """The load, as negative feed-in."""
         return -as_steps(self, "load_kw", horizon)
 
     def contribute(self, block: Block) -> Contribution:
-        """Draw ``load_kw``; nothing is left to decide."""
+        """Draw ``load_kw``."""
         return Contribution(net_load_kw=as_steps(self, "load_kw", block.horizon), series={})
 
     def after(self, plan: Plan, n_steps: int) -> Self:
@@ -70,5 +70,5 @@ class BaseLoadAgent(Agent):
         return Plan(agent=self.name, net_load_kw=load_kw, series={})
 
     def audit(self, plan: Plan, horizon: Horizon) -> Iterator[str]:
-        """The load is served in full."""
+        """The load must be served in full."""
         yield from differs(self.name, "net_load_kw", plan.net_load_kw, self.load_kw)

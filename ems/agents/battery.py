@@ -26,15 +26,15 @@ class BatteryAgent(Agent):
 
     ``capacity_kwh``: usable capacity [kWh]; ``min_soc_kwh``: reserve that is never used [kWh].
     ``max_charge_kw``, ``max_discharge_kw``: limits at the bus [kW].
-    ``round_trip_efficiency``: in (0, 1]; one way it is η = √round trip, both ways alike.
+    ``round_trip_efficiency``: in (0, 1]; one way it is η = √round trip, the same in both
+    directions.
     ``initial_soc_kwh``: charge before the first step [kWh].
-    ``final_soc_kwh``: least charge after the last step [kWh]; ``None`` means the initial charge.
-    ``terminal_value_eur_per_kwh``: value of what is left above ``final_soc_kwh`` [€/kWh].
-    ``hold_value_eur_per_kwh_h``: what it is worth to hold a kWh for an hour [€/kWh/h]. It steers
-    plans under uncertainty, charging early and discharging late where that costs nothing, and is
-    never part of the bill.
-    ``wear_eur_per_kwh``: ageing per kWh of throughput, charge plus discharge at the bus [€/kWh];
-    assumed: 400 €/kWh of capacity over 10,000 kWh of throughput per kWh of capacity and direction.
+    ``final_soc_kwh``: minimum charge after the last step [kWh]; ``None`` means the initial charge.
+    ``terminal_value_eur_per_kwh``: value of charge above ``final_soc_kwh`` at the end [€/kWh].
+    ``hold_value_eur_per_kwh_h``: value of holding a kWh for an hour [€/kWh/h]. Steers plans under
+    uncertainty to charge early and discharge late where that costs nothing. Never part of the bill.
+    ``wear_eur_per_kwh``: ageing per kWh of throughput, charge plus discharge at the bus [€/kWh].
+    Assumed: 400 €/kWh of capacity over 10,000 kWh of throughput per kWh of capacity and direction.
     """
 
     name: str = "battery"
@@ -67,23 +67,23 @@ class BatteryAgent(Agent):
 
     @property
     def flow_labels(self) -> tuple[str, str]:
-        """It gives and it takes."""
+        """Discharge and charge."""
         return f"{self.title} discharge", f"{self.title} charge"
 
     def at_rest(self, held_kwh: float) -> str:
-        """Full and empty are reasons to rest."""
+        """Full and empty are named as reasons."""
         if held_kwh >= self.capacity_kwh - VISIBLE_KWH:
             return "was full"
         return "was empty" if held_kwh <= self.min_soc_kwh + VISIBLE_KWH else self.did[2]
 
     @property
     def least_final_kwh(self) -> float:
-        """The charge that must be left after the last step [kWh]."""
+        """Minimum charge after the last step [kWh]."""
         return self.initial_soc_kwh if self.final_soc_kwh is None else self.final_soc_kwh
 
     @property
     def store(self) -> Store:
-        """The physics it shares with other stores."""
+        """The physics shared with other stores."""
         one_way = float(np.sqrt(self.round_trip_efficiency))
         return Store(
             name=self.name,
@@ -95,14 +95,15 @@ class BatteryAgent(Agent):
         )
 
     def must_feed_kw(self, horizon: Horizon) -> Floats:
-        """Nothing, unless it pays to end with less in it."""
+        """∞ if charge left at the end has a negative value, else nothing."""
+        # Then emptying it pays, so it may feed at any time.
         worthless = self.terminal_value_eur_per_kwh < 0
         return np.full(horizon.n_steps, np.inf if worthless else 0.0)
 
     def contribute(self, block: Block) -> Contribution:
         """Cost = Σ wear · (charge + discharge) · Δt − value · (soc(T) − final) [€].
 
-        Less Σ hold value · soc · Δt, which is no money.
+        Minus Σ hold value · soc · Δt, which steers the plan but is no money.
         """
         charge_kw = block.variables("charge_kw", up=self.max_charge_kw)
         discharge_kw = block.variables("discharge_kw", up=self.max_discharge_kw)
@@ -125,27 +126,30 @@ class BatteryAgent(Agent):
         )
 
     def after(self, plan: Plan, n_steps: int) -> Self:
-        """The charge reached; what must be left at the end stays what it was."""
+        """The charge reached; the final target stays the original one."""
+        # Rounded and clipped: a solver leaves the limits by its tolerance, and the next agent would
+        # be refused.
         soc_kwh = float(np.round(plan.series["soc_kwh"][n_steps - 1], 9))
         soc_kwh = min(max(soc_kwh, self.min_soc_kwh), self.capacity_kwh)
         return replace(self, initial_soc_kwh=soc_kwh, final_soc_kwh=self.least_final_kwh)
 
     def unplanned(self, horizon: Horizon) -> Plan:
-        """A building without it: it stands idle."""
+        """Idle, as if it were not there."""
         idle = np.zeros(horizon.n_steps)
         return self.store.plan(idle, idle, idle + self.initial_soc_kwh)
 
     def follow_rule(self, horizon: Horizon, net_load_kw: Floats) -> Plan:
-        """The usual self-consumption rule: store any surplus, cover any deficit, never trade."""
+        """Self-consumption rule: store any surplus, cover any deficit, never trade."""
         return self._as_far_as_possible(horizon, -net_load_kw, net_load_kw)
 
     def execute(self, horizon: Horizon, told: Plan | None, believed: Agent | None) -> Plan:
-        """The set-points, as far as its charge and its limits let it."""
+        """The set-points, within the limits of charge and power."""
         if told is None:
             return self.unplanned(horizon)
         wanted = told.window(0, horizon.n_steps).series
         return self._as_far_as_possible(horizon, wanted["charge_kw"], wanted["discharge_kw"])
 
+    # Stepwise, since each step's room depends on the charge reached before it.
     def _as_far_as_possible(self, horizon: Horizon, charge: Floats, discharge: Floats) -> Plan:
         """Charge and discharge as wanted [kW] within the limits of power and charge."""
         eta, soc_kwh = self.store.charge_efficiency, self.initial_soc_kwh
@@ -160,33 +164,33 @@ class BatteryAgent(Agent):
         return self.store.plan(charge_kw, discharge_kw, series)
 
     def with_state_of(self, real: Self, horizon: Horizon) -> Self:
-        """With the real charge; at the end as much is left as was wanted, or as it can reach."""
+        """Copy with the real agent's charge; an unreachable final target is relaxed."""
         most_kwh = horizon.energy_kwh(self.store.charge_efficiency * self.max_charge_kw)
         reachable_kwh = real.initial_soc_kwh + horizon.n_steps * most_kwh
         least_kwh = min(self.least_final_kwh, reachable_kwh, self.capacity_kwh)
         return replace(self, initial_soc_kwh=real.initial_soc_kwh, final_soc_kwh=least_kwh)
 
     def holding(self, value_eur_per_kwh_h: float) -> Self:
-        """Of plans that cost the same it takes the one that charges early."""
+        """Ties between plans are broken in favour of charging early."""
         return replace(self, hold_value_eur_per_kwh_h=value_eur_per_kwh_h)
 
     def without_targets(self) -> Self:
-        """It may end with its reserve alone."""
+        """The final target is the reserve alone."""
         return replace(self, final_soc_kwh=self.min_soc_kwh)
 
     def canonical(self, plan: Plan) -> Plan:
-        """Charge and discharge netted where both at once cost the same as neither."""
+        """Net simultaneous charge and discharge where it costs the same."""
         return self.store.netted(plan)
 
     def audit(self, plan: Plan, horizon: Horizon) -> Iterator[str]:
-        """The store's rules, the limits of the charge, and what must be left at the end."""
+        """Check the store's rules, the limits of the charge and the final target."""
         soc_kwh = plan.series["soc_kwh"]
         yield from self.store.audit(plan, horizon, self.initial_soc_kwh)
         yield from breaks(self.name, "soc_kwh", soc_kwh, self.min_soc_kwh, self.capacity_kwh)
         yield from breaks(self.name, "final_soc_kwh", soc_kwh[-1:], self.least_final_kwh, np.inf)
 
     def costs_eur(self, plan: Plan, horizon: Horizon) -> Mapping[str, float]:
-        """Wear, and less the value of what is left [€]."""
+        """Wear, minus the value of charge left at the end [€]."""
         through_kwh = horizon.energy_kwh(plan.series["charge_kw"] + plan.series["discharge_kw"])
         costs = {"wear": self.wear_eur_per_kwh * float(through_kwh.sum())}
         if self.terminal_value_eur_per_kwh != 0.0:
@@ -198,7 +202,7 @@ class BatteryAgent(Agent):
         return costs
 
     def stored_kwh(self, plan: Plan | None = None) -> float:
-        """What its charge can deliver to the bus [kWh]."""
+        """Energy its charge can deliver to the bus [kWh]."""
         soc_kwh = self.initial_soc_kwh if plan is None else float(plan.series["soc_kwh"][-1])
         return self.store.discharge_efficiency * soc_kwh
 
@@ -212,7 +216,7 @@ class BatteryAgent(Agent):
     # --- why it does what it does ----------------------------------------------------------------
 
     def explain(self, priced: PricedPlan, t: int) -> Iterator[str]:
-        """What it takes, gives or waits for; a battery of no size does nothing."""
+        """What it takes, gives or waits for; nothing for a battery of size zero."""
         charge_kw = float(priced.series(self, "charge_kw")[t])
         if charge_kw > VISIBLE_KW:
             took = f"The {self.title} takes {words.kw(charge_kw)}{priced.source(self, t)}"
@@ -223,7 +227,7 @@ class BatteryAgent(Agent):
             yield self._rests(priced, t)
 
     def _stored(self, priced: PricedPlan, t: int) -> str:
-        """Why it charges: what a kWh is worth now, and where it is given back."""
+        """Why it charges: value now, and value when discharged."""
         now = f"a kWh is worth {priced.worth(t)} now"
         later = given_back(priced, self, t)
         if later is None:
@@ -238,7 +242,7 @@ class BatteryAgent(Agent):
         )
 
     def _as_well(self, priced: PricedPlan, t: int) -> str:
-        """Other hours of the same worth between which the charge is free to move."""
+        """Other steps of equal value to which the charging could be moved."""
         soc_kwh, charge_kw = priced.series(self, "soc_kwh"), priced.series(self, "charge_kw")
         free = soc_kwh < self.capacity_kwh - VISIBLE_KWH
         free &= soc_kwh > self.min_soc_kwh + VISIBLE_KWH
@@ -249,12 +253,13 @@ class BatteryAgent(Agent):
             and abs(priced.worth_ct[u] - priced.worth_ct[t]) <= SAME_CT
             and charge_kw[u] < self.max_charge_kw - VISIBLE_KW
             and priced.series(self, "discharge_kw")[u] <= VISIBLE_KW
+            # Free to move only if the charge touches no limit in between.
             and bool(np.all(free[min(t, u) : max(t, u)]))
         ]
         return f" {priced.clocks(same)} would do as well: the same worth." if same else ""
 
     def _rests(self, priced: PricedPlan, t: int) -> str:
-        """How full it is, and for which hour it waits."""
+        """How full it is, and what it waits for."""
         charge_kw, given_kw = priced.series(self, "charge_kw"), priced.series(self, "discharge_kw")
         state = self._state(float(priced.series(self, "soc_kwh")[t]))
         busy = np.flatnonzero(np.maximum(charge_kw, given_kw) > VISIBLE_KW)
@@ -265,6 +270,7 @@ class BatteryAgent(Agent):
         if not later.size:
             return f"The {self.title} {state} until the plan ends."
         then = int(later[0])
+        # Say the full reason once, at the start of the rest.
         if t > 0 and not np.any(busy == t - 1):
             still = state.replace("is ", "is still ").replace("rests", "still rests")
             return f"The {self.title} {still}."
@@ -283,21 +289,23 @@ class BatteryAgent(Agent):
         return f"rests with {words.kwh(soc_kwh)}"
 
     def _nothing_pays(self, priced: PricedPlan) -> str:
-        """Said only where no pair of steps would earn anything, in an order its charge allows."""
+        """Text if no pair of steps earns anything, in an order that its charge allows."""
         kwh, worth_ct = self.initial_soc_kwh, priced.worth_ct
         n = len(worth_ct)
         pays = [
             gain_ct(self, float(worth_ct[c]), float(worth_ct[d])) > SAME_CT
             for c in range(n)
             for d in range(n)
+            # Charge first, discharge later; needs room.
             if (c < d and kwh < self.capacity_kwh - VISIBLE_KWH)
+            # Discharge first, refill later; needs charge.
             or (d < c and kwh > self.min_soc_kwh + VISIBLE_KWH)
         ]
         return "" if any(pays) else ": no two hours differ by more than its losses and wear"
 
 
 def _enough(priced: PricedPlan, later: int, then_ct: float) -> str:
-    """Where one kWh more would be worth less by then than what is given there."""
+    """Text where one kWh more would be worth less by then than what is given."""
     worth_ct = float(priced.worth_ct[later])
     if worth_ct >= then_ct - SAME_CT:
         return ""
@@ -307,18 +315,19 @@ def _enough(priced: PricedPlan, later: int, then_ct: float) -> str:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class InstalledBattery(SiteDevice):
-    """A battery that a building is given; no meter shows it."""
+    """A battery given to a building; no meter shows it."""
 
     spec: BatteryAgent
 
     @classmethod
     def on_site(cls, spec: BatteryAgent | None, step_h: float) -> tuple[Self, ...]:
-        """The battery, where the building is given one."""
+        """The battery, if the building has one."""
         return () if spec is None else (cls(name=spec.name, step_h=step_h, spec=spec),)
 
     def agent(self, frame: PlanFrame) -> BatteryAgent:
-        """With the charge handed over; what must be left at the end stays that of the ``spec``."""
+        """With the charge handed over; the final target stays that of ``spec``."""
         soc_kwh = frame.soc_kwh.get(self.name)
+        # On a site the first day starts at the spec's charge; later days hand theirs over.
         if soc_kwh is None:
             return self.spec
         clipped = min(max(soc_kwh, self.spec.min_soc_kwh), self.spec.capacity_kwh)

@@ -1,4 +1,4 @@
-"""What moving an appliance costs its people in comfort, in € that steer a plan but are no money."""
+"""Discomfort of moving an appliance, in € that steer a plan but are no money."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Comfort(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class ShiftComfort:
-    """Every hour away from the people's own start costs the same: ``eur_per_h · |shift|`` [€]."""
+    """Each hour away from the people's own start costs the same: ``eur_per_h · |shift|`` [€]."""
 
     eur_per_h: float
     movable: bool = True
@@ -52,9 +52,9 @@ class ShiftComfort:
 class HabitComfort:
     """A start in an unusual hour costs comfort: ``weight_eur · (1 − p(hour) / max p)`` [€].
 
-    ``hours``: for each device the learned probability of each local hour, shape ``(24,)``.
-    ``weight_eur``: what a start in an hour that never happens costs [€]; 0 only looks at cost.
-    ``movable``: False leaves every cycle where its people had it.
+    ``hours``: learned probability of each local hour by device, shape ``(24,)``.
+    ``weight_eur``: discomfort of a start in an hour that never occurs [€]; 0 ignores habits.
+    ``movable``: False keeps every cycle at its people's time.
     """
 
     weight_eur: float
@@ -68,9 +68,12 @@ class HabitComfort:
     def discomfort_eur(
         self, device: str, metered_start: Ints, local_hour: Floats, step_h: float
     ) -> Floats:
-        """The same price for every cycle of the device; raises ``InvalidSpec`` without a habit."""
+        """The same price for every cycle of the device. Raises ``InvalidSpec`` if no habit is
+        learned."""
         if device not in self.hours:
             raise InvalidSpec(f"habit: no learned hours for {device}; train its model first")
         hours = self.hours[device]
+        # Relative to the most usual hour, so that a start there is free whatever the habit's
+        # spread.
         price = self.weight_eur * (1.0 - hours / np.max(hours))
         return np.tile(price[np.floor(local_hour).astype(int)], (len(metered_start), 1))

@@ -1,4 +1,4 @@
-"""The plans of all agents over one horizon, and the proof that they fit together."""
+"""The plans of all agents over one horizon, with their audit."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from ems.types import Floats
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DispatchPlan:
-    """What every agent does over ``horizon``, from the state in which ``agents`` stand.
+    """The plans of all agents over ``horizon``, starting from the state of ``agents``.
 
     ``objective_eur``: bill, wear and discomfort [€]; ``bound_eur``: no plan of this program costs
-    less [€], −∞ where nothing was proven. ``build_s``, ``solver_s``: time spent [s]. ``whole``:
-    False for a window of a schedule, which reports but cannot be audited.
+    less [€], −∞ if nothing was proven. ``build_s``, ``solver_s``: time spent [s]. ``whole``: False
+    for a window of a plan, which can be reported but not audited.
     """
 
     mode: Mode
@@ -43,7 +43,7 @@ class DispatchPlan:
 
     @property
     def grid(self) -> GridAgent:
-        """The connection of the building."""
+        """The building's grid connection."""
         return next(agent for agent in self.agents if isinstance(agent, GridAgent))
 
     @property
@@ -78,8 +78,8 @@ class DispatchPlan:
     def audit(self) -> None:
         """Check the plans from their numbers alone.
 
-        Raises ``SolveError`` listing what fails, ``InvalidSpec`` for a window, whose deadlines and
-        final charges lie outside it.
+        Raises ``SolveError`` listing what fails, or ``InvalidSpec`` for a window, whose deadlines
+        and final charges lie outside it.
         """
         if not self.whole:
             raise InvalidSpec(
@@ -97,20 +97,24 @@ class DispatchPlan:
         for agent in self.agents:
             yield from agent.audit(self.plans[agent.name], self.horizon)
         balance_kw = self.net_load_kw("load", "generation", "storage", "grid")
+        # `not <=` instead of `>`, so that NaN fails.
         if not np.abs(balance_kw).max() <= TOLERANCE:
             step = int(np.argmax(np.abs(balance_kw)))
             yield f"balance: {balance_kw[step]:.3g} kW are left over in step {step}"
         cost_eur = sum(self.costs_eur().values())
+        # Relative to the cost: rounding grows with the number of terms, and a plan near 0 € still
+        # gets 1e-5 €.
         if not abs(cost_eur - self.objective_eur) <= TOLERANCE * max(1.0, abs(cost_eur)):
             yield f"bill: recomputed {cost_eur:.6f} €, the solver said {self.objective_eur:.6f} €"
 
     def window(self, first: int, last: int) -> DispatchPlan:
-        """The steps ``first … last − 1``, with the agents as they stand before ``first``."""
+        """The steps ``first … last − 1``, with the agents in their state before ``first``."""
         return DispatchPlan(
             mode=self.mode,
             horizon=self.horizon.window(first, last),
             agents=self.after(first) if first else self.agents,
             plans={name: plan.window(first, last) for name, plan in self.plans.items()},
+            # The cost of a window alone was never optimised.
             objective_eur=np.nan,
             build_s=self.build_s,
             solver_s=self.solver_s,

@@ -33,31 +33,32 @@ from ems.types import Bools, Floats
 
 EvStrategy = Literal["free", "three_phase"]
 HALF_A_DAY_H = 12.0
-"""The clock goes back by less in autumn, and by more when it comes around to an hour [h]."""
+"""Threshold to detect that the clock passed an hour [h]: in autumn it goes back by 1, at midnight
+by 23."""
 SURE_SHARE = 0.95
-"""Share of its need that the three-phase strategy promises by a deadline."""
+"""Share of the need that the three-phase strategy guarantees by a deadline."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class EVAgent(Agent):
-    """A car that drives, is plugged in, and must hold enough charge in time.
+    """A car that drives, is plugged in at times, and must be charged in time.
 
-    Driving is seen by the charger as energy missing on arrival: ``trip_kwh(t)`` leaves the battery
-    at the start of step t, and ``min_soc_kwh(t)`` says what must be in it at the end of step t,
-    for instance all of the capacity at the end of the hour before seven. A trip is driven on what
-    was in the battery before it (rule ``enough_to_drive``), not on what is charged after it.
+    The charger sees driving as energy missing on arrival: ``trip_kwh(t)`` leaves the battery at the
+    start of step t; ``min_soc_kwh(t)`` is required at the end of step t, for instance the full
+    capacity at the end of the hour before seven. A trip uses charge held before it (rule
+    ``enough_to_drive``), not charge from after it.
 
     ``trip_kwh``: energy driven, at the battery [kWh], shape ``(n_steps,)``.
     ``plugged_in``: whether the car can charge, shape ``(n_steps,)``.
     ``min_soc_kwh``, ``max_soc_kwh``: bounds on the charge at the end of each step [kWh].
-    ``max_charge_kw``: limit at the wall, one number or one a step [kW].
-    ``max_discharge_kw``: vehicle to grid; 0 forbids it [kW].
+    ``max_charge_kw``: limit at the wall, one number or one per step [kW].
+    ``max_discharge_kw``: vehicle to grid [kW]; 0 forbids it.
     ``efficiency``: one way, in (0, 1].
     ``initial_soc_kwh``: charge before the first step [kWh].
-    ``final_soc_kwh``: with vehicle to grid, least charge after the last step [kWh]; ``None`` means
-    the initial charge less all trips.
+    ``final_soc_kwh``: with vehicle to grid, minimum charge after the last step [kWh]; ``None``
+    means the initial charge less all trips.
     ``wear_eur_per_kwh``: ageing per kWh of throughput at the wall [€/kWh].
-    ``metered_kw``: how the people charged it [kW]; ``None``: on arrival, as fast as it goes.
+    ``metered_kw``: how its people charged it [kW]; ``None``: on arrival at full power.
     """
 
     name: str = "ev"
@@ -103,34 +104,42 @@ class EVAgent(Agent):
             same_shape(self, field, "trip_kwh")
 
     @property
+<<<<<<< HEAD
+=======
+    def title(self) -> str:
+        """The name with "car" for "ev"."""
+        return self.name.replace("_", " ").replace("ev", "car")
+
+    @property
+>>>>>>> words
     def flow_labels(self) -> tuple[str, str]:
-        """It charges, and gives back where it may."""
+        """Discharge (vehicle to grid) and charge."""
         return f"{self.title} discharge (V2G)", f"{self.title} charge"
 
     @property
     def otherwise(self) -> str:
-        """An assumed car always comes as assumed."""
+        """How an unexpected arrival is handled; an assumed car always comes as assumed."""
         if self.metered_kw is None:
             return ""
         return f"A {self.title} that was not expected charges as soon as it comes."
 
     def expected(self, t: int) -> bool:
-        """Whether it is believed to be there."""
+        """Whether the forecast has it plugged in."""
         return bool(self.plugged_in[t])
 
     @property
     def charge_limit_kw(self) -> Floats:
-        """The most it can draw in each step [kW], 0 while it is away."""
+        """Charge limit of each step [kW], 0 while away."""
         return np.where(self.plugged_in, self.max_charge_kw, 0.0)
 
     @property
     def discharge_limit_kw(self) -> Floats:
-        """The most it can give back in each step [kW], 0 while it is away."""
+        """Discharge limit of each step [kW], 0 while away."""
         return np.where(self.plugged_in, self.max_discharge_kw, 0.0)
 
     @property
     def store(self) -> Store:
-        """The physics it shares with other stores."""
+        """The physics shared with other stores."""
         return Store(
             name=self.name,
             charge_efficiency=self.efficiency,
@@ -142,22 +151,23 @@ class EVAgent(Agent):
 
     @property
     def least_final_kwh(self) -> float:
-        """What must be left at the end: a car may not sell what it was not asked to hold [kWh]."""
+        """Minimum final charge [kWh]: without a target, the car must not sell its own charge."""
         if self.final_soc_kwh is not None:
             return self.final_soc_kwh
         return max(0.0, self.initial_soc_kwh - float(self.trip_kwh.sum()))
 
     def must_feed_kw(self, horizon: Horizon) -> Floats:
-        """Nothing, unless a bound on its charge falls faster than its trips empty it."""
+        """Nothing, unless the upper bound on its charge falls faster than its trips empty it."""
         room_kwh = np.diff(self.max_soc_kwh, prepend=self.initial_soc_kwh) + self.trip_kwh
         emptied = self.max_discharge_kw > 0 and bool(np.any(room_kwh < -SLACK_KWH))
         return np.full(horizon.n_steps, np.inf if emptied else 0.0)
 
     def contribute(self, block: Block) -> Contribution:
-        """Cost = Σ wear · (charge + discharge) · Δt [€]; the charge keeps its bounds."""
+        """Cost = Σ wear · (charge + discharge) · Δt [€]; the charge stays within its bounds."""
         as_steps(self, "trip_kwh", block.horizon)
         charge_kw = block.variables("charge_kw", up=self.charge_limit_kw)
         soc_kwh = block.variables("soc_kwh", up=self.max_soc_kwh)
+        # Without vehicle to grid no variables and no binaries: most cars solve as an LP.
         discharge_kw: Affine | Floats = np.zeros(block.horizon.n_steps)
         if self.max_discharge_kw > 0:
             discharge_kw = block.variables("discharge_kw", up=self.discharge_limit_kw)
@@ -173,6 +183,7 @@ class EVAgent(Agent):
             held_kwh = soc_kwh.before(self.initial_soc_kwh)[leaves]
             needed_kwh = self.trip_kwh[leaves] - SLACK_KWH
             block.require("enough_to_drive", held_kwh >= needed_kwh, "kWh")
+        # One rule per deadline, so that an infeasibility names the day and hour.
         for t in np.flatnonzero(self.min_soc_kwh > 0):
             block.require(
                 f"full_by_{_end_of_step(block.horizon, int(t))}",
@@ -187,7 +198,9 @@ class EVAgent(Agent):
         )
 
     def after(self, plan: Plan, n_steps: int) -> Self:
-        """The charge reached, the rest of the trips and deadlines, and the same end to reach."""
+        """The charge reached, with the remaining trips and deadlines and the same final target."""
+        # Rounded and clipped: a solver leaves the limits by its tolerance, and the next agent would
+        # be refused.
         soc_kwh = float(np.round(plan.series["soc_kwh"][n_steps - 1], 9))
         most_kwh = float(self.max_soc_kwh[n_steps - 1])
         later = slice(n_steps, None)
@@ -204,7 +217,7 @@ class EVAgent(Agent):
         )
 
     def unplanned(self, horizon: Horizon) -> Plan:
-        """As metered; without a meter it charges on arrival, as fast as it goes, until full."""
+        """As metered; without a meter, on arrival at full power until full."""
         if self.metered_kw is not None:
             charge_kw = as_steps(self, "metered_kw", horizon)
         else:
@@ -226,9 +239,9 @@ class EVAgent(Agent):
         return charge_kw
 
     def execute(self, horizon: Horizon, told: Plan | None, believed: Agent | None) -> Plan:
-        """The set-points, as far as its charge and its charger let it.
+        """The set-points, within the limits of charge and charger.
 
-        Where the plan did not know that it is plugged in, it charges at once, as fast as it goes.
+        If the plan did not expect it to be plugged in, it charges at once at full power.
         """
         n = horizon.n_steps
         limit_kw, give_kw = self.charge_limit_kw, self.discharge_limit_kw
@@ -252,32 +265,34 @@ class EVAgent(Agent):
         return self.store.plan(charge_kw, discharge_kw, series_kwh)
 
     def with_state_of(self, real: Self, horizon: Horizon) -> Self:
-        """With the real charge, and asked for no more than it can still reach in time."""
+        """Copy with the real agent's charge; unreachable targets are relaxed."""
         soc_kwh, least_kwh = real.initial_soc_kwh, np.array(self.min_soc_kwh)
         most_kwh = horizon.energy_kwh(self.efficiency * self.charge_limit_kw)
         for t in horizon.steps:
             soc_kwh += float(most_kwh[t] - self.trip_kwh[t])
+            # Charge beyond the upper bound is lost to later steps too.
             soc_kwh = min(soc_kwh, float(self.max_soc_kwh[t]))
             least_kwh[t] = max(0.0, min(least_kwh[t], soc_kwh))
         return replace(self, initial_soc_kwh=real.initial_soc_kwh, min_soc_kwh=least_kwh)
 
     def without_targets(self) -> Self:
-        """It need not be full at any time."""
+        """No deadlines and no final target."""
         return replace(self, min_soc_kwh=np.zeros(len(self.trip_kwh)), final_soc_kwh=0.0)
 
     def missed_kwh(self, plan: Plan) -> float:
-        """How much it was short of at its deadlines, at the battery [kWh]."""
+        """Energy missing at its deadlines, at the battery [kWh]."""
         soc_kwh = plan.series["soc_kwh"]
         least_kwh = self.min_soc_kwh[: len(soc_kwh)]
+        # A miss within the audit's tolerance is numerical.
         short_kwh = np.maximum(least_kwh - TOLERANCE - soc_kwh, 0.0)
         return float(short_kwh[least_kwh > 0].sum())
 
     def canonical(self, plan: Plan) -> Plan:
-        """Charge and discharge netted where both at once cost the same as neither."""
+        """Net simultaneous charge and discharge where it costs the same."""
         return self.store.netted(plan)
 
     def audit(self, plan: Plan, horizon: Horizon) -> Iterator[str]:
-        """The store's rules and the bounds of the charge, deadlines among them."""
+        """Check the store's rules and the bounds of the charge, including deadlines."""
         yield from self.store.audit(plan, horizon, self.initial_soc_kwh, self.trip_kwh)
         soc_kwh = plan.series["soc_kwh"]
         yield from breaks(self.name, "soc_kwh", soc_kwh, self.min_soc_kwh, self.max_soc_kwh)
@@ -292,14 +307,14 @@ class EVAgent(Agent):
         return {"wear": self.wear_eur_per_kwh * float(through_kwh.sum())}
 
     def stored_kwh(self, plan: Plan | None = None) -> float:
-        """Less what the wall still has to give until the car is full [kWh]."""
+        """Minus the energy at the wall until the car is full [kWh]."""
         soc_kwh = self.initial_soc_kwh if plan is None else float(plan.series["soc_kwh"][-1])
         return (soc_kwh - self.capacity_kwh) / self.efficiency
 
     # --- why it does what it does ----------------------------------------------------------------
 
     def explain(self, priced: PricedPlan, t: int) -> Iterator[str]:
-        """What it charges or gives back; nothing while it only stands or drives."""
+        """What it charges or gives back; nothing while parked or driving."""
         charge_kw = float(priced.series(self, "charge_kw")[t])
         if charge_kw > VISIBLE_KW:
             yield (
@@ -311,7 +326,7 @@ class EVAgent(Agent):
             yield given(priced, self, t)
 
     def _deadline(self, priced: PricedPlan, t: int) -> str:
-        """What it must hold next, and by when."""
+        """The next required charge and its deadline."""
         due = self._due(t)
         if due is None:
             return ""
@@ -319,12 +334,12 @@ class EVAgent(Agent):
         return f", to hold {needed}{words.NBSP}kWh by {priced.clock_after(due)}"
 
     def _due(self, t: int) -> int | None:
-        """The step at whose end it must next hold a given charge."""
+        """The next step at whose end a charge is required."""
         due = np.flatnonzero(self.min_soc_kwh[t:] > VISIBLE_KWH) + t
         return int(due[0]) if due.size else None
 
     def _other_hours(self, priced: PricedPlan, t: int) -> str:
-        """How the hour compares with others of the same stay that are in time and have room."""
+        """Compare with other steps of the same stay that have room."""
         worth_ct, (first, end) = priced.worth_ct, self._stay(t)
         room_kw = self.charge_limit_kw - priced.series(self, "charge_kw")
         free = [u for u in range(first, end) if u != t and room_kw[u] > VISIBLE_KW]
@@ -342,7 +357,7 @@ class EVAgent(Agent):
         return f" {priced.clock(best)} would be cheaper, but {why}."
 
     def _stay(self, t: int) -> tuple[int, int]:
-        """From the arrival before ``t`` to its next departure or deadline: first step and end."""
+        """The stay around ``t``, from arrival to next departure or deadline: first step and end."""
         away, arrivals = np.flatnonzero(~self.plugged_in), np.flatnonzero(self.trip_kwh > 0)
         n, due = len(self.plugged_in), self._due(t)
         first = max(
@@ -356,22 +371,24 @@ class EVAgent(Agent):
 
 
 def three_phase(ev: EVAgent, horizon: Horizon, surplus_kw: Floats, phase_h: float = 6.0) -> EVAgent:
-    """The same car under the three-phase strategy, rules on top of what it must do anyway.
+    """The same car under the three-phase strategy, as bounds added to its own.
 
-    For every deadline, with the phases of ``phase_h`` hours counted from local midnight: before
-    the deadline's phase it charges only in the cheapest quarter of the hours and at most half of
-    the need; by the deadline at least 95 % of the need; after the last deadline only in the
-    cheapest tenth of the hours or from PV surplus ``surplus_kw`` [kW], shape ``(n_steps,)``.
-    Where the charger is too slow for that, it may take before the phase what it cannot take in it,
-    in as many of the cheapest hours as it needs. The rules become bounds of the steps, so planning
-    again keeps them.
+    For each deadline, with phases of ``phase_h`` hours from local midnight: before the deadline's
+    phase it charges only in the cheapest quarter of the hours, and at most half of the need; by the
+    deadline at least 95 % of the need; after the last deadline only in the cheapest tenth of the
+    hours or from PV surplus ``surplus_kw`` [kW], shape ``(n_steps,)``.
+    If the charger is too slow for that, it may charge what does not fit into the phase before it,
+    in as many of the cheapest hours as needed. All rules become bounds per step, so re-planning
+    keeps them.
     """
     price = horizon.import_eur_per_kwh
     limit_kw = ev.charge_limit_kw
     least_kwh, most_kwh = np.array(ev.min_soc_kwh), np.array(ev.max_soc_kwh)
     phase = np.floor(horizon.local_hour / phase_h)
+    # Two tracks: the least the rules guarantee at each deadline, and the most they allow.
     begin, sure_kwh, possible_kwh = 0, ev.initial_soc_kwh, ev.initial_soc_kwh
     for deadline in np.flatnonzero(ev.min_soc_kwh > 0):
+        # The phase that holds the deadline begins at the last change of phase before it.
         changes = np.flatnonzero(np.diff(phase[begin : deadline + 1])) + begin + 1
         opening = int(changes[-1]) if changes.size else begin
         early, late = slice(begin, opening), slice(opening, int(deadline) + 1)
@@ -380,6 +397,7 @@ def three_phase(ev: EVAgent, horizon: Horizon, surplus_kw: Floats, phase_h: floa
         step_kwh = ev.efficiency * horizon.energy_kwh(limit_kw)
         too_slow_kwh = max(0.0, SURE_SHARE * need_kwh - float(step_kwh[late].sum()))
         cheap = price[early] <= np.quantile(price, 0.25)
+        # Stable, so that equal prices are taken in order of time on every machine.
         ranked = np.argsort(price[early], kind="stable")
         supplied_kwh = np.cumsum(step_kwh[early][ranked])
         cheap[ranked[: int(np.searchsorted(supplied_kwh, too_slow_kwh)) + 1]] |= too_slow_kwh > 0
@@ -400,10 +418,11 @@ def three_phase(ev: EVAgent, horizon: Horizon, surplus_kw: Floats, phase_h: floa
 def _end_of_step(horizon: Horizon, step: int) -> str:
     """The local day and time at which a step ends, as part of a rule's name.
 
-    An hour that is lived through twice in autumn is ``again`` the second time.
+    The repeated hour in autumn is marked ``again`` the second time.
     """
     seconds = int(horizon.ts_utc[step].astype(np.int64)) + round(horizon.step_h * 3600)
     end = datetime.fromtimestamp(seconds, ZoneInfo(horizon.timezone))
+    # "again" keeps the names unique: rules are found by name in an infeasibility.
     return f"{end:%m_%d_%Hh%M}{'_again' if end.fold else ''}"
 
 
@@ -412,12 +431,12 @@ def _end_of_step(horizon: Horizon, step: int) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class EVSpec:
-    """The car, and for a building without a metered one how it is assumed to be used.
+    """The car, and its assumed use in a building without a metered one.
 
     ``must_be_full_by_hour``: local hour by which a session must be finished [h].
     ``arrival_hour``, ``trip_kwh``: assumed daily arrival [h] and energy driven, at the battery
-    [kWh], where no EV is metered; a metered car arrives when it was metered to charge, charges
-    what it was metered to charge, and stays plugged in until its deadline (assumed).
+    [kWh], if no EV is metered. A metered car arrives when its metered charging starts, charges the
+    metered energy, and is assumed to stay plugged in until its deadline.
     ``max_charge_kw``: assumed wallbox [kW]; a metered car keeps its own charger.
     """
 
@@ -455,13 +474,12 @@ class EVSpec:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Car(SiteDevice):
-    """A building's car: its arrivals, its deadlines, and how its people charge it.
+    """A building's car: arrivals, deadlines, and how its people charge it.
 
     ``trip_kwh``: energy missing on arrival, at the battery [kWh]; ``plugged_in``: whether it can
-    charge; ``deadline``: the steps at whose end it must be as full as its people had it;
+    charge; ``deadline``: steps at whose end it must be as full as its people had it;
     ``metered_kw``: how it was charged [kW], None for an assumed car; ``soc_kwh``: charge at the end
-    of each step when nobody plans [kWh]. All have shape ``(n,)``. ``max_charge_kw``: the charger
-    [kW].
+    of each step without planning [kWh]. All of shape ``(n,)``. ``max_charge_kw``: the charger [kW].
     """
 
     name: str = "ev"
@@ -475,7 +493,7 @@ class Car(SiteDevice):
 
     @classmethod
     def on_site(cls, view: SiteView, spec: EVSpec | None) -> tuple[Self, ...]:
-        """The metered car, or where a car is asked for and none is metered an assumed one."""
+        """The metered car, or an assumed one if asked for and none is metered."""
         if spec is None:
             return ()
         meters = view.meters("ev")
@@ -485,12 +503,12 @@ class Car(SiteDevice):
     def _as_metered(cls, view: SiteView, meter: str, spec: EVSpec) -> Self:
         """The car behind a charger's meter.
 
-        Each charging session is an arrival with just the energy it charged missing. The car is
-        assumed to stay plugged in until it must be full: the first ``must_be_full_by_hour`` after
-        its arrival, or the end of the metered session where that is later. A car that comes back
-        to charge before that has driven: it must have been full when it left, at the latest just
-        before it is back.
+        Each charging session is an arrival with exactly its energy missing. The car is assumed to
+        stay plugged in until it must be full: the first ``must_be_full_by_hour`` after arrival, or
+        the end of the session if later. A car that charges again before that has driven in between,
+        so it must have been full when it left, at the latest just before its return.
         """
+        # Gaps of the meter count as not charging.
         known_kwh = np.nan_to_num(view.energy_kwh(meter))
         n, sessions = len(known_kwh), view.sessions(meter)
         trip_kwh, metered_kwh = np.zeros(n), np.zeros(n)
@@ -511,17 +529,21 @@ class Car(SiteDevice):
             deadline=deadline,
             metered_kw=metered_kwh / view.step_h,
             soc_kwh=spec.capacity_kwh + np.cumsum(spec.efficiency * metered_kwh - trip_kwh),
+            # The nameplate is unknown; metered peaks may exceed the guess.
             max_charge_kw=max(view.charger_kw(meter), float(np.max(metered_kwh)) / view.step_h),
         )
 
     @classmethod
     def _as_assumed(cls, view: SiteView, spec: EVSpec) -> Self:
-        """The same trip every day, plugged in from ``arrival_hour`` to ``must_be_full_by_hour``."""
+        """One trip per day, plugged in from ``arrival_hour`` to ``must_be_full_by_hour``."""
         hour, leaves, arrives = view.hour, spec.must_be_full_by_hour, spec.arrival_hour
+        # Usual case: the stay crosses midnight.
         if leaves < arrives:
             plugged = (hour < leaves) | (hour >= arrives)
         else:
             plugged = (hour >= arrives) & (hour < leaves)
+        # The first and last step repeat themselves, so that a record's edge is no arrival or
+        # departure.
         before = np.concatenate((plugged[:1], plugged[:-1]))
         behind = np.concatenate((plugged[1:], plugged[-1:]))
         return cls(
@@ -537,22 +559,22 @@ class Car(SiteDevice):
 
     @property
     def assumed(self) -> str:
-        """All of a car that no meter saw."""
+        """Describes a car that no meter saw."""
         if self.metered_kw is not None:
             return ""
         return f"an assumed car ({self.spec.trip_kwh:g} kWh a day; leave it out: --ev off)"
 
     def used_kwh(self, where: slice) -> Floats:
-        """What it was metered to charge; an assumed car is in no meter."""
+        """Metered charging energy; an assumed car is in no meter."""
         if self.metered_kw is None:
             return np.zeros(where.stop - where.start)
         return self.metered_kw[where] * self.step_h
 
     def believed(self, now: Instant, forecast_kw: Floats | None) -> Self:
-        """What is known of a metered car: who has not come is not expected.
+        """What is known of a metered car: future arrivals are not expected.
 
-        A car that is plugged in is asked to be full at the next ``must_be_full_by_hour`` after its
-        arrival, and at once where that has passed. An assumed car comes as assumed.
+        A plugged-in car must be full at the next ``must_be_full_by_hour`` after its arrival, or at
+        once if that has passed. An assumed car comes as assumed.
         """
         if self.metered_kw is None:
             return self
@@ -562,6 +584,7 @@ class Car(SiteDevice):
         metered_kw = self.metered_kw.copy()
         trip_kwh[later], plugged[later], deadline[later], metered_kw[later] = 0.0, False, False, 0.0
         soc_kwh[later] = self.spec.capacity_kwh
+        # Still plugged in at `now`: only then is there anything to expect.
         if at and self.plugged_in[at - 1] and not self.deadline[at - 1]:
             arrival = int(np.flatnonzero(self.trip_kwh[:at])[-1])
             last = max(_last_before_due(arrival, now.hour, self.spec.must_be_full_by_hour), at)
@@ -577,7 +600,7 @@ class Car(SiteDevice):
         )
 
     def agent(self, frame: PlanFrame) -> EVAgent:
-        """The car of some steps, under its strategy; at the end of a window it is closed."""
+        """The agent of some steps under its strategy; closed at the end of a window."""
         car = self._free(frame)
         if self.spec.strategy == "three_phase":
             car = three_phase(car, frame.horizon, frame.surplus_kw)
@@ -606,7 +629,8 @@ class Car(SiteDevice):
         )
 
     def _closed(self, car: EVAgent, whole: slice) -> EVAgent:
-        """At the window's end it is as full as its people had it, if its rules let it be."""
+        """Require at the window's end the charge its people had, as far as its rules allow."""
+        # The most it could hold at the end, so that closing never makes a plan infeasible.
         soc_kwh, limit_kw = car.initial_soc_kwh, car.charge_limit_kw
         for t, most_kwh in enumerate(car.max_soc_kwh):
             soc_kwh += car.efficiency * limit_kw[t] * self.step_h - float(car.trip_kwh[t])
@@ -618,7 +642,8 @@ class Car(SiteDevice):
 
 
 def _last_before_due(arrival: int, hour: Floats, full_by_hour: int) -> int:
-    """The last step before the local clock next reaches the hour, or skips it in spring."""
+    """Last step before the local clock next reaches the hour, or skips it in spring."""
+    # Hours since the deadline fall by almost 24 when it passes; in autumn they fall by 1 only.
     since = (hour[arrival:] - full_by_hour) % 24
     due = np.flatnonzero(since[1:] < since[:-1] - HALF_A_DAY_H)
     return arrival + int(due[0]) if due.size else len(hour) - 1

@@ -1,4 +1,4 @@
-"""Machines that run whole cycles, which may be moved in time, never deleted."""
+"""Appliances that run whole cycles, which may be moved in time but not dropped."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from ems.errors import InvalidSpec
 from ems.types import Floats
 
 MEMORY_DAYS = 28
-"""How many days before a day say which runs to expect of it."""
+"""Days of history that predict a day's runs."""
 MOST_STEPS = 24 * 60
-"""No run is longer than a day of minutes."""
+"""Longest run: a day of minutes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FlexibleDeviceAgent(Agent):
-    """A load that may run at another time than the people ran it."""
+    """A load that may run at another time than its people ran it."""
 
     kind: ClassVar[Kind] = "load"
 
@@ -38,9 +38,9 @@ class FlexibleDeviceAgent(Agent):
 class Cycle:
     """One run that cannot be interrupted.
 
-    ``profile_kw``: mean power of each of its steps [kW]; ``metered_start``: the step in which the
-    people started it; ``earliest``, ``latest``: the first and last step in which it may start.
-    ``number``: its number within the device, > 0, stable while the day is planned again.
+    ``profile_kw``: mean power of each step [kW]; ``metered_start``: step in which its people
+    started it; ``earliest``, ``latest``: first and last step in which it may start. ``number``: >
+    0, unique within the device and stable when the day is re-planned.
     """
 
     number: int
@@ -75,13 +75,13 @@ class Cycle:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DiscretePhaseDevice(FlexibleDeviceAgent):
-    """A machine that runs whole cycles, one at a time and in the people's own order.
+    """A machine that runs whole cycles, one at a time, in its people's order.
 
-    ``cycles``: the day's runs. ``committed_kw``: the rest of a run that has begun [kW], shape
-    ``(n_steps,)`` or shorter. ``begun``: how many runs of the day have begun before the first step.
-    ``discomfort_eur``: what a start in each step costs in comfort [€],
-    a row for each cycle, shape ``(n_cycles, n_steps)``; ``None`` for none. The series ``started``
-    holds the number of the cycle that starts in a step, 0 for none.
+    ``cycles``: the day's runs. ``committed_kw``: the rest of a run in progress [kW], shape
+    ``(n_steps,)`` or shorter. ``begun``: runs of the day begun before the first step.
+    ``discomfort_eur``: discomfort of a start in each step [€], shape ``(n_cycles, n_steps)``;
+    ``None`` for none. The series ``started`` holds the number of the cycle that starts in a step, 0
+    for none.
     """
 
     cycles: tuple[Cycle, ...]
@@ -92,7 +92,7 @@ class DiscretePhaseDevice(FlexibleDeviceAgent):
 
     @property
     def otherwise(self) -> str:
-        """People load it when they come to it."""
+        """Runs are never started before people have loaded the machine."""
         return "A run of an appliance never starts before its people start it."
 
     def __post_init__(self) -> None:
@@ -110,8 +110,8 @@ class DiscretePhaseDevice(FlexibleDeviceAgent):
     def contribute(self, block: Block) -> Contribution:
         """Choose one start for every cycle.
 
-        power(t) = committed(t) + Σ_c Σ_s profile_c(t − s) · start_c(s) [kW], Σ_s start_c(s) = 1,
-        and a cycle starts only after the one before it has ended (rule ``in_order_…``).
+        power(t) = committed(t) + Σ_c Σ_s profile_c(t − s) · start_c(s) [kW], Σ_s start_c(s) = 1. A
+        cycle starts only after the one before it has ended (rule ``in_order_…``).
         """
         n = block.horizon.n_steps
         if self.discomfort_eur is not None and self.discomfort_eur.shape[1] != n:
@@ -124,10 +124,12 @@ class DiscretePhaseDevice(FlexibleDeviceAgent):
         ends_before: Affine | None = None
         for row, cycle in enumerate(self.cycles):
             starts = self._starts(cycle, n)
+            # One binary per possible start: power is then linear in it, and the LP bound is tight.
             start = block.switches(f"start_{cycle.number}", size=len(starts))
             block.require(f"run_{cycle.number}", start.sum() == 1.0, "starts")
             power_kw = power_kw + _placed(cycle, starts, n) @ start
             started = started + cycle.number * start.placed(starts, n)
+            # Σ s · start(s): the step in which it begins, as an affine expression.
             begins = (start * starts.astype(np.float64)).sum()
             if ends_before is not None:
                 block.require(f"in_order_{cycle.number}", begins - ends_before >= 0.0, "steps")
@@ -142,12 +144,12 @@ class DiscretePhaseDevice(FlexibleDeviceAgent):
 
     @property
     def busy_steps(self) -> int:
-        """How many steps the run that has begun still takes."""
+        """Steps that the run in progress still takes."""
         return int(np.max(np.flatnonzero(self.committed_kw), initial=-1)) + 1
 
     @property
     def unfinished(self) -> Self | None:
-        """The machine with nothing but the rest of a run that has begun."""
+        """The machine with only the rest of the run in progress."""
         return replace(self, cycles=(), discomfort_eur=None) if self.busy_steps else None
 
     def _committed(self, n_steps: int) -> Floats:
@@ -188,7 +190,7 @@ class DiscretePhaseDevice(FlexibleDeviceAgent):
         )
 
     def unplanned(self, horizon: Horizon) -> Plan:
-        """Every cycle where the people started it; raises ``InvalidSpec`` outside the horizon."""
+        """Every cycle at its people's start; ``InvalidSpec`` if one is outside the horizon."""
         n = horizon.n_steps
         power_kw, started = self._committed(n), np.zeros(n)
         for cycle in self.cycles:
@@ -204,14 +206,14 @@ class DiscretePhaseDevice(FlexibleDeviceAgent):
         return Plan(agent=self.name, net_load_kw=power_kw, series=series)
 
     def execute(self, horizon: Horizon, told: Plan | None, believed: Agent | None) -> Plan:
-        """Each run in the plan's slot for its number; without one when its people start it.
+        """Each run in the plan's slot for its number; without a slot, at its people's start.
 
-        The runs keep their order and their windows: one that waits makes room for those that its
-        people will want behind it, so the last of them may not wait.
+        Runs keep their order and windows. A waiting run leaves time for the runs behind it.
         """
         n = horizon.n_steps
         slots: dict[int, int] = {}
         if told is not None:
+            # The solver's 0/1 are rounded, since 0.9999999 · number would be cut to the wrong run.
             numbers = np.rint(told.series["started"][:n]).astype(int)
             slots = {int(numbers[at]): int(at) for at in np.flatnonzero(numbers)}
         power_kw, started, free = self._committed(n), np.zeros(n), self.busy_steps
@@ -225,15 +227,16 @@ class DiscretePhaseDevice(FlexibleDeviceAgent):
         return Plan(agent=self.name, net_load_kw=power_kw, series=series)
 
     def _latest_starts(self) -> list[int]:
-        """The last start of each cycle that leaves time for those behind it."""
+        """Last start of each cycle that leaves time for those behind it."""
         latest: list[int] = []
+        # Backwards, since each depends on the next.
         for cycle in reversed(self.cycles):
             before_next = latest[0] - len(cycle.profile_kw) if latest else cycle.latest
             latest.insert(0, min(cycle.latest, before_next))
         return latest
 
     def with_state_of(self, real: Self, horizon: Horizon) -> Self:
-        """Without the runs that have begun, and without those that no longer fit behind them."""
+        """Copy with the real agent's state: without runs already begun or no longer fitting."""
         rows, free = [], real.busy_steps
         for row, cycle in enumerate(self.cycles):
             first = max(free, cycle.earliest)
@@ -251,7 +254,7 @@ class DiscretePhaseDevice(FlexibleDeviceAgent):
         )
 
     def audit(self, plan: Plan, horizon: Horizon) -> Iterator[str]:
-        """Every cycle runs once, whole, inside its window, and never two at once."""
+        """Every cycle runs once, whole, within its window, never two at once."""
         n = horizon.n_steps
         power_kw, ended = self._committed(n), self.busy_steps
         for cycle in self.cycles:
@@ -282,7 +285,7 @@ class DiscretePhaseDevice(FlexibleDeviceAgent):
         return {"discomfort": cost_eur}
 
     def shifts_h(self, plan: Plan, horizon: Horizon) -> tuple[float, ...]:
-        """How far each start was moved from the people's own, later positive [h]."""
+        """How far each start was moved from its people's [h], later is positive."""
         moved = []
         for cycle in self.cycles:
             begun = _starts_of(cycle, plan)
@@ -294,8 +297,8 @@ class DiscretePhaseDevice(FlexibleDeviceAgent):
     def explain(self, priced: PricedPlan, t: int) -> Iterator[str]:
         """Which runs start in step ``t``, and what another start would cost.
 
-        A run is one decision, larger than any price holds for: what it would have cost at another
-        time is not read from the prices but planned anew with the run put there.
+        A run is too large a decision for marginal prices, so the cost of another start is found by
+        planning again with the run fixed there.
         """
         begun = round(float(priced.series(self, "started")[t]))
         for row, cycle in enumerate(self.cycles):
@@ -317,7 +320,7 @@ class DiscretePhaseDevice(FlexibleDeviceAgent):
         )
 
     def _unmoved(self, priced: PricedPlan, row: int, t: int) -> str:
-        """Beside the start that the prices make the best of the others."""
+        """Compare with the best other start at the plan's prices."""
         others = [u for u in _possible_starts(priced, self.cycles[row]) if u != t]
         text = f" {_people(priced)}."
         if not others:
@@ -326,7 +329,7 @@ class DiscretePhaseDevice(FlexibleDeviceAgent):
         return f"{text}{self._at(priced, row, best)}"
 
     def _at(self, priced: PricedPlan, row: int, start: int) -> str:
-        """What the plan would cost with the run put on another start."""
+        """The plan's cost with the run at another start."""
         more_ct = self._elsewhere_ct(priced, row, start)
         when = priced.clock(start)
         if more_ct is None:
@@ -339,7 +342,7 @@ class DiscretePhaseDevice(FlexibleDeviceAgent):
         return f" With a start at {when} the whole plan would cost {cost}."
 
     def _elsewhere_ct(self, priced: PricedPlan, row: int, start: int) -> float | None:
-        """What everything planned anew costs more with the run there [ct], None: does not fit."""
+        """Extra cost of the re-planned whole with the run there [ct], None if it does not fit."""
         number = self.cycles[row].number
         starts = np.rint(priced.series(self, "started")).tolist()
         at = {c.number: starts.index(c.number) for c in self.cycles} | {number: start}
@@ -352,18 +355,19 @@ class DiscretePhaseDevice(FlexibleDeviceAgent):
         return priced.elsewhere(self.name, {"cycles": cycles}, moved)
 
     def _run_ct(self, priced: PricedPlan, row: int, start: int) -> float:
-        """What a run costs at the prices of the bus [ct]."""
+        """Cost of a run at the bus prices [ct]."""
         profile_kw = np.array(self.cycles[row].profile_kw)
         energy_kwh = priced.horizon.energy_kwh(profile_kw)
         return float(energy_kwh @ priced.worth_ct[start : start + len(profile_kw)])
 
     def _comfort_ct(self, row: int, start: int) -> float:
-        """What a start counts in comfort [ct]."""
+        """Discomfort of a start [ct]."""
         return 0.0 if self.discomfort_eur is None else 100 * float(self.discomfort_eur[row, start])
 
 
 def _placed(cycle: Cycle, starts: NDArray[np.int64], n_steps: int) -> Floats:
     """Power of the cycle in each step for each start [kW], shape ``(n_steps, n_starts)``."""
+    # Longer than the horizon, so that runs near the end need no special case; cut below.
     table = np.zeros((n_steps + len(cycle.profile_kw), len(starts)))
     columns = np.arange(len(starts))
     for offset, power_kw in enumerate(cycle.profile_kw):
@@ -390,16 +394,16 @@ def _people(priced: PricedPlan) -> str:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Machine(SiteDevice):
-    """A metered appliance that runs in cycles, by its ``runs`` in order, none across midnight.
+    """A metered appliance with its ``runs`` in order.
 
-    A run that crosses midnight is not moved: it stays in the base load.
+    A run that crosses midnight cannot be moved; it stays in the base load.
     """
 
     runs: tuple[Run, ...]
 
     @classmethod
     def on_site(cls, view: SiteView) -> tuple[Self, ...]:
-        """One for each meter of such an appliance."""
+        """One machine per metered appliance."""
         return tuple(
             cls(
                 name=name,
@@ -414,8 +418,9 @@ class Machine(SiteDevice):
         )
 
     def used_kwh(self, where: slice) -> Floats:
-        """What its runs use."""
+        """Energy of its runs."""
         used_kwh = np.zeros(where.stop - where.start)
+        # A run that started before the slice may still be running in it.
         for start, energy_kwh in self.between(where.start - MOST_STEPS, where.stop):
             first = start - where.start
             begin, end = max(first, 0), min(first + len(energy_kwh), len(used_kwh))
@@ -424,7 +429,7 @@ class Machine(SiteDevice):
         return used_kwh
 
     def planned_kwh(self, stretch: Stretch) -> Floats:
-        """What it uses on the committed days: in the look-ahead it runs as metered."""
+        """Its energy on the committed days; in the look-ahead it runs as metered."""
         planned_kwh = np.zeros(stretch.whole.stop - stretch.whole.start)
         committed = slice(stretch.whole.start, stretch.spans[-1].stop)
         planned_kwh[: stretch.n_committed] = self.used_kwh(committed)
@@ -436,7 +441,7 @@ class Machine(SiteDevice):
         return self.runs[begin : bisect_left(self.runs, last, lo=begin, key=_first_step)]
 
     def believed(self, now: Instant, forecast_kw: Floats | None) -> Self:
-        """The runs of today started before now, and those to expect of it and of tomorrow."""
+        """Today's runs started before now, plus the expected runs of today and tomorrow."""
         recent = [(day.start, day.stop) for day in now.past_days[-MEMORY_DAYS:]]
         seen = [run for first, last in recent for run in self.between(first, last)]
         started = self.between(now.today.start, now.step)
@@ -447,7 +452,7 @@ class Machine(SiteDevice):
         return replace(self, runs=started + coming)
 
     def agent(self, frame: PlanFrame) -> DiscretePhaseDevice | None:
-        """The runs of each committed day that still fit into it, None without any."""
+        """The runs of each committed day that still fit, None if there are none."""
         cycles, comfort = self._cycles(frame), frame.comfort
         if not cycles:
             return None
@@ -461,7 +466,7 @@ class Machine(SiteDevice):
         return DiscretePhaseDevice(name=self.name, cycles=cycles, discomfort_eur=table)
 
     def _cycles(self, frame: PlanFrame) -> tuple[Cycle, ...]:
-        """They may start anywhere in the rest of their day if foreseen, else not before people."""
+        """Windows: the rest of the day if foreseen, else not before people start them."""
         now = frame.stretch.whole.start
         in_days = [
             (span, run)
@@ -476,6 +481,8 @@ class Machine(SiteDevice):
                 earliest=max(span.start if frame.runs_foreseen else start, now) - now,
                 latest=span.stop - len(energy_kwh) - now,
             )
+            # Numbered over all runs of the day, also those that no longer fit, so that numbers stay
+            # stable.
             for number, (span, (start, energy_kwh)) in enumerate(in_days, 1)
             if span.stop - len(energy_kwh) >= now
         )
@@ -488,18 +495,20 @@ def _first_step(run: Run) -> int:
 def expected_runs(
     runs: Sequence[Run], days: Sequence[tuple[int, int]], day: tuple[int, int]
 ) -> tuple[Run, ...]:
-    """The runs to expect on ``day``, none of which crosses midnight: as many and long as lately.
+    """Expect as many and as long runs on ``day`` as lately; none crosses midnight.
 
-    Deliberately simple: what an appliance will do is mostly its people's whim. The number of runs
-    is the rounded mean of the recent days, their profile that of the recent run of median energy,
-    their starts the evenly spaced quantiles of the recent starts.
+    Deliberately simple, since appliance use is mostly chance. The number is the rounded mean of the
+    recent days, the profile that of the recent run of median energy, the starts evenly spaced
+    quantiles of the recent starts.
 
-    ``runs``: those within ``days``, of which first and last + 1 step are given, all before ``day``.
+    ``runs``: those within ``days`` (first step and last + 1 of each), all before ``day``.
     """
     if not days or not runs:
         return ()
+    # Half up; Python's round() would send 0.5 to 0 and 2.5 to 2.
     count = int(np.floor(len(runs) / len(days) + 0.5))
     energies = np.array([float(energy_kwh.sum()) for _, energy_kwh in runs])
+    # Stable sort and a real run, so that the profile is one that occurred.
     profile = runs[int(np.argsort(energies, kind="stable")[len(runs) // 2])][1]
     begins = np.array([first for first, _ in days])
     starts = np.array([start for start, _ in runs])
@@ -516,10 +525,10 @@ def expected_runs(
 
 
 def still_expected(expected: Sequence[Run], n_started: int, now: int, end: int) -> tuple[Run, ...]:
-    """Those of a day's ``expected`` runs that are left once ``n_started`` have been started.
+    """The ``expected`` runs of a day that remain after ``n_started`` have started.
 
-    The first are taken to be the started ones. One whose time has passed is expected at any moment
-    from ``now``; one that no longer fits before the step ``end`` is expected no more.
+    The first ones count as started. One whose time has passed is expected from ``now`` on; one that
+    no longer fits before step ``end`` is dropped.
     """
     left: list[Run] = []
     free = now

@@ -19,14 +19,14 @@ from ems.errors import InvalidSpec
 from ems.types import Floats
 
 GRID_NAME = "grid"
-"""What the connection is called in plans, unless a site says otherwise."""
+"""Name of the connection in plans, unless a site sets another."""
 STUCK_EUR_PER_KWH = 1e-5
-"""Below what any wear costs, and above a solver's tolerance [€/kWh]."""
+"""Small value below any wear cost and above solver tolerance [€/kWh]."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GridAgent(Agent):
-    """What the building cannot cover is imported, what it cannot use is exported.
+    """The grid connection: imports what the building lacks, exports what it cannot use.
 
     ``max_import_kw``, ``max_export_kw``: limits of the connection [kW], ∞ for none.
     ``demand_charge_eur_per_kw``: price of the highest import of the horizon [€/kW].
@@ -51,14 +51,14 @@ class GridAgent(Agent):
 
     @property
     def flow_labels(self) -> tuple[str, str]:
-        """It feeds the bus by import and draws from it by export."""
+        """Import feeds the bus, export draws from it."""
         return f"{self.title} import", f"{self.title} export"
 
     def contribute(self, block: Block) -> Contribution:
         """Bill = Σ (import(t) · price_in(t) − export(t) · price_out(t)) · Δt [€].
 
-        Import and export exclude each other; a binary says which, only in the steps where export
-        earns more than import costs, since elsewhere doing both never pays.
+        Import and export exclude each other. A binary enforces it only in steps where export earns
+        more than import costs; elsewhere doing both never pays.
         """
         horizon = block.horizon
         import_kw, export_kw = block.variables("import_kw"), block.variables("export_kw")
@@ -71,6 +71,8 @@ class GridAgent(Agent):
         earned = horizon.energy_kwh(export_kw) * horizon.export_eur_per_kwh
         cost_eur = spent.sum() - earned.sum()
         if self.demand_charge_eur_per_kw > 0:
+            # Only what exceeds the peak so far is paid; a free epigraph variable models the
+            # maximum.
             above_kw = block.variables("peak_above_kw", size=1)
             every = np.ones((horizon.n_steps, 1))
             block.require("peak", import_kw - every @ above_kw <= self.peak_so_far_kw, "kW")
@@ -86,6 +88,8 @@ class GridAgent(Agent):
         at = np.flatnonzero(horizon.export_eur_per_kwh > horizon.import_eur_per_kwh)
         if not at.size:
             return
+        # Big-M from the other agents' limits: as tight as they allow, or the solver's tolerance
+        # would let both flow.
         least_kw, most_kw = block.others_kw
         if not (np.isfinite(least_kw[at]).all() and np.isfinite(most_kw[at]).all()):
             raise InvalidSpec(
@@ -98,16 +102,16 @@ class GridAgent(Agent):
         block.require("export_only", export_kw[at] + most_out * importing <= most_out, "kW")
 
     def after(self, plan: Plan, n_steps: int) -> Self:
-        """The same connection; the highest import so far is remembered."""
+        """The same connection with the highest import so far."""
         peak_kw = float(np.max(plan.series["import_kw"][:n_steps], initial=self.peak_so_far_kw))
         return replace(self, peak_so_far_kw=peak_kw)
 
     def unplanned(self, horizon: Horizon) -> Plan:
-        """Nothing by itself; see ``settle``."""
+        """No flow of its own; see ``settle``."""
         return self.settle(np.zeros(horizon.n_steps))
 
     def settle(self, net_load_kw: Floats) -> Plan:
-        """What passes the meter when all others draw ``net_load_kw`` [kW]."""
+        """Flow through the meter when all others draw ``net_load_kw`` [kW]."""
         return Plan(
             agent=self.name,
             net_load_kw=-net_load_kw,
@@ -118,11 +122,11 @@ class GridAgent(Agent):
         )
 
     def canonical(self, plan: Plan) -> Plan:
-        """Net import against export where both at once cost the same as neither."""
+        """Net import against export where both at once cost the same."""
         return self.settle(-plan.net_load_kw)
 
     def audit(self, plan: Plan, horizon: Horizon) -> Iterator[str]:
-        """Both directions non-negative, never at once, within the limits, and equal to the net."""
+        """Both directions non-negative, exclusive, within the limits, and equal to the net load."""
         import_kw, export_kw = plan.series["import_kw"], plan.series["export_kw"]
         yield from breaks(self.name, "import_kw", import_kw, 0.0, self.max_import_kw)
         yield from breaks(self.name, "export_kw", export_kw, 0.0, self.max_export_kw)
@@ -139,7 +143,7 @@ class GridAgent(Agent):
         return {"bill": bill_eur, "demand_charge": self.demand_charge_eur_per_kw * above_kw}
 
     def explain(self, priced: PricedPlan, t: int) -> Iterator[str]:
-        """What is bought or sold, and at what price."""
+        """What is bought or sold, and the price."""
         grid_kw = float(priced.grid_kw[t])
         if grid_kw > VISIBLE_KW:
             price_ct = priced.import_ct(t)
@@ -153,13 +157,13 @@ class GridAgent(Agent):
             yield "Next to nothing is bought or sold."
 
     def bus_worth_at_least(self, horizon: Horizon, must_feed_kw: Callable[[], Floats]) -> Floats:
-        """The smaller price; behind an export limit at most a little below nothing.
+        """The smaller of both prices; with an export limit, at most slightly below zero.
 
-        At the limit a kWh is worth what a store that feeds would make of it later. That is less
-        than nothing only if the store is filled up later, in a step in which drawing pays: the
-        price is negative, or the others feed more than the limit lets through. Before such a step,
-        and in one of the second kind, nothing is known (−∞). Elsewhere the worth is at least 0; a
-        little less is said, since the grid does not take what it frees to net a store.
+        At the export limit, a kWh is worth what a store would earn with it later. That is negative
+        only if the store is refilled later in a step where drawing pays: the price is negative, or
+        the others feed more than the limit. Before such a step, and in steps of the second kind,
+        nothing is known (−∞). Elsewhere the worth is ≥ 0; a slightly lower value is returned, since
+        a full grid connection cannot absorb what netting a store frees.
         """
         worth = np.minimum(horizon.import_eur_per_kwh, horizon.export_eur_per_kwh)
         if not np.isfinite(self.max_export_kw):

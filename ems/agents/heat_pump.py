@@ -1,4 +1,4 @@
-"""A heat pump: it spreads its metered energy inside a comfort band."""
+"""A heat pump that shifts its metered energy within a comfort band."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ from ems.types import Bools, Floats
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PartialUsageDevice(FlexibleDeviceAgent):
-    """A device that delivers its metered energy inside a band around the metered course.
+    """A device that draws its metered energy within a band around the metered series.
 
     ``metered_kw``: how it ran [kW]. ``min_cumulative_kwh``, ``max_cumulative_kwh``: bounds on the
-    energy drawn from the start of the horizon to the end of each step [kWh]; where they meet, the
-    energy is exactly that. ``max_power_kw``: limit [kW]. ``min_power_kw``, ``min_run_steps``: once
-    on, it draws at least that and stays on for at least that many steps. ``drawn_kwh``: energy
-    drawn before the first step, counted in the band. ``must_run_steps``: steps it still has to
-    stay on. ``on``: whether it ran just before the first step.
+    energy drawn from the start of the horizon to the end of each step [kWh]; where they are equal,
+    the energy is fixed. ``max_power_kw``: limit [kW]. ``min_power_kw``, ``min_run_steps``: minimum
+    power and minimum number of steps once on. ``drawn_kwh``: energy drawn before the first step,
+    counted in the band. ``must_run_steps``: steps it must still stay on. ``on``: whether it ran
+    just before the first step.
     """
 
     metered_kw: Floats
@@ -55,7 +55,7 @@ class PartialUsageDevice(FlexibleDeviceAgent):
 
     @property
     def otherwise(self) -> str:
-        """What is really needed is known only as it comes."""
+        """The real demand overrides the plan."""
         return f"The {self.title} keeps within the heat that is really needed."
 
     def __post_init__(self) -> None:
@@ -70,6 +70,7 @@ class PartialUsageDevice(FlexibleDeviceAgent):
         for name in ("min_cumulative_kwh", "max_cumulative_kwh"):
             same_shape(self, name, "metered_kw")
         over = self.min_cumulative_kwh - self.max_cumulative_kwh
+        # 1e-9 allows for rounding in the cumulative sums.
         if over.size and np.max(over) > 1e-9:
             step = int(np.argmax(over))
             raise InvalidSpec(
@@ -78,7 +79,7 @@ class PartialUsageDevice(FlexibleDeviceAgent):
             )
 
     def contribute(self, block: Block) -> Contribution:
-        """drawn(t) = drawn(t−1) + power(t) · Δt [kWh], inside the band at the end of every step."""
+        """drawn(t) = drawn(t−1) + power(t) · Δt [kWh], within the band at the end of each step."""
         as_steps(self, "metered_kw", block.horizon)
         power_kw = block.variables("power_kw", up=self.max_power_kw)
         drawn_kwh = block.variables(
@@ -95,9 +96,10 @@ class PartialUsageDevice(FlexibleDeviceAgent):
 
     @property
     def switched(self) -> bool:
-        """Whether being on and off matters."""
+        """Whether on and off states matter."""
         return self.min_power_kw > 0 or self.min_run_steps > 1
 
+    # Binaries only here: without minimum power or run time the device is an LP.
     def _switch(self, block: Block, power_kw: Affine) -> Affine:
         on = block.switches("on")
         block.require("max_power", power_kw - self.max_power_kw * on <= 0.0, "kW")
@@ -105,25 +107,27 @@ class PartialUsageDevice(FlexibleDeviceAgent):
         if self.must_run_steps:
             block.require("still_on", on[: self.must_run_steps] >= 1.0, "steps")
         turned_on = on - on.before(float(self.on))
+        # Turned on at t means on at t + ahead, for every step of the minimum run.
         for ahead in range(1, min(self.min_run_steps, block.horizon.n_steps)):
             block.require(f"min_run_{ahead}", on[ahead:] - turned_on[:-ahead] >= 0.0, "steps")
         return on
 
     def after(self, plan: Plan, n_steps: int) -> Self:
-        """What is drawn so far, what of the band is left, and whether it must stay on.
+        """Energy drawn so far, the rest of the band, and steps it must stay on.
 
-        What is drawn is taken back to where planning on is possible: a solver leaves the band by
-        its tolerance.
+        The energy is clipped into the band, since a solver leaves it by its tolerance.
         """
         last, later = n_steps - 1, slice(n_steps, None)
         least_kwh = self.min_cumulative_kwh[last] - SLACK_KWH
         most_kwh = self.max_cumulative_kwh[last] + SLACK_KWH
         on, ran = self.on, 0
         if self.switched:
+            # Solvers return 0.9999999 for 1.
             states = plan.series["on"][:n_steps] > 0.5
             on = bool(states[-1])
             off = np.flatnonzero(~states)
             ran = n_steps - 1 - int(off[-1]) if off.size else n_steps
+            # Never off since the start: the duty handed over goes on, not a new minimum run.
             always = not off.size and self.on
             owed = self.must_run_steps - n_steps if always else self.min_run_steps - ran
             ran = max(0, owed) if on else 0
@@ -147,10 +151,10 @@ class PartialUsageDevice(FlexibleDeviceAgent):
         return Plan(agent=self.name, net_load_kw=power_kw, series=series)
 
     def execute(self, horizon: Horizon, told: Plan | None, believed: Agent | None) -> Plan:
-        """The set-points, but never too cold or too warm: the band of what is really needed wins.
+        """The set-points, but the band of the real demand takes precedence.
 
-        Raises ``InvalidSpec`` for a device with a least power or a least run, for which keeping
-        the band may ask for what it cannot do.
+        Raises ``InvalidSpec`` for a device with minimum power or minimum run time, which may be
+        unable to keep the band.
         """
         if self.switched:
             raise InvalidSpec(
@@ -164,6 +168,8 @@ class PartialUsageDevice(FlexibleDeviceAgent):
         for t in horizon.steps:
             least_kw = horizon.power_kw(in_time_kwh[t] - drawn_kwh)
             most_kw = horizon.power_kw(self.max_cumulative_kwh[t] - drawn_kwh)
+            # A lower bound wins over the set-point, the upper bound over both: too warm is never
+            # allowed.
             power_kw[t] = min(max(wanted_kw[t], least_kw, 0.0), max(most_kw, 0.0))
             power_kw[t] = min(power_kw[t], self.max_power_kw)
             drawn_kwh += horizon.energy_kwh(power_kw[t])
@@ -172,14 +178,15 @@ class PartialUsageDevice(FlexibleDeviceAgent):
         return Plan(agent=self.name, net_load_kw=power_kw, series=series)
 
     def _in_time_kwh(self, horizon: Horizon) -> Floats:
-        """The least energy at the end of each step from which every later bound is reached."""
+        """Least energy at the end of each step from which every later bound can be reached."""
         most_kwh = horizon.energy_kwh(self.max_power_kw) * np.arange(horizon.n_steps)
+        # Backwards running maximum: the tightest later bound decides.
         owed_kwh = (self.min_cumulative_kwh - most_kwh)[::-1]
         in_time_kwh: Floats = np.maximum.accumulate(owed_kwh)[::-1] + most_kwh
         return in_time_kwh
 
     def with_state_of(self, real: Self, horizon: Horizon) -> Self:
-        """With what was really drawn, inside a band that can still be reached from there."""
+        """Copy with the energy really drawn; unreachable band limits are relaxed."""
         most_kwh = horizon.energy_kwh(self.max_power_kw) * np.arange(1, horizon.n_steps + 1)
         least = np.minimum(self.min_cumulative_kwh, real.drawn_kwh + most_kwh)
         return replace(
@@ -192,7 +199,7 @@ class PartialUsageDevice(FlexibleDeviceAgent):
         )
 
     def audit(self, plan: Plan, horizon: Horizon) -> Iterator[str]:
-        """Power within its limits, the energy inside the band, minimum runs kept."""
+        """Power within limits, energy within the band, minimum runs kept."""
         power_kw = plan.series["power_kw"]
         yield from differs(self.name, "net_load_kw", plan.net_load_kw, power_kw)
         drawn_kwh = self.drawn_kwh + np.cumsum(horizon.energy_kwh(power_kw))
@@ -219,7 +226,7 @@ class PartialUsageDevice(FlexibleDeviceAgent):
             yield f"{self.name}: stops although it must run {self.must_run_steps} more steps"
 
     def explain(self, priced: PricedPlan, t: int) -> Iterator[str]:
-        """How it differs from its meter, and from or to which step what it draws is moved."""
+        """Difference from its meter, and the step its energy is moved to or from."""
         power_kw = priced.series(self, "power_kw")
         more_kw = power_kw - self.metered_kw
         unplanned = "expected without a plan" if priced.believed else "metered"
@@ -242,11 +249,11 @@ class PartialUsageDevice(FlexibleDeviceAgent):
             yield f"{text} and {priced.worth(other)} at {priced.clock(other)}."
 
     def exchanged(self, priced: PricedPlan, t: int) -> int | None:
-        """The step with which ``t`` exchanges heat at the greatest difference of prices.
+        """The step with which ``t`` exchanges heat at the greatest price difference.
 
-        While the energy drawn stays ahead of what was metered, what is drawn early and spared later
-        could be taken back a little without leaving the band, and the same the other way while it
-        stays behind: the plan only does it where it pays or costs nothing.
+        While the drawn energy is ahead of the metered, energy drawn early and saved later could be
+        moved back slightly without leaving the band, and vice versa while behind. So the plan does
+        it only where it pays or costs nothing.
         """
         more_kw = priced.series(self, "power_kw") - self.metered_kw
         ahead_kwh = np.cumsum(priced.horizon.energy_kwh(more_kw))
@@ -260,6 +267,7 @@ class PartialUsageDevice(FlexibleDeviceAgent):
         ]
         if not opposite:
             return None
+        # Rounded, so that solver noise in prices does not decide; then the nearest step.
         return max(
             opposite, key=lambda u: (sign * round(float(priced.worth_ct[u]), 6), -abs(u - t))
         )
@@ -267,12 +275,11 @@ class PartialUsageDevice(FlexibleDeviceAgent):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class HeatPump(SiteDevice):
-    """A metered heat pump, planned on the days that its meter covers from end to end.
+    """A metered heat pump, planned on days that its meter covers completely.
 
-    ``power_kw``: how it runs when nobody plans [kW], zero on the other days, on which its load is
-    part of the base load; ``metered``: the steps of the days that are covered. ``most_kw``: the
-    most that it draws [kW], known beforehand as on a nameplate. ``shift_h``: how much earlier or
-    later than metered heat may be made [h].
+    ``power_kw``: unplanned power [kW], zero on other days, where its load is part of the base load;
+    ``metered``: steps of covered days. ``most_kw``: maximum power [kW], known beforehand as from a
+    nameplate. ``shift_h``: how much earlier or later than metered heat may be made [h].
     """
 
     power_kw: Floats
@@ -283,7 +290,7 @@ class HeatPump(SiteDevice):
 
     @classmethod
     def on_site(cls, view: SiteView, *, shift_h: float) -> tuple[Self, ...]:
-        """One for each meter of a heat pump."""
+        """One per heat pump meter."""
         return tuple(cls._metered(view, name, shift_h) for name in view.meters("partial_usage"))
 
     @classmethod
@@ -307,22 +314,23 @@ class HeatPump(SiteDevice):
         return self.power_kw[where] * self.step_h
 
     def to_learn(self, first: int) -> ToLearn:
-        """How it ran, unknown on days that its meter does not cover."""
+        """Its metered energy, NaN on days not covered."""
         energy_kwh = np.where(self.metered, self.power_kw * self.step_h, np.nan)
         return ToLearn(what=self.name, energy_kwh=energy_kwh, least=0.0, model="load")
 
     def believed(self, now: Instant, forecast_kw: Floats | None) -> Self:
-        """Metered until now, then as forecast."""
+        """Metered until now, then forecast."""
         if forecast_kw is None:
             return self
         power_kw = self.power_kw.copy()
+        # Never above the nameplate, or no plan could follow the forecast.
         power_kw[now.ahead] = np.clip(forecast_kw, 0.0, self.most_kw)
         return replace(self, power_kw=power_kw)
 
     def agent(self, frame: PlanFrame) -> PartialUsageDevice | None:
-        """Heat up to ``shift_h`` earlier or later than metered, never into another day.
+        """Heat up to ``shift_h`` earlier or later than metered, within the same day.
 
-        The band is counted from the first midnight, also where the plan is made later.
+        The band counts from the first midnight, even if the plan is made later.
         """
         spans, whole = frame.stretch.spans, frame.stretch.whole
         midnight, now = spans[0].start, whole.start
@@ -335,6 +343,7 @@ class HeatPump(SiteDevice):
         for span in spans:
             first, last = span.start - midnight, span.stop - midnight
             ends = np.arange(first + 1, last)
+            # At the end of each day the band closes: heat does not move to another day.
             least[first : last - 1] = drawn_kwh[np.maximum(ends - shift, first)]
             most[first : last - 1] = drawn_kwh[np.minimum(ends + shift, last)]
         rest = slice(now - midnight, None)

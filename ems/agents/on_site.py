@@ -1,8 +1,8 @@
-"""What a kind of device must say to be found in a building, believed in, and planned.
+"""The interface of device kinds: found in a building, forecast, and planned.
 
-A ``SiteDevice`` is a device on the whole grid of time that a building's meters cover: as it was
-metered, as it is assumed, or as it is believed to be at an instant. It stands in the file of its
-agent and makes the agent of any stretch of steps.
+A ``SiteDevice`` is a device on the whole time grid of a building's meters: as metered, as assumed,
+or as forecast at an instant. It is defined in its agent's file and makes the agent of any stretch
+of steps.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from ems.core.horizon import Horizon
 from ems.types import Days, Floats
 
 Unknown = Literal["pv", "load", "price", "devices"]
-"""What a plan may have to be made without: sun, load and heat, price, and the use of devices."""
+"""What a plan may be made without knowing: sun, load and heat, price, device use."""
 
 Run = tuple[int, Floats]
 """A run of an appliance: its first step, and the energy of each of its steps [kWh]."""
 
 
 class SiteView(Protocol):
-    """What a building's meters saw on its bus, as a kind of device looks at it."""
+    """A view of the meters on a building's bus."""
 
     @property
     def step_h(self) -> float:
@@ -43,13 +43,13 @@ class SiteView(Protocol):
 
     @property
     def whole_days(self) -> tuple[slice, ...]:
-        """The steps of each day that the meters cover from midnight to midnight."""
+        """The steps of each day covered from midnight to midnight."""
 
     def meters(self, category: str) -> tuple[str, ...]:
-        """The feeds of one category on the bus, in the order of the store."""
+        """The feeds of one category on the bus, in store order."""
 
     def energy_kwh(self, meter: str) -> Floats:
-        """Energy of each step [kWh], NaN where not known."""
+        """Energy of each step [kWh], NaN if unknown."""
 
     def runs(self, meter: str) -> tuple[Run, ...]:
         """The complete runs of an appliance, in order."""
@@ -58,15 +58,15 @@ class SiteView(Protocol):
         """First step and last + 1 of each charging session, in order."""
 
     def charger_kw(self, meter: str) -> float:
-        """The size of the charger that delivers what was metered [kW]."""
+        """The charger size that fits the metered power [kW]."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Stretch:
     """The steps of a plan on a building's whole grid.
 
-    ``spans``: the days that are committed; ``whole``: what the plan looks at, from the step in
-    which it is made to the end of its look-ahead.
+    ``spans``: the committed days; ``whole``: the steps planned, from the step in which the plan is
+    made to the end of its look-ahead.
     """
 
     spans: tuple[slice, ...]
@@ -74,23 +74,22 @@ class Stretch:
 
     @property
     def ahead(self) -> int:
-        """How many steps it looks beyond the committed days."""
+        """Number of look-ahead steps after the committed days."""
         return int(self.whole.stop - self.spans[-1].stop)
 
     @property
     def n_committed(self) -> int:
-        """How many of its steps are carried out."""
+        """Number of steps carried out."""
         return int(self.spans[-1].stop - self.whole.start)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PlanFrame:
-    """For what an agent is made: the steps and their horizon, and what its people want.
+    """What an agent is made for: steps, horizon, and its people's wishes.
 
-    ``soc_kwh``: the charge of stores before the first midnight [kWh] by name, where it is not that
-    of their specification. ``runs_foreseen``: whether a run of an appliance is known before its
-    people start it; if not, it can be put off but not brought forward. ``before``: the agents that
-    are there already.
+    ``soc_kwh``: charge of stores before the first midnight [kWh] by name, if not that of their
+    specification. ``runs_foreseen``: whether an appliance run is known before its people start it;
+    if not, it can be delayed but not brought forward. ``before``: agents made before this one.
     """
 
     stretch: Stretch
@@ -102,7 +101,7 @@ class PlanFrame:
 
     @property
     def surplus_kw(self) -> Floats:
-        """Generation less load of all agents before that only follow a forecast [kW]."""
+        """Generation less load of all earlier agents that only follow a forecast [kW]."""
         surplus_kw = np.zeros(self.horizon.n_steps)
         for agent in self.before:
             if agent.foreseen_kw is not None:
@@ -112,11 +111,11 @@ class PlanFrame:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Instant:
-    """An instant at which something is believed, on a building's whole grid.
+    """An instant at which forecasts are made, on a building's whole grid.
 
-    ``step``: the first that is not known; ``ahead``: the steps that forecasts speak of; ``today``,
-    ``tomorrow``: their days, ``tomorrow`` None where the record ends; ``past_days``: all whole days
-    before, in order; ``hour``: local hour of every step [h].
+    ``step``: the first unknown step; ``ahead``: steps covered by forecasts; ``today``,
+    ``tomorrow``: their days, ``tomorrow`` None at the end of the record; ``past_days``: all earlier
+    whole days in order; ``hour``: local hour of every step [h].
     """
 
     step: int
@@ -129,11 +128,10 @@ class Instant:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ToLearn:
-    """A series that a forecaster has to learn of a device.
+    """A series of a device that a forecaster must learn.
 
-    ``what``: its name in messages; ``energy_kwh``: shape ``(n,)``, NaN where unknown; ``least``:
-    what it is never below [kW]; ``model``: the kind of forecaster; ``hedged``: whether scenarios
-    are drawn of it.
+    ``what``: name in messages; ``energy_kwh``: shape ``(n,)``, NaN if unknown; ``least``: lower
+    limit [kW]; ``model``: kind of forecaster; ``hedged``: whether scenarios are drawn.
     """
 
     what: str
@@ -147,7 +145,7 @@ class ToLearn:
 class SiteDevice(ABC):
     """A device on a building's whole grid, all series of shape ``(n,)``.
 
-    ``name``: that of its agent; ``unknown``: what must be unknown for it to be only believed.
+    ``name``: that of its agent; ``unknown``: what must be unknown for it to be only a forecast.
     """
 
     name: str
@@ -156,25 +154,25 @@ class SiteDevice(ABC):
 
     @abstractmethod
     def agent(self, frame: PlanFrame) -> Agent | None:
-        """The agent of some steps, None where there is nothing to plan in them."""
+        """The agent of some steps, None if there is nothing to plan."""
 
     def used_kwh(self, where: slice) -> Floats:
-        """What of the metered load is its own in the steps ``where`` when nobody plans [kWh]."""
+        """Its part of the metered load in the steps ``where`` without planning [kWh]."""
         return np.zeros(where.stop - where.start)
 
     def planned_kwh(self, stretch: Stretch) -> Floats:
-        """What of the metered load its agent of ``stretch`` stands for [kWh], each step of it."""
+        """The part of the metered load that its agent of ``stretch`` represents [kWh] per step."""
         return self.used_kwh(stretch.whole)
 
     def to_learn(self, first: int) -> ToLearn | None:
-        """What must be learned of it before the step ``first``, None for nothing."""
+        """What must be learned of it before step ``first``, None for nothing."""
         return None
 
     def believed(self, now: Instant, forecast_kw: Floats | None) -> Self:
-        """The device as it is believed to be; ``forecast_kw``: what was learned, on ``ahead``."""
+        """The device as forecast; ``forecast_kw``: the learned series on ``ahead``."""
         return self
 
     @property
     def assumed(self) -> str:
-        """What no meter saw of it, in words; empty where all was metered."""
+        """What about it was assumed, in words; empty if all was metered."""
         return ""

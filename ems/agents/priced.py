@@ -1,4 +1,4 @@
-"""A plan with the prices of its bus, and the words for one of its steps that agents share."""
+"""A plan with its bus prices, and sentences about a step that agents share."""
 
 from __future__ import annotations
 
@@ -17,47 +17,47 @@ from ems.core.participant import Kind, Plan
 from ems.types import Floats
 
 VISIBLE_KW = 0.05
-"""Less than this is not told [kW]."""
+"""Powers below this are not mentioned [kW]."""
 VISIBLE_KWH = 0.01
-"""Charges closer than this are the same [kWh]."""
+"""Charges closer than this count as equal [kWh]."""
 SAME_CT = 0.1
-"""Prices and costs closer than this are called the same [ct]."""
+"""Prices and costs closer than this count as equal [ct]."""
 _LONGEST_LIST = 3
 
 
 class Titled(Protocol):
-    """An agent as far as sentences about others need it."""
+    """What sentences about other agents need."""
 
     @property
     def name(self) -> str:
-        """Its name in the plan."""
+        """Name in the plan."""
 
     @property
     def kind(self) -> Kind:
-        """On which side of the energy account it stands."""
+        """Side of the energy balance."""
 
     @property
     def title(self) -> str:
-        """What its people call it."""
+        """Name as shown to people."""
 
 
 class Elsewhere(Protocol):
-    """Prices another choice of one agent by planning everything anew."""
+    """Prices another choice of one agent by planning again."""
 
     def __call__(self, name: str, changes: Mapping[str, Any], moved: Plan) -> float | None:
-        """What the whole plan costs more with these fields of the agent ``name`` changed [ct].
+        """Extra cost of the whole plan with these fields of agent ``name`` changed [ct].
 
-        ``moved``: the agent's plan with the other choice and all else as planned. None where it
-        does not fit through the grid connection.
+        ``moved``: the agent's plan with the other choice, all else as planned. None if it does not
+        fit through the grid connection.
         """
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PricedPlan:
-    """``plans`` over ``horizon`` with the price of the bus ``worth_ct`` [ct/kWh], ``(n_steps,)``.
+    """``plans`` over ``horizon`` with bus prices ``worth_ct`` [ct/kWh], shape ``(n_steps,)``.
 
-    ``n_told``: how many of the steps are carried out; ``max_import_kw``, ``max_export_kw``: limits
-    of the grid connection [kW]; ``believed``: whether what comes is a forecast and not known.
+    ``n_told``: number of steps carried out; ``max_import_kw``, ``max_export_kw``: limits of the
+    grid connection [kW]; ``believed``: whether inputs are forecasts.
     """
 
     horizon: Horizon
@@ -73,7 +73,7 @@ class PricedPlan:
     # --- numbers -------------------------------------------------------------------------------
 
     def series(self, agent: Titled, name: str) -> Floats:
-        """A series of an agent's plan, zero where its plan has none."""
+        """A series of an agent's plan, zero if the plan has none."""
         plan = self.plans[agent.name]
         return plan.series.get(name, np.zeros(len(plan.net_load_kw)))
 
@@ -85,12 +85,12 @@ class PricedPlan:
 
     @cached_property
     def grid_kw(self) -> Floats:
-        """Import positive, export negative [kW]."""
+        """Grid flow [kW], import positive."""
         return -self.net_load_kw("grid")
 
     @cached_property
     def sun_kw(self) -> Floats:
-        """What generation feeds in [kW]."""
+        """Generation [kW]."""
         return -self.net_load_kw("generation")
 
     def import_ct(self, t: int) -> float:
@@ -98,7 +98,7 @@ class PricedPlan:
         return 100 * float(self.horizon.import_eur_per_kwh[t])
 
     def export_ct(self, t: int) -> float:
-        """What a kWh sold earns [ct/kWh]."""
+        """Revenue of a kWh sold [ct/kWh]."""
         return 100 * float(self.horizon.export_eur_per_kwh[t])
 
     # --- words ---------------------------------------------------------------------------------
@@ -108,11 +108,11 @@ class PricedPlan:
         return Counter(f"{when:%Y-%m-%d %H:%M}" for when in self.horizon.local)
 
     def clock(self, t: int) -> str:
-        """The local time at which step ``t`` begins; the doubled hour of autumn with its zone."""
+        """Local start time of step ``t``; the repeated hour in autumn with its zone."""
         return self._named(self.horizon.local[t])
 
     def clock_after(self, t: int) -> str:
-        """The local time at which step ``t`` ends."""
+        """Local end time of step ``t``."""
         return self._named(self.horizon.local[t] + timedelta(hours=self.horizon.step_h))
 
     def _named(self, when: datetime) -> str:
@@ -124,15 +124,16 @@ class PricedPlan:
         return f"{when:%H:%M}{zone}{later}"
 
     def clocks(self, steps: Sequence[int]) -> str:
-        """Some steps by their times; of a long list only the first few."""
+        """Start times of some steps; a long list is shortened."""
         named = [self.clock(t) for t in steps]
         more = len(named) - _LONGEST_LIST
+        # "and 1 more times" would be as long as the time itself.
         if more <= 1:
             return words.listed(named)
         return f"{', '.join(named[:_LONGEST_LIST])} and {more} more times"
 
     def worth(self, t: int) -> str:
-        """The price of the bus in a step, and whether that is a kWh sold, bought or neither."""
+        """The bus price of a step, and whether it comes from a sale, a purchase or neither."""
         return f"{words.ct(float(self.worth_ct[t]))} ({self._whose_price(t)})"
 
     def _whose_price(self, t: int) -> str:

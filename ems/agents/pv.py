@@ -23,7 +23,7 @@ class PVAgent(Agent):
     """Generation that feeds the bus.
 
     ``available_kw``: mean generation of each step [kW], shape ``(n_steps,)``, ≥ 0.
-    ``curtailable``: whether part of it may be thrown away; off by default, as the meters saw none.
+    ``curtailable``: whether generation may be curtailed; off by default, as metered.
     """
 
     name: str = "pv"
@@ -37,8 +37,16 @@ class PVAgent(Agent):
         frozen_series(self, "available_kw", low=0.0)
 
     @property
+<<<<<<< HEAD
+=======
+    def title(self) -> str:
+        """The name with PV in capitals."""
+        return self.name.replace("_", " ").replace("pv", "PV")
+
+    @property
+>>>>>>> words
     def flow_labels(self) -> tuple[str, str]:
-        """It feeds; where a meter counts its standby, it draws."""
+        """Generation, and standby draw where the meter counts it."""
         return self.title, f"{self.title} (negative)"
 
     @property
@@ -48,15 +56,15 @@ class PVAgent(Agent):
 
     @property
     def foreseen_kw(self) -> Floats:
-        """What the sun gives."""
+        """Available generation, as negative load."""
         return -self.available_kw
 
     def in_future(self, apart_kw: Floats) -> Self:
-        """More or less sun, never less than none."""
+        """Generation plus the deviation, at least zero."""
         return replace(self, available_kw=np.maximum(self.available_kw + apart_kw, 0.0))
 
     def must_feed_kw(self, horizon: Horizon) -> Floats:
-        """All of it, unless it may be thrown away."""
+        """All generation, unless curtailable."""
         available_kw = as_steps(self, "available_kw", horizon)
         return np.zeros(horizon.n_steps) if self.curtailable else available_kw
 
@@ -76,23 +84,25 @@ class PVAgent(Agent):
         return replace(self, available_kw=self.available_kw[n_steps:])
 
     def unplanned(self, horizon: Horizon) -> Plan:
-        """Everything the sun gives."""
+        """All available generation."""
         available_kw = as_steps(self, "available_kw", horizon)
         return Plan(
             agent=self.name, net_load_kw=-available_kw, series={"generation_kw": available_kw}
         )
 
     def execute(self, horizon: Horizon, told: Plan | None, believed: Agent | None) -> Plan:
-        """Everything the sun gives; where the plan curtails, no more than it let through."""
+        """All available generation; where the plan curtails, no more than planned."""
         free = self.unplanned(horizon)
         if told is None or "curtailed_kw" not in told.series:
             return free
         wanted = told.window(0, horizon.n_steps).series
         over_kw = np.maximum(self.available_kw - wanted["generation_kw"], 0.0)
+        # Only where the plan curtails on purpose: a forecast that was too low must not cost real
+        # sun.
         return self.curtailed(free, np.where(wanted["curtailed_kw"] > TOLERANCE, over_kw, 0.0))
 
     def curtailed(self, plan: Plan, surplus_kw: Floats) -> Plan:
-        """Less generation where it is curtailable."""
+        """Less generation, if curtailable."""
         if not self.curtailable:
             return plan
         cut_kw = np.minimum(surplus_kw, -plan.net_load_kw)
@@ -113,7 +123,7 @@ class PVAgent(Agent):
             yield from differs(self.name, "curtailed_kw", plan.series["curtailed_kw"], lost_kw)
 
     def explain(self, priced: PricedPlan, t: int) -> Iterator[str]:
-        """What of the sun is left unused, and why."""
+        """What is curtailed, and why."""
         lost_kw = float(priced.series(self, "curtailed_kw")[t])
         if lost_kw <= VISIBLE_KW:
             return

@@ -1,4 +1,4 @@
-"""What battery and EV share: the charge account of a store with losses and wear.
+"""The physics that battery and EV share: state of charge with losses and wear.
 
 soc(t) = soc(t−1) + (η_c · charge(t) − discharge(t) / η_d) · Δt − taken(t)   [kWh]
 """
@@ -18,12 +18,12 @@ from ems.core.participant import TOLERANCE, Plan
 from ems.types import Floats
 
 DUST_KW = 1e-9
-"""What a solver leaves of a power that is 0 [kW]."""
+"""Residual power that a solver leaves where the optimum is 0 [kW]."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Store:
-    """A store's physics: efficiencies one way in (0, 1], powers in kW, wear in €/kWh throughput."""
+    """A store: one-way efficiencies in (0, 1], powers in kW, wear in €/kWh of throughput."""
 
     name: str
     charge_efficiency: float
@@ -33,10 +33,10 @@ class Store:
     wear_eur_per_kwh: float
 
     def needs_switch(self, worth_eur_per_kwh: Floats) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-        """Where charging and discharging at once could pay, so that a binary must forbid it.
+        """Where simultaneous charge and discharge could pay, so that a binary must forbid it.
 
-        One more kWh through the store and back at constant SOC burns (1 − η) kWh worth at least
-        w and wears (1 + η) kWh, with η = η_c · η_d: it pays only if w (1 − η) + wear (1 + η) < 0.
+        One more kWh through the store and back at constant SOC burns (1 − η) kWh worth at least w
+        and wears (1 + η) kWh, with η = η_c · η_d. It pays only if w (1 − η) + wear (1 + η) < 0.
         Where that is 0 it costs nothing and is ``netted`` after the solve.
         """
         round_trip = self.charge_efficiency * self.discharge_efficiency
@@ -46,7 +46,8 @@ class Store:
         return worth_eur_per_kwh * (1 - round_trip) + wear < 0.0
 
     def exclude(self, block: Block, charge_kw: Affine, discharge_kw: Affine) -> None:
-        """Charging and discharging exclude each other (rule ``one_direction``)."""
+        """Forbid simultaneous charge and discharge where it could pay (rule ``one_direction``)."""
+        # A store that only charges in a step, such as a car without V2G, needs no binary there.
         able = np.minimum(self.max_charge_kw, self.max_discharge_kw) > 0
         at = np.flatnonzero(self.needs_switch(block.worth_at_least_eur_per_kwh) & able)
         if not at.size:
@@ -67,7 +68,7 @@ class Store:
         initial_kwh: float,
         taken_kwh: Floats | float = 0.0,
     ) -> None:
-        """The charge account of every step (rule ``soc``)."""
+        """The balance of the charge in every step (rule ``soc``)."""
         flow_kw = self.charge_efficiency * charge_kw - discharge_kw / self.discharge_efficiency
         stored_kwh = soc_kwh.before(initial_kwh) + block.horizon.energy_kwh(flow_kw)
         block.require("soc", soc_kwh == stored_kwh - taken_kwh, "kWh")
@@ -80,7 +81,7 @@ class Store:
         initial_kwh: float,
         taken_kwh: Floats | float = 0.0,
     ) -> Floats:
-        """The charge at the end of each step [kWh], from the powers alone, shape ``(n_steps,)``."""
+        """Charge at the end of each step [kWh] computed from the powers, shape ``(n_steps,)``."""
         flow_kw = self.charge_efficiency * charge_kw - discharge_kw / self.discharge_efficiency
         change_kwh = horizon.energy_kwh(flow_kw) - taken_kwh
         soc_kwh: Floats = initial_kwh + np.cumsum(change_kwh)
@@ -89,7 +90,7 @@ class Store:
     def audit(
         self, plan: Plan, horizon: Horizon, initial_kwh: float, taken_kwh: Floats | float = 0.0
     ) -> Iterator[str]:
-        """Powers within limits, never both at once, net load and SOC as they follow from them."""
+        """Powers within limits and never both at once; net load and SOC consistent with them."""
         charge_kw, discharge_kw = plan.series["charge_kw"], plan.series["discharge_kw"]
         yield from breaks(self.name, "charge_kw", charge_kw, 0.0, self.max_charge_kw)
         yield from breaks(self.name, "discharge_kw", discharge_kw, 0.0, self.max_discharge_kw)
@@ -101,11 +102,12 @@ class Store:
             yield f"{self.name}: charges and discharges at once in step {both.argmax()}"
 
     def netted(self, plan: Plan) -> Plan:
-        """The plan that charges or discharges in a step, never both, at the same charge."""
+        """The plan with simultaneous charge and discharge netted, at the same charge."""
         charge_kw, discharge_kw = plan.series["charge_kw"], plan.series["discharge_kw"]
         both = np.minimum(charge_kw, discharge_kw) > DUST_KW
         if not both.any():
             return plan
+        # Keep the flow into the cells, not the net load: SOC stays and the bus gains the losses.
         flow_kw = self.charge_efficiency * charge_kw - discharge_kw / self.discharge_efficiency
         charge_kw = np.where(both, np.maximum(flow_kw, 0.0) / self.charge_efficiency, charge_kw)
         back_kw = np.maximum(-flow_kw, 0.0) * self.discharge_efficiency

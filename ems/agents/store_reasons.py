@@ -1,7 +1,7 @@
-"""Why a battery or a car charges or gives back in a step, as far as both say it alike.
+"""Sentences on why a battery or a car charges or discharges in a step.
 
-A kWh is followed from the step in which it is charged to that in which it is given back by the
-rule that what came last goes first: a charge is gone when the store is as empty as before it.
+A kWh is followed from charging to discharging by last in, first out: a charge is gone once the
+store is as empty as before it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Storing(Titled, Protocol):
 
     @property
     def store(self) -> Store:
-        """Its losses and its wear."""
+        """Losses and wear."""
 
 
 def charge_before_kwh(priced: PricedPlan, agent: Storing, t: int) -> float:
@@ -41,8 +41,9 @@ def charge_before_kwh(priced: PricedPlan, agent: Storing, t: int) -> float:
 
 
 def given_back(priced: PricedPlan, agent: Storing, t: int) -> int | None:
-    """Of the steps in which what is charged in ``t`` is given back, that with most of it."""
+    """The step with the largest discharge among those that give back the charge of ``t``."""
     soc_kwh, given_kw = priced.series(agent, "soc_kwh"), priced.series(agent, "discharge_kw")
+    # 1e-3 kWh of slack: a solver does not return to exactly the same charge.
     gone = np.flatnonzero(soc_kwh[t:] <= charge_before_kwh(priced, agent, t) + 1e-3) + t
     end = int(gone[0]) + 1 if gone.size else len(soc_kwh)
     if end - t <= 1 or np.max(given_kw[t + 1 : end]) <= VISIBLE_KW:
@@ -51,7 +52,7 @@ def given_back(priced: PricedPlan, agent: Storing, t: int) -> int | None:
 
 
 def charged_before(priced: PricedPlan, agent: Storing, t: int) -> int | None:
-    """Of the steps whose charge is still there when ``t`` begins, that with most of it."""
+    """The step with the largest charge among those still stored when ``t`` begins."""
     soc_kwh, charge_kw = priced.series(agent, "soc_kwh"), priced.series(agent, "charge_kw")
     held = [
         u
@@ -63,7 +64,7 @@ def charged_before(priced: PricedPlan, agent: Storing, t: int) -> int | None:
 
 
 def replaced(priced: PricedPlan, agent: Storing, t: int) -> tuple[float, str]:
-    """What becomes of most that is given in a step: sold, or used and not bought [ct/kWh]."""
+    """What most of the discharge of a step does: sold, or replaces a purchase [ct/kWh]."""
     given_kw = float(priced.series(agent, "discharge_kw")[t])
     sold_kw = float(np.clip(-priced.grid_kw[t], 0.0, given_kw))
     if sold_kw >= given_kw / 2:
@@ -73,14 +74,14 @@ def replaced(priced: PricedPlan, agent: Storing, t: int) -> tuple[float, str]:
 
 
 def gain_ct(agent: Storing, charged_ct: float, given_ct: float) -> float:
-    """What a kWh charged and given back earns after losses and wear [ct]."""
+    """Gain of a kWh charged and discharged, after losses and wear [ct]."""
     store = agent.store
     kept = store.charge_efficiency * store.discharge_efficiency
     return kept * given_ct - charged_ct - 100 * store.wear_eur_per_kwh * (1 + kept)
 
 
 def verdict(priced: PricedPlan, agent: Storing, t: int, later: int) -> str:
-    """What is left of the difference of two hours after losses and wear."""
+    """Gain between two steps after losses and wear, as a sentence."""
     then_ct = replaced(priced, agent, later)[0]
     left_ct = gain_ct(agent, float(priced.worth_ct[t]), then_ct)
     if abs(left_ct) <= SAME_CT:
@@ -91,7 +92,7 @@ def verdict(priced: PricedPlan, agent: Storing, t: int, later: int) -> str:
 
 
 def given(priced: PricedPlan, agent: Storing, t: int) -> str:
-    """What it gives back in step ``t``, for what, and when that was charged."""
+    """What it discharges in step ``t``, at what value, and when that was charged."""
     then_ct, how = replaced(priced, agent, t)
     given_kw = float(priced.series(agent, "discharge_kw")[t])
     text = f"The {agent.title} gives {words.kw(given_kw)}: {_GIVEN[how]} {words.ct(then_ct)}"

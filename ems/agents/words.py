@@ -1,11 +1,11 @@
-"""How amounts and lists are written in sentences."""
+"""Formatting of amounts and lists in sentences."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 NBSP = "\u00a0"
-"""Between a number and its unit, so that no line ends between them."""
+"""Non-breaking space between a number and its unit."""
 
 
 def spoken(name: str) -> str:
@@ -19,7 +19,7 @@ def spoken(name: str) -> str:
 
 
 def listed(names: Sequence[str]) -> str:
-    """Names as a person lists them.
+    """Names as an English list.
 
     >>> listed(["a"]), listed(["a", "b", "c"])
     ('a', 'a, b and c')
@@ -33,6 +33,7 @@ def number(value: float, digits: int) -> str:
     >>> number(-0.001, 1), number(-2.0, 1)
     ('0.0', '−2.0')
     """
+    # Adding 0.0 turns −0.0 into 0.0.
     return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
 
 

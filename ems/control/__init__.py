@@ -1,1 +1,1 @@
-"""Who decides: the modes of ``GlobalOptimizer``, the baselines, and plans carried out."""
+"""The modes of ``GlobalOptimizer``, the baselines, and the execution of plans."""

@@ -1,8 +1,8 @@
-"""What happens without us: the people's own timing, and the usual control rule.
+"""Baselines without planning: the people's own timing, and the usual control rule.
 
 Both run the same devices, serve the same energy and pass the same meter as the planned modes.
-Neither knows the future. Curtailable PV keeps the export limit; an import limit, or an export limit
-without curtailment, they may break: nobody plans for it.
+Neither knows the future. Curtailable PV keeps the export limit. Baselines may exceed an import
+limit, or an export limit without curtailment.
 """
 
 from __future__ import annotations
@@ -21,15 +21,16 @@ from ems.core.participant import Plan
 
 
 def as_metered(agents: Sequence[Agent], grid: GridAgent, horizon: Horizon) -> DispatchPlan:
-    """Everything when the people did it; the battery, which they did not have, stands idle."""
+    """Everything as metered; the battery, which the building did not have, is idle."""
     plans = {agent.name: agent.unplanned(horizon) for agent in agents}
     return settled("as_metered", agents, grid, horizon, plans)
 
 
 def rule_based(agents: Sequence[Agent], grid: GridAgent, horizon: Horizon) -> DispatchPlan:
-    """The same devices; a battery stores any surplus and covers any deficit (self-consumption)."""
+    """The same devices under self-consumption: the battery stores surplus and covers deficits."""
     plans: dict[str, Plan] = {}
     net_load_kw = np.zeros(horizon.n_steps)
+    # Stores last: their rule needs the net load of everything else.
     for agent in sorted(agents, key=lambda agent: agent.kind == "storage"):
         plans[agent.name] = agent.follow_rule(horizon, net_load_kw)
         net_load_kw = net_load_kw + plans[agent.name].net_load_kw
@@ -43,9 +44,9 @@ def settled(
     horizon: Horizon,
     plans: dict[str, Plan],
 ) -> DispatchPlan:
-    """What passes the meter when all carry out ``plans``, whatever the grid's limits say."""
+    """The flow through the meter when all follow ``plans``, regardless of grid limits."""
     net_load_kw = np.sum([np.zeros(horizon.n_steps), *(p.net_load_kw for p in plans.values())], 0)
-    for agent in agents:  # an inverter that may curtail keeps the export limit by itself
+    for agent in agents:  # a curtailable inverter keeps the export limit by itself
         over_kw = np.maximum(-net_load_kw - grid.max_export_kw, 0.0)
         cut = agent.curtailed(plans[agent.name], over_kw)
         net_load_kw = net_load_kw + cut.net_load_kw - plans[agent.name].net_load_kw
@@ -57,4 +58,5 @@ def settled(
         plans={**plans, grid.name: grid.settle(net_load_kw)},
         objective_eur=np.nan,
     )
+    # Nothing was optimised; the objective is what the plans cost.
     return replace(schedule, objective_eur=sum(schedule.costs_eur().values()))

@@ -1,10 +1,10 @@
-"""Plans made from what is known, carried out on what really happens.
+"""Plans made on forecasts and executed on what really happens.
 
-A plan is made from the course that is believed at its instant; until the next plan its set-points
-are carried out by the real devices, as far as their limits let them; the grid takes the rest, or
-with ``dispatch="balance"`` the battery as long as it can.
+A plan is made from the series forecast at its instant. Until the next plan, the real devices follow
+its set-points within their limits; the grid takes the rest, or with ``dispatch="balance"`` the
+battery as far as it can.
 ``centralized`` and ``decentralized`` plan once a day at midnight, ``centralized_phases`` every
-``phase_h`` hours. With perfect foresight the result is that of the plan itself.
+``phase_h`` hours. With perfect information the result equals the plan.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from ems.site.task import PlanningTask
 from ems.types import Floats
 
 HOLD_VALUE_EUR_PER_KWH_H = 3e-5
-"""What a plan on forecasts counts it worth to hold a kWh for an hour: 0.07 ct for a day.
+"""Value of holding a kWh for an hour in plans on forecasts: 0.07 ct for a day.
 
-Planned again and again, a battery would else put off what seems to cost nothing to put off.
+Without it, a battery planned again and again keeps delaying what costs nothing to delay.
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class DayToPlan:
-    """A day that is planned while it is lived: how far plans look, and the state it starts in."""
+    """A day to plan and execute: look-ahead and initial state."""
 
     day: date
     lookahead_h: float
@@ -49,7 +49,7 @@ class DayToPlan:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ExecutedDay:
-    """What was really done on a day, and by how much it came otherwise than expected [kWh]."""
+    """What was done on a day, and the forecast errors [kWh]."""
 
     schedule: DispatchPlan
     pv_error_kwh: float
@@ -67,16 +67,17 @@ def execute_day(
     dispatch: Dispatch = "setpoints",
     hedged: bool = False,
 ) -> ExecutedDay:
-    """Plan, carry out until the next plan, plan again, to the end of the day.
+    """Plan, execute until the next plan, and repeat to the end of the day.
 
-    Raises ``Infeasible`` and ``SolveError`` as the plans do, and ``SolveError`` when what was
-    carried out breaks a physical rule.
+    Raises ``Infeasible`` and ``SolveError`` as the plans do, and ``SolveError`` if the executed day
+    breaks a physical rule.
     """
     real = building.problem(
         [live.day],
         lookahead_h=live.lookahead_h,
         soc_kwh=live.soc_kwh,
         comfort=live.comfort,
+        # The real series, but appliance runs hidden as the forecast hides them, so windows agree.
         course=replace(building.truth, runs_foreseen=foresight.runs_foreseen),
     )
     starts = instants(real.horizon, real.n_committed, mode, phase_h)
@@ -98,6 +99,7 @@ def execute_day(
         else:
             plan = optimizer.optimize_centralized(problem.horizon)
         rest = real.horizon.window(first, real.horizon.n_steps)
+        # Executed over the whole rest, since a machine started now runs beyond the next plan.
         part = execute(plan, agents, grid, rest, dispatch)
         last = end == real.n_committed
         parts.append(part if last else part.window(0, end - first))
@@ -119,9 +121,9 @@ def believed(
     real: Sequence[Agent],
     grid: GridAgent,
 ) -> PlanningTask:
-    """What is planned ``at`` steps after midnight: what is believed, in the state that is real.
+    """The task planned ``at`` steps after midnight: the forecast, in the real state.
 
-    ``real``, ``grid``: the agents as they stand at that instant.
+    ``real``, ``grid``: the agents as they are at that instant.
     """
     problem = building.problem(
         [live.day],
@@ -138,7 +140,7 @@ def believed(
 
 
 def instants(horizon: Horizon, n_committed: int, mode: Mode, phase_h: float) -> tuple[int, ...]:
-    """The steps of the day at whose start a plan is made."""
+    """The steps of the day at which plans are made."""
     if mode != "centralized_phases":
         return (0,)
     return tuple(first for first in phase_starts(horizon, phase_h) if first < n_committed)
@@ -147,9 +149,9 @@ def instants(horizon: Horizon, n_committed: int, mode: Mode, phase_h: float) -> 
 def _standing(
     expected: Sequence[Agent], real: Sequence[Agent], horizon: Horizon
 ) -> tuple[Agent, ...]:
-    """The expected agents in the state of the real ones, in their own where nothing is real.
+    """The forecast agents in the real agents' state; unchanged if there is no real one.
 
-    What is unfinished, such as the run of a machine of which no other run is expected, goes on.
+    Unfinished work continues, such as a machine's run when no further run is expected.
     """
     states = {agent.name: agent for agent in real}
     names = {agent.name for agent in expected}
@@ -159,7 +161,7 @@ def _standing(
 
 
 def _scenarios(expected: Sequence[Agent], futures: Futures) -> list[list[Agent]]:
-    """For each future the agents that differ in it; first what is expected."""
+    """The deviating agents of each scenario; the first scenario is the forecast itself."""
     differing = [agent for agent in expected if agent.name in futures.apart_kw]
     each = [
         [agent.in_future(futures.apart_kw[agent.name][i]) for agent in differing]
@@ -171,7 +173,7 @@ def _scenarios(expected: Sequence[Agent], futures: Futures) -> list[list[Agent]]
 def _errors_kwh(
     expected: Sequence[Agent], real: Sequence[Agent], horizon: Horizon, n_steps: int
 ) -> Floats:
-    """By how much sun and base load of the first steps were expected otherwise [kWh]."""
+    """Absolute errors of forecast generation and base load over the first steps [kWh]."""
     kinds: tuple[Kind, ...] = ("generation", "load")
     apart_kw = [
         _foreseen_kw(expected, kind, n_steps) - _foreseen_kw(real, kind, n_steps) for kind in kinds
@@ -180,7 +182,7 @@ def _errors_kwh(
 
 
 def _foreseen_kw(agents: Sequence[Agent], kind: Kind, n_steps: int) -> Floats:
-    """Σ net load that only a forecast says, of the agents of a kind [kW]."""
+    """Σ forecast net load of the agents of a kind [kW]."""
     total_kw = np.zeros(n_steps)
     for agent in agents:
         if agent.kind == kind and agent.foreseen_kw is not None:
@@ -195,13 +197,14 @@ def execute(
     horizon: Horizon,
     dispatch: Dispatch,
 ) -> DispatchPlan:
-    """What the real agents do over ``horizon`` when told the plan's set-points.
+    """What the real agents do over ``horizon`` given the plan's set-points.
 
-    With ``balance`` the stores are told last and corrected by what the others really draw.
+    With ``balance`` the stores act last, corrected by what the others really draw.
     """
     expected = {agent.name: agent for agent in plan.agents}
     plans: dict[str, Plan] = {}
     others_kw = np.zeros(horizon.n_steps)
+    # Stores last in any case: only then is the others' real load known.
     for agent in sorted(real, key=lambda agent: agent.kind == "storage"):
         told = plan.plans.get(agent.name)
         if told is not None and agent.kind == "storage" and dispatch == "balance":
@@ -213,11 +216,11 @@ def execute(
 
 
 def _balancing(told: Plan, others_kw: Floats, planned_kw: Floats) -> Plan:
-    """The set-points of a store, corrected so that no error turns the flow at the meter.
+    """Set-points of a store, corrected so that no error reverses the flow at the meter.
 
-    ``others_kw``: what all others really draw; ``planned_kw``: what the plan draws from the grid.
-    Where it planned to import, the building does not export, where it planned to export, it does
-    not import, and where it planned neither, it does neither [kW].
+    ``others_kw``: real load of all others; ``planned_kw``: planned draw from the grid. Where the
+    plan imports, the building does not export; where it exports, it does not import; where it does
+    neither, it does neither [kW].
     """
     at_meter_kw = others_kw + told.net_load_kw
     least_kw = np.where(planned_kw < -TOLERANCE, -np.inf, 0.0)
@@ -230,9 +233,10 @@ def _balancing(told: Plan, others_kw: Floats, planned_kw: Floats) -> Plan:
 def _whole_day(
     mode: Mode, real: PlanningTask, grid: GridAgent, parts: Sequence[DispatchPlan]
 ) -> DispatchPlan:
-    """The parts as one schedule, audited without what a forecast may miss; the committed steps."""
+    """Join the parts into one plan, audit it, and cut it to the committed steps."""
     plans = {agent.name: joined(agent.name, parts) for agent in real.agents}
     done = settled(mode, real.agents, grid, real.horizon, plans)
+    # Forecast errors may miss deadlines and grid limits; physics must hold all the same.
     physical = [agent.without_targets() for agent in real.agents]
     unlimited = replace(grid, max_import_kw=np.inf, max_export_kw=np.inf)
     settled(mode, physical, unlimited, real.horizon, plans).audit()

@@ -1,4 +1,4 @@
-"""``GlobalOptimizer``: the three modes, which differ only in who sits in the program."""
+"""``GlobalOptimizer``: the three modes, which differ only in which agents share a program."""
 
 from __future__ import annotations
 
@@ -25,8 +25,7 @@ class GlobalOptimizer:
 
     Every ``optimize_…`` returns an audited ``DispatchPlan`` over the whole horizon, mutates
     nothing, and raises ``Infeasible`` (with the broken rules) or ``SolveError`` (no proven optimum,
-    failed audit). ``to_pulp`` gives the program itself to whoever wants to read, write or solve it
-    with PuLP:
+    failed audit). ``to_pulp`` returns the program for reading, writing or solving with PuLP:
 
     >>> from ems.agents import BaseLoadAgent, GridAgent
     >>> horizon = Horizon(
@@ -75,17 +74,16 @@ class GlobalOptimizer:
         return schedule
 
     def to_pulp(self, horizon: Horizon) -> Any:
-        """The very program of ``optimize_centralized`` as a ``pulp.LpProblem``.
+        """The program of ``optimize_centralized`` as a ``pulp.LpProblem``.
 
         Its variables are named ``agent.variable_step`` and its constraints ``agent.rule_step``.
         """
         return self._program(horizon).to_pulp()
 
     def optimize_decentralized(self, horizon: Horizon) -> DispatchPlan:
-        """Each agent alone, in the order given, knowing the tariff and what is announced so far.
+        """Each agent alone, in the given order, knowing the tariff and the load announced so far.
 
-        What is fixed is announced first, curtailable generation decides last. The meter settles the
-        sum.
+        Fixed agents announce first, curtailable generation decides last. The meter settles the sum.
         """
         plans: dict[str, Plan] = {}
         announced_kw, build_s, solver_s = np.zeros(horizon.n_steps), 0.0, 0.0
@@ -97,6 +95,7 @@ class GlobalOptimizer:
                 plans[agent.name] = solution.plans[agent.name]
                 build_s, solver_s = build_s + solution.build_s, solver_s + solution.solver_s
             announced_kw = announced_kw + plans[agent.name].net_load_kw
+        # Each agent planned against its own grid; only the sum has a real bill.
         plans[self.grid.name] = self.grid.settle(announced_kw)
         schedule = self._priced("decentralized", horizon, plans, build_s, solver_s)
         schedule.audit()
@@ -105,10 +104,10 @@ class GlobalOptimizer:
     def optimize_phases_centralized(
         self, horizon: Horizon, *, phase_h: float = 6.0, n_committed: int | None = None
     ) -> DispatchPlan:
-        """Plan the rest, carry out one phase, hand the state over, and plan again.
+        """Plan the rest, execute one phase, hand over the state, and plan again.
 
-        ``phase_h``: length of a phase, counted from local midnight [h]. ``n_committed``: steps that
-        are carried out; the rest of the horizon is looked at but not committed (default: none).
+        ``phase_h``: length of a phase from local midnight [h]. ``n_committed``: steps to execute;
+        the rest is look-ahead only (default: all are executed).
         """
         if not 0 < phase_h <= 24:
             raise InvalidSpec(f"phases: phase_h is {phase_h}, allowed is 0 < phase_h <= 24")
@@ -120,6 +119,7 @@ class GlobalOptimizer:
         starts = [first for first in phase_starts(horizon, phase_h) if first < last]
         parts: list[DispatchPlan] = []
         current = self
+        # The last phase includes the look-ahead, so that the joined plan covers the horizon.
         for first, end in zip(starts, [*starts[1:], horizon.n_steps], strict=True):
             rest = horizon.window(first, horizon.n_steps)
             plan = current.optimize_centralized(rest)
@@ -142,13 +142,14 @@ class GlobalOptimizer:
         *,
         stores_follow: bool = False,
     ) -> DispatchPlan:
-        """One decision for the first ``n_first`` steps, a recourse for each scenario behind them.
+        """One decision for the first ``n_first`` steps, and a recourse for each scenario after
+        them.
 
-        ``scenarios``: equally likely futures; each gives the agents that replace those of the same
-        name. With ``stores_follow`` stores balance what comes instead of keeping to set-points.
-        Returns the plan of the first scenario; on the first ``n_first`` steps all that are told
-        set-points agree. Its ``bound_eur`` is not proven: the optimum is that of the mean over all
-        scenarios.
+        ``scenarios``: equally likely; each lists the agents that replace those of the same name.
+        With ``stores_follow`` stores balance deviations instead of keeping to set-points.
+        Returns the plan of the first scenario; all scenarios agree on the set-points of the first
+        ``n_first`` steps. Its ``bound_eur`` is not proven, since the optimum is that of the mean
+        over all scenarios.
         """
         worlds = tuple(self._world(scenario) for scenario in scenarios)
         program = ScenarioProgram(
@@ -166,6 +167,8 @@ class GlobalOptimizer:
             schedule.audit()
         mean_eur = float(np.mean([schedule.objective_eur for schedule in schedules]))
         said_eur = solutions[0].objective_eur
+        # The solver's objective is the mean over the scenarios, so compare it with the recomputed
+        # mean.
         if not abs(mean_eur - said_eur) <= TOLERANCE * max(1.0, abs(mean_eur)):
             raise SolveError(
                 f"the hedged plan fails its audit: its scenarios cost {mean_eur:.6f} € in the "
@@ -174,14 +177,14 @@ class GlobalOptimizer:
         return schedules[0]
 
     def _program(self, horizon: Horizon) -> Program:
-        """All agents and the grid on one bus."""
+        """All agents and the grid in one program."""
         program = Program(horizon)
         for agent in (*self.agents, self.grid):
             program.add(agent)
         return program
 
     def _world(self, scenario: Sequence[Agent]) -> tuple[Agent, ...]:
-        """The agents of one future, the grid last."""
+        """The agents of one scenario, the grid last."""
         others = {agent.name: agent for agent in scenario}
         own = [others.pop(agent.name, agent) for agent in self.agents]
         return (*own, *others.values(), self.grid)
@@ -189,7 +192,7 @@ class GlobalOptimizer:
     def _priced(
         self, mode: Mode, horizon: Horizon, plans: dict[str, Plan], build_s: float, solver_s: float
     ) -> DispatchPlan:
-        """A schedule whose objective is recomputed from its plans."""
+        """A plan whose objective is recomputed from its numbers."""
         schedule = DispatchPlan(
             mode=mode,
             horizon=horizon,
@@ -203,21 +206,22 @@ class GlobalOptimizer:
 
 
 def _turn(agent: Agent) -> int:
-    """What is fixed is announced first; what can only throw energy away decides last."""
+    """Fixed agents first, curtailable generation last."""
     if agent.fixed:
         return 0
     return 2 if agent.kind == "generation" else 1
 
 
 def phase_starts(horizon: Horizon, phase_h: float) -> list[int]:
-    """The steps in which a phase of ``phase_h`` hours of the local clock begins, 0 among them."""
+    """The steps in which a phase of ``phase_h`` local hours begins, starting with 0."""
     day = horizon.wall_clock.astype("datetime64[D]").astype(np.int64)
+    # Day number as well, so that equal phases of two days differ; 10,000 exceeds any phase number.
     phase = day * 10_000 + np.floor(horizon.local_hour / phase_h)
     return [0, *(np.flatnonzero(np.diff(phase)) + 1).tolist()]
 
 
 def joined(name: str, parts: Sequence[DispatchPlan]) -> Plan:
-    """One plan from the phases of ``name``; a series that a phase no longer has is zero there."""
+    """Join the phases of ``name`` into one plan; a missing series counts as zero."""
     plans = [part.plans[name] for part in parts]
     keys = dict.fromkeys(key for plan in plans for key in plan.series)
     series = {

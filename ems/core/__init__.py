@@ -1,1 +1,1 @@
-"""One program: time, affine rules, solver, and the plans it proves. It knows no device."""
+"""Time grid, affine rules, solvers and plans of one optimisation program. Knows no device."""

@@ -6,8 +6,8 @@ the variables of one program. It supports ``+ - * / @``, slicing, and the compar
 
     soc_kwh == soc_kwh.before(initial_kwh) + step_h * (eta * charge_kw - discharge_kw / eta)
 
-It is a sum of terms that is written down, not worked out: arrays are put together once, when the
-whole program is known. Only numpy is needed; nothing here knows a solver.
+Terms are only collected here; arrays are assembled once, when the whole program is known. Needs
+only numpy; nothing here knows a solver.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ class Term(NamedTuple):
     def times(self, factor: Floats | float) -> Term:
         """The term with each expression times its factor."""
         if isinstance(factor, np.ndarray) and factor.ndim:
+            # The usual case, one entry per expression in order: no gather needed. `is` is enough,
+            # since _index is cached.
             factor = factor if self.rows is _index(len(factor)) else factor[self.rows]
         return Term(self.rows, self.cols, self.coef * factor)
 
@@ -96,6 +98,7 @@ class Affine:
         return -self + other
 
     def __mul__(self, factor: Floats | float) -> Affine:
+        # A list inside tuple(): measurably faster than a generator, and this runs for every term.
         terms = tuple([term.times(factor) for term in self.terms])
         return Affine(terms, self._const * factor, self.size)
 
@@ -107,6 +110,7 @@ class Affine:
     def __rmatmul__(self, matrix: NDArray[Any]) -> Affine:
         """``matrix @ self`` for a dense numeric matrix of shape ``(m, size)``."""
         from_rows, cols, coefs = stacked(self.terms)
+        # Only the columns of `matrix` that meet a term; the rest multiply zero.
         part = matrix[:, from_rows]
         rows, entry = part.nonzero()
         term = Term(rows, cols[entry], part[rows, entry] * coefs[entry])
@@ -115,6 +119,7 @@ class Affine:
     def __getitem__(self, which: slice | Ints | NDArray[np.bool_] | int) -> Affine:
         """The chosen expressions, each at most once."""
         index = _index(self.size)[which].reshape(-1)
+        # Maps old row to new row; −1 marks rows that are dropped.
         place = np.full(self.size, -1)
         place[index] = _index(len(index))
         if np.count_nonzero(place >= 0) < len(index):
@@ -129,6 +134,7 @@ class Affine:
         """The same series one step earlier; ``first`` stands before the first step."""
         terms = []
         for term in self.terms:
+            # Plain variables with one coefficient: slicing avoids a mask for every term.
             if term.rows is _index(self.size) and not isinstance(term.coef, np.ndarray):
                 later = Term(_index(self.size)[1:], term.cols[:-1], term.coef)
             else:
@@ -152,6 +158,7 @@ class Affine:
 
     def value(self, x: Floats) -> Floats:
         """The numbers of the expressions at the point ``x``, shape ``(size,)``."""
+        # One term in order: no bincount needed; plans read thousands of such series.
         if len(self.terms) == 1 and self.terms[0].rows is _index(self.size):
             _, cols, coef = self.terms[0]
             return self._const + coef * x[cols]
@@ -161,6 +168,7 @@ class Affine:
     def range(self, low: Floats, up: Floats) -> tuple[Floats, Floats]:
         """The smallest and the largest value between the bounds of the variables."""
         rows, cols, coefs = stacked(self.terms)
+        # A negative coefficient swaps which bound gives the minimum.
         a, b = coefs * low[cols], coefs * up[cols]
         least = np.bincount(rows, np.minimum(a, b), minlength=self.size)
         most = np.bincount(rows, np.maximum(a, b), minlength=self.size)
@@ -180,6 +188,7 @@ class Affine:
     def __eq__(self, other: Affine | Floats | float) -> Relation:  # type: ignore[override]
         return Relation(self - other, 0.0, 0.0)
 
+    # __eq__ builds a rule, so two expressions have no usable notion of equality.
     __hash__ = None  # type: ignore[assignment]
 
 
@@ -204,6 +213,7 @@ def stacked(terms: Sequence[Term]) -> tuple[Ints, Ints, Floats]:
     return rows, cols, coefs
 
 
+# Sizes repeat all day long (steps of a day), so the arrays are shared between expressions.
 @lru_cache(maxsize=256)
 def _index(size: int) -> Ints:
     return _kept(np.arange(size))
@@ -220,6 +230,6 @@ def _nowhere(size: int) -> Ints:
 
 
 def _kept(values: NDArray[Any]) -> NDArray[Any]:
-    """Read-only, since many expressions share it."""
+    """Make the array read-only, since cached arrays are shared between expressions."""
     values.setflags(write=False)
     return values

@@ -1,4 +1,4 @@
-"""What agents write into: the variables and rules of one program, and each agent's part of it."""
+"""What agents write into: the variables and rules of one program."""
 
 from __future__ import annotations
 
@@ -118,6 +118,7 @@ class ModelBuilder:
                 lengths.append(len(term.rows))
             first += size
         rows, cols, coefs = stacked(terms)
+        # `stacked` returns fresh arrays, so adding in place is safe.
         rows += np.repeat(np.array(firsts, dtype=np.int64), lengths)
         pattern, entries = _merged(rows, cols, coefs, (first, len(low)))
         _, priced, prices = stacked(cost.terms)
@@ -144,6 +145,7 @@ def _merged(
 ) -> tuple[Pattern, Floats]:
     """The entries at each place added, without those that are zero."""
     pattern, where = _pattern(rows.tobytes(), cols.tobytes(), shape)
+    # Exact zeros only: terms that cancelled. A small coefficient is still a coefficient.
     entries = _sums(where, coefs, len(pattern.rows))
     kept = entries != 0.0
     if kept.all():
@@ -152,12 +154,14 @@ def _merged(
     return fewer, entries[kept]
 
 
+# Keyed by bytes, since arrays cannot be hashed.
 @lru_cache(maxsize=64)
 def _pattern(rows: bytes, cols: bytes, shape: tuple[int, int]) -> tuple[Pattern, Ints]:
     """The places in order, and to which of them each entry belongs.
 
-    To sort them is the slow part of a matrix, and the same for all days of one structure.
+    Sorting is the slow part of building a matrix, and days of one structure share the result.
     """
+    # At least 1: a program without variables must not divide by zero below.
     n_rows, n_cols = shape[0], max(shape[1], 1)
     keys = np.frombuffer(rows, np.int64) * n_cols + np.frombuffer(cols, np.int64)
     places, where = np.unique(keys, return_inverse=True)

@@ -21,8 +21,8 @@ HIGHS_OPTIONS = {
     "threads": 1,
     "mip_heuristic_run_feasibility_jump": False,
 }
-"""One thread, since days run side by side; the heuristic left out makes small programs slower
-without changing what is proven."""
+"""One thread, since days run in parallel processes. The feasibility-jump heuristic slows small
+programs and does not change what is proven."""
 _ROW_WISE = int(highspy.MatrixFormat.kRowwise)
 _MINIMISE = int(highspy.ObjSense.kMinimize)
 _STATES = highspy.HighsModelStatus
@@ -34,8 +34,8 @@ def solve_with_highs(matrix: Matrix, solver: Solver) -> Outcome:
     highs = run_highs(matrix, solver)
     status = highs.getModelStatus()
     if status in (_STATES.kInfeasible, _STATES.kUnboundedOrInfeasible):
-        # Presolve may call a state that was handed on at the edge of what is allowed infeasible,
-        # and does not always tell it from unbounded: what it found is checked without it.
+        # Presolve may call a state handed on at the edge of its limits infeasible, and cannot
+        # always tell infeasible from unbounded. Solve again without it before believing it.
         highs = run_highs(matrix, solver, presolve="off")
         status = highs.getModelStatus()
     seconds = time.perf_counter() - started
@@ -46,12 +46,14 @@ def solve_with_highs(matrix: Matrix, solver: Solver) -> Outcome:
     info = highs.getInfo()
     whole = bool(matrix.integer.any())
     objective = info.objective_function_value
+    # HiGHS reports a dual bound for MILPs only; the optimum of an LP is its own bound.
     bound = info.mip_dual_bound if whole else objective
     if status != _STATES.kOptimal:
         found = info.primal_solution_status == int(highspy.SolutionStatus.kSolutionStatusFeasible)
         best, least = (objective if found else np.inf), (bound if whole else -np.inf)
         raise unproven(solver, highs.modelStatusToString(status), best, least)
     return Outcome(
+        # Copied, since the solution's memory belongs to the solver.
         x=np.array(highs.getSolution().col_value),
         objective_eur=objective,
         bound_eur=bound,
@@ -60,7 +62,8 @@ def solve_with_highs(matrix: Matrix, solver: Solver) -> Outcome:
 
 
 def linear_duals(matrix: Matrix, solver: Solver) -> Floats:
-    """The dual of each row at the optimum of a linear program; raises ``SolveError`` without."""
+    """Dual of each row at the optimum of a linear program. Raises ``SolveError`` if there is no
+    optimum."""
     highs = run_highs(matrix, solver)
     status = highs.getModelStatus()
     if status != _STATES.kOptimal:
@@ -69,7 +72,7 @@ def linear_duals(matrix: Matrix, solver: Solver) -> Floats:
 
 
 def run_highs(matrix: Matrix, solver: Solver, **options: str) -> Any:
-    """HiGHS after its run on ``matrix``."""
+    """Run HiGHS on ``matrix`` and return it."""
     highs = highspy.Highs()
     gaps = {"mip_rel_gap": solver.mip_gap, "mip_abs_gap": solver.mip_gap_eur}
     settings = {**HIGHS_OPTIONS, **gaps, "random_seed": solver.seed, **options}
@@ -105,7 +108,8 @@ def pass_model(highs: Any, matrix: Matrix) -> None:
 
 @contextmanager
 def _unheard() -> Iterator[None]:
-    """Nothing that a library writes to the console gets there."""
+    """Silence writes to file descriptor 1, including those from C++."""
+    # contextlib.redirect_stdout would not help: HiGHS writes from C++.
     console, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     try:

@@ -46,6 +46,7 @@ class Horizon:
             raise InvalidSpec("horizon: start_utc is NaT, give a UTC instant")
         for name in ("import_eur_per_kwh", "export_eur_per_kwh"):
             prices = np.array(getattr(self, name), dtype=np.float64)
+            # Read-only copies: plans share these arrays, and a caller may reuse its own.
             prices.setflags(write=False)
             object.__setattr__(self, name, prices)
             bad = np.flatnonzero(~np.isfinite(prices))
@@ -81,6 +82,7 @@ class Horizon:
     @cached_property
     def ts_utc(self) -> Instants:
         """The starts of the steps, ``datetime64[s]``, shape ``(n_steps,)``."""
+        # Rounded to whole seconds, so that steps such as 1/12 h do not drift.
         seconds = np.rint(np.arange(self.n_steps) * self.step_h * 3600).astype("timedelta64[s]")
         starts: Instants = self.start_utc.astype("datetime64[s]") + seconds
         return starts
@@ -88,6 +90,7 @@ class Horizon:
     @cached_property
     def local(self) -> pd.DatetimeIndex:
         """The starts of the steps in local time."""
+        # Imported here, since pandas is slow to load and many plans never need local time.
         import pandas as pd
 
         return pd.DatetimeIndex(self.ts_utc, tz="UTC").tz_convert(self.timezone)
@@ -113,6 +116,7 @@ class Horizon:
         return energy_kwh / self.step_h
 
     def bill_eur(self, import_kw: Floats, export_kw: Floats) -> Floats:
+        # Sliced, since the last hours of a run may be executed on part of a horizon.
         """Energy bill of each step [€] = (import · price − export · price) · Δt."""
         bought = self.import_eur_per_kwh[: len(import_kw)] * import_kw
         sold = self.export_eur_per_kwh[: len(export_kw)] * export_kw

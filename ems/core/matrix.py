@@ -15,7 +15,7 @@ from ems.types import Bools, Floats, Ints
 class Pattern:
     """Where a matrix has entries: ``rows, cols``, each place once, sorted by row.
 
-    Days of the same structure share one, so that what follows from it is derived once.
+    Days of one structure share a pattern, so what follows from it is derived once.
     """
 
     n_rows: int
@@ -30,12 +30,12 @@ class Pattern:
 
     @cached_property
     def row_starts_32(self) -> NDArray[np.int32]:
-        """``row_starts`` as solvers take them."""
+        """``row_starts`` as int32, which solvers expect."""
         return self.row_starts.astype(np.int32)
 
     @cached_property
     def cols_32(self) -> NDArray[np.int32]:
-        """``cols`` as solvers take them."""
+        """``cols`` as int32, which solvers expect."""
         return self.cols.astype(np.int32)
 
 

@@ -18,8 +18,8 @@ Mode = Literal[
     "centralized_perfect",
     "perfect_foresight",
 ]
-"""Who decides: the people, the usual rule, one of our modes; ``…_unknown``: our most often planned
-mode when everything but that is known, ``centralized_perfect``: when all is known, day by day,
+"""Who decides: the people, the usual rule, or one of our modes. ``…_unknown``: the centralized mode
+with everything known except that. ``centralized_perfect``: everything known, day by day.
 ``perfect_foresight``: all days of a block at once."""
 
 LABELS: Mapping[Mode, str] = {
@@ -38,4 +38,4 @@ LABELS: Mapping[Mode, str] = {
 """What figures, tables and pages call each mode."""
 
 Dispatch = Literal["setpoints", "balance"]
-"""How a store carries out its plan: to the letter, or balancing what comes otherwise."""
+"""How a store carries out its plan: following set-points, or balancing deviations."""

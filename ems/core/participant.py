@@ -1,6 +1,6 @@
-"""What a program asks of whoever takes part, and what it gives back.
+"""What a program needs from an agent, and what it returns.
 
-``ems.agents.base.Agent`` keeps this contract; nothing here knows a device.
+``ems.agents.base.Agent`` implements this protocol; nothing here knows a device.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from ems.core.horizon import Horizon
 from ems.types import Floats
 
 Kind = Literal["load", "generation", "storage", "grid"]
-"""On which side of the energy account an agent stands."""
+"""The side of the energy balance an agent is on."""
 TOLERANCE = 1e-5
-"""How far a plan may miss a rule in its own unit [kW, kWh] before its audit fails."""
+"""How far a plan may miss a rule [kW, kWh] before its audit fails; above the solver's own 1e-6."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Contribution:
     """What an agent shows to others.
 
-    ``net_load_kw``: what it draws from the bus in each step [kW], shape ``(n_steps,)``.
-    ``cost_eur``: what its plan costs [€], a ``Affine`` of size 1 or a number.
+    ``net_load_kw``: draw from the bus in each step [kW], shape ``(n_steps,)``.
+    ``cost_eur``: cost of its plan [€], an ``Affine`` of size 1 or a number.
     ``series``: named series of its plan, each of shape ``(n_steps,)``.
     """
 
@@ -36,9 +36,9 @@ class Contribution:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Plan:
-    """What one agent will do, in numbers.
+    """The plan of one agent in numbers.
 
-    ``net_load_kw``: [kW], shape ``(n_steps,)``; ``series``: what the agent chose to name.
+    ``net_load_kw``: [kW], shape ``(n_steps,)``; ``series``: named by the agent.
     """
 
     agent: str
@@ -55,19 +55,19 @@ class Plan:
 
 
 class Participant(Protocol):
-    """An agent as the program sees it; ``ems.agents.base.Agent`` says what each method means."""
+    """An agent as the program sees it; ``ems.agents.base.Agent`` documents each method."""
 
     @property
     def name(self) -> str:
-        """Its name, given once in a program."""
+        """Name, unique within a program."""
 
     @property
     def kind(self) -> Kind:
-        """On which side of the energy account it stands."""
+        """Side of the energy balance."""
 
     @property
     def closes_balance(self) -> bool:
-        """Whether it takes whatever is left."""
+        """Whether it absorbs what is left on the bus."""
 
     @property
     def first_stage(self) -> bool:
@@ -75,18 +75,18 @@ class Participant(Protocol):
 
     @property
     def fixed(self) -> bool:
-        """Whether nothing is left to decide."""
+        """Whether it has nothing to decide."""
 
     def contribute(self, block: Block) -> Contribution:
         """Write variables and rules into ``block``; return what others may see."""
 
     def must_feed_kw(self, horizon: Horizon) -> Floats:
-        """The most it may have to feed in each step, unable to hold it back [kW]."""
+        """The most it may feed in each step without being able to curtail [kW]."""
 
     def bus_worth_at_least(
         self, horizon: Horizon, must_feed_kw: Callable[[], Floats]
     ) -> Floats | None:
-        """A lower bound on the value of a kWh on the bus [€/kWh], if it sets one."""
+        """Lower bound on the value of a kWh on the bus [€/kWh], or None."""
 
     def canonical(self, plan: Plan) -> Plan:
-        """Among plans of equal cost the one to report."""
+        """The plan to report among plans of equal cost."""

@@ -1,8 +1,8 @@
 """One optimisation program: agents write into it, it minimises their cost, and hands plans back.
 
-``Program`` minimises Σ cost subject to Σ net load(t) = 0, where positive net load draws from the
-building's bus and negative feeds it. An agent sees only its ``Block``; what it shows to the others
-is its ``Contribution``; what it gets back is its ``Plan``.
+``Program`` minimises Σ cost subject to Σ net load(t) = 0. Positive net load draws from the
+building's bus, negative feeds it. An agent writes into its ``Block``, shows a ``Contribution`` to
+the others, and gets a ``Plan`` back.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Solution:
 
 
 class Program:
-    """Agents on one bus over one horizon, beside a net load already announced [kW].
+    """Agents on one bus over one horizon, plus a fixed net load already announced [kW].
 
     >>> from ems.agents import BaseLoadAgent, GridAgent
     >>> horizon = Horizon(
@@ -71,7 +71,7 @@ class Program:
         self._agents: dict[str, Participant] = {}
 
     def add(self, agent: Participant) -> None:
-        """Let ``agent`` take part. Raises ``InvalidSpec`` for a name that is taken or not plain."""
+        """Add ``agent``. Raises ``InvalidSpec`` if its name is taken or not an identifier."""
         if not _NAME.fullmatch(agent.name):
             raise InvalidSpec(
                 f"agent {agent.name!r}: a name has letters, digits and _, and starts with a letter"
@@ -81,10 +81,10 @@ class Program:
         self._agents[agent.name] = agent
 
     def solve(self, solver: Solver) -> Solution:
-        """The cheapest plans.
+        """Solve for the cheapest plans.
 
-        Raises ``Infeasible`` with every broken rule and its shortfall when no plan keeps all rules,
-        ``SolveError`` when the solver proves no optimum within its gap and time.
+        Raises ``Infeasible`` with every broken rule and its shortfall, or ``SolveError`` if no
+        optimum is proven within gap and time.
         """
         started = time.perf_counter()
         columns, shares, cost = self._write()
@@ -111,6 +111,7 @@ class Program:
         duals = row_duals(columns.matrix(cost), solver)
         if not len(duals):
             raise why_infeasible(columns, solver)
+        # The balance is the last rule written. Its dual is per kW, and counts supply as positive.
         return -self.horizon.power_kw(duals[-self.horizon.n_steps :])
 
     def matrix(self) -> Matrix:
@@ -130,6 +131,7 @@ class Program:
         loads_kw: list[Affine | Floats] = [self._announced_kw]
         costs: list[Affine | Floats] = []
         worth = bus_worth(self._agents.values(), self.horizon, -self._announced_kw)
+        # sorted() is stable: the other agents keep the order in which they were added.
         for agent in sorted(self._agents.values(), key=lambda agent: agent.closes_balance):
             share = agent.contribute(Block(columns, agent.name, worth, loads_kw))
             shares[agent.name] = share
@@ -154,6 +156,7 @@ def bus_worth(
         )
 
     floors = [agent.bus_worth_at_least(horizon, all_must_feed_kw) for agent in agents]
+    # Every agent that sets a floor may be the marginal one, so only the lowest holds.
     known = [floor for floor in floors if floor is not None]
     return np.minimum.reduce(known) if known else np.full(horizon.n_steps, -np.inf)
 
@@ -161,10 +164,10 @@ def bus_worth(
 def plans_of(
     shares: Iterable[tuple[Participant, Contribution]], outcome: Outcome
 ) -> dict[str, Plan]:
-    """What the solver found for each agent, in numbers.
+    """The plans of all agents in numbers.
 
-    What the agents free by choosing among plans of equal cost goes to the one behind them that
-    closes the balance.
+    When an agent reports another plan of equal cost, the difference in net load goes to the next
+    agent that closes the balance.
     """
     plans: dict[str, Plan] = {}
     freed_kw: Floats | float = 0.0

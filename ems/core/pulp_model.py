@@ -18,7 +18,7 @@ from ems.errors import InvalidSpec
 
 _PULP_4 = int(pulp.__version__.split(".")[0]) >= 4
 _GIVEN_UP = 1e29
-"""From here on a bound is none."""
+"""Bounds at or beyond this count as none; solvers use 1e30 for infinity."""
 
 
 def to_pulp(matrix: Matrix) -> tuple[Any, list[Any]]:
@@ -38,6 +38,7 @@ def to_pulp(matrix: Matrix) -> tuple[Any, list[Any]]:
         )
     ]
     used = np.flatnonzero(matrix.cost)
+    # Only columns with a cost: PuLP keeps every zero it is given.
     cost = _expression([(variables[j], float(matrix.cost[j])) for j in used])
     problem.setObjective(cost + matrix.offset)
     ends = matrix.pattern.row_starts.tolist()
@@ -46,6 +47,7 @@ def to_pulp(matrix: Matrix) -> tuple[Any, list[Any]]:
         entries = range(ends[row], ends[row + 1])
         terms = _expression([(variables[cols[k]], coefs[k]) for k in entries])
         low, up = float(matrix.row_low[row]), float(matrix.row_up[row])
+        # PuLP has no ranged rows.
         if low == up:
             problem.addConstraint(terms == up, name)
             continue
@@ -73,6 +75,7 @@ def solve_with_pulp(matrix: Matrix, solver: Solver) -> Outcome:
     if not optimal:
         raise unproven(solver, text)
     x = np.array([variable.varValue for variable in variables], dtype=np.float64)
+    # Some solvers return 0.9999999 for 1; the objective is then computed from the rounded point.
     x[matrix.integer] = np.rint(x[matrix.integer])
     objective = float(matrix.cost @ x + matrix.offset)
     return Outcome(
@@ -93,7 +96,7 @@ def require_found(solver: Solver) -> None:
 
 
 def notes(solver: Solver) -> tuple[str, ...]:
-    """What this solver cannot be told through PuLP, and what PuLP does not tell of it."""
+    """What PuLP cannot pass to this solver, and what it does not report."""
     require_found(solver)
     words = {"gapRel": "mip_gap", "gapAbs": "mip_gap_eur", "timeLimit": "time_limit"}
     taken = _takes(solver)
@@ -114,7 +117,7 @@ def _limits(solver: Solver) -> dict[str, float]:
 
 
 def _takes(solver: Solver) -> frozenset[str]:
-    """What PuLP's class for this solver can be told; it takes what it does not know silently."""
+    """The options that PuLP's class for this solver accepts; PuLP ignores unknown ones silently."""
     engine = type(pulp.getSolver(solver.name, msg=False))
     return frozenset(inspect.signature(engine.__init__).parameters)
 
@@ -126,6 +129,7 @@ def _verdict(problem: Any, result: Any) -> tuple[bool, bool, str]:
         status = result.status
         proven = status in (states.Optimal, states.GapLimit) and result.has_solution
         return proven, status == states.Infeasible, status.name
+    # PuLP 3 reports "Optimal" at a time limit too; only sol_status tells a proof.
     text = pulp.LpStatus[problem.status]
     proven = problem.sol_status == pulp.LpSolutionOptimal
     return proven, problem.status == pulp.LpStatusInfeasible, text

@@ -1,10 +1,11 @@
-"""One decision now, a recourse for each of several futures: a two-stage stochastic program.
+"""Two-stage stochastic program: one decision now, a recourse for each scenario.
 
-Minimise  Σ_s cost_s / S  subject to the rules of every scenario s = 1 … S. Until the next plan all
-scenarios do the same (non-anticipativity): net load_s(t) = net load_1(t) for t < n_first and all
-agents that are told set-points. The grid and a PV inverter follow what comes, and so does a battery
-that balances: its flow is a recourse from the first step on. What is decided here and now, such as
-the start of a machine, is the same in all scenarios over the whole horizon and is written once.
+Minimise  Σ_s cost_s / S  subject to the rules of every scenario s = 1 … S.
+Until the next plan all scenarios do the same (non-anticipativity): net load_s(t) = net load_1(t)
+for t < n_first and every agent that follows set-points. The grid and a PV inverter react to what
+comes, and so does a battery that balances: its flow is a recourse from the first step on.
+First-stage decisions, such as the start of a machine, hold in all scenarios over the whole horizon
+and are written once.
 
 Birge and Louveaux, Introduction to Stochastic Programming, 2011, doi:10.1007/978-1-4614-0237-4.
 """
@@ -31,11 +32,11 @@ from ems.types import Floats
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ScenarioProgram:
-    """Equally likely futures of the same agents on one bus.
+    """Equally likely scenarios of the same agents on one bus.
 
-    ``worlds``: for each future its agents, of the same names; those that decide are the same in
-    all. ``n_first``: steps until the next plan, in which all futures do the same.
-    ``stores_follow``: stores balance what comes instead of keeping to set-points.
+    ``worlds``: the agents of each scenario, with the same names; agents that decide are the same in
+    all. ``n_first``: steps until the next plan, in which all scenarios do the same.
+    ``stores_follow``: stores balance deviations instead of keeping to set-points.
     """
 
     horizon: Horizon
@@ -60,7 +61,7 @@ class ScenarioProgram:
                 )
 
     def solve(self, solver: Solver) -> tuple[Solution, ...]:
-        """The plans of every future; all agree until the next plan.
+        """The plans of every scenario; all agree until the next plan.
 
         ``objective_eur`` and ``bound_eur`` of each are those of the whole program: the mean cost.
         Raises ``Infeasible`` and ``SolveError`` as ``Program.solve``.
@@ -77,6 +78,7 @@ class ScenarioProgram:
                 plans=plans_of([(agent, own[agent.name]) for agent in _in_turn(world)], outcome),
                 objective_eur=outcome.objective_eur,
                 bound_eur=outcome.bound_eur,
+                # One program was solved; each scenario reports its share of the time.
                 build_s=build_s / len(self.worlds),
                 solver_s=outcome.solver_s / len(self.worlds),
             )
@@ -94,6 +96,7 @@ class ScenarioProgram:
         for number, world in enumerate(self.worlds):
             own = self._write_world(columns, number, world, shares[0] if shares else {})
             for agent in world:
+                # Written once with the first scenario, and paid once.
                 if agent.first_stage and shares:
                     continue
                 weight = 1.0 if agent.first_stage else 1.0 / len(self.worlds)
@@ -110,9 +113,10 @@ class ScenarioProgram:
         world: Sequence[Participant],
         first: Mapping[str, Contribution],
     ) -> dict[str, Contribution]:
-        """Let every agent of one future write its block, but for what is decided once."""
+        """Let every agent of one scenario write its block; first-stage agents write in the first
+        only."""
         loads_kw, own = list[Affine | Floats](), dict[str, Contribution]()
-        # scenarios that must do the same draw on one another's surplus: nothing is proven of it
+        # Tied scenarios draw on each other's surplus, so no lower bound on the value is proven.
         worth = bus_worth(world, self.horizon, np.inf)
         for agent in _in_turn(world):
             if agent.first_stage and first:
@@ -137,15 +141,16 @@ class ScenarioProgram:
         own: Mapping[str, Contribution],
         first: Mapping[str, Contribution],
     ) -> None:
-        """The same set-points as in the first future until the next plan."""
+        """The same set-points as in the first scenario until the next plan."""
         here, there = own[name].net_load_kw, first[name].net_load_kw
         differs_kw = (here - there)[: self.n_first]
+        # Fixed loads come as numbers; there is nothing to tie.
         if isinstance(differs_kw, Affine):
             columns.rules.append((f"s{number}_{name}.until_next_plan", "kW", differs_kw == 0.0))
 
 
 def _in_turn(world: Sequence[Participant]) -> list[Participant]:
-    """The agents, those that close the balance last."""
+    """The agents in order, those that close the balance last."""
     return sorted(world, key=lambda agent: agent.closes_balance)
 
 

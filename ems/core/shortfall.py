@@ -1,4 +1,4 @@
-"""Why a program has no plan: which rules would have to give way, and by how much."""
+"""Explain infeasibility: which rules would have to give way, and by how much."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ from ems.errors import Infeasible, SolveError
 from ems.types import Floats
 
 LEAST_MISSED = 1e-6
-"""By how much a rule must be missed to count, in its own unit."""
+"""Smallest violation that counts, in the rule's own unit."""
 _ACCOUNT_WEIGHT = 1e3
-"""How much rather a limit gives way than an account (an equality: balance, charge, energy)."""
+"""Penalty of missing an equality (balance, charge, energy) relative to missing a limit.
+
+People can act on a limit; an energy balance that is off explains nothing.
+"""
 
 
 def why_infeasible(columns: ModelBuilder, solver: Solver) -> Infeasible:
-    """Solve once more with every named rule elastic and list what had to give."""
+    """Solve again with every named rule elastic, and list what had to give."""
     horizon = columns.horizon
     elastic = columns.without_rules()
     penalty, slacks = Affine.constant(0.0, 1), []
@@ -51,6 +54,7 @@ def _broken(horizon: Horizon, rule: str, unit: Unit, slack: Floats, word: str) -
     worst = int(np.argmax(slack)) if len(slack) else 0
     if not len(slack) or slack[worst] <= LEAST_MISSED:
         return {}
+    # Steps that are short by less are numerical noise and would inflate the count.
     steps = int(np.sum(slack > LEAST_MISSED))
     when = ""
     if len(slack) == horizon.n_steps:

@@ -1,9 +1,8 @@
 """Which solver proves the optimum of a program, and what it proved.
 
-HiGHS, the default, is fed from the arrays themselves (``ems.core.highs``): on programs that solve
-in milliseconds an object for every term costs more than the solve. Every other solver that PuLP
-finds gets the program as a ``pulp.LpProblem`` (``ems.core.pulp_model``). Both are imported with the
-first solve.
+HiGHS, the default, gets arrays (``ems.core.highs``): in programs that solve in milliseconds,
+building an object for every term takes longer than the solve. Other solvers get a
+``pulp.LpProblem`` (``ems.core.pulp_model``). Both modules are imported at the first solve.
 """
 
 from __future__ import annotations
@@ -22,8 +21,7 @@ class Solver:
     """Which solver, and when it may stop.
 
     ``name``: ``HiGHS``, or any other solver that PuLP finds here, such as ``SCIP_PY``.
-    ``mip_gap``: relative gap [1] at which a MILP counts as optimal. It is that of the whole bill,
-    of which a plan may change a ten-thousandth.
+    ``mip_gap``: relative gap [1] at which a MILP counts as optimal. Relative to the total bill.
     ``mip_gap_eur``: absolute gap [€]; it matters on days whose cost is near zero.
     ``time_limit_s``: longest time for one solve [s], None for none; running into it is an error.
     ``seed``: the solver's random seed.
@@ -52,8 +50,8 @@ class Solver:
 class Outcome:
     """What the solver proved: a point, its objective [€], a bound [€] and the time [s].
 
-    ``feasible``: False where there is no solution; ``x`` is empty then. ``bound_eur``: no point
-    costs less [€], −∞ where the solver does not tell.
+    ``feasible``: False if there is no solution; ``x`` is empty then. ``bound_eur``: no point costs
+    less [€]; −∞ if the solver does not report it.
     """
 
     x: Floats
@@ -64,14 +62,14 @@ class Outcome:
 
 
 def no_solution(seconds: float) -> Outcome:
-    """What a proof that there is no solution leaves."""
+    """The outcome of a proof that there is no solution."""
     return Outcome(
         x=np.zeros(0), objective_eur=np.nan, bound_eur=np.nan, solver_s=seconds, feasible=False
     )
 
 
 def require_available(solver: Solver) -> None:
-    """Raise ``InvalidSpec`` for a solver that PuLP does not know or cannot find here."""
+    """Raise ``InvalidSpec`` if PuLP does not know the solver or cannot find it."""
     if solver.name != "HiGHS":
         from ems.core.pulp_model import require_found
 
@@ -79,7 +77,7 @@ def require_available(solver: Solver) -> None:
 
 
 def solver_notes(solver: Solver) -> tuple[str, ...]:
-    """What this solver cannot be told or does not say, a line each; HiGHS takes and says all."""
+    """What this solver cannot be told or does not report, one line each; empty for HiGHS."""
     if solver.name == "HiGHS":
         return ()
     from ems.core.pulp_model import notes
@@ -118,6 +116,7 @@ def row_duals(matrix: Matrix, solver: Solver) -> Floats:
         return np.zeros(0)
     if not len(matrix.low):
         return np.zeros(len(matrix.row_low))
+    # Rounded, since a binary of 0.9999999 as a bound could make the LP infeasible.
     whole = np.rint(chosen.x)
     linear = replace(
         matrix,
@@ -131,7 +130,7 @@ def row_duals(matrix: Matrix, solver: Solver) -> Floats:
 def unproven(
     solver: Solver, status: str, best_eur: float = np.inf, bound_eur: float = -np.inf
 ) -> SolveError:
-    """The end of a solve without a proof, and what is known of it [€]."""
+    """The error for a solve that ended without a proof, with what is known of it [€]."""
     limit = "none" if solver.time_limit_s is None else f"{solver.time_limit_s:g} s"
     known = "no plan was found"
     if np.isfinite(best_eur):
@@ -149,7 +148,7 @@ def unproven(
 
 
 def _without_variables(matrix: Matrix) -> Outcome:
-    """Solvers call a model without columns empty, not solved: here the rows decide alone."""
+    """Solvers report a model without columns as empty, not solved: the rows alone decide."""
     if not (np.all(matrix.row_low <= 1e-9) and np.all(matrix.row_up >= -1e-9)):
         return no_solution(0.0)
     return Outcome(

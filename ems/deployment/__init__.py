@@ -1,7 +1,7 @@
-"""Pipelines on machines of a cloud: configuration, jobs, and their runs in its MLflow."""
+"""Pipelines in the cloud: configuration, jobs, and their runs in its MLflow."""
 
 from ems.errors import EmsError
 
 
 class CloudError(EmsError):
-    """Azure refused, cannot be reached, or lacks what it needs."""
+    """Azure refused, cannot be reached, or lacks a requirement."""

@@ -1,10 +1,10 @@
 """Pipelines B and C as Azure ML jobs: the only importer of ``azure``.
 
-A job is built, then written as the YAML of Azure ML's command line and read back through the SDK's
-own schema (``render``), all without a network. What is submitted is what was shown.
+A job is built, written as YAML for Azure ML's command line and read back through the SDK's schema
+(``render``), all without network access. What is submitted is what was shown.
 
-The image is built by the workspace from the ``Dockerfile`` and holds all code, so nothing else is
-uploaded. A job leaves everything in its ``outputs`` folder, which Azure ML keeps, and copies its
+The workspace builds the image from the ``Dockerfile``; it contains all code, so nothing else is
+uploaded. A job leaves its results in its ``outputs`` folder, which Azure ML keeps, and copies its
 runs to the workspace's MLflow (see ``publish``).
 """
 
@@ -32,10 +32,10 @@ from ems.deployment.config import AzureConfig
 from ems.errors import InvalidSpec
 
 IMAGE_SOURCES = ("Dockerfile", "requirements.txt", "ems", "scripts")
-"""What the ``Dockerfile`` takes; the workspace is sent this and no more."""
+"""Sources of the ``Dockerfile``; only these are sent to the workspace."""
 
 APP = "/app"
-"""Where the image keeps the code."""
+"""Path of the code in the image."""
 
 OBJECTIVE = "log_loss_bits"
 """What a sweep minimises [bit per start]: the mean over the devices of a trial."""
@@ -45,7 +45,7 @@ _NOT_SENT = ("__pycache__", "*.pyc", "*.duckdb*")
 
 
 def stage_image(root: Path, folder: Path) -> Path:
-    """Copy what the image is built from into ``folder``; returns it."""
+    """Copy the sources of the image into ``folder``; returns it."""
     for name in IMAGE_SOURCES:
         source, target = root / name, folder / name
         if source.is_dir():
@@ -56,7 +56,7 @@ def stage_image(root: Path, folder: Path) -> Path:
 
 
 def integrated_job(config: AzureConfig, image: Path) -> Any:
-    """Pipeline B: learn habits, plan with them, and show what comfort costs."""
+    """Pipeline B: learn habits, plan with them, and show the cost of comfort."""
     run = _script(
         "02_integrated_pipeline.py",
         f"--building {config.building} --n_days {config.n_days} {_stores(config)}",
@@ -68,6 +68,7 @@ def integrated_job(config: AzureConfig, image: Path) -> Any:
         timeout=_seconds(config),
         **_common(config, image, f"ems B {config.building}"),
     )
+    # Converted now, so that `render` shows what `submit` sends.
     return job._to_job()
 
 
@@ -76,10 +77,12 @@ def probability_sweep(config: AzureConfig, image: Path) -> Any:
     device = "" if config.device is None else f"--target_device {config.device} "
     run = _script(
         "03_probability_learning_optimization.py",
+        # Four braces become two in an f-string; Azure ML replaces ${{…}}.
         f"--building {config.building} {device}--lr_tau_values ${{{{inputs.lr_tau}}}} "
         f"--lr_max_values ${{{{inputs.lr_max}}}} --figures off {_stores(config)}",
     )
     steps = [*_twin(config), run, _publish(f" --objective {OBJECTIVE}")]
+    # The SDK wants a value before it accepts a choice; the sweep replaces it.
     cell = {"lr_tau": config.lr_tau_values[0], "lr_max": config.lr_max_values[0]}
     common = _common(config, image, f"ems C {config.building}")
     trial = command(command=" && ".join(steps), inputs={**_inputs(config), **cell}, **common)
@@ -100,9 +103,9 @@ def probability_sweep(config: AzureConfig, image: Path) -> Any:
 
 
 def render(job: Any) -> str:
-    """The job as YAML, proven by reading it back through the SDK's schema; no network.
+    """The job as YAML, verified by reading it back through the SDK's schema; no network access.
 
-    Raises ``InvalidSpec`` with what the SDK says is wrong.
+    Raises ``InvalidSpec`` with the SDK's error.
     """
     with _one_line("the job is not valid"), _quiet():
         job._to_rest_object()  # resolves every ${{…}} of the command
@@ -117,12 +120,13 @@ def render(job: Any) -> str:
 def submit(job: Any, config: AzureConfig) -> str:
     """Send the job to the workspace; returns the address of its page.
 
-    Raises ``InvalidSpec`` for placeholders, ``CloudError`` without credentials or a network.
+    Raises ``InvalidSpec`` for placeholders, ``CloudError`` without credentials or network.
     """
     config.require_address()
     with _quiet():
         credential = DefaultAzureCredential()
         try:
+            # Asked for first: the client would only fail later, with a longer message.
             credential.get_token(_SCOPE)
             client = MLClient(
                 credential,
@@ -162,7 +166,7 @@ def _inputs(config: AzureConfig) -> dict[str, Any]:
 
 
 def _twin(config: AzureConfig) -> list[str]:
-    """The step that builds the synthetic database where none is given."""
+    """The step that builds the synthetic database if none is given."""
     return [_script("build_duckdb.py", "--db twin.duckdb")] if config.database is None else []
 
 
@@ -197,7 +201,7 @@ def _one_line(what: str) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """The SDK prints hints about itself, and its log repeats what it raises."""
+    """Silence the SDK, which prints hints and logs what it also raises."""
     loggers = [logging.getLogger(name) for name in ("azure", "azure.identity", "azure.ai.ml")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

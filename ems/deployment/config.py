@@ -1,7 +1,7 @@
-"""Which Azure workspace a job goes to and what it computes, from a JSON file.
+"""The Azure workspace and what is computed there, from a JSON file.
 
-Every field must be there and no other, so that a misspelt one cannot be overlooked. A value in
-angle brackets is a placeholder: enough to look at a job, not to submit it.
+Every field is required and no other is allowed, so that a typo cannot go unnoticed. A value in
+angle brackets is a placeholder: enough to show a job, not to submit it.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from ems.checked import Entry, check
 from ems.errors import InvalidSpec
 
 ADDRESS = ("subscription_id", "resource_group", "workspace_name")
-"""The fields that say where a job goes; nothing else of it depends on them."""
+"""The fields that address the workspace; nothing else in a job depends on them."""
 
 _PLACEHOLDER = "<[^<>]*>"
 MOST_DAYS = 36_500
 MOST_TRIALS = 1000
-"""The most trials Azure ML starts in one sweep."""
+"""Maximum trials of one Azure ML sweep."""
 
 
 def _or_placeholder(pattern: str) -> str:
@@ -61,10 +61,10 @@ DayCounts = Annotated[
 class AzureConfig(Entry):
     """A workspace, and what is computed there.
 
-    ``database``: a data asset that holds a measurements database; None: the synthetic twin.
-    ``n_days``: days that Pipeline B plans. ``device``: the one that Pipeline C searches; None: all.
-    ``lr_tau_values`` [days], ``lr_max_values``: the learning grid, one trial a cell.
-    ``timeout_h``: after which a job, and each trial, is cancelled [h].
+    ``database``: a data asset with a measurements database; None: the synthetic twin.
+    ``n_days``: days that Pipeline B plans. ``device``: searched by Pipeline C; None: all.
+    ``lr_tau_values`` [days], ``lr_max_values``: the learning grid, one trial per cell.
+    ``timeout_h``: time after which a job, and each trial, is cancelled [h].
     """
 
     EXPECTED: ClassVar[str] = "an object {…} with named fields"
@@ -113,7 +113,7 @@ class AzureConfig(Entry):
 
     @property
     def placeholders(self) -> tuple[str, ...]:
-        """The fields that still hold a placeholder."""
+        """The fields that still contain a placeholder."""
         return tuple(
             name
             for name, value in self
@@ -121,7 +121,7 @@ class AzureConfig(Entry):
         )
 
     def require_address(self) -> None:
-        """Raise ``InvalidSpec`` while any value is a placeholder."""
+        """Raise ``InvalidSpec`` if any value is a placeholder."""
         if self.placeholders:
             raise InvalidSpec(
                 f"config: {', '.join(self.placeholders)} still hold a placeholder in <…>; give "
@@ -130,7 +130,7 @@ class AzureConfig(Entry):
 
 
 def read_config(file: Path) -> AzureConfig:
-    """The configuration in a JSON file; raises ``InvalidSpec`` that names the file and field."""
+    """The configuration in a JSON file. Raises ``InvalidSpec`` naming file and field."""
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:

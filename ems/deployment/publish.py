@@ -1,14 +1,14 @@
 """Copy the runs of a job to the MLflow of its Azure ML workspace.
 
-Azure's own plug-in for ``azureml://`` addresses does not install beside a current MLflow. So a job
-tracks into an SQLite file, which Azure ML keeps with its other outputs, and afterwards this module
-sends parameters, metrics and tags through MLflow's REST interface, which the workspace speaks:
+Azure's plug-in for ``azureml://`` addresses cannot be installed with a current MLflow. So a job
+tracks into an SQLite file, which Azure ML keeps with its other outputs. Afterwards this module
+sends parameters, metrics and tags through MLflow's REST interface, which the workspace supports:
 
     the pipeline's run   → the run that Azure ML has started for the job, with the objective
     the runs below it    → runs below the job's
 
-A job finds the address, a token and its run in the environment (``job_run``). Nothing is sent
-twice unless a job publishes twice; artifacts stay with the job's outputs.
+A job finds the address, a token and its run in the environment (``job_run``). Publishing twice
+creates the runs below twice. Artifacts stay with the job's outputs.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ from urllib3.util import Retry
 
 from ems.deployment import CloudError
 from ems.errors import InvalidSpec
-from ems.tracking import sqlite_uri  # before MLflow, whose telemetry it switches off
+from ems.tracking import sqlite_uri  # imported before MLflow to disable its telemetry
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
 VARIABLES = ("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_TOKEN", "MLFLOW_RUN_ID")
-"""What Azure ML tells every job."""
+"""Environment variables that Azure ML sets for every job."""
 
 METRICS_A_CALL = 1000
 PARAMETERS_A_CALL = 100
 MOST_RUNS = 50_000
-"""What MLflow reads at once; a job has far fewer."""
+"""Maximum MLflow reads at once; a job has far fewer."""
 
 TIMEOUT_S = 60.0
 BACKOFF_S = 1.0
-"""The wait before the second retry [s]; it doubles with each of the four."""
+"""Wait before the second retry [s]; it doubles with each of the four."""
 
 BELOW = "mlflow.parentRunId"
 """MLflow's tag of a run below another."""
@@ -50,7 +50,7 @@ BELOW = "mlflow.parentRunId"
 
 @dataclass(frozen=True, kw_only=True)
 class JobRun:
-    """The run of a job in the MLflow of a workspace: where it is, and the right to write it."""
+    """The run of a job in a workspace's MLflow: address, token and id."""
 
     url: str
     token: str
@@ -58,7 +58,7 @@ class JobRun:
 
 
 def job_run(environment: Mapping[str, str]) -> JobRun:
-    """The run of the job this process belongs to; raises ``InvalidSpec`` outside a job."""
+    """The run of the current job. Raises ``InvalidSpec`` outside a job."""
     missing = [name for name in VARIABLES if not environment.get(name)]
     if missing:
         raise InvalidSpec(
@@ -69,11 +69,11 @@ def job_run(environment: Mapping[str, str]) -> JobRun:
 
 
 def publish(store: Path, target: JobRun, objective: str | None = None) -> int:
-    """Copy the runs of the MLflow file ``store``; returns how many runs there are below the job's.
+    """Copy the runs of the MLflow file ``store``; returns the number of runs below the job's.
 
-    ``objective``: logged of the job's run as the mean of ``total/<objective>`` over the runs below.
+    ``objective``: logged on the job's run as the mean of ``total/<objective>`` over the runs below.
     Raises ``InvalidSpec`` for a store without exactly one pipeline run or without the objective,
-    ``CloudError`` when the workspace refuses or does not answer.
+    ``CloudError`` if the workspace refuses or does not answer.
     """
     if not store.is_file():
         raise InvalidSpec(f"publish: no MLflow file at {store}; run the pipeline first")
@@ -81,6 +81,7 @@ def publish(store: Path, target: JobRun, objective: str | None = None) -> int:
 
     client = MlflowClient(sqlite_uri(store), registry_uri=sqlite_uri(store))
     top, below = _runs(client, store)
+    # Before anything is sent, so that a missing objective leaves no half-copied run.
     best = [] if objective is None else [_objective(objective, below, store)]
     workspace = _Workspace(target)
     experiment_id = workspace.experiment_id()
@@ -90,12 +91,13 @@ def publish(store: Path, target: JobRun, objective: str | None = None) -> int:
         run_id = workspace.create(experiment_id, run, tags)
         workspace.log(run_id, params=_differing(run, top), metrics=list(_history(client, run)))
         workspace.end(run_id, run)
+    # Last, since a sweep reads it as the end of the trial.
     workspace.log(target.run_id, metrics=best)
     return len(below)
 
 
 def _runs(client: MlflowClient, store: Path) -> tuple[Run, list[Run]]:
-    """The pipeline's run and those below it, in the order in which they began."""
+    """The pipeline's run and those below it, by start time."""
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     order = ["attributes.start_time ASC"]
     runs = client.search_runs(experiments, max_results=MOST_RUNS, order_by=order)
@@ -109,12 +111,12 @@ def _runs(client: MlflowClient, store: Path) -> tuple[Run, list[Run]]:
 
 
 def _differing(run: Run, top: Run) -> dict[str, str]:
-    """The parameters that a run below does not share with the pipeline's."""
+    """The parameters of a run below that differ from the pipeline's."""
     return {k: v for k, v in run.data.params.items() if top.data.params.get(k) != v}
 
 
 def _own_tags(run: Run) -> dict[str, str]:
-    """The tags that MLflow has not set itself."""
+    """The tags not set by MLflow itself."""
     return {key: value for key, value in run.data.tags.items() if not key.startswith("mlflow.")}
 
 
@@ -137,7 +139,7 @@ def _objective(name: str, runs: Sequence[Run], store: Path) -> dict[str, Any]:
 
 
 def _rest_url(address: str) -> str:
-    """Where MLflow's REST interface answers; Azure's version 2 is the one for current clients."""
+    """The address of MLflow's REST interface; Azure's version 2 is the one for current clients."""
     url = re.sub(r"^azureml://", "https://", address.partition("?")[0].rstrip("/"))
     if not re.match(r"https?://[^/]+", url):
         raise InvalidSpec(f"publish: MLFLOW_TRACKING_URI is '{address}', allowed is azureml://…")
@@ -151,7 +153,8 @@ class _Workspace:
         self._target = target
         self._session = requests.Session()
         self._session.headers["Authorization"] = f"Bearer {target.token}"
-        statuses = (429, 503)  # asked too often, and for a moment not there: nothing was written
+        statuses = (429, 503)  # rate limit and temporarily unavailable: nothing was written
+        # allowed_methods=None retries POST too; safe for the two statuses above only.
         again = Retry(
             total=4, backoff_factor=BACKOFF_S, status_forcelist=statuses, allowed_methods=None
         )

@@ -1,1 +1,1 @@
-"""What energy costs and what a day was worth: tariffs and the settlement at the meter."""
+"""Tariffs, settlement at the meter, and intervals of savings."""

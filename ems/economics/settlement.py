@@ -1,6 +1,6 @@
-"""The meter: what a day really cost, and what a comparison of days says.
+"""Settlement at the meter: what a day cost, and the comparison of days.
 
-See ``docs/metrics.md`` for every definition.
+``docs/metrics.md`` defines every figure.
 """
 
 from __future__ import annotations
@@ -13,22 +13,23 @@ import numpy as np
 from ems.agents.dispatch_plan import DispatchPlan
 
 LEAST_BOUGHT_EUR_PER_DAY = 0.10
-"""Below this the baseline bought so little that a percentage of it says nothing."""
+"""A baseline that buys less than this gives no meaningful percentage [€/day]."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DayKpis:
-    """The figures of one day or, added up by ``total``, of several.
+    """The figures of one day or, summed by ``total``, of several.
 
     ``cost_eur = bill_eur + demand_charge_eur + wear_eur``; discomfort is no money.
-    ``bought_eur``: the part of the bill that was paid for imported energy [€].
-    ``stored_change_kwh``: change of what stores can still deliver to the bus [kWh]; ``closed_eur``:
-    what that was worth in accounts that are closed [€], see ``closed``.
-    ``missed_kwh``: energy that was not there when it had to be: a car at its deadline [kWh].
-    ``pv_error_kwh``, ``load_error_kwh``: what plans expected otherwise than it came, summed over
-    the steps [kWh], zero where they knew.
-    ``gap_eur``: how far the objective may be from the optimum [€], NaN where nothing was proven.
-    ``mean_import_eur_per_kwh``, ``mean_export_eur_per_kwh``: plain means of the prices [€/kWh].
+    ``bought_eur``: the part of the bill for imported energy [€].
+    ``stored_change_kwh``: change of the energy that stores can deliver to the bus [kWh];
+    ``closed_eur``: value of that change in closed accounts [€], see ``closed``.
+    ``missed_kwh``: energy missing at deadlines, such as a car's departure [kWh].
+    ``pv_error_kwh``, ``load_error_kwh``: absolute forecast errors summed over the steps [kWh], zero
+    if all was known.
+    ``gap_eur``: how far the objective may be from the optimum [€], NaN if nothing was proven.
+    ``mean_import_eur_per_kwh``, ``mean_export_eur_per_kwh``: unweighted means of the prices
+    [€/kWh].
     """
 
     days: float
@@ -60,12 +61,12 @@ class DayKpis:
 
     @property
     def cost_eur(self) -> float:
-        """What the day cost in money [€]."""
+        """Cost of the day in money [€]."""
         return self.bill_eur + self.demand_charge_eur + self.wear_eur
 
     @property
     def stored_eur(self) -> float:
-        """What it takes to put the stores back as they were [€], positive in our favour.
+        """Value of the change in stored energy [€], positive in our favour.
 
         A surplus is sold at the mean export price, a deficit bought at the mean import price.
         """
@@ -74,17 +75,20 @@ class DayKpis:
         return self.closed_eur + price * self.stored_change_kwh
 
     def closed(self) -> DayKpis:
-        """The same figures with the stores put back: the next account starts anew."""
+        """The same figures with the change in stored energy settled: the next account starts at
+        zero."""
         return replace(self, closed_eur=self.stored_eur, stored_change_kwh=0.0)
 
     @property
     def own_use_kwh(self) -> float:
         """Generation that was not exported, losses of stores included [kWh]."""
+        # Metered PV may be below export by the meters' resolution.
         return max(0.0, self.generation_kwh - self.export_kwh)
 
     @property
     def self_consumption(self) -> float | None:
         """Own use / generation, in [0, 1]; None without generation."""
+        # 1e-9: below that, generation is rounding.
         return self.own_use_kwh / self.generation_kwh if self.generation_kwh > 1e-9 else None
 
     @property
@@ -103,7 +107,7 @@ class DayKpis:
 def settle(
     schedule: DispatchPlan, n_committed: int | None = None, gap_eur: float = np.nan
 ) -> DayKpis:
-    """What the first ``n_committed`` steps of ``schedule`` cost and did at the meter."""
+    """Cost and energy figures of the first ``n_committed`` steps of ``schedule``."""
     n = schedule.horizon.n_steps if n_committed is None else n_committed
     done = schedule if n == schedule.horizon.n_steps else schedule.window(0, n)
     horizon, agents = done.horizon, done.agents
@@ -120,6 +124,7 @@ def settle(
     return DayKpis(
         days=n * horizon.step_h / 24.0,
         bill_eur=costs.get("bill", 0.0),
+        # Import alone priced: the part of the bill before sales.
         bought_eur=float(horizon.bill_eur(import_kw, np.zeros(n)).sum()),
         demand_charge_eur=costs.get("demand_charge", 0.0),
         wear_eur=costs.get("wear", 0.0),
@@ -149,7 +154,7 @@ _LARGEST = frozenset({"peak_import_kw", "gap_eur"})
 
 
 def total(days: Sequence[DayKpis]) -> DayKpis:
-    """Several days as one: sums, but the largest peak and gap and the mean price."""
+    """Several days as one: sums, but maximum peak and gap and mean prices."""
     values = {}
     for field in fields(DayKpis):
         column = [getattr(day, field.name) for day in days]
@@ -164,12 +169,12 @@ def total(days: Sequence[DayKpis]) -> DayKpis:
 
 @dataclass(frozen=True, kw_only=True)
 class Savings:
-    """What ours was worth against a baseline.
+    """Savings against a baseline.
 
-    ``savings_eur = (cost − stored)(baseline) − (cost − stored)(ours)``, with the stores of both put
-    back as they were (``DayKpis.stored_eur``); ``stored_eur`` is that adjustment alone.
-    ``savings_pct`` is a percentage of what the baseline paid for imported energy and peak, not of
-    its bill, which sales can bring near zero; None where that is below 0.10 €/day.
+    ``savings_eur = (cost − stored)(baseline) − (cost − stored)(ours)``, with the stores of both
+    restored (``DayKpis.stored_eur``); ``stored_eur`` is that adjustment alone.
+    ``savings_pct`` is relative to what the baseline paid for imported energy and peak, not to its
+    bill, which sales can bring near zero; None if that is below 0.10 €/day.
     """
 
     savings_eur: float
@@ -178,7 +183,7 @@ class Savings:
 
 
 def savings(ours: DayKpis, baseline: DayKpis) -> Savings:
-    """Compare the same days, the same devices and the same energy service."""
+    """Compare the same days, devices and energy service."""
     stored_eur = ours.stored_eur - baseline.stored_eur
     saved_eur = baseline.cost_eur - ours.cost_eur + stored_eur
     paid_eur = baseline.bought_eur + baseline.demand_charge_eur

@@ -1,9 +1,9 @@
-"""What a kWh costs and earns in each step, from named and sourced figures.
+"""The price of a kWh in each step, from named figures with sources.
 
 import = (spot + Σ fees) · (1 + VAT), export = feed-in or spot   [€/kWh]
 
-A tariff is a TOML file; ``dynamic`` (the default), ``flat``, ``tou`` and ``spot`` are built in,
-see ``ems/economics/tariffs/``. Every figure is ``{ value = …, source = "…" }`` with a source or
+A tariff is a TOML file; ``dynamic`` (the default), ``flat``, ``tou`` and ``spot`` are built in, see
+``ems/economics/tariffs/``. Every figure is ``{ value = …, source = "…" }`` with a source or
 "assumed".
 """
 
@@ -24,7 +24,7 @@ Kind = Literal["dynamic", "flat", "tou", "spot"]
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """One figure of a tariff and where it comes from."""
+    """One figure of a tariff with its source."""
 
     name: str
     value: float
@@ -34,9 +34,9 @@ class Figure:
 
 @dataclass(frozen=True, kw_only=True)
 class Tariff:
-    """A tariff as its figures; ``import_eur_per_kwh`` and ``export_eur_per_kwh`` apply it.
+    """A tariff; ``import_eur_per_kwh`` and ``export_eur_per_kwh`` apply it.
 
-    ``low_hours``: local hours [from, to) of the low price of a ``tou`` tariff, may pass midnight.
+    ``low_hours``: local hours [from, to) of the low price of a ``tou`` tariff; may cross midnight.
     """
 
     name: str
@@ -47,12 +47,12 @@ class Tariff:
 
     @property
     def uses_spot(self) -> bool:
-        """Whether a day without day-ahead prices cannot be priced."""
+        """Whether a day needs day-ahead prices."""
         return self.kind in ("dynamic", "spot")
 
     @property
     def fixed_feed_in(self) -> bool:
-        """Whether a kWh sold earns a fixed feed-in tariff, not the day-ahead price."""
+        """Whether export earns a fixed feed-in tariff instead of the day-ahead price."""
         return any(figure.name == "feed_in" for figure in self.figures)
 
     def import_eur_per_kwh(self, spot_eur_per_mwh: Floats, local_hour: Floats) -> Floats:
@@ -61,6 +61,7 @@ class Tariff:
         if self.kind == "spot":
             return spot
         if self.kind == "dynamic":
+            # Figures are in ct/kWh as on a bill; prices are in €/kWh.
             fees = sum(f.value for f in self.figures if f.name.startswith("fees.")) / 100.0
             return (spot + fees) * (1.0 + self._figure("vat"))
         price = np.full(len(local_hour), self._figure("import") / 100.0)
@@ -85,15 +86,15 @@ class Tariff:
 
 
 def built_in_tariffs() -> tuple[str, ...]:
-    """The names of the tariffs that come with the package."""
+    """Names of the built-in tariffs."""
     return tuple(sorted(path.stem for path in BUILT_IN.glob("*.toml")))
 
 
 def load_tariff(name: str) -> Tariff:
-    """A built-in tariff by its name, or one from a TOML file by its path.
+    """A built-in tariff by name, or a TOML file by path.
 
     Raises ``InvalidSpec`` for an unknown name, an unreadable file, a missing or unknown key, a
-    figure without a source, one that is not a finite number, or a VAT outside [0, 1].
+    figure without a source or not finite, or a VAT outside [0, 1].
     """
     from ems.economics.tariff_file import read_tariff  # pydantic only where a file is read
 

@@ -1,4 +1,4 @@
-"""What a tariff file may hold, by its kind."""
+"""The contents of a tariff file, by kind."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Source = Annotated[
 
 
 class FigureEntry(Entry):
-    """A figure and where it comes from."""
+    """A figure with its source."""
 
     EXPECTED: ClassVar[str] = '{ value = …, source = "…" }'
     value: float = Field(description="a finite number")
@@ -29,13 +29,13 @@ class FigureEntry(Entry):
 
 
 class ShareEntry(FigureEntry):
-    """A figure that is a share."""
+    """A figure that is a fraction."""
 
     value: float = Field(ge=0, le=1, description="a share from 0 to 1")
 
 
 class LowEntry(Entry):
-    """The hours of the low price of a ``tou`` tariff."""
+    """Hours and price of the low period of a ``tou`` tariff."""
 
     from_hour: Hour
     to_hour: Hour
@@ -43,6 +43,7 @@ class LowEntry(Entry):
 
     @model_validator(mode="after")
     def _differ(self) -> LowEntry:
+        # 24 and 0 are the same hour.
         if self.from_hour % 24 == self.to_hour % 24:
             raise ValueError(
                 f"from_hour {self.from_hour:g} and to_hour {self.to_hour:g} are the same hour, "
@@ -52,14 +53,14 @@ class LowEntry(Entry):
 
 
 class TariffEntry(Entry):
-    """What every tariff may have."""
+    """Keys of every tariff."""
 
     kind: Kind
     name: str = ""
     description: str = ""
 
     def figures(self) -> Iterator[Figure]:
-        """Every figure in the order of the fields, named after its place in the file."""
+        """Every figure in the order of the fields, named by its place in the file."""
         for key in type(self).model_fields:
             entry = getattr(self, key)
             if isinstance(entry, FigureEntry):
@@ -71,7 +72,7 @@ class TariffEntry(Entry):
 
 
 class DynamicEntry(TariffEntry):
-    """Spot with fees and VAT; without feed-in it sells at spot."""
+    """Spot price with fees and VAT; without a feed-in tariff, export earns spot."""
 
     vat: ShareEntry
     feed_in_ct_per_kwh: FigureEntry | None = None
@@ -81,26 +82,26 @@ class DynamicEntry(TariffEntry):
 
 
 class FlatEntry(TariffEntry):
-    """One price."""
+    """One price all day."""
 
     import_ct_per_kwh: FigureEntry
     feed_in_ct_per_kwh: FigureEntry
 
 
 class TimeOfUseEntry(FlatEntry):
-    """A low price in some hours."""
+    """A lower price in some hours."""
 
     low: LowEntry
 
 
 class SpotEntry(TariffEntry):
-    """Spot both ways, or with a feed-in tariff."""
+    """Spot for import, and spot or a feed-in tariff for export."""
 
     feed_in_ct_per_kwh: FigureEntry | None = None
 
 
 class KindEntry(Entry):
-    """Only the kind, which decides what else there must be."""
+    """Only the kind, which determines the other keys."""
 
     kind: Kind = Field(description="dynamic, flat, tou or spot")
 
@@ -114,9 +115,10 @@ _ENTRIES: Mapping[str, type[TariffEntry]] = {
 
 
 def read_tariff(path: Path) -> Tariff:
-    """The tariff in a TOML file; raises ``InvalidSpec`` for anything that is none."""
+    """The tariff in a TOML file. Raises ``InvalidSpec`` if it is not valid."""
     who = f"tariff {path}"
     table = read_toml(path, who, InvalidSpec)
+    # The kind first: only then is it known which other keys are allowed.
     kind = check(KindEntry, {k: v for k, v in table.items() if k == "kind"}, who, InvalidSpec).kind
     entry = check(_ENTRIES[kind], table, f"{who} ({kind})", InvalidSpec)
     low = entry.low if isinstance(entry, TimeOfUseEntry) else None

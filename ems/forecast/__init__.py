@@ -1,1 +1,1 @@
-"""Forecasts with their uncertainty: series in, series out, no program."""
+"""Forecasts with uncertainty: series in, quantiles out. Knows no optimisation."""

@@ -1,15 +1,14 @@
-"""The sun over a place, and what a roof makes of a cloudless sky, learned from its own meter.
+"""Position of the sun, and a roof's clear-sky generation learned from its own meter.
 
 P_clear(t) = Σ_j w_j · G_j(t), w_j ≥ 0 [kW]
 
-G_j: irradiance of the cloudless sky on plane j of a fixed set of tilts and azimuths [kW/m²]; its
-beam and diffuse parts after Ineichen 2008, doi:10.1016/j.solener.2007.09.017 (simplified Solis).
-The weights w [m² of perfect panel] lie on the 0.97 expectile of past generation: errors above the
-curve weigh 0.97, those below 0.03, so that it runs along the cloudless hours and no hour has to be
-called cloudless first (Newey and Powell 1987, doi:10.2307/1911031). Several planes at once are a
-roof to east and west, or a roof and a facade.
+G_j: clear-sky irradiance on plane j of a fixed set of tilts and azimuths [kW/m²]; beam and diffuse
+parts after Ineichen 2008, doi:10.1016/j.solener.2007.09.017 (simplified Solis). The weights w [m²
+of ideal panel] fit the 0.97 expectile of past generation: errors above the curve weigh 0.97, those
+below 0.03. So it follows the cloudless hours without classifying any hour first (Newey and Powell
+1987, doi:10.2307/1911031). Several planes model an east-west roof, or a roof and a facade.
 
-pvlib and scipy are imported where they are used: half a second that perfect foresight can save.
+pvlib and scipy are imported where they are used, which saves half a second under perfect foresight.
 """
 
 from __future__ import annotations
@@ -29,21 +28,21 @@ TILTS_DEG = (0.0, 15.0, 30.0, 45.0, 60.0, 90.0)
 AZIMUTHS_DEG = (60.0, 90.0, 120.0, 150.0, 180.0, 210.0, 240.0, 270.0, 300.0)
 """The planes a roof may consist of: level to upright, north-east over south to north-west [°]."""
 CLOUD_EDGE = 1.2
-"""Sun between bright clouds gives up to so much more than a cloudless sky, in a mean of an hour."""
+"""Hourly means between bright clouds may exceed clear-sky generation by this factor."""
 EXPECTILE = 0.97
 ROUNDS = 8
-"""The weights of the errors settle within so many rounds."""
+"""Iterations of the reweighted fit; the weights settle within them."""
 RIDGE = 1e-9
-"""Keeps planes that are nearly alike apart, as a share of the trace."""
+"""Ridge as a share of the trace; makes the Cholesky factor exist for nearly equal planes."""
 MIN_SUNNY_STEPS = 48
-"""Steps with sun and generation that must be known: about four summer days of hours."""
+"""Minimum number of known steps with sun and generation: about four summer days of hours."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Sun:
-    """The sun and the cloudless sky in the middle of each step, arrays of shape ``(n,)``.
+    """The sun and the clear sky at the middle of each step, arrays of shape ``(n,)``.
 
-    ``up``: whether any of the sun is above the horizon at the beginning, middle or end of the step.
+    ``up``: whether the sun is above the horizon at the start, middle or end of the step.
     """
 
     elevation_deg: Floats
@@ -55,18 +54,20 @@ class Sun:
 
     @classmethod
     def over(cls, series: Series, beyond: int) -> Self:
-        """The sun over the place of ``series``, and ``beyond`` steps after its end."""
+        """The sun at the place of ``series``, and for ``beyond`` steps after its end."""
         return cls.at(series.place, series.ts_utc[0], len(series) + beyond, series.step_h)
 
     @classmethod
     def at(cls, place: Place, first_utc: np.datetime64, n: int, step_h: float) -> Self:
-        """The sun over ``place`` in ``n`` steps from ``first_utc``."""
+        """The sun at ``place`` in ``n`` steps from ``first_utc``."""
         from pvlib import clearsky
 
+        # Half steps: starts at even places, middles at odd ones.
         half_s = np.timedelta64(round(step_h * 1800), "s")
         elevation, azimuth = _position(first_utc + np.arange(2 * n + 1) * half_s, place)
         middle = slice(1, None, 2)
         highest = np.maximum(np.maximum(elevation[:-1:2], elevation[middle]), elevation[2::2])
+        # The model is undefined below the horizon; masked with `above` afterwards.
         sky = clearsky.simplified_solis(np.maximum(elevation[middle], 0.0))
         above = elevation[middle] > 0.0
         return cls(
@@ -80,10 +81,10 @@ class Sun:
 
 
 def _position(utc: Instants, place: Place) -> tuple[Floats, Floats]:
-    """Elevation without refraction and azimuth from north over east [°] at instants.
+    """Elevation without refraction, and azimuth clockwise from north [°].
 
-    Spencer 1971's series for declination and equation of time; within 0.7° of the NREL
-    algorithm and a tenth of its time.
+    Spencer 1971's series for declination and equation of time: within 0.7° of the NREL algorithm at
+    a tenth of its time.
     """
     from pvlib import solarposition
 
@@ -91,6 +92,7 @@ def _position(utc: Instants, place: Place) -> tuple[Floats, Floats]:
     day = (utc.astype("datetime64[D]") - utc.astype("datetime64[Y]")).astype(np.float64) + 1.0
     minutes = solarposition.equation_of_time_spencer71(day)
     hour_angle = np.radians(
+        # 240 s of time are one degree of hour angle.
         since.astype(np.float64) / 240.0 - 180.0 + place.longitude_deg + np.asarray(minutes) / 4.0
     )
     declination = np.asarray(solarposition.declination_spencer71(day))
@@ -104,7 +106,7 @@ def _position(utc: Instants, place: Place) -> tuple[Floats, Floats]:
 
 
 def plane_kw_per_m2(sun: Sun, tilt_deg: float, azimuth_deg: float) -> Floats:
-    """Irradiance of the cloudless sky on a plane [kW/m²], shape ``(n,)``; 180° looks south."""
+    """Clear-sky irradiance on a plane [kW/m²], shape ``(n,)``; azimuth 180° is south."""
     from pvlib import irradiance
 
     beam = irradiance.beam_component(
@@ -118,9 +120,9 @@ def plane_kw_per_m2(sun: Sun, tilt_deg: float, azimuth_deg: float) -> Floats:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ClearSkyRoof:
-    """What was learned of a roof: the weight of each plane [m² of perfect panel], ``(n_planes,)``.
+    """A learned roof: the weight of each plane [m² of ideal panel], ``(n_planes,)``.
 
-    ``seen_kw``: the most it made before it was learned.
+    ``seen_kw``: its maximum generation before it was learned.
     """
 
     weights: Floats
@@ -128,9 +130,9 @@ class ClearSkyRoof:
 
     @classmethod
     def fit(cls, who: str, values_kw: Floats, sun: Sun) -> Self:
-        """The roof whose cloudless generation envelops ``values_kw``, NaN where not known.
+        """The roof whose clear-sky generation envelops ``values_kw`` (NaN if unknown).
 
-        Raises ``DataError`` where too little sun and generation is known.
+        Raises ``DataError`` if too little sun and generation is known.
         """
         from scipy.linalg import solve_triangular
         from scipy.optimize import nnls
@@ -148,6 +150,8 @@ class ClearSkyRoof:
         for _ in range(ROUNDS):
             above = y > planes @ weights
             share = np.where(above, EXPECTILE, 1.0 - EXPECTILE)[:, None]
+            # Weighted non-negative least squares through its normal equations: nnls then sees
+            # n_planes rows instead of one a step.
             gram = planes.T @ (share * planes)
             root = np.linalg.cholesky(gram + RIDGE * np.trace(gram) * np.eye(len(gram)))
             right = solve_triangular(root, planes.T @ (share[:, 0] * y), lower=True)
@@ -155,17 +159,17 @@ class ClearSkyRoof:
         return cls(weights=weights, seen_kw=float(y.max()))
 
     def power_kw(self, sun: Sun) -> Floats:
-        """Generation under a cloudless sky in each step, shape ``(n,)``, zero in the night."""
+        """Clear-sky generation in each step [kW], shape ``(n,)``, zero at night."""
         cloudless: Floats = _planes(sun, slice(None)) @ self.weights
         return cloudless
 
     def ceiling_kw(self, clear_kw: Floats) -> Floats:
-        """What is never exceeded in each step [kW]: the most ever seen, or the edge of a cloud."""
+        """Upper limit in each step [kW]: the maximum ever seen, or the edge of a cloud."""
         return np.maximum(self.seen_kw, CLOUD_EDGE * clear_kw)
 
     @property
     def normal(self) -> tuple[float, float]:
-        """Tilt and azimuth of the one plane that is most like this roof [°]."""
+        """Tilt and azimuth of the single plane most similar to this roof [°]."""
         x, y, z = self.weights @ _normals()
         return float(np.degrees(np.arctan2(np.hypot(x, y), z))), float(
             np.degrees(np.arctan2(x, y)) % 360.0
@@ -173,6 +177,7 @@ class ClearSkyRoof:
 
 
 def _grid() -> list[tuple[float, float]]:
+    # The azimuth of a level plane does not matter, so it is in the grid once.
     return [(0.0, 180.0), *((t, a) for t in TILTS_DEG if t > 0.0 for a in AZIMUTHS_DEG)]
 
 
@@ -185,6 +190,6 @@ def _normals() -> Floats:
 
 
 def _planes(sun: Sun, where: slice | NDArray[np.int64]) -> Floats:
-    """The cloudless sky on each plane at some steps [kW/m²], shape ``(n, n_planes)``."""
+    """Clear-sky irradiance on each plane at some steps [kW/m²], shape ``(n, n_planes)``."""
     part = Sun(**{name: values[where] for name, values in vars(sun).items()})
     return np.stack([plane_kw_per_m2(part, *plane) for plane in _grid()], axis=-1)

@@ -1,4 +1,4 @@
-"""Steps as local days × times of day: which step was the same local time so many days before."""
+"""Steps on the local calendar: which step was the same local time so many days before."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from ems.forecast.series import Series
 from ems.types import Floats, Instants, Ints
 
 BEFORE = -1
-"""Stands for a step before the first of the series."""
+"""A step before the start of the series."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Clock:
-    """The steps of a series and some beyond its end, on the local calendar.
+    """The steps of a series, and some beyond its end, on the local calendar.
 
-    ``day``: local day of each step counted from the first, ``slot``: its time of day in steps from
+    ``day``: local day of each step, counted from the first; ``slot``: its time of day in steps from
     midnight, shape ``(n,)``; ``days``: the local days; ``step``: the step of each day and slot,
-    shape ``(n_days, n_slots)``. Of a doubled hour in autumn ``step`` names the first; for the hour
-    that is skipped in spring, the one before it.
+    shape ``(n_days, n_slots)``. For the repeated hour in autumn, ``step`` holds the first; for the
+    skipped hour in spring, the one before it.
     """
 
     day: Ints
@@ -56,7 +56,7 @@ class Clock:
     def newest(self, target: Ints, known: Ints, every: int) -> Ints:
         """How many days before each ``target`` its local time was last known.
 
-        A multiple of ``every``: the least for which the step lies before ``known``.
+        The smallest multiple of ``every`` for which the step is before ``known``.
         """
         days = np.full(target.shape, every)
         late = self.ago(target, days) >= known
@@ -74,7 +74,7 @@ class Clock:
 def steps_ahead(series: Series, origins: Ints, n_steps: int) -> Ints:
     """The steps to forecast from each origin, shape ``(n_origins, n_steps)``.
 
-    Raises ``InvalidSpec`` for origins that do not rise or have nothing before them, that lie after
+    Raises ``InvalidSpec`` for origins that do not increase, have nothing before them or are after
     the end of the series, and for less than one step.
     """
     if n_steps < 1:
@@ -92,6 +92,7 @@ def steps_ahead(series: Series, origins: Ints, n_steps: int) -> Ints:
 
 def _table(day: Ints, slot: Ints, n_slots: int) -> Ints:
     step = np.full((int(day[-1]) + 1, n_slots), BEFORE)
+    # np.unique returns the first of equal entries: the first pass of the repeated hour.
     _, first = np.unique(day * n_slots + slot, return_index=True)
     step[day[first], slot[first]] = first
     for k in range(1, n_slots):  # a skipped slot takes the step before it

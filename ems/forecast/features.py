@@ -1,7 +1,7 @@
-"""What a learned model is told of each step it forecasts: calendar, lags and past weather.
+"""Features of learned models: calendar, lags and past weather.
 
-A row is a pair of steps: ``target``, which is forecast, and ``known``, the first step whose value
-is not known yet. Nothing at or after ``known`` enters a row.
+A row is a pair of steps: ``target``, to be forecast, and ``known``, the first step whose value is
+unknown. Nothing at or after ``known`` enters a row.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from ems.types import Floats, Ints
 
 RECENT_DAYS = 7
 FREE = 1
-"""The day type of weekends and public holidays."""
+"""Day type of weekends and public holidays."""
 TEMPERATURE = "temperature_c"
 
 
 def rows(series: Series, clock: Clock, known: Ints, target: Ints) -> Floats:
-    """The features of each pair, shape ``(n_rows, n_features)``, NaN where not known."""
+    """The features of each pair, shape ``(n_rows, n_features)``, NaN if unknown."""
     day, slot = clock.day[target], clock.slot[target]
     free = day_types(clock.days, series.place) == FREE
     day_of_year = (clock.days - clock.days.astype("datetime64[Y]")).astype(np.int64)
@@ -30,6 +30,7 @@ def rows(series: Series, clock: Clock, known: Ints, target: Ints) -> Floats:
     recent = trailing_mean(table, RECENT_DAYS)
     columns = [
         slot * series.step_h,
+        # Day 0 is a Thursday, hence + 3: Monday is 0.
         (clock.days.astype(np.int64)[day] + 3) % 7,
         free[day],
         day_of_year[day],
@@ -46,8 +47,9 @@ def rows(series: Series, clock: Clock, known: Ints, target: Ints) -> Floats:
 
 
 def trailing_mean(table: Floats, n: int) -> Floats:
-    """The mean of each value and the ``n`` − 1 before it in its column, without unknown ones."""
+    """Mean of each value and the ``n`` − 1 before it in its column, ignoring unknown values."""
     known = np.isfinite(table)
+    # Cumulative sums: one pass for any n.
     total = np.cumsum(np.where(known, table, 0.0), axis=0)
     count = np.cumsum(known, axis=0)
     total[n:], count[n:] = total[n:] - total[:-n], count[n:] - count[:-n]
@@ -72,7 +74,7 @@ def _latest(series: Series, known: Ints) -> list[Floats]:
 
 
 def _past_weather(series: Series, clock: Clock, target: Ints, known: Ints) -> list[Floats]:
-    """Yesterday's temperature at this hour and the mean of the last day [°C]."""
+    """Yesterday's temperature at this hour, and the mean of the last day [°C]."""
     if TEMPERATURE not in series.weather:
         return []
     temperature_c = series.weather[TEMPERATURE]

@@ -1,16 +1,16 @@
-"""What is known and believed of a building at an instant, and nothing of what comes after it.
+"""What is known and forecast about a building at an instant, without any look into the future.
 
-- Price: published up to the end of the day, from 13:00 up to the end of the next; then forecast.
+- Price: published until the end of the day, from 13:00 until the end of the next; then forecast.
 - PV, base load and heat: measured until now; then forecast.
-- Weather: measured until now; then the newest forecast issued by now, where any are recorded.
-- Appliances: a run that its people have started is known and can be put off; of those that they
-  have not, as many are expected as lately.
-- A metered car: one that is plugged in says how full it is and is asked to be full by its hour; one
-  that has not come is not expected. A car that is assumed comes and goes as assumed.
+- Weather: measured until now; then the newest forecast issued by now, if any are recorded.
+- Appliances: a started run is known and can be delayed; of the others, as many are expected as
+  lately.
+- A metered car: if plugged in, its charge is known and it must be full by its hour; otherwise it is
+  not expected. An assumed car comes and goes as assumed.
 
-Sizes are known beforehand, as on a nameplate: the charger's power, the most that the heat pump
-draws, and what tells a run of an appliance from its standby. What each device makes of an instant
-is said in its file in ``ems.agents`` (``SiteDevice.believed``).
+Sizes are known beforehand, as from a nameplate: charger power, maximum heat pump power, and the
+thresholds that separate an appliance's runs from standby. How each device uses an instant is
+defined in its file in ``ems.agents`` (``SiteDevice.believed``).
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ from ems.site.weather import RecordedWeather
 from ems.types import Floats, Ints
 
 UNKNOWN: tuple[Unknown, ...] = get_args(Unknown)
-"""What a plan may have to be made without."""
+"""What a plan may be made without knowing."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Futures:
-    """By how much agents differ from what is believed of them.
+    """Deviations of agents from their forecast.
 
-    ``apart_kw``: by the agent's name [kW], shape ``(n, n_steps)``; ``n``: how many futures.
+    ``apart_kw``: by agent name [kW], shape ``(n, n_steps)``; ``n``: number of scenarios.
     """
 
     n: int
@@ -54,29 +54,29 @@ class Futures:
 
 @dataclass(frozen=True, kw_only=True)
 class Scenarios:
-    """How many futures are drawn, and the seed of the draw."""
+    """How many scenarios are drawn, and the seed."""
 
     n: int = 10
     seed: int = 0
 
 
 class Information(Protocol):
-    """Whoever says what a plan is made from; ``certain`` where that is the truth."""
+    """The source of the series a plan is made from; ``certain`` if that is the truth."""
 
     certain: ClassVar[bool]
 
     @property
     def runs_foreseen(self) -> bool:
-        """Whether runs of appliances are known before their people start them."""
+        """Whether appliance runs are known before their people start them."""
 
     def course(self, day: date, at: int) -> SiteSeries:
-        """What is believed ``at`` steps after the midnight of ``day``."""
+        """The series as forecast ``at`` steps after the midnight of ``day``."""
 
     def futures(self, day: date, at: int, n_steps: int) -> Futures:
-        """Equally likely futures of the ``n_steps`` from there."""
+        """Equally likely scenarios of the ``n_steps`` from there."""
 
     def knowing_all_but(self, what: str) -> Information:
-        """The same, but all is known except ``what``."""
+        """The same with everything known except ``what``."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -92,7 +92,7 @@ class PerfectInformation:
         return self.building.truth
 
     def futures(self, day: date, at: int, n_steps: int) -> Futures:
-        """One future, in which nothing differs."""
+        """One scenario without deviations."""
         return Futures(n=1, apart_kw={})
 
     def knowing_all_but(self, what: str) -> PerfectInformation:
@@ -102,9 +102,9 @@ class PerfectInformation:
 
 @dataclass(frozen=True, kw_only=True)
 class Models:
-    """The forecaster of each series; ``load`` forecasts base load and heat alike.
+    """The forecaster of each series; ``load`` is used for base load and heat.
 
-    ``weather``: what they are told of the weather to come, None where they do not ask.
+    ``weather``: the weather forecasts the models may use, None if they use none.
     """
 
     load: Forecaster = field(default_factory=LearnedLoad)
@@ -114,14 +114,14 @@ class Models:
 
     @property
     def weather_text(self) -> str:
-        """Which weather plans are told of, in words."""
+        """Which weather plans use, in words."""
         return "not asked for" if self.weather is None else self.weather.text
 
 
 def models_of(forecaster: str, recorded: RecordedWeather | None = None) -> Models:
-    """``learned`` or ``persistence``.
+    """``learned`` or ``persistence`` models.
 
-    ``recorded``: forecasts of the weather as they were issued; learned models use them.
+    ``recorded``: recorded weather forecasts, used by the learned models.
     """
     if forecaster == "persistence":
         return Models(load=SameHourLastWeek(), pv=PVPersistence())
@@ -131,11 +131,11 @@ def models_of(forecaster: str, recorded: RecordedWeather | None = None) -> Model
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SiteForecasts:
-    """Everything that is forecast for some days of a building, from every instant of planning.
+    """All forecasts for some days of a building, from every planning instant.
 
-    ``base``: of the base load; ``devices``: by name, of those of which something must be learned;
-    ``price``: None where the tariff does not ask for one. ``levels``: by the name of the agent the
-    level of the truth in each forecast of which scenarios are drawn.
+    ``base``: the base load; ``devices``: by name, for devices with something to learn; ``price``:
+    None if the tariff needs no forecast. ``levels``: by agent name, the level of the truth in each
+    forecast for which scenarios are drawn.
     """
 
     base: Forecast
@@ -147,12 +147,12 @@ class SiteForecasts:
 def forecast_days(
     building: Building, models: Models, *, first_day: date, instants: Ints, n_steps: int
 ) -> SiteForecasts:
-    """Train on all that lies before ``first_day`` and forecast from every instant.
+    """Train on everything before ``first_day`` and forecast from every instant.
 
-    ``instants``: rising steps on the building's whole grid; ``n_steps``: how far each forecast
-    looks. Those before ``first_day`` only serve as templates of scenarios. Raises ``DataError``
-    where too little lies before ``first_day``, and at the first instant that recorded forecasts of
-    the weather do not cover, if there are any.
+    ``instants``: increasing steps on the building's whole grid; ``n_steps``: length of each
+    forecast. Instants before ``first_day`` only provide scenario templates. Raises ``DataError`` if
+    too little lies before ``first_day``, and at the first instant not covered by recorded weather
+    forecasts, if there are any.
     """
     first = building.span(first_day).start
 
@@ -162,7 +162,7 @@ def forecast_days(
     rest = ToLearn(what="base load", energy_kwh=building.base_kwh, least=-np.inf, model="load")
     base_series = _series(building, rest)
     if models.weather is not None:
-        models.weather.forecast(base_series, instants, n_steps)  # stops where one is missing
+        models.weather.forecast(base_series, instants, n_steps)  # raises where one is missing
     base = forecast(models.load, base_series)
     levels = {BASE_LOAD: levels_of_truth(base, base_series.values)}
     devices: dict[str, Forecast] = {}
@@ -215,9 +215,9 @@ def _price_series(building: Building) -> Series:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ForecastInformation:
-    """The truth before an instant, and from it on what was forecast.
+    """The truth before an instant, and forecasts from then on.
 
-    ``unknown``: what is forecast; the rest is known perfectly (to price single errors).
+    ``unknown``: what is forecast; everything else is known perfectly (to price single errors).
     """
 
     building: Building
@@ -228,17 +228,17 @@ class ForecastInformation:
 
     @property
     def runs_foreseen(self) -> bool:
-        """Whether the use of devices is among what is known."""
+        """Whether device use is known."""
         return "devices" not in self.unknown
 
     def knowing_all_but(self, what: str) -> ForecastInformation:
-        """The same, but all is known except ``what``."""
+        """The same with everything known except ``what``."""
         if what not in UNKNOWN:
             raise InvalidSpec(f"foresight: {what!r} is unknown, allowed are {', '.join(UNKNOWN)}")
         return replace(self, unknown=frozenset([what]))
 
     def course(self, day: date, at: int) -> SiteSeries:
-        """What is believed ``at`` steps after the midnight of ``day``."""
+        """The series as forecast ``at`` steps after the midnight of ``day``."""
         truth, now = self.building.truth, self._instant(day, at)
         devices = tuple(
             device.believed(now, self._expected_kw(device.name, now.ahead))
@@ -252,6 +252,7 @@ class ForecastInformation:
             devices=devices,
             runs_foreseen=self.runs_foreseen,
         )
+        # The load must contain the devices as forecast, since the base load is what remains of it.
         course.load_kwh[now.ahead] = self._base_kwh(now.ahead) + course.devices_kwh(now.ahead)
         return course
 
@@ -268,14 +269,15 @@ class ForecastInformation:
         )
 
     def futures(self, day: date, at: int, n_steps: int) -> Futures:
-        """Scenarios of what only a forecast says, correlated as past errors were, less the mean.
+        """Scenarios of what is only forecast, correlated as past errors were, minus the mean.
 
-        What is known does not differ.
+        What is known does not deviate.
         """
         first = self.building.span(day).start + at
         levels, known = self.forecasts.levels, self.building.truth.devices
         series = {name: self.forecasts.devices.get(name, self.forecasts.base) for name in levels}
         origins, hour = self.forecasts.base.origins, self.building.view.hour
+        # Templates from the same hour only: errors at midnight and at noon look different.
         same_hour = hour[origins] == hour[first]
         of_hour = {name: rows[same_hour] for name, rows in levels.items()}
         past = templates(of_hour, origins[same_hour], first, every=1)
@@ -283,6 +285,8 @@ class ForecastInformation:
             {name: forecast.at(first)[:, :n_steps] for name, forecast in series.items()},
             {name: rows[:, :n_steps] for name, rows in past.items()},
             self.scenarios.n,
+            # Seeded by the instant, so that a plan does not depend on which others were made
+            # before.
             np.random.default_rng([self.scenarios.seed, first]),
             {name: forecast.least for name, forecast in series.items()},
         )
@@ -314,9 +318,9 @@ class ForecastInformation:
 
 
 def _expected(forecast: Forecast, ahead: slice) -> Floats:
-    """The mean of the quantiles, tails cut: costs are nearly linear in what comes.
+    """Mean of the quantiles, without the tails: costs are nearly linear in the deviations.
 
-    Where they are, the plan for the mean costs least on average; the median is the best guess.
+    For linear costs, the plan for the mean costs least on average; the median is the best guess.
     """
     mean: Floats = forecast.at(ahead.start).mean(axis=0)[: ahead.stop - ahead.start]
     return mean

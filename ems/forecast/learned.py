@@ -1,12 +1,11 @@
-"""A point model of boosted trees, and quantiles from the errors it makes on weeks it has not seen.
+"""A boosted-trees point model, with quantiles from its errors on held-out weeks.
 
 ŷ_τ(x) = f(x) + s(x) · Q_τ(z), z = (y − f₋(x)) / s(x)
 
 f: the model of all rows. f₋: the same model fitted without the week of the row, so that its errors
-are honest. s: a second model, of |y − f₋|. Q_τ(z): quantiles of z in each group of rows, as
-the time of day. This is
-locally weighted conformal prediction, Lei et al. 2018, doi:10.1080/01621459.2017.1307116, with one
-quantile for each level instead of a symmetric interval.
+are honest. s: a second model, of |y − f₋|. Q_τ(z): quantiles of z in each group of rows, such as
+the time of day. This is locally weighted conformal prediction, Lei et al. 2018,
+doi:10.1080/01621459.2017.1307116, with one quantile for each level instead of a symmetric interval.
 """
 
 from __future__ import annotations
@@ -30,18 +29,18 @@ MIN_DAYS = 28
 
 N_TREES = 100
 SHRINKAGE = 0.08
-"""How much of what each tree says is added."""
+"""Learning rate of the boosting."""
 FOLDS = 4
-"""The weeks are dealt to so many parts; each is predicted by the model of the others."""
+"""Number of folds; weeks are dealt to them, and each is predicted by a model of the others."""
 LEAST_SCALE = 0.05
-"""No error is expected to be smaller than this share of the mean one."""
+"""Minimum error scale as a share of the mean error."""
 TINY = 1e-12
-"""What a series that is always the same is divided by."""
+"""Avoids division by zero for a constant series."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Boosted:
-    """What was learned: the model, the model of its errors, and their quantiles by time of day."""
+    """The learned model, the model of its errors, and their quantiles by group."""
 
     model: HistGradientBoostingRegressor
     scale: HistGradientBoostingRegressor
@@ -50,7 +49,7 @@ class Boosted:
 
     @classmethod
     def by_slot(cls, x: Floats, series: Series, clock: Clock, target: Ints) -> Self:
-        """Learn the values of the steps ``target`` from rows ``x``, errors by time of day."""
+        """Learn the values of the steps ``target`` from rows ``x``, with errors by time of day."""
         return cls.fit(
             x,
             series.values[target],
@@ -62,9 +61,11 @@ class Boosted:
     @classmethod
     def fit(cls, x: Floats, y: Floats, week: Ints, group: Ints, n_groups: int) -> Self:
         """Learn ``y`` from rows ``x``; ``week`` and ``group`` of each row as above."""
+        # One thread, since days run in parallel processes, and sums in another order change digits.
         with threadpool_limits(limits=1, user_api="openmp"):
             unseen = np.empty(len(y))
             for part in range(FOLDS):
+                # Whole weeks: neighbouring steps are too alike to be held out singly.
                 out = week % FOLDS == part
                 unseen[out] = _trees().fit(x[~out], y[~out]).predict(x[out])
             error = np.abs(y - unseen)
@@ -85,7 +86,7 @@ class Boosted:
 
 
 def known_steps(series: Series, until: int, name: str) -> Ints:
-    """The steps before ``until`` with a known value; ``DataError`` for under ``MIN_DAYS``."""
+    """The steps before ``until`` with a known value. ``DataError`` if under ``MIN_DAYS``."""
     known = np.flatnonzero(np.isfinite(series.values[:until]))
     if len(known) < MIN_DAYS * series.steps_a_day:
         raise DataError(
@@ -96,7 +97,7 @@ def known_steps(series: Series, until: int, name: str) -> Ints:
 
 
 def _trees() -> HistGradientBoostingRegressor:
-    from sklearn.ensemble import HistGradientBoostingRegressor  # a second for who learns nothing
+    from sklearn.ensemble import HistGradientBoostingRegressor  # takes a second; only if needed
 
     return HistGradientBoostingRegressor(
         max_iter=N_TREES,

@@ -1,4 +1,4 @@
-"""A learned model of a load: calendar, what was used lately at this hour, and past temperature."""
+"""Learned load model: calendar, recent load at this hour, and past temperature."""
 
 from __future__ import annotations
 
@@ -18,12 +18,11 @@ from ems.types import Bools, Floats, Ints
 
 @dataclass(frozen=True, kw_only=True)
 class LearnedLoad:
-    """Boosted trees for any load-like series: a whole building, its base load, a heat pump.
+    """Boosted trees for any load: a whole building, its base load, a heat pump.
 
-    ``max_lead_h``: leads that are learned; a step further ahead is treated like the furthest [h].
-    With recorded forecasts in ``weather`` the trees see too what temperature was believed; hours
-    before the first of them are learned without. Its quantiles are described in
-    ``ems.forecast.learned``.
+    ``max_lead_h``: leads that are learned [h]; steps further ahead are treated like the furthest.
+    With recorded forecasts in ``weather`` the trees also use the forecast temperature; hours before
+    the first recorded forecast are learned without. Quantiles as in ``ems.forecast.learned``.
     """
 
     max_lead_h: float = 48.0
@@ -32,17 +31,18 @@ class LearnedLoad:
 
     @property
     def name(self) -> str:
-        """The name in tables."""
+        """Name in tables."""
         return "learned load"
 
     def fit(self, series: Series, until: int) -> Self:
-        """Learn from the steps before ``until``; ``DataError`` for under ``MIN_DAYS`` of them.
+        """Learn from the steps before ``until``. ``DataError`` if under ``MIN_DAYS``.
 
-        With recorded forecasts of the temperature they too must cover ``MIN_DAYS``.
+        Recorded temperature forecasts must also cover ``MIN_DAYS``.
         """
         clock = Clock.of(series)
         target = known_steps(series, until, self.name)
         n_leads = round(self.max_lead_h / series.step_h)
+        # One random lead per step: all leads are learned without a row for each pair. Fixed seed.
         lead = np.random.default_rng(0).integers(0, n_leads, len(target))
         kept = target >= lead + series.steps_a_day
         target, known = target[kept], (target - lead)[kept]
@@ -58,9 +58,9 @@ class LearnedLoad:
         return replace(self, learned=Boosted.by_slot(x, series, clock, target))
 
     def forecast(self, series: Series, origins: Ints, n_steps: int) -> Forecast:
-        """Quantiles of the ``n_steps`` from each of the rising ``origins``.
+        """Quantiles of ``n_steps`` from each of the increasing ``origins``.
 
-        Raises ``DataError`` where ``weather`` has no recent forecast at an origin.
+        Raises ``DataError`` if ``weather`` has no recent forecast at an origin.
         """
         if self.learned is None:
             raise DataError(f"{series.who}: {self.name} has learned nothing; call fit first")
@@ -81,7 +81,7 @@ class LearnedLoad:
     def _rows(
         self, series: Series, clock: Clock, known: Ints, target: Ints, covered: Bools
     ) -> Floats:
-        """The features of each pair, with the temperature that was believed where ``covered``."""
+        """The features of each pair, with the forecast temperature where ``covered``."""
         own = rows(series, clock, known, target)
         recorded = self.weather.recorded
         if recorded is None or TEMPERATURE not in recorded.values:

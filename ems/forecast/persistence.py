@@ -1,4 +1,4 @@
-"""Seasonal persistence: what the same local hour was a week ago, with its own past errors."""
+"""Seasonal persistence: the same local hour a week ago, with its own past errors."""
 
 from __future__ import annotations
 
@@ -13,15 +13,14 @@ from ems.forecast.series import LEVELS, Forecast, Series
 from ems.types import Floats, Ints
 
 WEEKS = 4
-"""Where the value of last week is unknown, up to so many weeks before are asked."""
+"""Number of weeks to go back for a known value."""
 MIN_ERRORS = 7 * 24
-"""Errors that are needed before quantiles of them mean anything: a week of hours."""
+"""Errors needed for meaningful quantiles: a week of hours."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Learned:
-    """Quantiles of the errors by time of day, ``(n_slots, n_levels)``, and the median of the values
-    by time of day, ``(n_slots,)``."""
+    """Error quantiles ``(n_slots, n_levels)`` and median values ``(n_slots,)`` by time of day."""
 
     errors: Floats
     usual: Floats
@@ -31,7 +30,7 @@ class _Learned:
 class SameHourLastWeek:
     """ŷ_τ(t) = y(t − 7 d) + Q_τ(past errors at this time of day), in local time.
 
-    Where last week is unknown, the newest known of the three weeks before it, or else the median of
+    If last week is unknown, the newest known of the three weeks before it, or else the median of
     this time of day. The error of a step is y(t) − y(t − 7 d).
     """
 
@@ -39,11 +38,11 @@ class SameHourLastWeek:
 
     @property
     def name(self) -> str:
-        """The name in tables."""
+        """Name in tables."""
         return "same hour last week"
 
     def fit(self, series: Series, until: int) -> Self:
-        """Take the quantiles of the errors before ``until``; ``DataError`` if under a week."""
+        """Learn the error quantiles before ``until``. ``DataError`` if under a week is known."""
         clock = Clock.of(series)
         targets = np.arange(until)
         values = series.values[:until]
@@ -59,7 +58,7 @@ class SameHourLastWeek:
         return replace(self, learned=_Learned(errors=table, usual=usual))
 
     def forecast(self, series: Series, origins: Ints, n_steps: int) -> Forecast:
-        """Quantiles of the ``n_steps`` from each of the rising ``origins``."""
+        """Quantiles of ``n_steps`` from each of the increasing ``origins``."""
         if self.learned is None:
             raise DataError(f"{series.who}: {self.name} has learned nothing; call fit first")
         clock = Clock.of(series, beyond=n_steps)
@@ -80,7 +79,7 @@ class SameHourLastWeek:
 
 
 def _last_week(clock: Clock, values: Floats, targets: Ints, known: Ints) -> Floats:
-    """The newest known value of each target's weekday and time, NaN if none for ``WEEKS`` weeks."""
+    """Newest known value at each target's weekday and time, NaN if none within ``WEEKS`` weeks."""
     newest = clock.newest(targets, known, every=7)
     found = np.full(targets.shape, np.nan)
     for week in range(WEEKS):

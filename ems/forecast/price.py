@@ -1,4 +1,4 @@
-"""Day-ahead prices: how far they are known at an instant, and what to expect beyond."""
+"""Day-ahead prices: what is published at an instant, and forecasts beyond."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ from ems.forecast.series import LEVELS, Forecast, Series
 from ems.types import Floats, Instants, Ints
 
 PUBLISHED_HOUR = 13
-"""The local hour from which the prices of the next day are known."""
+"""Local hour from which the prices of the next day are known."""
 
 
 def known_until(ts_utc: Instants, origins: Ints, timezone: str) -> Ints:
     """The first step whose day-ahead price is not published at the start of each origin.
 
-    That is the end of the local day of the origin, from 13:00 local on the end of the next, and may
-    lie beyond the end of ``ts_utc``. Origins may be one step after it.
+    The end of the origin's local day, or from 13:00 local the end of the next. May lie after the
+    end of ``ts_utc``; origins may be one step after it.
     """
     step = ts_utc[1] - ts_utc[0]
     now = pd.DatetimeIndex(ts_utc[0] + origins * step, tz="UTC").tz_convert(timezone)
     days = np.where(now.hour >= PUBLISHED_HOUR, 2, 1)
     wall = np.asarray(now.tz_localize(None), dtype="datetime64[D]")
+    # Local midnight converted to UTC, so that clock-change days have 23 or 25 prices.
     midnight = pd.DatetimeIndex(wall + days).tz_localize(timezone).tz_convert("UTC")
     since = np.asarray(midnight.tz_localize(None), dtype="datetime64[s]") - ts_utc[0]
     return np.asarray(since // step, dtype=np.int64)
@@ -37,7 +38,7 @@ def known_until(ts_utc: Instants, origins: Ints, timezone: str) -> Ints:
 def require_known(series: Series, origin: int, n_steps: int) -> Floats:
     """The published prices of ``n_steps`` from ``origin``.
 
-    Raises ``DataError`` when fewer are published by then, or one is missing.
+    Raises ``DataError`` if fewer are published by then, or one is missing.
     """
     end = int(known_until(series.ts_utc, np.array([origin]), series.timezone)[0])
     if origin + n_steps > end:
@@ -64,23 +65,25 @@ def _instant(series: Series, step: int) -> str:
 class PriceForecast:
     """Published prices as they are, and boosted trees for the days after them.
 
-    A published price is exact in every quantile; one that is missing in the series is forecast.
-    What is learned: the price of an hour of the first and of the second day that is not published.
-    Weather is not used: prices are made by that of the whole zone.
+    A published price is exact in every quantile; one missing in the series is forecast.
+    The trees learn the price of an hour of the first and of the second unpublished day.
+    Weather is not used: prices depend on the weather of the whole zone.
     """
 
     learned: Boosted | None = None
 
     @property
     def name(self) -> str:
-        """The name in tables."""
+        """Name in tables."""
         return "learned price"
 
     def fit(self, series: Series, until: int) -> Self:
-        """Learn from the steps before ``until``; ``DataError`` for under ``MIN_DAYS`` of them."""
+        """Learn from the steps before ``until``. ``DataError`` if under ``MIN_DAYS``."""
         target = known_steps(series, until, self.name)
+        # Without weather: local weather would only add noise.
         bare = replace(series, weather={})
         clock = Clock.of(bare)
+        # Each step twice: as part of the first and of the second day that is not published.
         today = clock.step[clock.day[target], 0]
         yesterday = clock.step[np.maximum(clock.day[target] - 1, 0), 0]
         target, known = np.tile(target, 2), np.concatenate([today, yesterday])
@@ -90,7 +93,7 @@ class PriceForecast:
         return replace(self, learned=Boosted.by_slot(x, bare, clock, target))
 
     def forecast(self, series: Series, origins: Ints, n_steps: int) -> Forecast:
-        """Quantiles of the ``n_steps`` from each of the rising ``origins``."""
+        """Quantiles of ``n_steps`` from each of the increasing ``origins``."""
         if self.learned is None:
             raise DataError(f"{series.who}: {self.name} has learned nothing; call fit first")
         target = steps_ahead(series, origins, n_steps)

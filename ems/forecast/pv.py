@@ -1,4 +1,4 @@
-"""Forecasts of photovoltaic generation from its own past and the place of the sun."""
+"""PV forecasts from past generation and the position of the sun."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from ems.forecast.weather import WeatherAgent
 from ems.types import Floats, Ints
 
 RECENT_H = (1, 3, 6)
-"""Over how many of the last hours the clear-sky index is told to the model [h]."""
+"""Windows of the recent clear-sky index given to the model [h]."""
 LEAST_SUN_W_PER_M2 = 20.0
-"""Below this a clear-sky index says nothing."""
+"""Below this irradiance a clear-sky index is not meaningful."""
 LEAST_CLEAR = 0.05
-"""Below this share of the highest cloudless power a clear-sky index says nothing."""
+"""Below this share of the highest clear-sky power a clear-sky index is not meaningful."""
 N_CLASSES = 5
 CLASS_LEADS_H = ((0, 3), (3, 6), (6, 12), (12, 24), (24, 48))
-"""Clear-sky indices are told apart by how clear it was lately and by the lead [h]."""
+"""Clear-sky indices are grouped by recent clearness and by lead [h]."""
 NEAR_H = 6.0
-"""Every step is learned twice: from any lead, and from one below this, where most is known [h]."""
+"""Each step is learned twice: at any lead, and at one below this, where most is known [h]."""
 N_STRENGTHS = 5
-"""Errors are told apart by so many strengths of the clear sky, before and after noon."""
+"""Errors are grouped by this many strengths of the clear sky, before and after noon."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PVPersistence:
     """ŷ_τ(t) = y(newest known day, same local time) + Q_τ(past errors at this time of day).
 
-    Zero while the sun is down over the place of the series, never negative and never above the most
-    that was ever generated before it learned.
+    Zero while the sun is down; at least zero and at most the maximum generation before it was
+    learned.
     """
 
     errors: Floats | None = None
@@ -44,11 +44,11 @@ class PVPersistence:
 
     @property
     def name(self) -> str:
-        """The name in tables."""
+        """Name in tables."""
         return "PV persistence"
 
     def fit(self, series: Series, until: int) -> Self:
-        """Take the quantiles of the errors before ``until``; ``DataError`` if under a week."""
+        """Learn the error quantiles before ``until``. ``DataError`` if under a week is known."""
         clock = Clock.of(series)
         targets = np.arange(until)
         values = series.values[:until]
@@ -64,7 +64,7 @@ class PVPersistence:
         return replace(self, errors=table, seen_kw=float(np.nanmax(values)))
 
     def forecast(self, series: Series, origins: Ints, n_steps: int) -> Forecast:
-        """Quantiles of the ``n_steps`` from each of the rising ``origins``."""
+        """Quantiles of ``n_steps`` from each of the increasing ``origins``."""
         if self.errors is None:
             raise _untaught(series, self.name)
         clock = Clock.of(series, beyond=n_steps)
@@ -79,9 +79,9 @@ class PVPersistence:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Shares:
-    """The roof, and how clear it becomes by lead and by how clear it was lately.
+    """The roof, and its clear-sky index by lead and recent clearness.
 
-    ``classes``: the recent clear-sky index in the middle of each class, ``(n_classes,)``;
+    ``classes``: the recent clear-sky index at the middle of each class, ``(n_classes,)``;
     ``quantiles``: of the clear-sky index, ``(n_leads, n_classes, n_levels)``.
     """
 
@@ -92,23 +92,22 @@ class _Shares:
 
 @dataclass(frozen=True, kw_only=True)
 class ClearSkyPersistence:
-    """ŷ_τ(t) = P_clear(t) · Q_τ(past clear-sky indices this far ahead, as clear as lately).
+    """ŷ_τ(t) = P_clear(t) · Q_τ(past clear-sky indices at this lead and recent clearness).
 
-    P_clear: what the roof makes of a cloudless sky, learned by ``ClearSkyRoof``. Lately: the
-    clear-sky index Σ y / Σ P_clear of the last day; the quantiles of ``N_CLASSES`` classes of it
-    are joined by straight lines. Zero in the night, and never above the most that was ever
-    generated or ``CLOUD_EDGE`` · P_clear.
+    P_clear: clear-sky generation learned by ``ClearSkyRoof``. Recent clearness: the clear-sky index
+    Σ y / Σ P_clear of the last day; quantiles are interpolated linearly between ``N_CLASSES``
+    classes. Zero at night, and at most the maximum ever generated or ``CLOUD_EDGE`` · P_clear.
     """
 
     learned: _Shares | None = None
 
     @property
     def name(self) -> str:
-        """The name in tables."""
+        """Name in tables."""
         return "clear-sky persistence"
 
     def fit(self, series: Series, until: int) -> Self:
-        """Learn from the steps before ``until``; ``DataError`` for under ``MIN_DAYS`` of them."""
+        """Learn from the steps before ``until``. ``DataError`` if under ``MIN_DAYS``."""
         _require_days(series, until, self.name)
         return replace(self, learned=self.shares(series, until))
 
@@ -129,7 +128,7 @@ class ClearSkyPersistence:
         return _Shares(roof=roof, classes=middles, quantiles=np.array(tables))
 
     def forecast(self, series: Series, origins: Ints, n_steps: int) -> Forecast:
-        """Quantiles of the ``n_steps`` from each of the rising ``origins``."""
+        """Quantiles of ``n_steps`` from each of the increasing ``origins``."""
         if self.learned is None:
             raise _untaught(series, self.name)
         targets = steps_ahead(series, origins, n_steps)
@@ -141,6 +140,7 @@ class ClearSkyPersistence:
         share = np.interp(
             np.where(np.isnan(lately), usual, lately), classes, np.arange(len(classes))
         )
+        # At the last class the part is 1, so that both ends of the interpolation exist.
         low = np.minimum(share.astype(np.int64), len(classes) - 2)
         part = (share - low)[:, None]
         ends = np.array([last for _, last in CLASS_LEADS_H[:-1]])
@@ -163,15 +163,15 @@ class _Trees:
 
 @dataclass(frozen=True, kw_only=True)
 class LearnedPV:
-    """Each quantile is the mean of that of boosted trees and that of ``ClearSkyPersistence``.
+    """Each quantile is the mean of boosted trees and ``ClearSkyPersistence``.
 
-    The trees see the place of the sun, the clear-sky index lately and past generation; tilt,
-    azimuth and size of the panels need not be known. With recorded forecasts in ``weather`` they
-    see too what was believed of sun and temperature, and stand alone: the other half knows nothing
-    of it. Weather that persists tells nothing new.
-    Their quantiles are described in ``ems.forecast.learned``, the mean of quantiles in Lichtendahl
-    et al. 2013, doi:10.1287/mnsc.1120.1667. Zero in the night, and never above the most that was
-    ever generated or ``CLOUD_EDGE`` · P_clear.
+    The trees use the sun's position, the recent clear-sky index and past generation; tilt, azimuth
+    and size of the panels need not be known. With recorded forecasts in ``weather`` they also use
+    the forecast sun and temperature, and stand alone, since the other half does not know them.
+    Persisting weather adds nothing.
+    Quantiles as in ``ems.forecast.learned``; mean of quantiles after Lichtendahl et al. 2013,
+    doi:10.1287/mnsc.1120.1667. Zero at night, and at most the maximum ever generated or
+    ``CLOUD_EDGE`` · P_clear.
     """
 
     max_lead_h: float = 48.0
@@ -180,11 +180,11 @@ class LearnedPV:
 
     @property
     def name(self) -> str:
-        """The name in tables."""
+        """Name in tables."""
         return "learned PV"
 
     def fit(self, series: Series, until: int) -> Self:
-        """Learn from the steps before ``until``; ``DataError`` for under ``MIN_DAYS`` of them."""
+        """Learn from the steps before ``until``. ``DataError`` if under ``MIN_DAYS``."""
         _require_days(series, until, self.name)
         clock, sun = Clock.of(series), Sun.over(series, 0)
         target, origin = self._pairs(series, sun, until)
@@ -209,9 +209,9 @@ class LearnedPV:
         )
 
     def forecast(self, series: Series, origins: Ints, n_steps: int) -> Forecast:
-        """Quantiles of the ``n_steps`` from each of the rising ``origins``.
+        """Quantiles of ``n_steps`` from each of the increasing ``origins``.
 
-        Raises ``DataError`` where ``weather`` has no recent forecast at an origin.
+        Raises ``DataError`` if ``weather`` has no recent forecast at an origin.
         """
         if self.learned is None:
             raise _untaught(series, self.name)
@@ -232,8 +232,10 @@ class LearnedPV:
         return _forecast(series, self.name, origins, np.where(lit[:, None, :], values, 0.0))
 
     def _pairs(self, series: Series, sun: Sun, until: int) -> tuple[Ints, Ints]:
-        """Sunny steps with a known value, twice, and an origin before each: any, and a near one."""
+        """Sunny steps with a known value, each twice, with an origin before it: any, and a near
+        one."""
         target = np.flatnonzero(np.isfinite(series.values[:until]) & sun.up[:until])
+        # Fixed seed: learning twice must give the same model.
         rng = np.random.default_rng(0)
         most = [round(hours / series.step_h) for hours in (self.max_lead_h, NEAR_H)]
         lead = np.concatenate([rng.integers(0, n, len(target)) for n in most])
@@ -261,6 +263,7 @@ class LearnedPV:
         ]
         if self.weather.mode == "recorded":
             _, believed = self.weather.believed(series, known, target)
+            # Sorted, so that columns are in the same order when learning and forecasting.
             columns += [believed[name] for name in sorted(believed)]
         own = rows(series, clock, known, target)
         return np.concatenate([own, np.stack(columns, axis=-1)], axis=1)
@@ -287,7 +290,7 @@ def _before(lately: Floats, target: Ints, leads: Ints) -> Floats:
 def _by_class(index: Floats, state: Floats, edges: Floats) -> Floats:
     """Quantiles of ``index`` in each class of ``state``, ``(n_classes, n_levels)``.
 
-    A class that never was takes those of all.
+    An empty class takes those of all.
     """
     of_class = np.clip(np.searchsorted(edges, state, side="right") - 1, 0, len(edges) - 2)
     pairs = np.broadcast_to(index[:, None], state.shape)
@@ -307,7 +310,7 @@ def _require_days(series: Series, until: int, name: str) -> None:
 
 
 def _lately(values: Floats, clear_kw: Floats, n: int) -> Floats:
-    """Generation over the cloudless one in the last ``n`` steps, each step included."""
+    """Generation over clear-sky generation in the last ``n`` steps, each step included."""
     known = np.isfinite(values)
     made = trailing_mean(np.where(known, values, np.nan)[:, None], n)[:, 0]
     possible = trailing_mean(np.where(known, clear_kw, np.nan)[:, None], n)[:, 0]
@@ -317,13 +320,13 @@ def _lately(values: Floats, clear_kw: Floats, n: int) -> Floats:
 
 
 def _band(sun: Sun, target: Ints, edges: Floats) -> Ints:
-    """Which part of the day each step is in: strength of the clear sky and side of noon."""
+    """Part of the day of each step: strength of the clear sky, and side of noon."""
     strength = np.searchsorted(edges, sun.ghi_w_per_m2[target])
     return 2 * strength + (sun.azimuth_deg[target] > 180.0)
 
 
 def _index_lately(series: Series, clear: Floats, hours: float) -> Floats:
-    """Generation over clear sky of the last ``hours``, each step included, NaN in the night."""
+    """Generation over clear sky of the last ``hours``, each step included, NaN at night."""
     n = round(hours / series.step_h)
     usable = np.isfinite(series.values) & (clear > LEAST_SUN_W_PER_M2)
     made = trailing_mean(np.where(usable, series.values, np.nan)[:, None], n)[:, 0]

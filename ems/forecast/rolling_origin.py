@@ -1,14 +1,14 @@
-"""How good forecasts are: scored by rolling origin, never on what a model has learned from.
+"""Forecast quality by rolling origin, never scored on training data.
 
-Every ``REFIT_DAYS`` each model learns again from all that lies before, and forecasts from every
-origin until the next time. With y the truth, q_τ the quantile at level τ, over all steps scored:
+Every ``REFIT_DAYS`` each model learns again from everything before, and forecasts from every origin
+until the next refit. With y the truth, q_τ the quantile at level τ, over all steps scored:
 
 - MAE = mean |y − q_0.5|, bias = mean (q_0.5 − y), skill = 1 − MAE / MAE of the reference;
 - pinball loss of a level = mean max(τ·(y − q_τ), (τ − 1)·(y − q_τ));
 - CRPS ≈ 2 · mean of the nine pinball losses (Laio and Tamea 2007, doi:10.5194/hess-11-1267-2007);
 - coverage = share of q_0.1 ≤ y ≤ q_0.9, width = mean (q_0.9 − q_0.1).
 
-All in the unit of the series; coverage and skill are shares.
+All in the unit of the series; coverage and skill are fractions.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LEADS_H = ((0, 6), (6, 12), (12, 24), (24, 48))
 class Scores:
     """Scores of some steps, defined at the top of this module.
 
-    ``n``: steps scored, ``n_unknown``: steps left out because the truth is not known; ``pinball``:
+    ``n``: steps scored; ``n_unknown``: steps left out because the truth is unknown; ``pinball``:
     one loss for each of ``LEVELS``.
     """
 
@@ -67,7 +67,7 @@ class ModelScores:
 
 
 def origins_every(series: Series, every_h: int, first: int, n_steps: int) -> Ints:
-    """The steps from ``first`` on at local hours 0, ``every_h``, …, with ``n_steps`` after them."""
+    """The steps from ``first`` at local hours 0, ``every_h``, …, with ``n_steps`` after them."""
     if every_h < 1 or 24 % every_h:
         raise InvalidSpec(f"rolling origin: every_h is {every_h}, it must divide 24")
     slots = round(every_h / series.step_h)
@@ -77,7 +77,7 @@ def origins_every(series: Series, every_h: int, first: int, n_steps: int) -> Int
 
 
 def first_origin(series: Series, days: int) -> int:
-    """The first step with ``days`` days of known values before it; ``DataError`` if none."""
+    """The first step after ``days`` days of known values. ``DataError`` if there is none."""
     known = np.flatnonzero(np.isfinite(series.values))
     n = days * series.steps_a_day
     if len(known) < n:
@@ -91,10 +91,10 @@ def first_origin(series: Series, days: int) -> int:
 def rolling_forecast(
     forecaster: Forecaster, series: Series, origins: Ints, n_steps: int
 ) -> Forecast:
-    """Forecasts from rising ``origins``, each by a model that learned before it.
+    """Forecasts from increasing ``origins``, each by a model trained before it.
 
-    The model learns at the first origin and again once ``REFIT_DAYS`` have passed since it last
-    did, at the next origin.
+    The model is fitted at the first origin, and again at the first origin at least ``REFIT_DAYS``
+    after its last fit.
     """
     if not len(origins):
         raise DataError(f"{series.who}: no origin to forecast from; the series is too short")
@@ -127,16 +127,16 @@ def rolling_scores(
     n_steps: int,
     left_out: Bools | None = None,
 ) -> tuple[ModelScores, ...]:
-    """Score every forecaster on the same steps; skill is against the first of them.
+    """Score every forecaster on the same steps; skill is relative to the first.
 
-    ``left_out``: steps that do not count although their truth is known, ``(n_origins, n_steps)``.
+    ``left_out``: steps not scored although their truth is known, ``(n_origins, n_steps)``.
     """
     forecasts = [rolling_forecast(each, series, origins, n_steps) for each in forecasters]
     return tuple(score(each, forecasts[0], series, left_out) for each in forecasts)
 
 
 def truth_of(forecast: Forecast, series: Series) -> Floats:
-    """What came, shape ``(n_origins, n_steps)``, NaN where not known."""
+    """The observed values, shape ``(n_origins, n_steps)``, NaN if unknown."""
     steps = forecast.origins[:, None] + np.arange(forecast.n_steps)
     inside = steps < len(series)
     return np.where(inside, series.values[np.minimum(steps, len(series) - 1)], np.nan)
@@ -145,9 +145,9 @@ def truth_of(forecast: Forecast, series: Series) -> Floats:
 def score(
     forecast: Forecast, reference: Forecast, series: Series, left_out: Bools | None = None
 ) -> ModelScores:
-    """The scores of ``forecast``, with its skill against ``reference`` from the same origins.
+    """The scores of ``forecast``, with skill against ``reference`` from the same origins.
 
-    Raises ``DataError`` when no truth is known.
+    Raises ``DataError`` if no truth is known.
     """
     if not np.array_equal(forecast.origins, reference.origins):
         raise InvalidSpec(f"{forecast.who}: {reference.model} has other origins; use the same")
@@ -174,7 +174,7 @@ def score(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Losses:
-    """What each step adds to the scores, shape ``(n_origins, n_steps)`` or with levels between."""
+    """The losses of each step, shape ``(n_origins, n_steps)`` or with levels between."""
 
     known: Bools
     error: Floats

@@ -2,9 +2,9 @@
 
 Schaake shuffle: Clark et al. 2004, doi:10.1175/1525-7541(2004)005<0243:TSSAMF>2.0.CO;2.
 
-In each step the n scenarios take the levels (r − ½)/n, r = 1 … n, once each, so their mean is near
-the forecast's. Which scenario takes which level follows n templates: the levels that past truths
-had in past forecasts, step by step and for all series from the same origin.
+In each step the n scenarios take the levels (r − ½)/n, r = 1 … n, once each, so their mean is close
+to the forecast's. The assignment follows n templates: the levels of past truths in past forecasts,
+step by step and for all series from the same origin.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from ems.types import Floats, Ints
 
 
 def levels_of_truth(forecast: Forecast, truth: Floats) -> Floats:
-    """The level of the truth in each forecast, shape ``(n_origins, n_steps)``, NaN where unknown.
+    """The level of the truth in each forecast, shape ``(n_origins, n_steps)``, NaN if unknown.
 
-    ``truth``: the whole series. Between the quantiles and beyond them linear, so it may leave
-    [0, 1]: only its rank among other origins counts.
+    ``truth``: the whole series. Linear between the quantiles and beyond them, so it may leave [0,
+    1]; only its rank among other origins matters.
     """
     steps = forecast.origins[:, None] + np.arange(forecast.n_steps)
     inside = steps < len(truth)
@@ -30,6 +30,7 @@ def levels_of_truth(forecast: Forecast, truth: Floats) -> Floats:
     q = forecast.values
     at = np.clip((q <= y).sum(axis=1) - 1, 0, len(LEVELS) - 2)[:, None, :]
     low, high = np.take_along_axis(q, at, axis=1), np.take_along_axis(q, at + 1, axis=1)
+    # At night all quantiles are 0; the floor avoids 0/0 and keeps such levels equal.
     width = np.maximum(high - low, 1e-9)
     level = LEVELS[at] + (y - low) / width * (LEVELS[1] - LEVELS[0])
     return np.asarray(level[:, 0, :])
@@ -38,9 +39,9 @@ def levels_of_truth(forecast: Forecast, truth: Floats) -> Floats:
 def templates(
     levels: Mapping[str, Floats], origins: Ints, origin: int, every: int
 ) -> dict[str, Floats]:
-    """The rows of ``levels`` that a plan made at ``origin`` may know, the same for all series.
+    """The rows of ``levels`` usable by a plan made at ``origin``, the same for all series.
 
-    ``origins``: of the rows. Kept are those wholly observed before ``origin``, a multiple of
+    ``origins``: of the rows. Kept are those completely observed before ``origin``, a multiple of
     ``every`` steps (a day) before it, with no unknown truth. Arrays of shape ``(n, n_steps)``.
     """
     n_steps = max(of_one.shape[1] for of_one in levels.values())
@@ -57,12 +58,12 @@ def draw(
     rng: np.random.Generator,
     least: Mapping[str, float] | None = None,
 ) -> dict[str, Floats]:
-    """``n`` equally likely scenarios of each series, shape ``(n, n_steps)``.
+    """Draw ``n`` equally likely scenarios of each series, shape ``(n, n_steps)``.
 
     ``forecasts``: quantiles at ``LEVELS`` of each series, ``(n_levels, n_steps)``; ``past``: its
-    templates, ``(n_templates, n_steps)``, row by row from the same origins; ``least``: what a
-    series is never below (default: no bound). Raises ``DataError`` for fewer templates than
-    scenarios, unknown levels and quantiles that cross.
+    templates, ``(n_templates, n_steps)``, row by row from the same origins; ``least``: lower limit
+    of a series (default: none). Raises ``DataError`` for fewer templates than scenarios, unknown
+    levels and crossing quantiles.
     """
     if n < 1:
         raise InvalidSpec(f"scenarios: n is {n}, it must be at least 1")
@@ -114,8 +115,8 @@ def _check_counts(counts: Mapping[str, int], n: int) -> None:
 def quantile_function(quantiles: Floats, levels: Floats, least: float) -> Floats:
     """The values at ``levels``, shape ``(n, n_steps)``, of quantiles ``(n_levels, n_steps)``.
 
-    Linear between the quantiles; below the first and above the last the slope beside it goes on,
-    so level 1 is as far above q_0.9 as q_0.9 is above q_0.8. Never below ``least``.
+    Linear between the quantiles and beyond them with the adjacent slope, so level 1 is as far above
+    q_0.9 as q_0.9 is above q_0.8. At least ``least``.
     """
     at = np.clip(np.searchsorted(LEVELS, levels, side="right") - 1, 0, len(LEVELS) - 2)
     low = np.take_along_axis(quantiles, at, axis=0)
@@ -126,15 +127,17 @@ def quantile_function(quantiles: Floats, levels: Floats, least: float) -> Floats
 
 
 def _spread(past: Mapping[str, Floats], n: int, rng: np.random.Generator) -> Ints:
-    """``n`` templates: one at random from each of ``n`` equal parts, sorted by their mean level."""
+    """``n`` templates: a random one from each of ``n`` equal parts, sorted by mean level."""
+    # Stratified, so that few scenarios still span low to high days.
     mean = np.sum([np.clip(rows, 0.0, 1.0).mean(axis=1) for rows in past.values()], axis=0)
     parts = np.array_split(np.argsort(mean, kind="stable"), n)
     return np.array([rng.choice(part) for part in parts])
 
 
 def _shuffled(quantiles: Floats, rows: Floats, rng: np.random.Generator, least: float) -> Floats:
-    """Each step's levels, dealt to the scenarios in the order of the templates."""
+    """Each step's levels, assigned to the scenarios in the order of the templates."""
     n = len(rows)
+    # The random key breaks ties, which are common at night.
     order = np.lexsort((rng.random(rows.shape), rows), axis=0)
     rank = np.empty_like(order)
     np.put_along_axis(rank, order, np.arange(n)[:, None], axis=0)

@@ -1,7 +1,7 @@
-"""What a forecaster is given and what it gives: a history, and quantiles from chosen origins.
+"""Input and output of a forecaster: a history, and quantiles from given origins.
 
-A forecast from origin ``o`` may use what lies before step ``o`` and nothing else: neither the
-series nor its weather from ``o`` on. Prices alone are known ahead, because they are published.
+A forecast from origin ``o`` may use only what lies before step ``o``, of the series and of its
+weather. Only prices are known ahead, since they are published.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from ems.types import Floats, Instants, Ints
 LEVELS: Floats = np.arange(1, 10) / 10.0
 """The quantile levels of every forecast: 0.1, 0.2, …, 0.9."""
 MEDIAN = 4
-"""The row of the median among ``LEVELS``."""
+"""Row of the median in ``LEVELS``."""
 TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Series:
-    """One quantity on a regular UTC grid, with the weather beside it.
+    """One quantity on a regular UTC grid, with weather.
 
-    ``ts_utc``: starts of the steps, ``datetime64[s]``, shape ``(n,)``, without holes.
-    ``values``: mean of each step in ``unit``, NaN where unknown.
-    ``place``: where it was measured: its sun and its public holidays.
+    ``ts_utc``: starts of the steps, ``datetime64[s]``, shape ``(n,)``, without gaps.
+    ``values``: mean of each step in ``unit``, NaN if unknown.
+    ``place``: location, for sun and public holidays.
     ``weather``: measured weather at each step (``temperature_c``, ``ghi_w_per_m2``, …).
-    ``least``: what the quantity is never below, −∞ where nothing is known.
+    ``least``: lower limit of the quantity, −∞ if there is none.
     """
 
     who: str
@@ -73,12 +73,12 @@ class Series:
 class Forecast:
     """Quantiles of one series from several origins.
 
-    ``origins``: the step at whose start each forecast was made, shape ``(n_origins,)``: all before
-    it was known, itself was not. ``values``: quantiles at ``LEVELS`` in ``unit``, never falling
-    from one level to the next, shape ``(n_origins, n_levels, n_steps)``; ``values[i, :, k]`` is for
-    step ``origins[i] + k``. ``model``: the name of what made it.
+    ``origins``: the step at whose start each forecast was made, shape ``(n_origins,)``: everything
+    before it was known. ``values``: quantiles at ``LEVELS`` in ``unit``, non-decreasing over the
+    levels, shape ``(n_origins, n_levels, n_steps)``; ``values[i, :, k]`` is for step ``origins[i] +
+    k``. ``model``: name of the model.
 
-    Raises ``DataError`` for a value that is not finite, quantiles that cross, or a value below
+    Raises ``DataError`` for a value that is not finite, crossing quantiles, or a value below
     ``least``.
     """
 
@@ -116,7 +116,7 @@ class Forecast:
 
     @property
     def n_steps(self) -> int:
-        """How far every forecast looks."""
+        """Length of every forecast in steps."""
         return int(self.values.shape[2])
 
     @property
@@ -128,7 +128,7 @@ class Forecast:
     def at(self, origin: int) -> Floats:
         """The quantiles from one origin, shape ``(n_levels, n_steps)``.
 
-        Raises ``DataError`` where no forecast was made from it.
+        Raises ``DataError`` if no forecast was made there.
         """
         found = int(np.searchsorted(self.origins, origin))
         if found == len(self.origins) or self.origins[found] != origin:
@@ -138,20 +138,20 @@ class Forecast:
 
 
 class Forecaster(Protocol):
-    """A model of one series; the constructor only stores what it is told."""
+    """A model of one series; the constructor only stores its arguments."""
 
     @property
     def name(self) -> str:
-        """Its name in tables."""
+        """Name in tables."""
 
     def fit(self, series: Series, until: int) -> Self:
-        """A model that has learned from the steps before ``until`` and nothing else.
+        """A model that has learned from the steps before ``until`` only.
 
-        Raises ``DataError`` where they are too few to learn from.
+        Raises ``DataError`` if they are too few.
         """
 
     def forecast(self, series: Series, origins: Ints, n_steps: int) -> Forecast:
-        """Quantiles of the ``n_steps`` from each of the rising ``origins``.
+        """Quantiles of ``n_steps`` from each of the increasing ``origins``.
 
-        Every origin may use the series and the weather before it. All origins are computed at once.
+        Each origin may use the series and weather before it. All origins are computed at once.
         """

@@ -1,4 +1,4 @@
-"""What is believed of the weather at an origin: from measurements, or from a recorded forecast."""
+"""The weather forecast at an origin: persistence, or a recorded forecast."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from ems.types import Bools, Floats, Instants, Ints
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class WeatherForecast:
-    """The weather believed from several origins.
+    """The weather forecast from several origins.
 
-    ``issued_utc``: when what was used was known, never after the start of the origin's step, shape
-    ``(n_origins,)``. ``values``: each quantity in its own unit, shape ``(n_origins, n_steps)``,
-    NaN where nothing is believed.
+    ``issued_utc``: when the information was known, never after the start of the origin's step,
+    shape ``(n_origins,)``. ``values``: each quantity in its own unit, shape ``(n_origins,
+    n_steps)``, NaN if there is no forecast.
     """
 
     model: str
@@ -32,10 +32,10 @@ class WeatherForecast:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class WeatherAgent:
-    """The weather as it can be known at an origin, never later.
+    """The weather as known at an origin, never later.
 
-    Without ``recorded`` it persists: the same local hour of the newest day measured. With it, the
-    newest forecast issued at or before the origin is used, and none older than ``max_age_h``.
+    Without ``recorded``, persistence: the same local hour of the newest measured day. With it, the
+    newest forecast issued at or before the origin and not older than ``max_age_h``.
     """
 
     recorded: RecordedWeather | None = None
@@ -43,7 +43,7 @@ class WeatherAgent:
 
     @property
     def text(self) -> str:
-        """Where its beliefs come from, in words."""
+        """The source of its forecasts, in words."""
         if self.recorded is None:
             return "no recorded forecasts of the weather: it persists"
         issued_utc = self.recorded.issued_utc
@@ -54,7 +54,7 @@ class WeatherAgent:
 
     @property
     def mode(self) -> Literal["persistence", "recorded"]:
-        """Where its beliefs come from."""
+        """The source of its forecasts."""
         return "persistence" if self.recorded is None else "recorded"
 
     def __post_init__(self) -> None:
@@ -62,9 +62,9 @@ class WeatherAgent:
             raise InvalidSpec(f"weather: max_age_h = {self.max_age_h:g}, must be above 0")
 
     def forecast(self, series: Series, origins: Ints, n_steps: int) -> WeatherForecast:
-        """What is believed at each of the rising ``origins`` of the ``n_steps`` from it.
+        """The forecast of ``n_steps`` at each of the increasing ``origins``.
 
-        Raises ``DataError`` where no forecast issued in the last ``max_age_h`` is recorded, or the
+        Raises ``DataError`` if no forecast issued in the last ``max_age_h`` is recorded, or the
         newest one does not reach all steps.
         """
         targets = steps_ahead(series, origins, n_steps)
@@ -75,7 +75,7 @@ class WeatherAgent:
         )
 
     def knows(self, series: Series, known: Ints, target: Ints) -> Bools:
-        """Where ``believed`` has an answer, in the shape of ``target``."""
+        """Where ``believed`` has a value, in the shape of ``target``."""
         if self.recorded is None:
             return np.ones(target.shape, dtype=np.bool_)
         now_utc, at_utc = _starts(series, known), _starts(series, target)
@@ -84,7 +84,7 @@ class WeatherAgent:
     def believed(
         self, series: Series, known: Ints, target: Ints
     ) -> tuple[Instants, Mapping[str, Floats]]:
-        """Issue time and believed weather of each pair of a first unknown step and a target.
+        """Issue time and forecast weather for pairs of a first unknown step and a target.
 
         All arrays have the shape of ``target``. Raises ``DataError`` as ``forecast``.
         """
@@ -102,5 +102,5 @@ class WeatherAgent:
 
 
 def _starts(series: Series, step: Ints) -> Instants:
-    """The instants at which steps begin, also those after the end of the series."""
+    """Start instants of steps, also after the end of the series."""
     return np.asarray(series.ts_utc[0] + step * np.timedelta64(round(series.step_h * 3600), "s"))

@@ -1,4 +1,4 @@
-"""What every habit model answers and obeys."""
+"""The interface of habit models."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from ems.types import Floats
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Habit:
-    """What a model expects of one day.
+    """A model's prediction for one day.
 
-    ``hours``: probability of each local hour for a start, shape ``(24,)``, sum 1;
+    ``hours``: probability of a start in each local hour, shape ``(24,)``, sum 1;
     ``use_probability``: that the device is used at all; ``mean_starts``: starts on a used day.
     """
 
@@ -29,11 +29,11 @@ class Habit:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PmfUpdate:
-    """One step of learning at what hours a device starts.
+    """One learning step of a device's start hours.
 
     ``n``: updates of this PMF before this one; ``alpha``: the step's rate; ``js_to_prior`` and
-    ``js_step``: Jensen–Shannon *distances* [√nat] of the new PMF to the prior and to the one
-    before; ``entropy_bits`` and ``hours``: of the new PMF; ``own_starts``: what it learned from.
+    ``js_step``: Jensen–Shannon *distances* [√nat] of the new PMF to the prior and to the previous
+    one; ``entropy_bits`` and ``hours``: of the new PMF; ``own_starts``: the starts it learned from.
     """
 
     device: str
@@ -52,13 +52,13 @@ class HabitModel(Protocol):
     """One device's habits, learned day by day."""
 
     def predict(self, day: date) -> Habit:
-        """What is expected of ``day`` from the days seen so far."""
+        """The prediction for ``day`` from the days seen so far."""
         ...
 
     def train(self, runs: Iterable[DayUse]) -> tuple[PmfUpdate, ...]:
-        """Learn known days in order; every step that moved a PMF."""
+        """Learn known days in order; returns every step that moved a PMF."""
         ...
 
     def update(self, day: DayUse) -> PmfUpdate | None:
-        """Learn one day; None when it had no own start, so that no hour was learned."""
+        """Learn one day; None if it had no own start, so that no hour was learned."""
         ...

@@ -1,12 +1,12 @@
-"""Pure maths of distributions over the 24 local hours.
+"""Mathematics of distributions over the 24 local hours.
 
 A PMF is an array whose last axis has 24 entries ≥ 0 that sum to one; entry h is the probability
-that a start falls into the local hour h. Functions work on any leading axes and do not check
-again what ``validated`` has checked. Hours are on a circle: 23 and 0 are neighbours.
+that a start falls into the local hour h. Functions work on any leading axes and do not repeat the
+checks of ``validated``. Hours are on a circle: 23 and 0 are neighbours.
 
-Two quantities are called "Jensen–Shannon" in reports. Here ``js_divergence`` is the divergence
-in nats and ``js_distance`` its square root, which is what scipy's ``jensenshannon`` gives
-(Lin 1991, doi:10.1109/18.61115; Endres & Schindelin 2003, doi:10.1109/TIT.2003.813506).
+Reports use "Jensen–Shannon" for two quantities. Here ``js_divergence`` is the divergence in nats,
+and ``js_distance`` its square root, as in scipy's ``jensenshannon`` (Lin 1991,
+doi:10.1109/18.61115; Endres & Schindelin 2003, doi:10.1109/TIT.2003.813506).
 """
 
 from __future__ import annotations
@@ -61,6 +61,7 @@ def entropy_bits(pmf: Floats) -> Floats:
     >>> round(float(entropy_bits(UNIFORM)), 3)
     4.585
     """
+    # log₂ 1 = 0 stands in for 0 · log₂ 0.
     return np.asarray(-np.sum(pmf * np.log2(np.where(pmf > 0.0, pmf, 1.0)), axis=-1))
 
 
@@ -72,6 +73,7 @@ def js_divergence(p: Floats, q: Floats) -> Floats:
     (0.0, 0.693147)
     """
     middle = 0.5 * (p + q)
+    # Clipped: rounding can give −1e-17, whose root would be NaN.
     return np.asarray(np.clip(0.5 * (_kl(p, middle) + _kl(q, middle)), 0.0, np.log(2.0)))
 
 
@@ -91,17 +93,17 @@ def circular_kernel(width_h: float) -> Floats:
 
 
 def smooth(pmf: Floats, width_h: float) -> Floats:
-    """Circular convolution with ``circular_kernel``; mass and circular mean stay."""
+    """Circular convolution with ``circular_kernel``; keeps mass and circular mean."""
     kernel = circular_kernel(width_h)
     table = np.stack([np.roll(kernel, hour) for hour in range(N_HOURS)])
     return np.asarray(pmf @ table)
 
 
 def circular_mean_h(pmf: Floats) -> Floats:
-    """Mean time of day [h] in [0, 24) of the middles of the hours; NaN where there is none.
+    """Mean time of day [h] in [0, 24), from the middles of the hours; NaN if there is none.
 
-    The direction of Σ p(h)·exp(2πi·(h + ½)/24); a distribution without direction (the uniform
-    one, or two opposite hours) has no mean.
+    The direction of Σ p(h)·exp(2πi·(h + ½)/24). A distribution without direction (uniform, or two
+    opposite hours) has no mean.
 
     >>> p = normalise([1.0 if h in (23, 0) else 0.0 for h in range(24)])
     >>> round(float(circular_mean_h(p)) % 24, 6) in (0.0, 24.0)
@@ -110,11 +112,12 @@ def circular_mean_h(pmf: Floats) -> Floats:
     turns = (np.arange(N_HOURS) + 0.5) / N_HOURS
     vector = pmf @ np.exp(2j * np.pi * turns)
     mean_h = np.angle(vector) / (2.0 * np.pi) * N_HOURS % N_HOURS
+    # A vector shorter than this is rounding; its angle would be arbitrary.
     return np.asarray(np.where(np.abs(vector) > SUM_TOLERANCE, mean_h, np.nan))
 
 
 def shift(pmf: Floats, hours: int) -> Floats:
-    """The same habit ``hours`` later, around the clock."""
+    """The same habit ``hours`` later on the circle."""
     return np.asarray(np.roll(pmf, hours, axis=-1))
 
 

@@ -1,7 +1,7 @@
-"""What is believed about a device before its first day: ``uniform``, ``learned``, ``transfer``.
+"""Priors for a device before its first day: ``uniform``, ``learned``, ``transfer``.
 
 ``uniform`` knows nothing; ``learned`` knows the usual hours of a kind of device (``priors.toml``);
-``transfer`` takes the habits of the other buildings' same device.
+``transfer`` uses the habits of the same device in other buildings.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ems.types import Floats
 PRIORS_FILE = Path(__file__).with_name("priors.toml")
 
 PSEUDO_STARTS = 12.0
-"""Weight of the uniform distribution in ``transfer``: half a start in each hour (Jeffreys)."""
+"""Weight of the uniform distribution in ``transfer``: half a start per hour (Jeffreys)."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -33,7 +33,7 @@ class Prior:
     """PMFs and use of both day types.
 
     ``hours``: shape ``(2, 24)``, rows in the order of ``DAY_TYPES``; ``use_probability``: that the
-    device is used at all that day, shape ``(2,)``; ``mean_starts``: on a used day, shape ``(2,)``.
+    device is used on a day, shape ``(2,)``; ``mean_starts``: on a used day, shape ``(2,)``.
     """
 
     name: str
@@ -64,12 +64,12 @@ class Prior:
 
 
 def uniform() -> Prior:
-    """Every hour has 1/24."""
+    """1/24 for every hour."""
     return _same_every_day("uniform", UNIFORM)
 
 
 def learned(device: str) -> Prior:
-    """The usual hours of this kind of device; raises ``InvalidSpec`` for one without windows."""
+    """The usual hours of this kind of device. Raises ``InvalidSpec`` if it has no windows."""
     windows: dict[str, list[list[int]]] = _table()["windows"]
     if device not in windows:
         raise InvalidSpec(
@@ -79,16 +79,17 @@ def learned(device: str) -> Prior:
     inside = np.zeros(N_HOURS)
     for first, last in windows[device]:
         inside[_hours_between(first, last)] = 1.0
+    # A small share outside the windows, so that no hour has probability 0.
     share = float(_table()["share_in_windows"])
     return _same_every_day("learned", share * normalise(inside) + (1.0 - share) * UNIFORM)
 
 
 def transfer(building: str, histories: Sequence[UseHistory]) -> Prior:
-    """The mean habit of the same device in other buildings; each building has one vote.
+    """The mean habit of the same device in other buildings, each with equal weight.
 
-    p = mean over buildings of (starts(h) + ½) / (starts + 12). Histories of ``building`` itself
-    are left out. The others' whole records are used, as if they were known beforehand.
-    Raises ``DataError`` when no other building is left.
+    p = mean over buildings of (starts(h) + ½) / (starts + 12). Histories of ``building`` itself are
+    left out. The others' whole records are used, as if known beforehand.
+    Raises ``DataError`` if there is no other building.
     """
     others = [history for history in histories if history.building != building and len(history)]
     if not others:
@@ -134,7 +135,7 @@ def _same_every_day(name: str, hours: Floats) -> Prior:
 
 
 def _hours_between(first: int, last: int) -> list[int]:
-    """The hours from ``first`` up to ``last``, around midnight where ``last`` < ``first``."""
+    """The hours from ``first`` until ``last``, across midnight if ``last`` < ``first``."""
     return [(first + k) % N_HOURS for k in range((last - first) % N_HOURS)]
 
 

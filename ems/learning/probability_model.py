@@ -1,24 +1,24 @@
-"""``ProbabilityModelAgent``: habits followed day by day with an adaptive learning rate.
+"""``ProbabilityModelAgent``: habits tracked day by day with an adaptive learning rate.
 
 One PMF P for each day type. A day with own starts moves it towards that day's starts L::
 
     P ← P + α·(L − P)
     α = clip(1/(n + lr_tau) · (1 + min(50·r, 0.5)), lr_min, lr_max)
 
-with n the updates of this PMF so far and r the mean Jensen–Shannon *distance* of its last five
-steps (0 before the first): a habit that moves is followed faster. Of the two quantities called JS
-it is the distance: the mean step of a real device is 0.004–0.06 long, so the bracket lives between
-1.2 and 1.5; with the divergence, their square, it would hardly leave 1.
+n is the number of updates of this PMF so far, r the mean Jensen–Shannon *distance* of its last five
+steps (0 before the first): a moving habit is followed faster. It is the distance, not the
+divergence: the mean step of a real device is 0.004–0.06 long, so the bracket ranges from 1.2 to
+1.5; with the divergence, its square, it would hardly leave 1.
 
-Use is learned by the same rule without the bracket: the probability that the device is used from
-every known day of the type, the number of starts from every used one.
+Use is learned by the same rule without the bracket: the probability of use from every known day of
+the type, the number of starts from every used one.
 
-While α is not clipped and r is 0, the rule is exactly Dirichlet–multinomial counting of days, with
-the prior worth lr_tau − 1 of them; lr_min is what lets it forget.
+While α is not clipped and r is 0, the rule equals Dirichlet–multinomial counting of days with a
+prior worth lr_tau − 1 of them; lr_min makes it forget.
 
-A PMF moved away from an hour with α = lr_max a hundred times in a row gives that hour next to
-nothing, and a start there would then cost any number of bits. ``predict`` therefore mixes in
-``uniform_share`` of the uniform distribution, whatever was learned.
+A PMF moved away from an hour a hundred times with α = lr_max gives that hour almost no probability,
+so a start there would cost arbitrarily many bits. ``predict`` therefore mixes in ``uniform_share``
+of the uniform distribution.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ from ems.site.place import Place
 from ems.types import Floats
 
 N_RECENT = 5
-"""How many of the last steps ``recent JS`` is the mean of."""
+"""Number of last steps averaged for r."""
 
 JS_GAIN = 50.0
 MOST_GAIN = 0.5
 
 
 class ProbabilityModelAgent:
-    """The habits of one device at a place, whose holidays tell the types of days; mutable.
+    """The habits of one device at a place, whose holidays define the day types; mutable.
 
-    The constructor only stores; before the first day the model answers with its prior.
+    The constructor only stores; before the first day the model returns its prior.
     """
 
     def __init__(
@@ -60,6 +60,7 @@ class ProbabilityModelAgent:
         self.device, self.place = device, place
         self.prior, self.rate = prior, rate or LearningRate()
         n_types = len(DAY_TYPES)
+        # Copied: updates are in place, and the prior is shared by devices.
         self._hours: Floats = prior.hours.copy()
         self._n: NDArray[np.int64] = np.zeros(n_types, dtype=np.int64)
         self._recent: Floats = np.zeros((n_types, N_RECENT))
@@ -69,17 +70,17 @@ class ProbabilityModelAgent:
         self._n_used: NDArray[np.int64] = np.zeros(n_types, dtype=np.int64)
 
     def train(self, runs: Iterable[DayUse]) -> tuple[PmfUpdate, ...]:
-        """Learn known days in order; every step that moved a PMF."""
+        """Learn known days in order; returns every step that moved a PMF."""
         return tuple(step for day in runs if (step := self.update(day)) is not None)
 
     def update(self, day: DayUse) -> PmfUpdate | None:
-        """Learn one day; None when it had no own start, so that no hour was learned."""
+        """Learn one day; None if it had no own start, so that no hour was learned."""
         self._learn_use(day)
         own = day.own_starts
         return self._learn_hours(day, own) if own > 0.0 else None
 
     def predict(self, day: date) -> Habit:
-        """What is expected of ``day``; the hours contain ``uniform_share`` of the uniform PMF."""
+        """The prediction for ``day``; its hours contain ``uniform_share`` of the uniform PMF."""
         kind = day_type_index(day, self.place)
         return Habit(
             day=day,
@@ -90,7 +91,7 @@ class ProbabilityModelAgent:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything needed to go on, as plain values (JSON)."""
+        """The complete state as plain values (JSON)."""
         prior = {
             "name": self.prior.name,
             "hours": self.prior.hours.tolist(),
@@ -108,7 +109,7 @@ class ProbabilityModelAgent:
 
     @classmethod
     def from_dict(cls, saved: dict[str, Any]) -> ProbabilityModelAgent:
-        """The agent that ``to_dict`` described; raises ``InvalidSpec`` for anything else."""
+        """The agent described by ``to_dict``. Raises ``InvalidSpec`` for anything else."""
         try:
             prior = Prior(
                 name=saved["prior"]["name"],
@@ -154,10 +155,12 @@ class ProbabilityModelAgent:
 
     def _learn_hours(self, day: DayUse, own: float) -> PmfUpdate:
         kind, n, rate = day.day_type, int(self._n[day.day_type]), self.rate
+        # Before the window is full, the mean of the steps so far.
         recent_js = self._recent[kind].sum() / max(min(n, N_RECENT), 1)
         alpha = learning_rate(n, recent_js, rate.lr_tau, rate.lr_min, rate.lr_max)
         hours = moved(self._hours[kind], day.starts / own, alpha)
         step = js_distance(hours, self._hours[kind])
+        # A ring buffer: only the mean of the window matters, not its order.
         self._hours[kind], self._recent[kind, n % N_RECENT] = hours, step
         self._n[kind] = n + 1
         return PmfUpdate(

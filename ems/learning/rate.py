@@ -1,6 +1,6 @@
-"""How fast habits are followed, what is believed before, and how long they are only learned.
+"""Learning rate, prior names and training length of habit models.
 
-Light on purpose: the command lines read their defaults from here.
+Without heavy imports: the command lines read their defaults here.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from ems.errors import InvalidSpec
 PriorName = Literal["uniform", "learned", "transfer"]
 
 MIN_TRAIN_DAYS = 28
-"""Known days that are learned before the first prediction is scored: four of each weekday."""
+"""Known days learned before the first scored prediction: four of each weekday."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LearningRate:
-    """How fast habits are followed.
+    """How fast habits are tracked.
 
-    ``lr_tau`` [days] is how much the prior weighs; ``lr_min`` and ``lr_max`` are the least and
-    greatest share of one day; ``uniform_share`` of every prediction is spread over all hours.
+    ``lr_tau``: weight of the prior [days]; ``lr_min``, ``lr_max``: smallest and largest weight of
+    one day; ``uniform_share``: share of every prediction spread over all hours.
     """
 
     lr_tau: float = 20.0

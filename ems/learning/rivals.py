@@ -1,4 +1,4 @@
-"""Other habit models under the interface of ``ProbabilityModelAgent``, scored by the same code.
+"""Rival habit models with the interface of ``ProbabilityModelAgent``, scored by the same code.
 
 ``FixedModel`` never learns. ``DirichletModel`` counts starts (Dirichlet–multinomial); with the
 prior PMF p₀ worth c starts::
@@ -7,7 +7,7 @@ prior PMF p₀ worth c starts::
 
 - as it is: all-history frequencies;
 - ``half_life_days``: every count loses half its weight in that many days (exponential forgetting);
-- ``kernel_width_h``: a start also counts for the hours beside it, around the clock.
+- ``kernel_width_h``: a start also counts for the neighbouring hours, across midnight.
 
 The posterior of p(h) is Beta(c·p₀(h) + N(h), the rest), which gives the credible intervals. With a
 kernel they are too narrow, because neighbouring hours then share their starts.
@@ -34,19 +34,19 @@ from ems.site.place import Place
 from ems.types import Floats
 
 JEFFREYS_STARTS = 12.0
-"""Concentration of the all-history frequencies: half a start for each hour."""
+"""Concentration of the all-history frequencies: half a start per hour."""
 
 USE_DAYS = 2.0
-"""What the prior probability of use is worth, in days."""
+"""Weight of the prior probability of use, in days."""
 
 HALF_LIFE_DAYS = 90.0
 
 KERNEL_WIDTH_H = 0.75
-"""Chosen on real meters; between 0.5 and 1 h it costs at most 0.02 bit a start."""
+"""Chosen on real meters; between 0.5 and 1 h it costs at most 0.02 bit per start."""
 
 
 class FixedModel:
-    """The prior, whatever happens."""
+    """Always predicts the prior."""
 
     def __init__(self, *, device: str, place: Place, prior: Prior) -> None:
         self.device, self.place, self.prior = device, place, prior
@@ -63,19 +63,19 @@ class FixedModel:
         )
 
     def train(self, runs: Iterable[DayUse]) -> tuple[PmfUpdate, ...]:
-        """Nothing is learned."""
+        """Learns nothing."""
         return ()
 
     def update(self, day: DayUse) -> PmfUpdate | None:
-        """Nothing is learned."""
+        """Learns nothing."""
         return None
 
 
 class DirichletModel:
-    """Dirichlet–multinomial counts, optionally forgetting and smoothed around the clock.
+    """Dirichlet–multinomial counts, optionally with forgetting and circular smoothing.
 
-    ``concentration``: what the prior is worth, in starts. Raises ``InvalidSpec`` for a
-    concentration, half-life or kernel width that is not above 0.
+    ``concentration``: weight of the prior, in starts. Raises ``InvalidSpec`` for a concentration,
+    half-life or kernel width ≤ 0.
     """
 
     def __init__(
@@ -95,6 +95,7 @@ class DirichletModel:
             if not value > 0.0:
                 raise InvalidSpec(f"{device}: {name} = {value}, expected a number above 0")
         if kernel_width_h is not None:
+            # Only to check the width now instead of on the first update.
             circular_kernel(kernel_width_h)
         self.device, self.place, self.prior = device, place, prior
         self.concentration, self.half_life_days = concentration, half_life_days
@@ -108,7 +109,7 @@ class DirichletModel:
         self._last: date | None = None
 
     def train(self, runs: Iterable[DayUse]) -> tuple[PmfUpdate, ...]:
-        """Learn known days in order; every step that moved a PMF."""
+        """Learn known days in order; returns every step that moved a PMF."""
         return tuple(step for day in runs if (step := self.update(day)) is not None)
 
     def predict(self, day: date) -> Habit:
@@ -130,11 +131,11 @@ class DirichletModel:
         )
 
     def credible_interval(self, day: date, level: float = 0.9) -> tuple[Floats, Floats]:
-        """Ends of the central credible interval of each hour's probability, each ``(24,)``."""
+        """Bounds of the central credible interval of each hour's probability, each ``(24,)``."""
         if not 0.0 < level < 1.0:
             raise InvalidSpec(f"{self.device}: level = {level}, expected 0 < level < 1")
         kind = day_type_index(day, self.place)
-        from scipy.special import betaincinv  # a third of a second for who asks for no band
+        from scipy.special import betaincinv  # takes a third of a second
 
         mass = self.concentration + self._kept(day) * self._counts[kind].sum()
         a = mass * self._mean(kind, self._kept(day))
@@ -142,7 +143,7 @@ class DirichletModel:
         return betaincinv(a, mass - a, tail), betaincinv(a, mass - a, 1.0 - tail)
 
     def update(self, day: DayUse) -> PmfUpdate | None:
-        """Count one day; None when it had no own start."""
+        """Count one day; None if it had no own start."""
         self._forget(day.day)
         kind = day.day_type
         self._days[kind] += 1.0
@@ -179,7 +180,7 @@ class DirichletModel:
         return np.asarray(weights / (self.concentration + counts.sum()))
 
     def _kept(self, day: date) -> float:
-        """What is left of the counts on ``day``."""
+        """Share of the counts that remains on ``day``."""
         if self._last is None:
             return 1.0
         return float(0.5 ** ((day - self._last).days / self.half_life_days))
@@ -187,6 +188,7 @@ class DirichletModel:
     def _forget(self, day: date) -> None:
         keep = self._kept(day)
         for counts in (self._counts, self._days, self._used, self._starts):
+            # In place: the arrays are the state.
             counts *= keep
         self._last = day
 
@@ -197,10 +199,10 @@ Model = FixedModel | DirichletModel | ProbabilityModelAgent
 def standard_models(
     device: str, place: Place, priors: Iterable[Prior], rate: LearningRate | None = None
 ) -> dict[str, Model]:
-    """A fresh model of every kind, by name.
+    """A new model of every kind, by name.
 
-    ``uniform``, ``all_history``, ``forgetting`` and ``kernel`` start from the uniform prior; for
-    each of ``priors`` come ``rate:<prior>`` (the agent), and unless it is the uniform one
+    ``uniform``, ``all_history``, ``forgetting`` and ``kernel`` start from the uniform prior. For
+    each of ``priors`` come ``rate:<prior>`` (the agent) and, unless it is uniform,
     ``fixed:<prior>``, ``dirichlet:<prior>`` and ``kernel:<prior>``.
     """
     fixed = partial(FixedModel, device=device, place=place)

@@ -1,15 +1,15 @@
-"""Is a habit model any good? Scored one day ahead, before it sees the day (prequential).
+"""Scores of habit models, one day ahead and before the update (prequential).
 
-A model that moves has not yet learned: JS to the prior, or between steps, only shows that it moved
-or stopped. What counts is what it said of the next day, per start whose hour people chose:
+JS to the prior, or between steps, only shows that a model moved or stopped, not that it learned.
+Scored is its prediction of the next day, per start whose hour people chose:
 
-- log loss −log₂ p(hour) [bit]: 4.585 for the uniform distribution, less is better;
+- log loss −log₂ p(hour) [bit]: 4.585 for the uniform distribution, lower is better;
 - Brier score Σ_h (p(h) − 1{h = hour})²;
-- ranked probability score on the circle [h], E d(X, y) − ½·E d(X, X′), d the distance around the
-  clock: the absolute error of a forecast that is sure (Grimit et al. 2006, doi:10.1256/qj.05.235).
+- ranked probability score on the circle [h], E d(X, y) − ½·E d(X, X′), d the circular distance: the
+  absolute error of a deterministic forecast (Grimit et al. 2006, doi:10.1256/qj.05.235).
 
-and "used today", per day: log loss [bit], Brier, a reliability table. Intervals are bootstraps over
-days, seeded; models are compared by differences on the same days.
+And for "used today", per day: log loss [bit], Brier, a reliability table. Intervals are seeded
+bootstraps over days; models are compared by differences on the same days.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from ems.site.calendar import DAY_TYPES
 from ems.types import Bools, Days, Floats, Ints
 
 BLOCK_DAYS = 7
-"""Days drawn together by the bootstrap, so that neighbouring days may be alike."""
+"""Days drawn together by the bootstrap, since neighbouring days may be alike."""
 
 SHIFTED_TEST_HOURS = 7
 
@@ -41,11 +41,11 @@ UseScore = Literal["use_log_loss_bits", "use_brier"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SiteForecasts:
-    """What a model said of each scored day, and what came.
+    """A model's prediction of each scored day, and the outcome.
 
     ``hours``: predicted PMFs, shape ``(n, 24)``; ``use_probability``, ``mean_starts``: shape
     ``(n,)``; ``starts``: own starts by hour, ``(n, 24)``, zero on shifted days; ``used``: ``(n,)``.
-    ``updates``: the steps the model reported, those of the training days included.
+    ``updates``: the reported learning steps, including training days.
     """
 
     who: str
@@ -60,7 +60,7 @@ class SiteForecasts:
 
     @property
     def own_starts(self) -> Floats:
-        """Starts that count in the scores of the hour, shape ``(n,)``."""
+        """Starts that count in the hour scores, shape ``(n,)``."""
         return np.asarray(self.starts.sum(axis=1))
 
     @property
@@ -109,7 +109,7 @@ class Estimate:
 
 @dataclass(frozen=True, kw_only=True)
 class ReliabilityBin:
-    """Days on which "used today" was given a probability in [``low``, ``high``)."""
+    """Days with a predicted probability of use in [``low``, ``high``)."""
 
     low: float
     high: float
@@ -120,10 +120,10 @@ class ReliabilityBin:
 
 @dataclass(frozen=True, kw_only=True)
 class LearningScore:
-    """How far a PMF moved and how quietly: JS to prior − 0.5 · mean JS of the step.
+    """How far a PMF moved, and how steadily: JS to prior − 0.5 · mean JS of the step.
 
-    Both are Jensen–Shannon distances. ``js_to_prior``: of the last PMFs, the day types weighted by
-    their updates. It rewards movement, not foresight: compare it with the log loss.
+    Both are Jensen–Shannon distances. ``js_to_prior``: of the last PMFs, weighted by the updates of
+    the day types. It rewards movement, not foresight: compare it with the log loss.
     """
 
     n_updates: int
@@ -138,8 +138,10 @@ class LearningScore:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelScores:
-    """One model's scores on one device; ``gain_bits``: by reference model, the bits a start
-    that this model saves against it (above 0: better), on the same days.
+    """One model's scores on one device.
+
+    ``gain_bits``: by reference model, the bits per start that this model saves against it on the
+    same days; > 0 is better.
     """
 
     model: str
@@ -159,9 +161,9 @@ class ModelScores:
 def prequential(
     model: HabitModel, history: UseHistory, *, n_train: int = MIN_TRAIN_DAYS
 ) -> SiteForecasts:
-    """Let the model predict each day before it learns it; the first ``n_train`` days only train.
+    """Predict each day before learning it; the first ``n_train`` days only train.
 
-    Raises ``DataError`` when nothing is left to score or no scored day has an own start.
+    Raises ``DataError`` if nothing is left to score or no scored day has an own start.
     """
     first = check_enough(history, n_train)
     updates: list[PmfUpdate | None] = [*model.train(history.take(slice(0, first)))]
@@ -184,7 +186,7 @@ def prequential(
 
 
 def check_enough(history: UseHistory, n_train: int) -> int:
-    """``n_train`` if there are days and starts to score behind it, otherwise an error says why."""
+    """``n_train``, if days and starts remain to score after it; otherwise raises."""
     if n_train < 0:
         raise InvalidSpec(f"{history.who}: n_train = {n_train} days, expected 0 or more")
     if len(history) <= n_train:
@@ -209,9 +211,9 @@ def check_blind(
 ) -> None:
     """Prove that no prediction depends on the day it predicts, or on a later one.
 
-    ``make`` builds the model and may look at the history it is given. For some days the history is
-    replaced from that day on by another one (starts seven hours later, used and unused exchanged);
-    every prediction up to and including that day must stay the same. Raises ``DataError`` if not.
+    ``make`` builds the model and may use the history it is given. For some days, the history from
+    that day on is replaced (starts seven hours later, used and unused exchanged). Every prediction
+    up to and including that day must stay the same. Raises ``DataError`` if not.
     """
     check_enough(history, n_train)
     honest = prequential(make(history), history, n_train=n_train)
@@ -243,19 +245,20 @@ def _other_future(history: UseHistory, at: int) -> UseHistory:
 
 
 def log_loss_bits(hours: Floats, starts: Floats) -> Floats:
-    """Σ_h starts(h) · −log₂ p(h) [bit]; infinite for a start at an hour given probability 0."""
+    """Σ_h starts(h) · −log₂ p(h) [bit]; infinite for a start at an hour of probability 0."""
     with np.errstate(divide="ignore"):
         bits = -np.log2(hours)
+    # Masked: 0 starts times infinite bits would be NaN.
     return np.asarray(np.sum(starts * np.where(starts > 0.0, bits, 0.0), axis=-1))
 
 
 def mean_with_interval(
     values: Floats, weights: Floats, *, seed: int, block_days: int = BLOCK_DAYS
 ) -> Estimate:
-    """Σ values / Σ weights over the days of weight > 0, with its 95 % interval.
+    """Σ values / Σ weights over the days with weight > 0, with its 95 % interval.
 
-    Days are drawn in blocks of ``block_days``, shorter where a record has less than eight of them.
-    Raises ``DataError`` when no day has weight, or a value is infinite.
+    Days are drawn in blocks of ``block_days``, shorter if a record has fewer than eight of them.
+    Raises ``DataError`` if no day has weight or a value is infinite.
     """
     kept = weights > 0.0
     n = int(kept.sum())
@@ -275,7 +278,7 @@ def mean_with_interval(
 
 
 def score(forecasts: SiteForecasts, name: Score, *, seed: int) -> Estimate:
-    """The mean of a score of the hour over all own starts."""
+    """The mean of an hour score over all own starts."""
     return mean_with_interval(getattr(forecasts, name), forecasts.own_starts, seed=seed)
 
 
@@ -285,7 +288,7 @@ def use_score(forecasts: SiteForecasts, name: UseScore, *, seed: int) -> Estimat
 
 
 def gain(ours: SiteForecasts, reference: SiteForecasts, name: Score, *, seed: int) -> Estimate:
-    """What ``ours`` saves against ``reference`` per start on the same days; above 0 is better."""
+    """What ``ours`` saves against ``reference`` per start on the same days; > 0 is better."""
     if not np.array_equal(ours.days, reference.days) or ours.who != reference.who:
         raise InvalidSpec(
             f"{ours.who}: {len(ours.days)} days cannot be compared with {len(reference.days)} days "
@@ -303,7 +306,7 @@ def contest(
     n_train: int = MIN_TRAIN_DAYS,
     seed: int = 0,
 ) -> dict[str, ModelScores]:
-    """Every model on the same days by the same code; ``references`` are names of models."""
+    """Score every model on the same days; ``references`` are names of models."""
     missing = [name for name in references if name not in models]
     if missing:
         raise InvalidSpec(f"contest: references {missing} are no models; there are {list(models)}")
@@ -327,7 +330,7 @@ def contest(
 
 
 def reliability(forecasts: SiteForecasts, n_bins: int = 10) -> tuple[ReliabilityBin, ...]:
-    """How often the device was used where use had been given a probability; empty bins left out."""
+    """Observed frequency of use by predicted probability; empty bins are left out."""
     edges = np.linspace(0.0, 1.0, n_bins + 1)
     which = np.minimum((forecasts.use_probability * n_bins).astype(int), n_bins - 1)
     return tuple(
@@ -344,7 +347,7 @@ def reliability(forecasts: SiteForecasts, n_bins: int = 10) -> tuple[Reliability
 
 
 def learning_score(updates: Sequence[PmfUpdate]) -> LearningScore:
-    """The learning score of a model's reported steps; raises ``DataError`` without any."""
+    """The learning score of a model's reported steps. Raises ``DataError`` if there are none."""
     if not updates:
         raise DataError("learning score: no update was reported; the model has learned nothing")
     of_type = [[u for u in updates if u.day_type == name] for name in DAY_TYPES]
@@ -365,12 +368,12 @@ def distance_to_truth(forecasts: SiteForecasts, truth: Floats) -> Floats:
 
 
 def days_to_half(forecasts: SiteForecasts, change: date, after: Floats, day_type: int = 0) -> float:
-    """Calendar days from a changed habit until half of the way to it is in the predictions.
+    """Days from a changed habit until half of the change is in the predictions.
 
-    With p₀ the last prediction before the change, the way gone is the projection
-    (p − p₀)·(after − p₀) / ‖after − p₀‖² of the predictions of ``day_type``; ``after``: the new
-    PMF, shape ``(24,)``. Infinite if half is never reached. Raises ``DataError`` when no scored day
-    of the type lies before the change.
+    With p₀ the last prediction before the change, progress is the projection (p − p₀)·(after − p₀)
+    / ‖after − p₀‖² of the predictions of ``day_type``; ``after``: the new PMF, shape ``(24,)``.
+    Infinite if half is never reached. Raises ``DataError`` if no scored day of the type is before
+    the change.
     """
     of_type = forecasts.day_types == day_type
     since = (forecasts.days - np.datetime64(change, "D")).astype(np.int64)

@@ -1,9 +1,8 @@
 """Many learning rates on many devices at once, with the numbers of ``ProbabilityModelAgent``.
 
-The PMF of one device and day type is a stream of its own: nothing else moves it, and it only moves
-on days with own starts. So the loop runs over the updates of all streams together, sorted by length
-so that those still running are a prefix, and everything else is one array operation over
-``(streams, cells, 24)``.
+The PMF of one device and day type is an independent stream that moves only on days with own starts.
+So the loop runs over the updates of all streams together, sorted by length so that the active ones
+are a prefix; everything else is one array operation over ``(streams, cells, 24)``.
 """
 
 from __future__ import annotations
@@ -36,8 +35,8 @@ class GridResult:
     ``rates``: the cells; ``who``: the devices. Shape ``(n_cells, n_devices)``: ``log_loss_bits``
     per own start on the scored days, ``js_to_prior`` and ``mean_js_step`` (distances), and
     ``learning_score`` = js_to_prior − 0.5 · mean_js_step. ``n_updates``: shape ``(n_devices,)``.
-    ``daily_bits``: for each device the bits of each scored day with own starts,
-    ``(n_cells, n_days)``; ``daily_starts``: the own starts of these days.
+    ``daily_bits``: for each device the bits of each scored day with own starts, ``(n_cells,
+    n_days)``; ``daily_starts``: the own starts of these days.
     """
 
     rates: tuple[LearningRate, ...]
@@ -55,11 +54,11 @@ class GridResult:
         return self.js_to_prior - 0.5 * self.mean_js_step
 
     def best_by_log_loss(self, device: int) -> int:
-        """The cell with the least log loss on one device; the first of equals."""
+        """The cell with the lowest log loss on one device; the first if equal."""
         return int(np.argmin(self.log_loss_bits[:, device]))
 
     def best_by_learning_score(self, device: int) -> int:
-        """The cell with the greatest learning score on one device; the first of equals."""
+        """The cell with the highest learning score on one device; the first if equal."""
         return int(np.argmax(self.learning_score[:, device]))
 
     def log_loss_interval(self, cell: int, device: int, *, seed: int) -> Estimate:
@@ -68,7 +67,7 @@ class GridResult:
         return mean_with_interval(self.daily_bits[device][cell], starts, seed=seed)
 
     def gain_bits(self, cell: int, other: int, device: int, *, seed: int) -> Estimate:
-        """Bits per start that ``cell`` saves against the cell ``other``; above 0 is better."""
+        """Bits per start that ``cell`` saves against the cell ``other``; > 0 is better."""
         bits, starts = self.daily_bits[device], self.daily_starts[device]
         return mean_with_interval(bits[other] - bits[cell], starts, seed=seed)
 
@@ -80,7 +79,7 @@ def rate_grid(
     lr_min: float = LearningRate.lr_min,
     uniform_share: float = LearningRate.uniform_share,
 ) -> tuple[LearningRate, ...]:
-    """Every pair of values, ``lr_tau`` outermost; raises ``InvalidSpec`` if there is none."""
+    """Every pair of values, ``lr_tau`` outermost. Raises ``InvalidSpec`` if there is none."""
     for name, values in {"lr_tau_values": lr_tau_values, "lr_max_values": lr_max_values}.items():
         if len(values) == 0:
             raise InvalidSpec(f"grid: {name} is empty; give at least one number")
@@ -98,7 +97,7 @@ def grid_search(
     *,
     n_train: int = MIN_TRAIN_DAYS,
 ) -> GridResult:
-    """Learn every history, each from its prior, with every rate, and score it one day ahead.
+    """Learn every history from its prior with every rate, scored one day ahead.
 
     The first ``n_train`` known days of a history only train. Raises ``InvalidSpec`` for an empty
     grid or unequal numbers of histories and priors, ``DataError`` for too few days or no use.
@@ -119,9 +118,9 @@ def grid_search(
 class _Streams:
     """The update days of each device and day type, longest stream first.
 
-    ``device``, ``kind``, ``length``: shape ``(n_streams,)``; ``prior``: ``(n_streams, 24)``;
-    ``starts``: own starts by hour, ``(n_updates, n_streams, 24)``; ``scored`` and ``day`` (position
-    in the history): ``(n_updates, n_streams)``.
+    ``device``, ``length``: shape ``(n_streams,)``; ``prior``: ``(n_streams, 24)``; ``starts``: own
+    starts by hour, ``(n_updates, n_streams, 24)``; ``scored`` and ``day`` (position in the
+    history): ``(n_updates, n_streams)``.
     """
 
     device: Ints
@@ -156,8 +155,10 @@ class _Streams:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Run:
-    """``bits``: log loss of each update day, ``(n_updates, n_streams, n_cells)``; ``js_to_prior``
-    and ``js_steps`` (sum): ``(n_streams, n_cells)``.
+    """The result of learning all streams.
+
+    ``bits``: log loss of each update day, ``(n_updates, n_streams, n_cells)``; ``js_to_prior`` and
+    ``js_steps`` (sum): ``(n_streams, n_cells)``.
     """
 
     bits: Floats
@@ -175,8 +176,10 @@ def _learn(streams: _Streams, rates: Sequence[LearningRate]) -> _Run:
     recent, js_steps = np.zeros((n, len(rates), N_RECENT)), np.zeros((n, len(rates)))
     bits = np.zeros((longest, n, len(rates)))
     for k in range(longest):
+        # Longest first, so the streams still running are a prefix: a slice, no copy.
         running = slice(0, int(np.count_nonzero(streams.length > k)))
         now, starts = hours[running], streams.starts[k, running, None, :]
+        # Scored before the update: one day ahead.
         bits[k, running] = log_loss_bits(mixed(now, share[:, None]), starts)
         recent_js = recent[running].sum(axis=-1) / max(min(k, N_RECENT), 1)
         alpha = learning_rate(k, recent_js, tau, least, most)
@@ -193,6 +196,7 @@ def _result(
 ) -> GridResult:
     of_device = streams.device[:, None] == np.arange(len(histories))
     n_updates = streams.length @ of_device
+    # Day types weighted by their updates, as in `learning_score`.
     weighted = (run.js_to_prior * streams.length[:, None]).T @ of_device
     daily = [
         _daily(histories[device], np.flatnonzero(streams.device == device), streams, run)

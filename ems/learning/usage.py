@@ -1,14 +1,14 @@
 """From a device's meter to days: used or not, number of starts, starts by local hour.
 
-What counts as a start follows from the category of the feed:
+What counts as a start depends on the category of the feed:
 
 - ``discrete_phase``: the starts of its cycles (``ems.site.detection.detect_cycles``);
 - ``ev``: the starts of its charging sessions;
-- ``partial_usage`` (a heat pump starts itself): the day's energy by hour as shares that sum to
-  one, so one day weighs as one start. It is a usage profile, not a habit of starting.
+- ``partial_usage`` (a heat pump starts itself): the day's energy by hour as shares that sum to one,
+  so one day weighs as one start. A usage profile, not a habit of starting.
 
-A day is known when every one of its steps is, and the step after it (a run that touches an unknown
-step is no cycle). Unknown days are left out and counted.
+A day is known if all its steps and the step after it are known (a run that touches an unknown step
+is no cycle). Unknown days are left out and counted.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ LEARNABLE: tuple[Category, ...] = ("discrete_phase", "partial_usage", "ev")
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DayUse:
-    """What one device did on one local day.
+    """The use of one device on one local day.
 
-    ``starts``: starts by local hour, shape ``(24,)``; ``n_starts``: how often it was used, 0 for
-    an unused day. ``shifted``: the energy management chose the hours: they train nothing.
+    ``starts``: starts by local hour, shape ``(24,)``; ``n_starts``: number of uses, 0 for an unused
+    day. ``shifted``: the energy management chose the hours, so they are not learned.
     """
 
     day: date
@@ -65,9 +65,9 @@ class DayUse:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class UseHistory:
-    """The known days of one device in order of time.
+    """The known days of one device in order.
 
-    ``place``: where the building stands: by its public holidays days have their type.
+    ``place``: location of the building; its public holidays define the day types.
     ``days``: ``datetime64[D]``, shape ``(n,)``; ``day_types``: positions in ``DAY_TYPES``;
     ``starts``: starts by local hour, shape ``(n, 24)``; ``n_starts``: shape ``(n,)``;
     ``shifted``: days whose hours the energy management chose. ``n_unknown``: days left out.
@@ -126,7 +126,7 @@ class UseHistory:
         return np.where(self.shifted, 0.0, self.starts.sum(axis=1))
 
     def take(self, which: slice | Ints | Bools) -> UseHistory:
-        """Some of the days; what was unknown is not known of the part and counts as 0."""
+        """Some of the days; the number of unknown days is then 0."""
         return replace(
             self,
             days=self.days[which],
@@ -142,7 +142,7 @@ class UseHistory:
         return self.take(self.days < np.datetime64(day, "D"))
 
     def on(self, day: date) -> DayUse:
-        """One day; raises ``DataError`` when it is not known."""
+        """One day. Raises ``DataError`` if it is not known."""
         at = int(np.searchsorted(self.days, np.datetime64(day, "D")))
         if at == len(self) or self.days[at].item() != day:
             raise DataError(
@@ -152,15 +152,15 @@ class UseHistory:
         return self[at]
 
     def knows(self, day: date) -> bool:
-        """Whether ``on(day)`` has an answer."""
+        """Whether ``on(day)`` has a result."""
         return bool(np.isin(np.datetime64(day, "D"), self.days))
 
     def with_shifted(self, shifted: Bools) -> UseHistory:
-        """The same days, of which the energy management shifted some."""
+        """The same days with some marked as shifted by the energy management."""
         return replace(self, shifted=np.asarray(shifted, dtype=np.bool_))
 
     def with_changed_habit(self, day: date, hours: int) -> UseHistory:
-        """A planted change: from ``day`` on every start is ``hours`` later, around the clock."""
+        """For tests of tracking: from ``day`` on every start is ``hours`` later on the circle."""
         changed = self.days >= np.datetime64(day, "D")
         later = np.roll(self.starts, hours, axis=1)
         return replace(self, starts=np.where(changed[:, None], later, self.starts))
@@ -174,7 +174,7 @@ def use_histories(history: MeterData) -> dict[str, UseHistory]:
 
 
 def use_history(history: MeterData, device: str) -> UseHistory:
-    """The days of one device; raises ``DataError`` listing the devices if there is none such."""
+    """The days of one device. Raises ``DataError`` listing the devices if it is unknown."""
     for feed in history.feeds:
         if feed.name == device and feed.category in LEARNABLE:
             return _use_history(history, feed, _LocalGrid.of(history))
@@ -186,7 +186,7 @@ def use_history(history: MeterData, device: str) -> UseHistory:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _LocalGrid:
-    """The steps of a history in local days: day number and wall hour of each step."""
+    """The steps of a history in local days: day number and wall-clock hour of each step."""
 
     days: Days
     complete: Bools
@@ -200,6 +200,7 @@ class _LocalGrid:
         days, day, counts = np.unique(
             wall.astype("datetime64[D]"), return_inverse=True, return_counts=True
         )
+        # Local midnights, so that a clock-change day is complete with 23 or 25 hours.
         edges = pd.DatetimeIndex([*days, days[-1] + np.timedelta64(1, "D")]).tz_localize(
             history.timezone
         )
@@ -251,7 +252,7 @@ def _use_history(history: MeterData, feed: Feed, grid: _LocalGrid) -> UseHistory
 
 
 def _energy_shares(energy_kwh: Floats, grid: _LocalGrid) -> tuple[Floats, Floats]:
-    """Each day's energy by hour as shares; a day without an hour of 0.1 kWh is not used."""
+    """Each day's energy by hour as shares; a day without an hour of 0.1 kWh counts as unused."""
     hourly_kwh = grid.by_hour(np.arange(len(energy_kwh)), np.nan_to_num(energy_kwh))
     used = hourly_kwh.max(axis=1, initial=0.0) >= MIN_HOUR_KWH
     total_kwh = np.where(used, hourly_kwh.sum(axis=1), 1.0)

@@ -1,1 +1,1 @@
-"""Pipelines: from a building's history to a stream of frozen records; no files, no tracking."""
+"""Pipelines: from a building's history to a stream of frozen records. No files, no tracking."""

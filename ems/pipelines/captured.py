@@ -1,17 +1,16 @@
-"""What of the possible was captured, and what not knowing cost.
+"""How much of the possible saving was captured, and the cost of not knowing.
 
 captured_share = (baseline − ours) / (baseline − perfect)
 
-All three are costs [€] over the same days with the same assets, with the stores put back as they
-were; *perfect* is the plan made with perfect foresight (``centralized_perfect``).
-The intervals come from a bootstrap over days: days are drawn with replacement, the share of each
-draw is a ratio of sums. Days are not independent, they share weather and hand their charge on:
-``docs/foresight.md`` says what drawn weeks give instead.
+All three are costs [€] over the same days with the same assets and restored stores; *perfect* is
+the plan under perfect foresight (``centralized_perfect``). Intervals come from a bootstrap over
+days; the share of each draw is a ratio of sums. Days are not independent, since they share weather
+and hand on their charge; ``docs/foresight.md`` gives the results with drawn weeks.
 
-Forecast skill against euros is told the same way, from the same days with an error and without it:
-€ above the perfect plan over kWh that came otherwise. No line is fitted through the days, which
-differ in more than their error: in residential6 (90 days) its slope says that a kWh of sun that
-comes otherwise earns 0.8 ct, while not knowing the sun cost 1.1 ct for each.
+The cost of forecast errors is computed alike from the same days: € above the perfect plan per kWh
+of error. No line is fitted through the days, which differ in more than their error: in residential6
+(90 days) its slope says that a kWh of PV error earns 0.8 ct, while not knowing the PV cost 1.1 ct
+per kWh.
 """
 
 from __future__ import annotations
@@ -32,23 +31,23 @@ from ems.types import Floats
 
 PERFECT: Mode = "centralized_perfect"
 LEAST_DAYS = 7
-"""Fewer days drawn again and again say nothing of days that were not drawn."""
+"""With fewer days, a bootstrap says nothing about other days."""
 LEAST_POSSIBLE_EUR_PER_DAY = 0.01
-"""Below this there is nothing to capture, and a share of it says nothing."""
+"""Below this there is nothing to capture, and a share is not meaningful."""
 LEAST_ERROR_KWH_PER_DAY = 0.01
-"""Below this everything came as expected, and euros over errors say nothing."""
+"""Below this there was no forecast error, and euros per kWh are not meaningful."""
 LEAST_SOLD_KWH = 1e-6
-"""Less is a solver's tolerance."""
+"""Exports below this are solver tolerance."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Captured:
-    """How much of what perfect foresight saves against ``baseline`` a mode really saved.
+    """The share of the possible saving against ``baseline`` that a mode captured.
 
     ``low``, ``high``: the middle 95 % of the bootstrap, None for fewer than ``LEAST_DAYS`` days.
-    All three are None where perfect foresight saves less than 0.01 € a day. ``saved_eur``,
-    ``possible_eur``: what was and what could be saved; ``saved_low_eur``, ``saved_high_eur``: the
-    middle 95 % of what so many such days save.
+    All three are None if perfect foresight saves less than 0.01 € per day. ``saved_eur``,
+    ``possible_eur``: actual and possible saving; ``saved_low_eur``, ``saved_high_eur``: the middle
+    95 % of the bootstrap of the saving.
     """
 
     building: str
@@ -65,10 +64,10 @@ class Captured:
 
 @dataclass(frozen=True, kw_only=True)
 class Ignorance:
-    """What not knowing cost a building [€]: each thing alone, all together, and what is left over.
+    """Cost of not knowing for a building [€]: each thing alone, all together, and the rest.
 
-    ``together_eur`` is what the mode ``mode`` costs above the perfect plan; ``rest_eur`` is that
-    less the sum of the single ones: errors add up to more or less than their parts.
+    ``together_eur``: cost of ``mode`` above the perfect plan; ``rest_eur``: that minus the sum of
+    the single errors, whose effects do not simply add up.
     """
 
     building: str
@@ -84,17 +83,17 @@ class Ignorance:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ErrorCost:
-    """What a kWh that came otherwise than expected cost a mode of a building.
+    """Cost of a kWh of forecast error for a mode of a building.
 
     eur_per_kwh = Σ_d above_eur(d) / Σ_d error_kwh(d)  [€/kWh]
 
-    ``above_eur``, ``pv_error_kwh``, ``load_error_kwh``, ``(n_days,)``: of each of ``days``, what it
-    cost above the perfect plan with the stores put back, and by how much sun and base load came
-    otherwise. A single error (``pv_unknown``) is alone in its euros; ``load_unknown`` is with that
-    of heat, a planned mode with those of price, appliances and cars, which have no kWh here.
+    ``above_eur``, ``pv_error_kwh``, ``load_error_kwh``, ``(n_days,)``: for each of ``days``, cost
+    above the perfect plan with restored stores, and the forecast errors of PV and base load. The
+    euros of a single error (``pv_unknown``) are its own; those of ``load_unknown`` include heat,
+    and those of a planned mode include price, appliances and cars, which have no kWh here.
     ``low``, ``high`` [€/kWh]: the middle 95 % of the bootstrap, None for fewer than ``LEAST_DAYS``
-    days. ``rank_correlation``: whether days of more error cost more (Spearman's ρ, −1 … 1), None
-    for so few days or where all days are alike.
+    days. ``rank_correlation``: whether days with larger errors cost more (Spearman's ρ, −1 … 1),
+    None for so few days or if all days are equal.
     """
 
     building: str
@@ -110,7 +109,7 @@ class ErrorCost:
 
     @property
     def error_kwh(self) -> Floats:
-        """By how much sun and base load together came otherwise on each day, ``(n_days,)``."""
+        """PV and base load errors of each day, ``(n_days,)`` [kWh]."""
         return self.pv_error_kwh + self.load_error_kwh
 
 
@@ -128,7 +127,7 @@ def captured(results: Sequence[DayResult], seed: int = 0) -> tuple[Captured, ...
 
 
 def ignorance(results: Sequence[DayResult], mode: Mode) -> tuple[Ignorance, ...]:
-    """What not knowing cost ``mode``, which the single errors were run with; a row a building."""
+    """Cost of not knowing for ``mode``, used for the single errors; a row per building."""
     return tuple(
         Ignorance(
             building=building,
@@ -146,9 +145,9 @@ def ignorance(results: Sequence[DayResult], mode: Mode) -> tuple[Ignorance, ...]
 
 
 def error_costs(results: Sequence[DayResult], seed: int = 0) -> tuple[ErrorCost, ...]:
-    """A row for each building, planned mode and single error in which sun or load came otherwise.
+    """A row for each building, planned mode and single error with errors of PV or load.
 
-    There is none without a perfect plan.
+    None without a perfect plan.
     """
     rows: list[ErrorCost] = []
     for building, costs in _daily_costs_eur(results).items():
@@ -189,7 +188,8 @@ def _error_cost(
 
 
 def _rank_correlation(one: Floats, other: Floats) -> float | None:
-    """Spearman's ρ, the correlation of the ranks, equal values sharing theirs."""
+    """Spearman's ρ, the correlation of the ranks; equal values share their rank."""
+    # Rounded, so that solver noise does not rank days that cost the same.
     ranks, others = (pd.Series(values).round(9).rank().to_numpy(float) for values in (one, other))
     if np.ptp(ranks) == 0 or np.ptp(others) == 0:
         return None
@@ -222,7 +222,7 @@ def _row(
 
 
 def _daily_costs_eur(results: Sequence[DayResult]) -> dict[str, dict[Mode, Floats]]:
-    """For each building and mode the cost of each day, less what it added to the stores.
+    """Cost of each day by building and mode, minus the value added to the stores.
 
     The days of a block add up to its closed account (``DayKpis.stored_eur``).
     """
@@ -241,12 +241,12 @@ def _daily_costs_eur(results: Sequence[DayResult]) -> dict[str, dict[Mode, Float
 
 
 def _restored_eur(results: Sequence[DayResult], *, sells: bool) -> dict[date, float]:
-    """What each day of a building and mode cost with the stores put back [€].
+    """Cost of each day of a building and mode with restored stores [€].
 
-    What a day hands on is worth the same in every mode: a kWh bought where no mode ever sells, else
-    half of one bought and half of one sold. The block's account is closed at one of the two
-    prices; what that makes of difference falls on its days alike. Were days valued at the closing
-    price, modes that close at different ones would seem to differ by every kWh that they carry
+    Energy handed to the next day has the same value in every mode: the purchase price if no mode
+    ever sells, else the mean of purchase and sale price. The block's account is closed at one of
+    the two prices; the difference is spread evenly over its days. If days were valued at the
+    closing price, modes that close at different prices would seem to differ by every kWh carried
     over a night.
     """
     blocks: dict[date | None, list[DayResult]] = {}

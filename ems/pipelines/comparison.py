@@ -1,14 +1,14 @@
-"""Pipeline A: the same days under every mode, beside two baselines and the perfect-foresight bound.
+"""Pipeline A: the same days under every mode, with two baselines and the perfect-foresight bound.
 
 A window of days is planned in blocks of at most ``block_days`` consecutive plannable days. Each
-block starts from the specified charge and ends with at least that charge, so that its energy
-account is closed and blocks can run in parallel with the same result in any order and on any
-number of workers. Within a block the state is handed from day to day.
+block starts from the specified charge and ends with at least that charge, so its energy account is
+closed, and blocks can run in any order on any number of workers with the same result. Within a
+block, the state is handed from day to day.
 
-With ``foresight="perfect"`` every plan knows the true load and sun of its day and of its
-look-ahead: all results are upper bounds of what a controller can earn. With ``"forecast"`` every
-plan is made from what is known at its instant and carried out on what really happened (see
-``ems.control.execution``), and stands beside what perfect foresight would have made of it.
+With ``foresight="perfect"`` every plan knows the true load and sun of its day and look-ahead: all
+results are upper bounds. With ``"forecast"`` every plan is made from what is known at its instant
+and executed on what really happened (``ems.control.execution``), and compared with perfect
+foresight.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _ORDER: tuple[Mode, ...] = get_args(Mode)
 
 @dataclass(frozen=True, kw_only=True)
 class DayChain:
-    """Consecutive days of one building that are planned in one chain."""
+    """Consecutive days of one building planned in one chain."""
 
     building: str
     days: tuple[date, ...]
@@ -55,7 +55,7 @@ class DayChain:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DayResult:
-    """What one day of one building cost and did under one mode.
+    """Figures of one day of one building under one mode.
 
     ``block``: the first day of the block whose energy account it belongs to; None: all days of the
     building are one account.
@@ -70,7 +70,7 @@ class DayResult:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DayRecord(DayResult):
-    """A day's result with what was carried out."""
+    """A day's result with the executed plan."""
 
     schedule: DispatchPlan
 
@@ -88,7 +88,7 @@ class DayRecord(DayResult):
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
-    """The days that were asked for: those that can be planned and why the others cannot."""
+    """The requested days: those that can be planned, and why the others cannot."""
 
     building: str
     days: tuple[date, ...]
@@ -98,11 +98,11 @@ class Window:
 def choose_window(
     building: Building, start: date | None, n_days: int | None, history_days: int = 0
 ) -> Window:
-    """``n_days`` local days from ``start``; without ``start`` from the first plannable day.
+    """``n_days`` local days from ``start``, by default from the first plannable day.
 
-    ``history_days``: days that must lie before a first day that is not named, see ``first_days``.
-    ``n_days`` None takes every day to the end. Raises ``InvalidSpec`` for a window outside the
-    meters' range or a start day that cannot be planned, naming the next day that can.
+    ``history_days``: days required before a default first day, see ``first_days``. ``n_days`` None:
+    all days to the end. Raises ``InvalidSpec`` for a window outside the meters' range, or a start
+    day that cannot be planned, naming the next that can.
     """
     name, known, plannable = building.history.building, building.days, building.plannable_days
     if not known:
@@ -140,7 +140,7 @@ def first_days(building: Building, history_days: int) -> tuple[date, ...]:
 
 
 def blocks_of(window: Window, block_days: int) -> tuple[DayChain, ...]:
-    """The window's days in chains without holes, none longer than ``block_days``."""
+    """The window's days in chains without gaps, none longer than ``block_days``."""
     chains: list[list[date]] = []
     for day in window.days:
         follows = chains and day - chains[-1][-1] == timedelta(days=1)
@@ -159,12 +159,12 @@ def run_block(
     comfort_of: Callable[[date], Comfort] | None = None,
     foresight: Information | None = None,
 ) -> Iterator[DayRecord]:
-    """Plan, carry out and settle the days of ``block`` under ``mode``, one record a day.
+    """Plan, execute and settle the days of ``block`` under ``mode``, one record per day.
 
-    ``comfort_of`` is asked before each day what moving an appliance costs; default by the assets.
-    ``foresight`` says what planned modes are made from; None for the truth. Handed from day to day
-    are the charge of the stores and the highest import so far: a demand charge is paid once for
-    the peak of the block.
+    ``comfort_of`` gives the discomfort of moving appliances before each day (default: from the
+    assets). ``foresight``: what planned modes are made from; None for the truth. The charge of
+    stores and the highest import so far are handed from day to day; a demand charge is paid once
+    for the peak of the block.
     """
     if mode == "perfect_foresight":
         yield from _run_whole(building, spec, block)
@@ -177,6 +177,7 @@ def run_block(
     for day in block.days:
         live = DayToPlan(
             day=day,
+            # The last day of a block closes the account, so it must not plan beyond it.
             lookahead_h=0.0 if day == block.days[-1] else spec.lookahead_h,
             soc_kwh=soc_kwh,
             comfort=None if comfort_of is None else comfort_of(day),
@@ -195,10 +196,11 @@ def run_block(
 def _known_day(
     building: Building, spec: ComparisonSpec, block: DayChain, mode: Mode, live: DayToPlan
 ) -> DayRecord:
-    """A day whose plan knows the truth, and is what happens."""
+    """A day whose plan knows the truth, so the plan is what happens."""
     problem = building.problem(
         [live.day], lookahead_h=live.lookahead_h, soc_kwh=live.soc_kwh, comfort=live.comfort
     )
+    # The horizon may hold a look-ahead; only the committed steps happen.
     plan = _plan(replace(problem, grid=live.grid), spec, mode)
     done = replace(plan.window(0, problem.n_committed), mode=mode)
     return _record(block, live.day, done, _proven_gap_eur(plan))
@@ -212,9 +214,10 @@ def _forecast_day(
     live: DayToPlan,
     foresight: Information,
 ) -> DayRecord:
-    """A day that is planned from what is known and carried out on what happens."""
+    """A day planned from what is known and executed on what happens."""
     if mode in SINGLE_ERRORS:
         foresight = foresight.knowing_all_but(mode.removesuffix("_unknown"))
+    # A single error is planned as the last planned mode, so that the two can be compared.
     planned_as = spec.modes[-1] if mode in SINGLE_ERRORS else mode
     lived = execute_day(
         building,
@@ -226,6 +229,7 @@ def _forecast_day(
         dispatch=spec.dispatch,
         hedged=spec.risk == "hedged" and planned_as.startswith("centralized"),
     )
+    # A proven gap would speak of the forecast, not of the day as it came.
     record = _record(block, live.day, replace(lived.schedule, mode=mode), np.nan)
     kpis = replace(
         record.kpis, pv_error_kwh=lived.pv_error_kwh, load_error_kwh=lived.load_error_kwh
@@ -234,13 +238,14 @@ def _forecast_day(
 
 
 def _run_whole(building: Building, spec: ComparisonSpec, block: DayChain) -> Iterator[DayRecord]:
-    """All days of the block in one program, as if everything were known on its first morning."""
+    """All days of the block in one program, with everything known on the first morning."""
     problem = building.problem(block.days)
     optimizer = GlobalOptimizer(problem.agents, problem.grid, spec.solver)
     with _named(block, block.days[0], "perfect_foresight"):
         plan = optimizer.optimize_centralized(problem.horizon)
     whole = replace(plan, mode="perfect_foresight")
     for day, (first, end) in zip(block.days, pairwise(problem.midnights), strict=True):
+        # One solve for all days: its time is shared out by length.
         share = (end - first) / problem.n_committed
         done = whole.window(first, end)
         timed = replace(done, build_s=whole.build_s * share, solver_s=whole.solver_s * share)
@@ -249,7 +254,7 @@ def _run_whole(building: Building, spec: ComparisonSpec, block: DayChain) -> Ite
 
 @contextmanager
 def _named(block: DayChain, day: date, mode: Mode) -> Iterator[None]:
-    """Say of which building, day and mode an error of the solver speaks."""
+    """Add building, day and mode to a solver error."""
     where = f"{block.building} {day} {mode}"
     try:
         yield
@@ -271,7 +276,7 @@ def _record(block: DayChain, day: date, done: DispatchPlan, gap_eur: float) -> D
 
 
 def _proven_gap_eur(plan: DispatchPlan) -> float:
-    """The gap of the plan [€], NaN where nothing was proven."""
+    """The gap of the plan [€], NaN if nothing was proven."""
     return plan.gap_eur if np.isfinite(plan.gap_eur) else np.nan
 
 
@@ -317,7 +322,7 @@ class ModeSummary:
 
 
 def account(results: Sequence[DayResult]) -> DayKpis:
-    """Several days of one building and mode as one, each block an energy account of its own."""
+    """Several days of one building and mode as one; each block is its own energy account."""
     blocks: dict[date | None, list[DayKpis]] = {}
     for result in results:
         blocks.setdefault(result.block, []).append(result.kpis)
@@ -325,7 +330,7 @@ def account(results: Sequence[DayResult]) -> DayKpis:
 
 
 def summarise(results: Sequence[DayResult]) -> tuple[ModeSummary, ...]:
-    """A row for each building and mode, baselines first, then what is planned."""
+    """A row for each building and mode, baselines first, then planned modes."""
     rows: dict[tuple[str, Mode], list[DayResult]] = {}
     for result in results:
         rows.setdefault((result.building, result.mode), []).append(result)

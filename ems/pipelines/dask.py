@@ -1,12 +1,12 @@
-"""Jobs on the workers of a Dask cluster, with the same results in the same order as on one process.
+"""Jobs on the workers of a Dask cluster, with the results and order of a single process.
 
-The workers are other machines: they may run other versions, die, or come and go. So every job
-checks that it runs on the same software as the process that asked (``fingerprint``), a job whose
-worker died is done again from the start by another, and its result is handed on once.
+Workers are other machines: they may run other versions, die, or come and go. So every job checks
+that it runs the same software as the calling process (``fingerprint``), a job whose worker died is
+restarted on another, and its result is delivered once.
 
-What many jobs share is sent to the scheduler once (``Cluster.share``) and fetched by each worker
-that needs it. It is a task and not scattered data: when the only worker that held it dies, the
-scheduler makes it again, while scattered data would be lost and with it every job that waits.
+Data shared by many jobs is sent to the scheduler once (``Cluster.share``) and fetched by each
+worker that needs it. It is a task, not scattered data: if the only worker that holds it dies, the
+scheduler computes it again, while scattered data would be lost together with every waiting job.
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ from ems.errors import EmsError, InvalidSpec
 Result = TypeVar("Result")
 
 CONNECT_S = 10.0
-"""How long a scheduler may take to answer [s]."""
+"""Maximum time for a scheduler to answer [s]."""
 
 NO_WORKER_S = 60.0
-"""How long a cluster may be without any worker [s]."""
+"""Maximum time a cluster may be without workers [s]."""
 
 PACKAGES = ("numpy", "pandas", "pulp", "highspy", "dask", "distributed")
-"""What must be of one version everywhere for figures to be the same."""
+"""Packages whose versions must be equal everywhere for figures to be equal."""
 
 _SETTINGS = {"distributed.admin.large-graph-warning-threshold": "10GB"}
-"""Dask warns about shared data above 10 MB, because many users send them with every task."""
+"""Dask warns about shared data above 10 MB, which many users send with every task."""
 
 
 _NOISY = ("distributed", "distributed.client")
-"""The loggers to which Dask gives levels of their own."""
+"""The loggers to which Dask gives their own levels."""
 
 
 class ClusterError(EmsError):
@@ -64,10 +64,10 @@ def cluster(
 ) -> Iterator[Cluster]:
     """The cluster whose scheduler listens at ``address``, such as ``tcp://10.0.0.5:8786``.
 
-    Raises ``InvalidSpec`` for what is no address, ``ClusterError`` when nobody answers within
-    ``connect_s``, no worker joins within ``no_worker_s``, or the software differs. At the end, and
-    when the consumer stops early or presses Ctrl-C, all jobs that have not begun are cancelled;
-    one that a worker has begun ends there and is thrown away. The cluster itself stays.
+    Raises ``InvalidSpec`` for an invalid address, ``ClusterError`` if there is no answer within
+    ``connect_s``, no worker within ``no_worker_s``, or the software differs. At the end, also after
+    an early stop or Ctrl-C, jobs not yet begun are cancelled; a running one finishes and its result
+    is dropped. The cluster itself keeps running.
     """
     _require_address(address)
     with _quiet(), dask.config.set(_SETTINGS):
@@ -87,20 +87,23 @@ class Cluster:
         self._client, self._address, self._no_worker_s = client, address, no_worker_s
 
     def share(self, value: Any) -> Future:
-        """Send a value that many jobs take as an argument; it crosses the network once a worker."""
+        """Send a value that many jobs take as an argument; it is transferred once per worker."""
         return self._client.submit(_same, value, pure=False)
 
     def run(
         self, work: Callable[..., Result], jobs: Iterable[tuple[Any, ...]]
     ) -> Generator[Result, None, None]:
-        """``work(*job)`` for each job, in order, at most two jobs a thread of the cluster at once.
+        """``work(*job)`` for each job, in order, with at most two jobs per thread in flight.
 
-        An error that ``work`` raises is raised here as it is.
+        Errors of ``work`` are raised unchanged.
         """
+        # pure=False below: Dask would return the result of an equal earlier call instead of
+        # computing.
         here, waiting, left = fingerprint(), deque[Future](), iter(jobs)
         number = 0
         try:
             while True:
+                # Counted anew each time, since workers come and go; two a thread keep them busy.
                 room = 2 * max(1, self._n_threads()) - len(waiting)
                 for job in islice(left, max(0, room)):
                     waiting.append(self._client.submit(_checked, here, work, *job, pure=False))
@@ -112,7 +115,7 @@ class Cluster:
             self._cancel(waiting)
 
     def require_same_software(self) -> None:
-        """Raise ``ClusterError`` unless scheduler and workers run what this process runs."""
+        """Raise ``ClusterError`` unless scheduler and workers run the same software."""
         try:
             self._client.wait_for_workers(1, timeout=self._no_worker_s)
         except TimeoutError as error:
@@ -131,7 +134,7 @@ class Cluster:
     def _n_threads(self) -> int:
         try:
             threads: Mapping[str, int] = self._client.nthreads()
-        except OSError as error:  # nobody answers any more
+        except OSError as error:  # the scheduler no longer answers
             raise self._lost() from error
         return sum(threads.values())
 
@@ -142,11 +145,12 @@ class Cluster:
         )
 
     def _software(self) -> dict[str, Any]:
-        """The fingerprint of the scheduler and of every worker, or the error it gave instead."""
+        """The fingerprint of the scheduler and of every worker, or the error raised instead."""
         workers = self._client.run(fingerprint, on_error="return")
         found = {f"worker {address}": there for address, there in workers.items()}
         try:
             found[self._where] = self._client.run_on_scheduler(fingerprint)
+        # A scheduler without this package cannot unpickle the function.
         except ImportError as error:
             found[self._where] = error
         return found
@@ -169,6 +173,7 @@ class Cluster:
         while not future.done():
             try:
                 with self._client.as_current():
+                    # A second at a time, so that a cluster without workers is noticed.
                     wait(future, timeout=1.0)
             except TimeoutError:
                 now = time.monotonic()
@@ -193,7 +198,7 @@ def fingerprint() -> dict[str, str]:
 
 
 def _sources() -> str:
-    """A hash over every file of this package that Python runs or reads."""
+    """A hash over every file of this package that is run or read."""
     package, seen = Path(__file__).parents[1], hashlib.sha256()
     for file in sorted(package.rglob("*")):
         if file.suffix in (".py", ".toml", ".sql"):
@@ -220,7 +225,7 @@ def _require_address(address: str) -> None:
     try:
         parts = urlsplit(address)
         good = parts.scheme in ("tcp", "tls") and parts.hostname and parts.port
-    except ValueError:  # a port that is none
+    except ValueError:  # an invalid port
         good = False
     if not good or parts.path:
         raise InvalidSpec(f"scheduler is '{address}', allowed is tcp://HOST:PORT or tls://…")
@@ -230,7 +235,7 @@ def _connect(address: str, connect_s: float) -> Client:
     try:
         _require_answer(address, connect_s)
         return Client(address, timeout=connect_s, set_as_default=False)
-    except OSError as error:  # TimeoutError is one as well
+    except OSError as error:  # includes TimeoutError
         raise ClusterError(
             f"scheduler {address}: no answer within {connect_s:g} s; start it with "
             "`dask scheduler`, or check the address"
@@ -240,7 +245,7 @@ def _connect(address: str, connect_s: float) -> Client:
 def _require_answer(address: str, connect_s: float) -> None:
     """Shake hands with the scheduler.
 
-    A client would wait without end for something that listens there and is no scheduler.
+    A client would wait forever if something else listens there.
     """
     runner = LoopRunner()
     runner.start()
@@ -257,14 +262,14 @@ async def _shake_hands(address: str, connect_s: float) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Dask reports on stderr what is raised or mended as well."""
+    """Silence Dask, which also reports on stderr what is raised or repaired."""
     loggers = [logging.getLogger(name) for name in _NOISY]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.CRITICAL + 1)
     try:
         with warnings.catch_warnings():
-            # of packages that no figure depends on; what matters is compared
+            # Concerns packages that no figure depends on; the others are compared above.
             warnings.simplefilter("ignore", VersionMismatchWarning)
             yield
     finally:
@@ -277,7 +282,7 @@ def _same(value: Result) -> Result:
 
 
 def _checked(here: Mapping[str, str], work: Callable[..., Result], *job: Any) -> Result:
-    """Run a job where the software is that of the process that asked, also on late workers."""
+    """Run a job only with the same software as the caller; also checks workers that joined late."""
     from distributed import get_worker
 
     _require_same(f"worker {get_worker().address}", fingerprint(), here)

@@ -1,4 +1,4 @@
-"""The foresight of a block: perfect, or forecasts trained on all that lies before it."""
+"""The foresight of a block: perfect, or forecasts trained on everything before it."""
 
 from __future__ import annotations
 
@@ -22,23 +22,24 @@ from ems.site.building import Building
 from ems.types import Ints
 
 TEMPLATE_DAYS = 60
-"""Days before a block whose forecast errors say how those of scenarios hang together."""
+"""Days before a block whose forecast errors give the correlation of scenarios."""
 
 
 @lru_cache(maxsize=1)
 def foresight_of(building: Building, spec: ComparisonSpec, block: DayChain) -> Information:
-    """What plans of ``block`` are made from.
+    """The information that plans of ``block`` are made from.
 
-    Forecasters learn once a block, from what lies before it, and forecast from every instant at
-    which a plan is made. Raises ``DataError`` where too little lies before the block, and where
-    the database has recorded forecasts of the weather that do not cover its days. The last one is
-    kept: whoever tells of a run asks for what it was planned with.
+    Forecasters are trained once per block, on what lies before it, and forecast from every planning
+    instant. Raises ``DataError`` if too little lies before the block, or if recorded weather
+    forecasts exist but do not cover its days. The last result is cached, since reports ask for it
+    again.
     """
     if spec.foresight == "perfect":
         return PerfectInformation(building=building)
     days = list(block.days)
     if spec.risk == "hedged":
         days = [d for d in building.days if d < block.days[0]][-TEMPLATE_DAYS:] + days
+    # 25 h: the longest local day.
     longest_h = 25.0 + spec.lookahead_h
     forecasts = forecast_days(
         building,
@@ -52,9 +53,9 @@ def foresight_of(building: Building, spec: ComparisonSpec, block: DayChain) -> I
 
 
 def _instants(building: Building, spec: ComparisonSpec, days: Sequence[date]) -> Ints:
-    """The steps in which plans are made: every midnight, and every phase where a mode has them.
+    """The steps at which plans are made: every midnight, and every phase if a mode has them.
 
-    From the first step of all nothing is known, so nothing is forecast from there.
+    Nothing is known at the first step of all, so nothing is forecast from there.
     """
     spans = [building.span(day) for day in days]
     starts = [np.array([span.start]) for span in spans]

@@ -1,19 +1,19 @@
 """Pipeline B: learn when people use their appliances, and plan with it, day after day.
 
-Each day is predicted by ``ProbabilityModelAgent``, planned with the habit as discomfort
-``w · (1 − p(hour of the start) / max p)`` [€], settled at the meter, and learned. Controllers
-differ only in the weight w and in whether they may move appliances at all:
+Each day is predicted by ``ProbabilityModelAgent``, planned with the habit as discomfort ``w · (1 −
+p(hour of the start) / max p)`` [€], settled at the meter, and learned. Controllers differ only in
+the weight w and in whether they may move appliances:
 
 - ``cost-only``: w = 0;
-- ``habit-only``: appliances stay where the people had them, everything else is planned;
+- ``habit-only``: appliances stay where people had them, everything else is planned;
 - ``w = …``: the weights between.
 
-Each controller has models of its own. From a day on which it moved a device it learns that the
-device was used, and how often, but not at what hour: that hour was ours, not the people's.
+Each controller has its own models. From a day on which it moved a device it learns that and how
+often the device was used, but not at what hour, since it chose the hour itself.
 
-As in Pipeline A plans know the true load, sun and number of starts of their day (perfect foresight:
-upper bounds), or are made from forecasts and carried out on what happened. The habit itself is
-predicted before the day is seen.
+As in Pipeline A, plans know the true load, sun and number of starts of their day (perfect
+foresight: upper bounds), or are made from forecasts and executed on what happened. The habit itself
+is always predicted before the day is seen.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ LEAST_TRAINING_DAYS = 14
 class HabitDay:
     """One day under one controller: the record, how usual its starts were, and what was learned.
 
-    ``probabilities``: learned probability of the hour of each start;
-    ``usual``: the same relative to the most usual hour, in [0, 1].
+    ``probabilities``: learned probability of the hour of each start; ``usual``: the same relative
+    to the most usual hour, in [0, 1].
     """
 
     controller: str
@@ -76,8 +76,7 @@ def trained_models(
 ) -> dict[str, ProbabilityModelAgent]:
     """A model for each device, trained on its known days before ``start``.
 
-    Raises ``DataError`` when a device has fewer than ``LEAST_TRAINING_DAYS`` known days or was
-    never used on them.
+    Raises ``DataError`` if a device has fewer than ``LEAST_TRAINING_DAYS`` known days.
     """
     models = {}
     for device in devices:
@@ -136,10 +135,10 @@ class Integrated:
                 yield from run_block(self.building, self.spec.base, block, mode)
 
     def runs(self, workers: int = 1, scheduler: str | None = None) -> Iterator[ControllerRun]:
-        """Every controller over the window, in their order, on ``workers`` processes.
+        """Every controller over the window, in order, on ``workers`` processes.
 
-        With ``scheduler`` each runs on the Dask cluster at that address. What plans are made from
-        is learned here, once for all. The figures are the same on any number of workers.
+        With ``scheduler`` each runs on the Dask cluster at that address. Forecasters are trained
+        here, once for all. Figures do not depend on the number of workers.
         """
         for block in self.blocks:
             self.foresight(block)
@@ -147,7 +146,7 @@ class Integrated:
         yield from in_parallel(_run_controller, jobs, workers, scheduler)
 
     def run(self, controller: Controller, *, perfect: bool = False) -> Iterator[HabitDay]:
-        """Predict, plan, settle and learn day by day; with ``perfect`` whatever is said of it."""
+        """Predict, plan, settle and learn day by day; ``perfect`` overrides the foresight."""
         base = replace(self.spec.base, foresight="perfect", risk="neutral")
         spec = base if perfect else self.spec.base
         models = trained_models(self.histories, self.devices, self.spec, self.window.days[0])
@@ -155,7 +154,7 @@ class Integrated:
             yield from self._run_block(controller, spec, block, models)
 
     def foresight(self, block: DayChain) -> Information | None:
-        """What plans of ``block`` are made from, learned once for all controllers."""
+        """The information plans of ``block`` are made from, learned once for all controllers."""
         if self.spec.base.foresight == "perfect":
             return None
         if block not in self._foresights:
@@ -174,6 +173,7 @@ class Integrated:
         hours: dict[str, Floats] = {}
 
         def comfort_of(day: date) -> HabitComfort:
+            # Also read below, when the record of this day arrives: run_block asks before it yields.
             hours.update({name: model.predict(day).hours for name, model in models.items()})
             return HabitComfort(
                 weight_eur=controller.weight_eur, hours=dict(hours), movable=controller.movable
@@ -206,7 +206,7 @@ class Integrated:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ControllerRun:
-    """The days of a controller, and those of its perfect plans where plans are on forecasts."""
+    """The days of a controller, and those of its perfect plans if it plans on forecasts."""
 
     controller: Controller
     days: tuple[HabitDay, ...]
@@ -219,11 +219,12 @@ def _run_controller(pipeline: Integrated, controller: Controller) -> ControllerR
         controller=controller,
         days=tuple(pipeline.run(controller)),
         perfect=tuple(pipeline.run(controller, perfect=True)) if on_forecasts else (),
+        # The same controller under perfect foresight: the bound it is measured against.
     )
 
 
 def _start_hours(record: DayRecord) -> list[tuple[str, int]]:
-    """Device and local hour of every start that was carried out."""
+    """Device and local hour of every executed start."""
     hour = np.floor(record.schedule.horizon.local_hour).astype(int)
     return [
         (name, int(hour[step]))
@@ -234,7 +235,7 @@ def _start_hours(record: DayRecord) -> list[tuple[str, int]]:
 
 
 def _was_shifted(record: DayRecord, name: str) -> bool:
-    """Whether the plan started the device at another time than its people did."""
+    """Whether the device started at another time than its people started it."""
     schedule = record.schedule
     agents = [agent for agent in schedule.agents if agent.name == name]
     moved = [agent.shifts_h(schedule.plans[name], schedule.horizon) for agent in agents]
@@ -243,11 +244,11 @@ def _was_shifted(record: DayRecord, name: str) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class FrontierPoint:
-    """A controller over the whole window: what it cost and how usual its starts were.
+    """A controller over the whole window: cost, and how usual its starts were.
 
     ``mean_start_probability``: learned probability of the hours of its starts; ``unusual``: mean of
-    1 − p/max p over its starts, the discomfort before it is weighed, in [0, 1]; both None without
-    starts. ``captured``: against both baselines, where plans were made on forecasts.
+    1 − p/max p over its starts, the unweighted discomfort, in [0, 1]; both None without starts.
+    ``captured``: against both baselines, if plans were made on forecasts.
     """
 
     controller: Controller
@@ -263,7 +264,7 @@ def frontier_point(
     baselines: Sequence[DayRecord],
     perfect: Sequence[HabitDay] = (),
 ) -> FrontierPoint:
-    """Sum up a controller's days against both baselines, and against its own perfect plans."""
+    """Sum up a controller's days against both baselines and its own perfect plans."""
     knowing = [replace(day.record.result, mode=PERFECT) for day in perfect]
     ours = [day.record.result for day in days]
     summaries = summarise([*(day.record for day in days), *baselines])
@@ -283,13 +284,14 @@ def knee(points: Sequence[FrontierPoint]) -> FrontierPoint | None:
     """The point of the frontier farthest from the line between its ends.
 
     Cost and unusualness are each scaled to [0, 1] over the frontier (Satopää et al. 2011,
-    doi:10.1109/ICDCSW.2011.20); None when there is nothing between the ends, or no trade-off.
+    doi:10.1109/ICDCSW.2011.20). None if there is nothing between the ends, or no trade-off.
     """
     ours = [p for p in points if p.controller.movable and p.unusual is not None]
     if len(ours) < 3:
         return None
     cost = np.array([p.summary.kpis.cost_eur for p in ours])
     unusual = np.array([p.unusual for p in ours], dtype=np.float64)
+    # A range of rounding size would be stretched to [0, 1] and give an arbitrary knee.
     if np.ptp(cost) < 1e-6 or np.ptp(unusual) < 1e-6:
         return None
     x = (unusual - unusual.min()) / np.ptp(unusual)

@@ -1,8 +1,8 @@
 """Blocks of days on many processes or machines, with the same result as on one.
 
-Blocks do not depend on each other, so neither their order nor the number of workers changes a
-figure. On this machine joblib starts processes; each building is written to a temporary file once
-and mapped into every worker. On a Dask cluster each building is sent once (see ``dask``).
+Blocks are independent, so neither order nor number of workers changes a figure. On this machine
+joblib starts processes; each building is written to a temporary file once and memory-mapped by
+every worker. On a Dask cluster each building is sent once (see ``dask``).
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ def run_blocks(
     """The records of each block, in the order of ``blocks``; ``modes`` default to all of ``spec``.
 
     With one worker everything runs in this process, with ``scheduler`` on the Dask cluster at that
-    address. When the consumer stops, or on Ctrl-C, the workers of this machine are ended with it,
-    and what waits on a cluster is cancelled.
+    address. When the consumer stops, or on Ctrl-C, local workers are ended and waiting cluster jobs
+    are cancelled.
     """
     if workers < 1:
         raise InvalidSpec(f"workers is {workers}, allowed is >= 1")
@@ -83,6 +83,7 @@ def in_parallel(
     if workers == 1:
         yield from (work(*job) for job in jobs)
         return
+    # pre_dispatch keeps few jobs in flight, so that an early stop wastes little.
     parallel = joblib.Parallel(n_jobs=workers, return_as="generator", pre_dispatch="2*n_jobs")
     with _starting_workers():
         results = parallel(joblib.delayed(work)(*job) for job in jobs)
@@ -91,7 +92,7 @@ def in_parallel(
             yield result
     finally:
         with warnings.catch_warnings():
-            # that work was cancelled is what ending early means
+            # joblib warns that work was cancelled; that is what ending early means
             warnings.filterwarnings("ignore", category=UserWarning, module="joblib")
             results.close()
         _end_workers()
@@ -102,7 +103,7 @@ def _cluster(scheduler: str, workers: int) -> AbstractContextManager[Cluster]:
         raise InvalidSpec(
             f"workers is {workers}, but the scheduler has workers of its own: give one"
         )
-    try:  # only who has a cluster needs its library, and waits for it
+    try:  # imported only with a cluster: the library is optional and slow to load
         from ems.pipelines.dask import cluster
     except ModuleNotFoundError as error:
         raise InvalidSpec(
@@ -114,9 +115,10 @@ def _cluster(scheduler: str, workers: int) -> AbstractContextManager[Cluster]:
 
 @contextmanager
 def _starting_workers() -> Iterator[None]:
-    """Processes started inside leave Ctrl-C to this one, which ends them without their tracebacks.
+    """Start worker processes that ignore Ctrl-C; this process ends them without tracebacks.
 
-    Only the main thread may say so; started from another they answer Ctrl-C themselves.
+    Only the main thread may set signal handlers; workers started from another thread react to
+    Ctrl-C themselves.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -149,6 +151,7 @@ def _work(
     return _records(_building(path), spec, block, modes)
 
 
+# Small: a worker works on few buildings at a time.
 @lru_cache(maxsize=4)
 def _building(path: str) -> Any:
     return joblib.load(path, mmap_mode="r")

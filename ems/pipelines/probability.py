@@ -1,9 +1,9 @@
-"""Pipeline C: how fast should habits be followed, and is the learned habit any good?
+"""Pipeline C: how fast should habits be tracked, and is the learned habit any good?
 
 For every device of a building: a grid of learning rates, each scored one day ahead by log loss
-(bits a start) and by the learning score (JS to prior − 0.5 · mean JS of the step), and the best
-cell by log loss beside its rivals on the same days. The best of many cells is chosen on the days it
-is scored on, so its own figure flatters it a little; the rivals were not chosen. No plan is made.
+(bits per start) and by the learning score (JS to prior − 0.5 · mean JS of the step), and the best
+cell by log loss next to its rivals on the same days. The best cell is chosen on the days it is
+scored on, so its own figure is slightly optimistic; the rivals were not chosen. No plan is made.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ from ems.site.meters import Category
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DeviceSearch:
-    """One device from one prior: the whole grid, and its best cell beside the rivals.
+    """One device from one prior: the whole grid, and its best cell next to the rivals.
 
     ``cell``: the best cell by log loss, ``log_loss`` with its interval [bit per start];
-    ``by_learning_score``: the cell the learning score would choose, and ``lost_bits`` what it costs
-    per start to follow it. ``rivals``: every model on the same days. ``forecasts`` and ``updates``
-    are those of the best cell, ``agent`` its model after the last day.
+    ``by_learning_score``: the cell the learning score would choose, ``lost_bits``: the cost of that
+    per start. ``rivals``: every model on the same days. ``forecasts`` and ``updates``: of the best
+    cell; ``agent``: its model after the last day.
     """
 
     history: UseHistory
@@ -68,12 +68,12 @@ class DeviceSearch:
 
     @property
     def gain_bits(self) -> Estimate:
-        """Bits a start that the best cell saves against the uniform distribution."""
+        """Bits per start that the best cell saves against the uniform distribution."""
         return self.rivals[f"rate:{self.prior}"].gain_bits["uniform"]
 
     @property
     def verdict(self) -> str:
-        """Whether learning beats knowing nothing, as far as the interval says."""
+        """Whether learning beats knowing nothing, judged by the interval."""
         if self.gain_bits.low > 0:
             return "learning beats uniform"
         return "uniform beats learning" if self.gain_bits.high < 0 else "no difference is proven"
@@ -97,9 +97,9 @@ def devices_of(
     target: str | None = None,
     categories: Sequence[Category] = LEARNABLE,
 ) -> list[UseHistory]:
-    """The devices asked for, of the given categories.
+    """The requested devices of the given categories.
 
-    Raises ``DataError`` for a device that the building lacks, listing those it has.
+    Raises ``DataError`` for a device the building lacks, listing those it has.
     """
     has = ", ".join(histories) or "none"
     if target is not None and target not in histories:
@@ -143,7 +143,11 @@ def search_device(
         cell, other = grid.best_by_log_loss(0), grid.best_by_learning_score(0)
         rate = grid.rates[cell]
         agent = ProbabilityModelAgent(
-            device=history.device, place=history.place, prior=prior, rate=rate
+            device=history.device,
+            place=history.place,
+            prior=prior,
+            rate=rate,
+            # Learned again outside the grid, which keeps no forecasts of its cells.
         )
         forecasts = prequential(agent, history, n_train=spec.n_train)
         models = standard_models(history.device, history.place, [prior], rate)
@@ -169,7 +173,7 @@ def search_devices(
     workers: int = 1,
     scheduler: str | None = None,
 ) -> Iterator[list[DeviceSearch]]:
-    """Search many devices, in their order, on ``workers`` processes; the same result on any.
+    """Search many devices, in order, on ``workers`` processes; the result does not depend on it.
 
     With ``scheduler`` the devices are searched on the Dask cluster at that address.
     """

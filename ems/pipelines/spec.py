@@ -1,6 +1,6 @@
-"""What each pipeline is asked to do: its specification, checked when it is made.
+"""Specifications of the pipelines, validated on creation.
 
-Light on purpose: the command lines read their defaults from here.
+Without heavy imports: the command lines read their defaults here.
 """
 
 from __future__ import annotations
@@ -21,36 +21,36 @@ from ems.site.assets import Assets
 BASELINES: tuple[Mode, ...] = ("as_metered", "rule_based")
 PLANNED: tuple[Mode, ...] = ("decentralized", "centralized", "centralized_phases")
 MODES: tuple[Mode, ...] = (*BASELINES, *PLANNED, "perfect_foresight")
-"""What every run can show."""
+"""Modes that every run can show."""
 SINGLE_ERRORS: tuple[Mode, ...] = (
     "pv_unknown",
     "load_unknown",
     "price_unknown",
     "devices_unknown",
 )
-"""What a run on forecasts shows besides: the cost of not knowing one thing."""
+"""Modes that runs on forecasts add: the cost of not knowing one thing."""
 ForesightName = Literal["perfect", "forecast"]
 Risk = Literal["neutral", "hedged"]
 HISTORY_DAYS = 56
-"""Forecasters need four weeks to learn; with eight the first forecasts are worth something."""
+"""Forecasters need four weeks to train; with eight the first forecasts are useful."""
 KNOWN_SHARE = 0.75
-"""Of those days so many must be known: a meter that starts with a gap teaches nothing."""
+"""Share of those days that must be known: a meter that starts with a gap teaches nothing."""
 FORECASTERS = ("learned", "persistence")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ComparisonSpec:
-    """What is compared and how.
+    """What is compared, and how.
 
-    ``modes``: the planned modes, from ``PLANNED``; both baselines and the optimum of the whole
-    block, as if its first morning knew everything (``perfect_foresight``), always run.
-    ``lookahead_h``: hours beyond the committed day that a plan looks at [h].
+    ``modes``: the planned modes, from ``PLANNED``. Both baselines and the optimum of the whole
+    block with everything known on its first morning (``perfect_foresight``) always run.
+    ``lookahead_h``: hours that a plan looks beyond the committed day [h].
     ``phase_h``: length of a phase of ``centralized_phases`` [h].
-    ``block_days``: most days planned in one chain.
-    ``foresight``: whether plans know the truth or are made from forecasts by ``forecaster``.
-    ``dispatch``: how stores carry out their set-points, to the letter or balancing errors.
-    ``risk``: ``neutral`` plans for the mean, ``hedged`` the centralized modes for
-    ``n_scenarios`` futures at once, drawn with ``scenario_seed``.
+    ``block_days``: maximum days planned in one chain.
+    ``foresight``: whether plans know the truth or use forecasts by ``forecaster``.
+    ``dispatch``: how stores execute set-points, following them or balancing errors.
+    ``risk``: ``neutral`` plans for the mean; ``hedged`` plans the centralized modes for
+    ``n_scenarios`` scenarios at once, drawn with ``scenario_seed``.
     """
 
     tariff: Tariff
@@ -92,14 +92,14 @@ class ComparisonSpec:
 
     @property
     def history_days(self) -> int:
-        """Days that must lie before the first to learn from, unless a start is named."""
+        """Days required before a default first day, to train forecasters."""
         return HISTORY_DAYS if self.foresight == "forecast" else 0
 
     @property
     def all_modes(self) -> tuple[Mode, ...]:
         """Both baselines, the planned modes, and the optimum of the whole block.
 
-        On forecasts also what each single error costs the last mode, and the perfect plan.
+        On forecasts also the cost of each single error for the last mode, and the perfect plan.
         """
         if self.foresight == "perfect":
             return (*BASELINES, *self.modes, "perfect_foresight")
@@ -107,7 +107,7 @@ class ComparisonSpec:
 
 
 def foresight_words(foresight: str, forecaster: str) -> str:
-    """What is said of every result: an upper bound, or made on forecasts."""
+    """Label of every result: an upper bound, or made on forecasts."""
     if foresight == "perfect":
         return "perfect foresight: upper bound"
     return f"planned on {forecaster} forecasts"
@@ -129,8 +129,9 @@ class Controller:
 class IntegratedSpec:
     """What is learned and weighed.
 
-    ``base``: tariff, assets, mode and solver; just one planned mode. ``weights_eur``: the weights
-    of the frontier [€ a start]; 0 is ``cost-only``. ``prior``: ``uniform`` or ``learned``.
+    ``base``: tariff, assets, mode and solver; exactly one planned mode. ``weights_eur``: the
+    weights of the frontier [€ per start]; 0 is ``cost-only``. ``prior``: ``uniform`` or
+    ``learned``.
     """
 
     base: ComparisonSpec
@@ -154,7 +155,7 @@ class IntegratedSpec:
 
     @property
     def controllers(self) -> tuple[Controller, ...]:
-        """Cost-only, the weights in rising order, and habit-only."""
+        """Cost-only, the weights in increasing order, and habit-only."""
         weights = sorted({0.0, *self.weights_eur})
         ours = [
             Controller(name=COST_ONLY if w == 0 else f"w = {w:g} €", weight_eur=w) for w in weights
@@ -166,8 +167,8 @@ class IntegratedSpec:
 class SearchSpec:
     """What is searched.
 
-    ``rates``: the cells of the grid. ``priors``: what is believed before the first day; all are
-    searched. ``n_train``: known days that only train. ``seed``: of the bootstrap intervals.
+    ``rates``: the cells of the grid. ``priors``: priors to search, each in turn. ``n_train``: known
+    days that only train. ``seed``: of the bootstrap intervals.
     """
 
     rates: tuple[LearningRate, ...]
@@ -183,7 +184,8 @@ class SearchSpec:
 
 
 def require_workers(workers: int, scheduler: str | None = None) -> None:
-    """Raise ``InvalidSpec`` for processes this machine cannot serve, or beside a scheduler."""
+    """Raise ``InvalidSpec`` for too many processes, or for several next to a scheduler."""
+    # More than cores is allowed, since workers also wait; far more is a typing error.
     most = 4 * (os.cpu_count() or 1)
     if not 1 <= workers <= most:
         raise InvalidSpec(f"workers is {workers}, allowed is 1 to {most} on this machine")

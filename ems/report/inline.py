@@ -1,4 +1,4 @@
-"""A matplotlib figure as SVG that stands inside a page and follows its colours and letters."""
+"""A matplotlib figure as inline SVG that adopts the page's colours and fonts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COLOURS: Mapping[str, str] = {
     "#ededed": "var(--rule)",
     "#ffffff": "var(--page)",
 }
-"""The greys of figures, and what stands for them on a page that may be light or dark."""
+"""The greys of figures, mapped to colours of a page that may be light or dark."""
 _SVG, _LINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}href"
 _COLOUR = re.compile("|".join(COLOURS))
 _FAMILY = re.compile(r"font-family: [^;]*(; )?")
@@ -33,28 +33,29 @@ _USED = re.compile(r"url\(#([^)]+)\)")
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A figure on the page's paper, and what stands above it in the page."""
+    """A figure for the page, with the heading above it."""
 
     figure: Figure
     title: str
     note: str = ""
 
     def svg(self, name: str) -> Markup:
-        """The figure as an element of a page in which no other picture has this name."""
+        """The figure as an element; ``name`` must be unique within the page."""
         return inline_svg(self.figure, name)
 
 
 def inline_svg(figure: Figure, name: str) -> Markup:
-    """``figure`` as an ``<svg>`` element; its ids differ from those of figures of another ``name``.
+    """``figure`` as an ``<svg>`` element; its ids are unique for each ``name``.
 
-    It scales to the width it is given. Background and greys are those of the page, texts are texts
-    in the page's letters, and the figure's label is what a screen reader says.
+    It scales to the available width. Background and greys are the page's, texts remain texts in the
+    page's font, and the figure's label is read by screen readers.
     """
     drawn = io.StringIO()
+    # Dates and versions would make equal figures different files.
     untold = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     with mpl.rc_context(look(PAGE) | {"svg.hashsalt": name}):
         figure.savefig(drawn, format="svg", transparent=True, metadata=untold)
-    figure.set_layout_engine("none")  # laid out again it would move by a hair
+    figure.set_layout_engine("none")  # a second layout would move by a hair
     root = ElementTree.fromstring(drawn.getvalue())
     root.attrib = {
         "viewBox": root.attrib["viewBox"],
@@ -62,6 +63,7 @@ def inline_svg(figure: Figure, name: str) -> Markup:
         "aria-label": str(figure.get_label()),
     }
     links = [element.attrib.get(_LINK, "").removeprefix("#") for element in root.iter()]
+    # Unreferenced ids are dropped; they only make the page longer.
     used = {*links, *_USED.findall(drawn.getvalue())}
     for parent in root.iter():
         for child in [c for c in parent if c.tag in (f"{_SVG}metadata", f"{_SVG}style")]:
@@ -77,6 +79,6 @@ def inline_svg(figure: Figure, name: str) -> Markup:
 
 
 def _own(value: str) -> str:
-    """An attribute in the page's colours and letters, with places to a hundredth of a point."""
+    """Replace colours and fonts, and round coordinates to a hundredth of a point."""
     value = _FAMILY.sub("", _COLOUR.sub(lambda match: COLOURS[match[0]], value))
     return _LONG.sub(lambda match: f"{float(match[0]):.2f}", value.replace("\n", ""))

@@ -1,1 +1,1 @@
-"""From a building's meters to the agents of its days."""
+"""From a building's meters to the agents of a day."""

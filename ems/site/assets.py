@@ -1,4 +1,4 @@
-"""What a building is given, and how free the planner is with it."""
+"""What a building is given besides its meters, and how free the planner is."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ __all__ = ["Assets", "EVSpec"]
 
 @dataclass(frozen=True, kw_only=True)
 class Assets:
-    """What is planned besides the meters' own devices, and how free the planner is.
+    """What is planned besides the metered devices, and how free the planner is.
 
-    ``battery``, ``ev``: None leaves them out; a metered EV then stays part of the base load.
+    ``battery``, ``ev``: None leaves them out; a metered EV then stays in the base load.
     ``appliances``: whether dishwasher, washing machine and heat pump may be moved.
     ``heat_shift_h``: how much earlier or later than metered heat may be made [h] (assumed).
-    ``shift_discomfort_eur_per_h``: what moving an appliance's start costs in comfort [€/h]
-    (assumed); it steers the plan and is never part of the bill.
+    ``shift_discomfort_eur_per_h``: discomfort of moving an appliance's start [€/h] (assumed);
+    steers the plan, never part of the bill.
     """
 
     battery: BatteryAgent | None = field(default_factory=BatteryAgent)

@@ -1,12 +1,12 @@
 """From a building's meters to the agents of one day.
 
 The bus is what the building's import meter sees. Feeds with a meter of their own (a heat pump on
-its own tariff, PV that feeds in everything) stay outside, unless ``one_meter`` asks what the
-building would be worth with everything behind one meter.
+its own tariff, PV with full feed-in) are outside, unless ``one_meter`` puts everything behind one
+meter.
 
-A plan starts at local midnight. So that the night is not cut in two it looks ``lookahead_h`` hours
-beyond the day it commits, where appliances run as metered; the last day of a window has no such
-look-ahead and must leave the stores as the window found them.
+A plan starts at local midnight. It looks ``lookahead_h`` hours beyond the committed day, so that
+midnight does not cut the night in two; appliances run as metered there. The last day of a window
+has no look-ahead and must leave the stores as the window found them.
 """
 
 from __future__ import annotations
@@ -39,12 +39,14 @@ from ems.types import Floats
 
 
 class Building:
-    """A building's history with a tariff and assets, cut into days that can be planned."""
+    """A building's history with tariff and assets, divided into days that can be planned."""
 
     def __init__(self, history: MeterData, tariff: Tariff, assets: Assets) -> None:
         self.history, self.tariff, self.assets = history, tariff, assets
         self.view = MeterView(history=history, one_meter=assets.one_meter)
         shift = assets.heat_shift_h / history.step_h
+        # Multiples only: the comfort band is counted in whole steps. 1e-9 allows for binary
+        # fractions.
         if abs(shift - round(shift)) > 1e-9:
             raise InvalidSpec(
                 f"assets: heat_shift_h is {assets.heat_shift_h}, it must be a multiple of the step "
@@ -52,7 +54,7 @@ class Building:
             )
 
     def devices(self) -> tuple[SiteDevice, ...]:
-        """What stands on the bus and can be planned, in the order in which it is planned."""
+        """The devices on the bus that can be planned, in planning order."""
         view, assets = self.view, self.assets
         return (
             *Roof.on_site(view, curtailable=assets.curtailable_pv),
@@ -66,11 +68,11 @@ class Building:
 
     @property
     def days(self) -> tuple[date, ...]:
-        """All local days that the meters cover from midnight to midnight."""
+        """All local days covered from midnight to midnight."""
         return tuple(self.view.spans)
 
     def why_not(self, day: date) -> str | None:
-        """Why ``day`` cannot be planned, or None if it can."""
+        """Why ``day`` cannot be planned; None if it can."""
         if day not in self.view.spans:
             return "the meters do not cover the whole day"
         span = self.view.spans[day]
@@ -83,7 +85,7 @@ class Building:
 
     @cached_property
     def plannable_days(self) -> tuple[date, ...]:
-        """The days on which every feed the plan needs is ok."""
+        """The days on which every feed needed is valid."""
         return tuple(day for day in self.days if self.why_not(day) is None)
 
     @cached_property
@@ -105,9 +107,9 @@ class Building:
         return self.view.spans[day]
 
     def metered_bill_eur(self, days: Sequence[date]) -> float | None:
-        """What the meter itself would bill for ``days``, import and export counted apart [€].
+        """What the meter would bill for ``days``, with import and export counted separately [€].
 
-        None for a building whose exports are not metered. A settlement nets them within a step.
+        None if exports are not metered. Differs from a settlement, which nets them within a step.
         """
         of_role = {f.role: f.name for f in self.history.feeds if f.role in ("import", "export")}
         if set(of_role) != {"import", "export"}:
@@ -122,6 +124,7 @@ class Building:
     # --- what stands on the bus --------------------------------------------------------------
 
     @cached_property
+    # Load with its own meter is not on this bus.
     def _load_kwh(self) -> Floats:
         apart_kwh = np.zeros(len(self.history.ts_utc))
         for feed in self.history.feeds:
@@ -131,7 +134,7 @@ class Building:
 
     @cached_property
     def truth(self) -> SiteSeries:
-        """What the meters saw."""
+        """What the meters recorded."""
         return SiteSeries(
             load_kwh=self._load_kwh,
             spot_eur_per_mwh=self.history.price_eur_per_mwh,
@@ -140,18 +143,18 @@ class Building:
 
     @cached_property
     def base_kwh(self) -> Floats:
-        """The load less everything that is planned, as the meters saw it [kWh], shape ``(n,)``."""
+        """Metered load minus everything that is planned [kWh], shape ``(n,)``."""
         return self._load_kwh - self.truth.devices_kwh(slice(0, len(self.history.ts_utc)))
 
     @property
     def appliance_names(self) -> tuple[str, ...]:
-        """The appliances on the bus that run in cycles."""
+        """The cyclic appliances on the bus."""
         return self.view.meters("discrete_phase")
 
     # --- the agents --------------------------------------------------------------------------
 
     def stretch(self, days: Sequence[date], lookahead_h: float = 0.0, at: int = 0) -> Stretch:
-        """The steps of a plan for consecutive ``days`` made ``at`` steps after the first midnight.
+        """The steps of a plan for consecutive ``days``, made ``at`` steps after the first midnight.
 
         Raises ``DataError`` for a day that cannot be planned.
         """
@@ -175,11 +178,10 @@ class Building:
     ) -> PlanningTask:
         """The agents of consecutive ``days``, with a horizon ``lookahead_h`` hours beyond them.
 
-        ``soc_kwh``: charge of each store before the first midnight [kWh] by agent name; what is not
-        named starts at its specification. ``comfort``: what moving an appliance costs (default: by
-        the assets). ``course``: what is believed (default: the truth); ``at``: steps after the
-        first midnight at which the plan is made. Raises ``DataError`` for a day that cannot be
-        planned.
+        ``soc_kwh``: charge of each store before the first midnight [kWh] by agent name (default:
+        its specification). ``comfort``: discomfort of moving appliances (default: from the assets).
+        ``course``: the series to plan on (default: as metered); ``at``: steps after the first
+        midnight at which the plan is made. Raises ``DataError`` for a day that cannot be planned.
         """
         course = course or self.truth
         stretch = self.stretch(days, lookahead_h, at)
@@ -192,6 +194,7 @@ class Building:
             comfort=comfort or ShiftComfort(eur_per_h=self.assets.shift_discomfort_eur_per_h),
             runs_foreseen=course.runs_foreseen,
         )
+        # In order: a car under the three-phase strategy sees the surplus of the agents before it.
         for device in course.devices:
             agent = device.agent(replace(frame, before=tuple(agents)))
             if agent is not None:
@@ -218,6 +221,7 @@ class Building:
 
     def _lookahead_steps(self, day: date, lookahead_h: float) -> int:
         following = day + timedelta(days=1)
+        # No look-ahead into a day with gaps: its values would be NaN.
         if lookahead_h <= 0 or following not in self._plannable:
             return 0
         span = self.span(following)

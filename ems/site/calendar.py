@@ -1,4 +1,4 @@
-"""Day types: working days against weekends and the public holidays of a place."""
+"""Day types: working days, or weekends and public holidays of a place."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ def day_types(days: Days, place: Place) -> Ints:
         place.public_holidays(1970 + int(year))
         for year in np.unique(dates.astype("datetime64[Y]").astype(np.int64))
     ]
+    # The empty array lets an empty input pass; concatenate needs at least one.
     free = np.concatenate([np.zeros(0, dtype="datetime64[D]"), *public])
-    # day 0 of datetime64[D] is Thursday, 1970-01-01
+    # Day 0 of datetime64[D] is Thursday, 1970-01-01.
     weekend = (dates.astype(np.int64) + 3) % 7 >= 5
     return (weekend | np.isin(dates, free)).astype(np.int64)
 

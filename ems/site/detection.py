@@ -1,18 +1,16 @@
-"""Device cycles and EV sessions, found in what a sub-meter saw.
+"""Device cycles and EV sessions, detected in sub-meter data.
 
-Every threshold follows from the series itself by one rule for all appliances:
+Every threshold follows from the series itself, by one rule for all appliances:
 
 - *standby* [kWh per step] is the 25 % quantile of the known steps;
 - the *working level* [kW] is the mean hourly power at which half of the energy above standby was
   used (the energy-weighted median), so that thousands of idle hours do not count;
-- a step *works* when it lies above standby by a small share of the working level, and by more
-  than the spread of standby itself; for the step in which a programme begins or ends a smaller
-  share is enough.
+- a step *works* if it exceeds standby by a small share of the working level, and by more than the
+  spread of standby itself; for the first and last step of a programme a smaller share is enough.
 
-Consecutive working steps are a run; a run is a cycle when it is complete, large enough and no
-longer than one programme can be. What is not in a cycle stays with the rest of the feed: cycles
-plus rest are the metered energy. The choices are justified on real meters in
-``docs/detection.md``.
+Consecutive working steps are a run. A run is a cycle if it is complete, large enough and not longer
+than one programme can be. Everything else stays in the base load: cycles plus rest are the metered
+energy. ``docs/detection.md`` justifies the choices on real meters.
 """
 
 from __future__ import annotations
@@ -26,45 +24,45 @@ from ems.errors import DataError, InvalidSpec
 from ems.types import Bools, Floats, Ints
 
 CHARGER_SIZES_KW = (3.7, 7.4, 11.0, 22.0)
-"""AC chargers as sold: 16 A and 32 A at 230 V, one phase and three."""
+"""Sizes of AC chargers on sale: 16 A and 32 A at 230 V, one and three phases."""
 
 CHARGER_TOLERANCE = 0.05
-"""The sizes are names: 3 · 16 A · 230 V is 11.04 kW, and the voltage may stand above 230 V."""
+"""Sizes are nominal: 3 · 16 A · 230 V is 11.04 kW, and the voltage may exceed 230 V."""
 
 MIN_HOUR_KWH = 0.1
-"""Least energy of a programme's strongest hour: below it nothing heats or spins."""
+"""Minimum energy of a programme's strongest hour; below it nothing heats or spins."""
 
 MAX_CYCLE_H = 6.0
-"""Longest time one programme may take; a longer run that cannot be parted is no cycle."""
+"""Maximum length of one programme; a longer run that cannot be split is no cycle."""
 
 CYCLE_PAUSE_H = 0.5
-"""Longest pause inside one programme (soaking, drying)."""
+"""Maximum pause within one programme (soaking, drying)."""
 
 SESSION_PAUSE_H = 1.0
-"""Longest pause inside one charging session."""
+"""Maximum pause within one charging session."""
 
 EDGE_WORKING_SHARE = 0.004
-"""The same for the step in which a run begins or ends: it may have filled only a part of it."""
+"""The working share for the first and last step of a run, which it may fill only partly."""
 
 JOINT_SHARE = 1.5
-"""More than this many median energies in a long run are looked at as two programmes."""
+"""A long run with more than this many median energies is examined as two programmes."""
 
 N_KNOWN_RUNS = 100
-"""How many single runs, evenly spread over the history, show what one programme looks like."""
+"""Number of single runs, evenly spread over the history, that serve as templates of a programme."""
 
 CYCLE_WORKING_SHARE = 0.03
 """Share of the working level above which a step belongs to a programme (15–20 W on real meters)."""
 
 SESSION_WORKING_SHARE = 0.01
-"""The same for charging, lower: whatever the car drew has to be in a session."""
+"""The same for charging, lower: all energy a car drew has to be in a session."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MeteredCycle:
     """One metered run of a non-interruptible appliance.
 
-    ``start``: index of its first step in the series.
-    ``energy_kwh``: energy of each of its steps above standby [kWh].
+    ``start``: index of its first step.
+    ``energy_kwh``: energy of each step above standby [kWh].
     """
 
     start: int
@@ -86,14 +84,14 @@ class Session:
 
 @dataclass(frozen=True, kw_only=True)
 class CycleSummary:
-    """What was found in one appliance's feed, for reports.
+    """The cycles found in one appliance's feed, for reports.
 
     ``n_cycles`` with ``cycles_per_day`` over the known steps; ``median_energy_kwh`` and
     ``median_length_h`` of a cycle; ``profile_kwh``: mean energy of a cycle's steps, aligned at the
-    start, as long as 90 % of the cycles are. ``explained_share``: energy in cycles over all
-    metered energy. ``n_too_weak``, ``n_too_long``, ``n_incomplete``: runs that are no cycles,
-    because nothing heats or spins in them, they last longer than a programme can, or they touch
-    an unknown step; ``too_long_share`` is the share of the metered energy in the too long ones.
+    start, as long as 90 % of the cycles. ``explained_share``: energy in cycles over all metered
+    energy. ``n_too_weak``, ``n_too_long``, ``n_incomplete``: runs that are no cycles, because
+    nothing heats or spins, they last longer than a programme can, or they touch an unknown step;
+    ``too_long_share``: share of the metered energy in the too long ones.
     """
 
     n_cycles: int
@@ -131,7 +129,7 @@ class _Runs:
 
 @dataclass(frozen=True, kw_only=True)
 class _Sorted:
-    """The runs of an appliance by what they are."""
+    """The runs of an appliance by kind."""
 
     cycles: _Runs
     too_weak: _Runs
@@ -148,11 +146,11 @@ def detect_cycles(
 ) -> tuple[MeteredCycle, ...]:
     """Find the complete cycles of a non-interruptible appliance in its metered energy.
 
-    ``energy_kwh`` has shape ``(n,)`` and is NaN where unknown; a run that touches an unknown step
-    or an end of the series is no cycle. Cycles are in order and never overlap.
+    ``energy_kwh`` has shape ``(n,)``, NaN where unknown; a run that touches an unknown step or an
+    end of the series is no cycle. Cycles are in order and never overlap.
 
-    Raises ``InvalidSpec`` when the series is not one-dimensional or infinite, or when the step or
-    a limit is not positive.
+    Raises ``InvalidSpec`` if the series is not one-dimensional or infinite, or if the step or a
+    limit is not positive.
     """
     _check(energy_kwh, step_h, min_hour_kwh=min_hour_kwh, max_cycle_h=max_cycle_h)
     above_kwh = _above_standby(energy_kwh)
@@ -166,10 +164,11 @@ def detect_cycles(
 def detect_sessions(energy_kwh: Floats, step_h: float) -> tuple[Session, ...]:
     """Find the charging sessions of an EV in its metered energy.
 
-    ``energy_kwh`` has shape ``(n,)`` and is NaN where unknown. Pauses up to one hour belong to the
-    session; it ends at an unknown step. No energy is required, so that next to nothing is left out.
+    ``energy_kwh`` has shape ``(n,)``, NaN where unknown. Pauses up to one hour belong to the
+    session; an unknown step ends it. There is no minimum energy, so that almost nothing is left
+    out.
 
-    Raises ``InvalidSpec`` as ``detect_cycles`` does.
+    Raises ``InvalidSpec`` as ``detect_cycles``.
     """
     _check(energy_kwh, step_h)
     above_kwh = _above_standby(energy_kwh)
@@ -187,11 +186,11 @@ def detect_sessions(energy_kwh: Floats, step_h: float) -> tuple[Session, ...]:
 def charger_kw(energy_kwh: Floats, step_h: float) -> float:
     """The smallest standard charger [kW] that covers the largest metered mean power.
 
-    The maximum is used, not a quantile: spikes are already unknown (NaN) in a checked history,
-    and a charger below the maximum could not deliver what the meter showed. A charger may exceed
-    its name by 5 % (see ``CHARGER_TOLERANCE``).
+    The maximum, not a quantile: spikes are already NaN in a checked history, and a charger below
+    the maximum could not deliver what was metered. A charger may exceed its nominal size by 5 %
+    (``CHARGER_TOLERANCE``).
 
-    Raises ``DataError`` when nothing was ever charged or more than the largest size was drawn.
+    Raises ``DataError`` if nothing was ever charged or more than the largest size was drawn.
     """
     _check(energy_kwh, step_h)
     peak_kw = float(np.nanmax(energy_kwh, initial=0.0)) / step_h
@@ -213,9 +212,9 @@ def summarise_cycles(
     min_hour_kwh: float = MIN_HOUR_KWH,
     max_cycle_h: float = MAX_CYCLE_H,
 ) -> CycleSummary:
-    """Describe an appliance's cycles and count the runs that are none; raises as ``detect_cycles``.
+    """Summarise an appliance's cycles and count the runs that are none.
 
-    Medians are NaN, and the profile empty, when there is no cycle.
+    Medians are NaN, and the profile empty, if there is no cycle. Raises as ``detect_cycles``.
     """
     _check(energy_kwh, step_h, min_hour_kwh=min_hour_kwh, max_cycle_h=max_cycle_h)
     above_kwh = _above_standby(energy_kwh)
@@ -252,18 +251,19 @@ def _check(energy_kwh: Floats, step_h: float, **limits: float) -> None:
 
 
 def _standby_kwh(energy_kwh: Floats) -> float:
-    """Energy of an idle step [kWh]: no more than three quarters of the steps work."""
+    """Energy of an idle step [kWh]; assumes that at most three quarters of the steps work."""
     known = energy_kwh[np.isfinite(energy_kwh)]
     return max(float(np.quantile(known, 0.25)), 0.0) if known.size else 0.0
 
 
 def _above_standby(energy_kwh: Floats) -> Floats:
-    """Energy above standby [kWh], never negative, NaN where unknown, shape ``(n,)``."""
+    """Energy above standby [kWh], ≥ 0, NaN where unknown, shape ``(n,)``."""
     return np.maximum(energy_kwh - _standby_kwh(energy_kwh), 0.0)
 
 
 def _working_level_kw(above_kwh: Floats, step_h: float) -> float:
-    """Mean power over an hour at which half of the energy was used [kW]."""
+    """Mean hourly power at which half of the energy was used [kW]."""
+    # Hours, so that the level does not depend on the length of a step.
     per_block = max(round(1.0 / step_h), 1)
     known = np.nan_to_num(above_kwh)
     blocks = np.add.reduceat(known, np.arange(0, known.size, per_block)) if known.size else known
@@ -275,7 +275,7 @@ def _working_level_kw(above_kwh: Floats, step_h: float) -> float:
 
 
 def _working(energy_kwh: Floats, step_h: float, share: float) -> Bools:
-    """Whether each step works, by the share of the working level and the spread of standby."""
+    """Whether each step works, by share of the working level and spread of standby."""
     above_kwh = _above_standby(energy_kwh)
     known = energy_kwh[np.isfinite(energy_kwh)]
     if not known.size:
@@ -292,15 +292,17 @@ def _runs(working: Bools) -> _Runs:
 
 
 def _pause_steps(pause_h: float, step_h: float) -> int:
+    # 1e-9: 0.5 h / 0.1 h must give 5, not 4.
     return int(pause_h / step_h + 1e-9)
 
 
 def _bridge(runs: _Runs, unknown: Bools, pause_steps: int) -> _Runs:
-    """Join neighbours whose pause is known and no longer than ``pause_steps``."""
+    """Join neighbours whose pause is known and at most ``pause_steps``."""
     if not runs.starts.size:
         return runs
     n_unknown = np.concatenate([[0], np.cumsum(unknown)])
     pause = runs.starts[1:] - runs.ends[:-1]
+    # Equal cumulative counts: no unknown step in the pause.
     known = n_unknown[runs.starts[1:]] == n_unknown[runs.ends[:-1]]
     apart = ~(known & (pause <= pause_steps))
     return _Runs(
@@ -330,6 +332,7 @@ def _sort_runs(
     incomplete = blind[runs.starts] | blind[runs.ends + 1]
     whole = runs.where(~incomplete)
     weak = _strongest_hour_kwh(whole, above_kwh, step_h) < min_hour_kwh
+    # Before sorting by length: two short programmes back to back look like one too long.
     parted = _part(whole.where(~weak), faint, above_kwh, pause_steps, min_hour_kwh)
     long = (parted.steps - 1) * step_h > max_cycle_h + 1e-9  # it began within the first step
     return _Sorted(
@@ -347,6 +350,7 @@ def _strongest_hour_kwh(runs: _Runs, above_kwh: Floats, step_h: float) -> Floats
     per_hour = max(round(1.0 / step_h), 1)
     hour_kwh = np.convolve(np.nan_to_num(above_kwh), np.ones(per_hour))[: above_kwh.size]
     bounds = np.stack([runs.starts, runs.ends], axis=1).ravel()
+    # Pairs of start and end; reduceat also returns the gaps between runs, hence [::2].
     return np.asarray(np.maximum.reduceat(np.append(hour_kwh, 0.0), bounds)[::2])
 
 
@@ -367,11 +371,11 @@ def _aligned(above_kwh: Floats, runs: _Runs, n_steps: int) -> Floats:
 def _part(
     runs: _Runs, faint: Bools, above_kwh: Floats, pause_steps: int, min_hour_kwh: float
 ) -> _Runs:
-    """Part runs that hold two programmes or more, back to back or after a short pause.
+    """Split runs that hold two programmes or more, back to back or after a short pause.
 
-    A run is a candidate when it is longer than three quarters of the runs and holds more than
-    1.5 times their median energy. It is cut where both sides look most like a run that is no
-    candidate, and the right side is looked at again.
+    A run is a candidate if it is longer than three quarters of the runs and holds more than 1.5
+    times their median energy. It is cut where both sides look most like runs that are no
+    candidates, and the right side is examined again.
     """
     if not runs.starts.size:
         return runs
@@ -380,6 +384,7 @@ def _part(
     joint_kwh = JOINT_SHARE * float(np.median(energy))
     joint = (runs.steps > usual) & (energy > joint_kwh)
     single = _aligned(above_kwh, runs.where(~joint), usual + pause_steps)
+    # Every k-th run: ceiling division written as −(−a // b).
     known = single[:: -(-len(single) // N_KNOWN_RUNS)]
     bounds: list[tuple[int, int]] = []
     for start, end, is_joint in zip(runs.starts, runs.ends, joint, strict=True):
@@ -392,14 +397,14 @@ def _part(
 
 
 def _last_work(works: Bools) -> int:
-    """One past the last working step: a pause before the next programme is in neither."""
+    """One past the last working step; a pause before the next programme belongs to neither."""
     return int(np.flatnonzero(works)[-1]) + 1
 
 
 def _cuts(
     run: Floats, works: Bools, known: Floats, usual: int, joint_kwh: float, min_hour_kwh: float
 ) -> list[int]:
-    """Offsets of working steps at which a run is cut into programmes, in order."""
+    """Offsets at which a run is cut into programmes, in order."""
     cuts: list[int] = []
     first = 0
     while run.size - first > usual and run[first:].sum() > joint_kwh:
@@ -412,11 +417,12 @@ def _cuts(
 
 
 def _best_cut(run: Floats, works: Bools, known: Floats, min_hour_kwh: float) -> int | None:
-    """The offset with the least squared distance of both sides to their nearest known runs."""
+    """The offset with the least squared distance of both sides to their nearest templates."""
     total = np.cumsum(run)
     longest = known.shape[1]
     misfit = {
         cut: _misfit(run[:cut], known) + _misfit(run[cut : cut + longest], known)
+        # Only cuts at working steps, with a real programme's energy on both sides.
         for cut in range(1, min(longest, run.size - 1) + 1)
         if works[cut] and min(total[cut - 1], total[-1] - total[cut - 1]) >= min_hour_kwh
     }

@@ -1,8 +1,8 @@
-"""What the meters of one building saw, with its prices and weather, in memory.
+"""The meter data of one building, with prices and weather, in memory.
 
-The store reads it, the twin makes it, everything that plans is built from it. Energies are in
-kWh per step of the UTC instant that starts the step; a value the quality rules reject is NaN,
-so nothing can be planned on it by accident.
+Read by the store, made by the twin, and the base of every plan. Energies are in kWh per step,
+labelled by the UTC instant at which the step starts. Values rejected by the quality rules are NaN,
+so that nothing is planned on them by accident.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ Role = Literal["import", "export", "pv", "load"]
 """``import``/``export``: the meter at the grid; ``pv``: generation; ``load``: a sub-meter."""
 
 Category = Literal["grid", "pv", "ev", "discrete_phase", "partial_usage", "fixed"]
-"""What the planner may do with a feed; ``fixed`` sub-meters stay part of the base load."""
+"""How the planner may use a feed; ``fixed`` sub-meters stay in the base load."""
 
 LoadRule = Literal["import+pv-export", "import", "import+submetered"]
-"""How the building's load follows from its meters (see ``docs/data.md``).
+"""How the building's load follows from its meters (``docs/data.md``).
 
 ``import+pv-export``: generation behind the import meter serves the load first.
-``import``: nothing is generated behind the import meter.
+``import``: no generation behind the import meter.
 ``import+submetered``: import plus the loads that are not ``behind_import``.
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Feed:
-    """One meter of a building: its name, what it measures and how it may be planned.
+    """One meter of a building: its name, what it measures, and how it may be planned.
 
-    ``behind_import``: whether the building's import meter sees this feed. False for a circuit
-    with a meter of its own (a heat pump on its own tariff, PV that feeds in everything).
+    ``behind_import``: whether the building's import meter sees this feed. False for a circuit with
+    its own meter (a heat pump on its own tariff, PV with full feed-in).
     """
 
     name: str
@@ -49,16 +49,16 @@ class Feed:
 class MeterData:
     """All feeds of one building on one regular UTC grid.
 
-    ``place``: where the building stands: its sun, its weather and its public holidays.
-    ``ts_utc``: starts of the steps, ``datetime64[s]``, shape ``(n,)``, without holes.
-    ``energy_kwh``: for each feed the energy of each step [kWh], NaN where not plannable.
-    ``load_kwh``: what the building used [kWh], by its ``load_rule``, NaN where not known.
-    ``pv_kwh``: generation behind the load rule [kWh], zeros for a building without PV.
-    ``price_eur_per_mwh``: day-ahead price of each step [€/MWh], NaN where not known.
+    ``place``: location, for sun, weather and public holidays.
+    ``ts_utc``: starts of the steps, ``datetime64[s]``, shape ``(n,)``, without gaps.
+    ``energy_kwh``: energy of each step by feed [kWh], NaN where not usable.
+    ``load_kwh``: load of the building by its ``load_rule`` [kWh], NaN if unknown.
+    ``pv_kwh``: generation in the load rule [kWh], zeros without PV.
+    ``price_eur_per_mwh``: day-ahead price of each step [€/MWh], NaN if unknown.
     ``weather``: named series at each step (``temperature_c``, ``ghi_w_per_m2``, …).
-    ``weather_forecast``: forecasts of the weather as they were issued, None where none is recorded.
-    ``synthetic``: true when the data come from the twin; every output then says so.
-    ``source``: one line naming where the data come from and their licence.
+    ``weather_forecast``: recorded weather forecasts, None if there are none.
+    ``synthetic``: whether the data come from the twin; every output then says so.
+    ``source``: one line naming the source and licence of the data.
     """
 
     building: str
@@ -90,5 +90,5 @@ class MeterData:
                 )
 
     def feeds_of(self, category: Category) -> tuple[Feed, ...]:
-        """The feeds of one category, in the order of the store."""
+        """The feeds of one category, in store order."""
         return tuple(feed for feed in self.feeds if feed.category == category)

@@ -1,4 +1,4 @@
-"""Where a building stands: what tells the sun above it and the public holidays of its people."""
+"""The location of a building: position of the sun and public holidays."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from ems.types import Days
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """A place on Earth, and the public holidays that its people keep.
+    """A place on Earth with its public holidays.
 
-    ``latitude_deg``: degrees north, ``longitude_deg``: degrees east. ``country``: two letters of
-    ISO 3166-1; ``subdivision``: state or province as the package ``holidays`` calls it (ISO 3166-2
-    without the country), "" for the holidays of the whole country alone.
+    ``latitude_deg``: degrees north, ``longitude_deg``: degrees east. ``country``: ISO 3166-1, two
+    letters; ``subdivision``: state or province as named by the package ``holidays`` (ISO 3166-2
+    without the country), "" for national holidays only.
 
-    Raises ``InvalidSpec`` for a place that is not on Earth or whose holidays are not known.
+    Raises ``InvalidSpec`` for a place that is not on Earth or whose holidays are unknown.
     """
 
     name: str
@@ -56,13 +56,13 @@ class Place:
         return f"{self.name} ({north}, {east}; public holidays of {region})"
 
     def public_holidays(self, year: int) -> Days:
-        """The public holidays of a year in order of time, ``datetime64[D]``."""
+        """The public holidays of a year in order, ``datetime64[D]``."""
         return _public_holidays(self.country, self.subdivision, year)
 
 
 @cache
 def _subdivisions() -> dict[str, list[str]]:
-    """The countries whose holidays are known, and the parts of each that have their own."""
+    """The countries with known holidays, and their subdivisions."""
     known: dict[str, list[str]] = holidays.list_supported_countries(include_aliases=False)
     return known
 
@@ -76,4 +76,4 @@ def _public_holidays(country: str, subdivision: str, year: int) -> Days:
 KONSTANZ = Place(
     name="Konstanz", latitude_deg=47.66, longitude_deg=9.18, country="DE", subdivision="BW"
 )
-"""Where the OPSD household data were measured, and where their synthetic twin stands."""
+"""Site of the OPSD household data, and of their synthetic twin."""

@@ -1,7 +1,7 @@
-"""What flows on a building's bus and at what price: as it was, or as someone believes it will be.
+"""The series on a building's bus and its prices: as metered, or as forecast.
 
-A plan is made from such a course. The true one is what the meters saw; a believed one is the truth
-before an instant and a forecast from it on (see ``ems.forecast.information``).
+A plan is made from a ``SiteSeries``. The true one is what was metered; a forecast one is the truth
+before an instant and a forecast from then on (see ``ems.forecast.information``).
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from ems.types import Floats
 class SiteSeries:
     """Every series on a building's whole grid, shape ``(n,)``.
 
-    ``load_kwh``: all that is used on the bus, planned devices included; ``spot_eur_per_mwh``:
-    day-ahead price; ``devices``: what stands on the bus and is planned. ``runs_foreseen``: whether
-    a run of an appliance is known before its people start it.
+    ``load_kwh``: all load on the bus, planned devices included; ``spot_eur_per_mwh``: day-ahead
+    price; ``devices``: the planned devices on the bus. ``runs_foreseen``: whether an appliance run
+    is known before its people start it.
     """
 
     load_kwh: Floats
@@ -30,20 +30,20 @@ class SiteSeries:
     runs_foreseen: bool = True
 
     def devices_kwh(self, where: slice) -> Floats:
-        """What all devices use in the steps ``where`` when nobody plans [kWh]."""
+        """Energy of all devices in the steps ``where`` without planning [kWh]."""
         used_kwh = np.zeros(where.stop - where.start)
         for device in self._last_kind_first():
             used_kwh = used_kwh + device.used_kwh(where)
         return used_kwh
 
     def base_kwh(self, stretch: Stretch) -> Floats:
-        """The load less what the agents of ``stretch`` stand for [kWh], each step of it."""
+        """Load minus the energy of the agents of ``stretch`` [kWh], per step."""
         base_kwh = self.load_kwh[stretch.whole].copy()
         for device in self._last_kind_first():
             base_kwh -= device.planned_kwh(stretch)
         return base_kwh
 
     def _last_kind_first(self) -> Iterator[SiteDevice]:
-        """The order of every sum over devices: another one would change the last digit."""
+        """Fixed order of every sum over devices; another order would change the last digit."""
         for kind in reversed(dict.fromkeys(type(device) for device in self.devices)):
             yield from (device for device in self.devices if type(device) is kind)

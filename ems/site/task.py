@@ -1,4 +1,4 @@
-"""A building's days ready to be planned."""
+"""A building's days, ready to plan."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ems.core.horizon import Horizon
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PlanningTask:
-    """Days ready to be planned.
+    """Days ready to plan.
 
-    ``n_committed``: steps of ``horizon`` that are carried out; ``midnights``: the step in which
-    each day starts, and ``n_committed`` behind the last.
+    ``n_committed``: steps of ``horizon`` to execute; ``midnights``: the first step of each day, and
+    ``n_committed`` after the last.
     """
 
     days: tuple[date, ...]

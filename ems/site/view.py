@@ -1,4 +1,4 @@
-"""What a building's meters saw on its bus, as kinds of devices look at it."""
+"""A building's meters on its bus, as device kinds see them."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from ems.types import Days, Floats, Instants
 class MeterView:
     """The meters of ``history`` on the bus, see ``ems.agents.on_site.SiteView``.
 
-    The bus is what the import meter sees; with ``one_meter`` everything is behind it.
+    The bus is what the import meter sees; with ``one_meter`` it is everything.
     """
 
     history: MeterData
     one_meter: bool
 
     def on_bus(self, feed: Feed) -> bool:
-        """Whether the import meter sees it, or would."""
+        """Whether the import meter sees it, or would with ``one_meter``."""
         return self.one_meter or feed.behind_import
 
     @property
@@ -53,8 +53,9 @@ class MeterView:
 
     @cached_property
     def spans(self) -> dict[date, slice]:
-        """The steps of every day that the meters cover from midnight to midnight."""
+        """The steps of every day covered from midnight to midnight."""
         names, firsts, counts = np.unique(self.day, return_index=True, return_counts=True)
+        # From midnight to midnight in local time, so that clock-change days have 23 or 25 hours.
         edges = pd.DatetimeIndex([*names, names[-1] + np.timedelta64(1, "D")])
         midnights = np.asarray(
             edges.tz_localize(self.history.timezone).tz_convert("UTC").tz_localize(None),
@@ -73,12 +74,12 @@ class MeterView:
         return tuple(self.spans.values())
 
     def meters(self, category: str) -> tuple[str, ...]:
-        """The feeds of one category on the bus, in the order of the store."""
+        """The feeds of one category on the bus, in store order."""
         feeds = self.history.feeds
         return tuple(f.name for f in feeds if f.category == category and self.on_bus(f))
 
     def energy_kwh(self, meter: str) -> Floats:
-        """Energy of each step [kWh], NaN where not known."""
+        """Energy of each step [kWh], NaN if unknown."""
         return self.history.energy_kwh[meter]
 
     def runs(self, meter: str) -> tuple[Run, ...]:
@@ -92,5 +93,5 @@ class MeterView:
         return tuple((session.start, session.end) for session in sessions)
 
     def charger_kw(self, meter: str) -> float:
-        """The smallest standard charger that delivers what was metered [kW]."""
+        """The smallest standard charger that fits the metered power [kW]."""
         return charger_kw(self.energy_kwh(meter), self.step_h)

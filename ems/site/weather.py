@@ -1,4 +1,4 @@
-"""Forecasts of the weather at one site, kept as they were issued."""
+"""Recorded weather forecasts of one site."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ems.types import Bools, Floats, Instants, Ints
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RecordedWeather:
-    """Forecasts of the weather at one site as they were issued.
+    """Weather forecasts of one site as they were issued.
 
-    ``issued_utc``: when each could be had, rising, shape ``(n_issued,)``. ``first_utc``: the start
-    of its first step. ``values``: each quantity at each step, shape ``(n_issued, n_leads)``, NaN
-    where it does not reach.
+    ``issued_utc``: when each became available, increasing, shape ``(n_issued,)``. ``first_utc``:
+    start of its first step. ``values``: each quantity at each step, shape ``(n_issued, n_leads)``,
+    NaN beyond its range.
     """
 
     site: str
@@ -42,12 +42,13 @@ class RecordedWeather:
     def newest(
         self, who: str, now_utc: Instants, at_utc: Instants, max_age_h: float
     ) -> tuple[Instants, Mapping[str, Floats]]:
-        """What the newest forecast issued by ``now_utc`` says of ``at_utc``, and its issue time.
+        """Values at ``at_utc`` from the newest forecast issued by ``now_utc``, with its issue time.
 
-        Arrays of one shape. Raises ``DataError`` where it is older than ``max_age_h``, there is
-        none, or it does not reach ``at_utc``.
+        Arrays of one shape. Raises ``DataError`` if it is older than ``max_age_h``, missing, or
+        does not reach ``at_utc``.
         """
         row, bad = self._row(now_utc, max_age_h)
+        # −1 (none issued yet) must not wrap around to the last forecast; `bad` marks it.
         issued_utc = self.issued_utc[np.maximum(row, 0)]
         if bad.any():
             at = np.argmax(bad)
@@ -76,7 +77,7 @@ class RecordedWeather:
         return issued_utc, values
 
     def covers(self, now_utc: Instants, at_utc: Instants, max_age_h: float) -> Bools:
-        """Where ``newest`` has an answer, in the shape of its arguments."""
+        """Where ``newest`` has a value, in the shape of its arguments."""
         row, bad = self._row(now_utc, max_age_h)
         row = np.maximum(row, 0)
         lead = self._lead(row, at_utc)
@@ -86,7 +87,7 @@ class RecordedWeather:
         return ~bad
 
     def _row(self, now_utc: Instants, max_age_h: float) -> tuple[Ints, Bools]:
-        """The newest forecast issued by each instant, and where it is too old or not there."""
+        """The newest forecast issued by each instant, and where it is too old or missing."""
         row = np.searchsorted(self.issued_utc, now_utc, side="right") - 1
         age_h = (now_utc - self.issued_utc[np.maximum(row, 0)]) / np.timedelta64(3600, "s")
         return row, (row < 0) | (age_h > max_age_h)

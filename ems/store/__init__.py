@@ -1,1 +1,1 @@
-"""The database: the only rooms that import duckdb."""
+"""The databases: the only package that imports duckdb."""

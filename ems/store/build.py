@@ -1,4 +1,4 @@
-"""Build the measurements database from a dataset: beside the old one, then renamed into place."""
+"""Build the measurements database: in a temporary file, then renamed into place."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from ems.store.quality import QUALITIES, Finding, Judgement, judge
 from ems.store.read import PortfolioRow, portfolio
 
 _OUR_TABLES = frozenset({"meta", "building", "reading"})
-"""By these a measurements database is known, whatever its schema version."""
+"""Tables that identify a measurements database of any schema version."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BuildReport:
-    """What was built: the file, how much it holds and its data hash."""
+    """The result of a build: file, size and data hash."""
 
     path: Path
     synthetic: bool
@@ -41,17 +41,17 @@ class BuildReport:
 
     @property
     def portfolio(self) -> tuple[PortfolioRow, ...]:
-        """What the database holds, building by building; read from it, which takes a second."""
+        """The contents of the database by building; read from it, which takes a second."""
         with closing(get_con(self.path)) as con:
             return portfolio(con)
 
 
 def build_database(dataset: Dataset, target: Path) -> BuildReport:
-    """Write a new database and put it in the place of ``target`` in one step.
+    """Write a new database and replace ``target`` in one step.
 
-    A crash leaves the old database as it was. Raises :class:`DataError` when the place cannot
-    be written, holds anything but a measurements database, or another build is under way, and
-    for a building or feed whose name is not allowed.
+    A crash leaves the old database unchanged. Raises :class:`DataError` if ``target`` cannot be
+    written, holds anything but a measurements database, or another build is running, and for a
+    building or feed whose name is not allowed.
     """
     require_replaceable(target, synthetic=dataset.meta["synthetic"] == "true")
     for data in dataset.buildings:
@@ -62,6 +62,7 @@ def build_database(dataset: Dataset, target: Path) -> BuildReport:
     con = _open_beside(beside)
     try:
         n_readings = _fill(con, dataset)
+        # Closed first: the file must be complete on disk before it is renamed.
         con.close()
         beside.replace(target)
     except (duckdb.IOException, OSError) as error:
@@ -73,10 +74,10 @@ def build_database(dataset: Dataset, target: Path) -> BuildReport:
 
 
 def require_replaceable(target: Path, *, synthetic: bool) -> None:
-    """Raise ``DataError`` unless a new database may be put in the place of ``target``.
+    """Raise ``DataError`` unless a new database may replace ``target``.
 
-    It may where nothing is, or an empty file, or a measurements database of any schema; but a
-    ``synthetic`` one never takes the place of what was measured.
+    Allowed if nothing is there, or an empty file, or a measurements database of any schema. A
+    ``synthetic`` one never replaces measurements.
     """
     if target.is_dir():
         raise DataError(
@@ -108,7 +109,7 @@ def require_replaceable(target: Path, *, synthetic: bool) -> None:
 
 
 def _report(target: Path, n_readings: int) -> BuildReport:
-    """The report, read back from the database itself."""
+    """The report, read back from the database."""
     with closing(get_con(target)) as con:
         meta = read_meta(con)
     return BuildReport(
@@ -120,7 +121,7 @@ def _report(target: Path, n_readings: int) -> BuildReport:
 
 
 def _open_beside(beside: Path) -> duckdb.DuckDBPyConnection:
-    """A new database file; what an interrupted build left there is removed first."""
+    """A new database file, after removing what an interrupted build left there."""
     try:
         beside.parent.mkdir(parents=True, exist_ok=True)
         if beside.exists():
@@ -132,7 +133,7 @@ def _open_beside(beside: Path) -> duckdb.DuckDBPyConnection:
 
 
 def _require_unlocked(beside: Path) -> None:
-    """Raise when another build holds the file."""
+    """Raise if another build holds the file."""
     try:
         duckdb.connect(str(beside)).close()
     except duckdb.Error as error:
@@ -146,7 +147,8 @@ def _remove(beside: Path) -> None:
 
 
 def _fill(con: duckdb.DuckDBPyConnection, dataset: Dataset) -> int:
-    """All tables, with ``data_hash`` last as the mark of completeness; the number of readings."""
+    """Write all tables, ``data_hash`` last as a mark of completeness. Returns the number of
+    readings."""
     con.execute(schema_sql("data.sql"))
     con.execute("BEGIN")
     digest = hashlib.sha256()
@@ -160,6 +162,7 @@ def _fill(con: duckdb.DuckDBPyConnection, dataset: Dataset) -> int:
         digest.update(f"{data.building}/{data.place!r}".encode())
         for feed in data.feeds:
             digest.update(f"{data.building}/{feed}".encode())
+            # ascontiguousarray: the hash must not depend on the memory layout.
             digest.update(np.ascontiguousarray(data.energy_kwh[feed.name]).tobytes())
     _write_findings(con, findings)
     _write_tables(con, dataset)
@@ -197,7 +200,7 @@ def _write_building(con: duckdb.DuckDBPyConnection, data: BuildingData) -> None:
 def _write_readings(
     con: duckdb.DuckDBPyConnection, data: BuildingData, judgement: Judgement
 ) -> int:
-    """One row a feed and step, feeds one after the other; the number of rows."""
+    """One row per feed and step, feeds one after the other. Returns the number of rows."""
     names = [feed.name for feed in data.feeds]
     n_steps = len(data.ts_utc)
     positions = np.repeat(np.arange(len(names)), n_steps)
@@ -213,6 +216,7 @@ def _write_readings(
     con.register("rows", rows)
     con.execute(
         "INSERT INTO reading SELECT ?, feed, ts_utc, "
+        # DuckDB keeps NaN and NULL apart; a gap is NULL.
         "CASE WHEN isnan(energy_kwh) THEN NULL ELSE energy_kwh END, quality FROM rows",
         [data.building],
     )
@@ -230,14 +234,14 @@ def _write_findings(con: duckdb.DuckDBPyConnection, findings: list[Finding]) -> 
 
 
 def _times(*instants: np.datetime64) -> tuple[datetime, ...]:
-    """Instants as DuckDB takes them."""
+    """Instants as Python datetimes for DuckDB."""
     return tuple(instant.astype("datetime64[s]").item() for instant in instants)
 
 
 def _write_tables(con: duckdb.DuckDBPyConnection, dataset: Dataset) -> None:
     """Prices, weather and its forecasts in long form, and the twin's true PMFs.
 
-    Raises ``DataError`` for weather of buildings that stand in several places.
+    Raises ``DataError`` for weather with buildings in several places.
     """
     if len(dataset.weather) or len(dataset.weather_forecast):
         dataset.require_one_place()
@@ -257,7 +261,7 @@ def _write_tables(con: duckdb.DuckDBPyConnection, dataset: Dataset) -> None:
 
 
 def _long(what: str, wide: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """One row a quantity and step; ``DataError`` unless there is one site."""
+    """One row per quantity and step. ``DataError`` unless there is exactly one site."""
     if not len(wide):
         return wide
     sites = sorted(set(wide["site"]))

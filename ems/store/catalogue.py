@@ -1,4 +1,4 @@
-"""What the names of feeds and buildings mean; general rules, no list of buildings."""
+"""What names of feeds and buildings mean: general rules, no list of buildings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ems.site.place import KONSTANZ, Place
 _COLUMN = re.compile(r"^(?P<building>[A-Z]{2}_[A-Z]+_[a-z]+\d+)_(?P<feed>[a-z]\w*)$")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}")
 _EVERY = "all"
-"""What the command line calls every building or device; no one of them may be called so."""
+"""The command line's word for all buildings or devices; not allowed as a name."""
 
 _KIND = re.compile(r"_(?P<kind>[a-z]+)\d+$")
 
@@ -24,10 +24,10 @@ _CATEGORY: dict[str, Category] = {
 """Sub-meters the planner may move; every other sub-meter is ``fixed``, part of the base load."""
 
 _TIMEZONE = {"DE": "Europe/Berlin"}
-"""Country code at the start of a building's name → the zone its people live in."""
+"""Country code at the start of a building's name → its time zone."""
 
 _PLACE = {"DE_KN": KONSTANZ}
-"""Country and town at the start of a building's name → where it stands."""
+"""Country and town at the start of a building's name → its place."""
 
 
 def split_column(column: str) -> tuple[str, str]:
@@ -45,7 +45,7 @@ def split_column(column: str) -> tuple[str, str]:
 
 
 def require_name(what: str, name: str) -> None:
-    """Raise ``DataError`` for a name that could not be a file's or an option's.
+    """Raise ``DataError`` for a name unsuitable as a file name or option.
 
     >>> require_name("building", "my_home")
     """
@@ -64,7 +64,7 @@ def kind_of(building: str) -> str:
 
 
 def timezone_of(building: str) -> str:
-    """The IANA time zone of a building by the country code its name starts with."""
+    """The IANA time zone of a building, by the country code in its name."""
     country = building.split("_")[0]
     if country not in _TIMEZONE:
         raise DataError(
@@ -74,7 +74,7 @@ def timezone_of(building: str) -> str:
 
 
 def place_of(building: str) -> Place:
-    """Where a building stands, by the country and town that its name starts with."""
+    """The place of a building, by country and town in its name."""
     town = "_".join(building.split("_")[:2])
     if town not in _PLACE:
         raise DataError(

@@ -1,4 +1,4 @@
-"""Open the two databases: measurements read-only, results in short read-write transactions."""
+"""Open the two databases: measurements read-only, results in short transactions."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ems.errors import DataError
 
 LOCK_PATIENCE_S = 10.0
 LOCK_PAUSE_S = 0.05
-"""How long the short transactions of other processes on the results are waited for [s], and the
-pause before each new attempt [s]."""
+"""Maximum wait for other processes' transactions on the results [s], and the pause between attempts
+[s]."""
 
 SCHEMA_VERSION = "3"
-"""Version of ``schema/data.sql``; a database of another version must be built again."""
+"""Version of ``schema/data.sql``; a database of another version must be rebuilt."""
 
 RESULTS_SCHEMA_VERSION = "3"
 """Version of ``schema/results.sql``."""
@@ -34,7 +34,7 @@ _ABOUT_THE_FILE = (
     duckdb.SerializationException,
     duckdb.TransactionException,
 )
-"""What DuckDB raises where the file fails; a checksum that is wrong is a bare ``duckdb.Error``."""
+"""DuckDB errors about the file; a wrong checksum is a bare ``duckdb.Error``."""
 
 
 def schema_sql(name: str) -> str:
@@ -45,8 +45,8 @@ def schema_sql(name: str) -> str:
 def get_con(path: str | Path) -> duckdb.DuckDBPyConnection:
     """Open the measurements database read-only.
 
-    Raises :class:`DataError` when it is missing, damaged, half-written, of another schema, held
-    by another process or not to be read by this user.
+    Raises :class:`DataError` if it is missing, damaged, half-written, of another schema, held by
+    another process or unreadable for this user.
     """
     path = Path(path)
     try:
@@ -64,7 +64,7 @@ def get_con(path: str | Path) -> duckdb.DuckDBPyConnection:
 
 
 def _require_schema(con: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Raise unless ``meta`` says this is a complete database of the current schema."""
+    """Raise unless ``meta`` describes a complete database of the current schema."""
     try:
         meta = read_meta(con)
     except duckdb.Error as error:
@@ -80,7 +80,7 @@ def _require_schema(con: duckdb.DuckDBPyConnection, path: Path) -> None:
 
 
 def _why_closed(error: Exception, path: Path) -> str:
-    """What keeps the measurements from being opened, and what to do about it."""
+    """Why the measurements cannot be opened, and what to do."""
     if is_locked(error):
         return "is being written by another process; wait for it to end or close it"
     if _is_forbidden(error):
@@ -89,7 +89,7 @@ def _why_closed(error: Exception, path: Path) -> str:
 
 
 def _rebuild(path: object) -> str:
-    """The command that builds this database, as it can be pasted into a shell."""
+    """The command that builds this database, quoted for a shell."""
     return f"build it with: python scripts/build_duckdb.py --db {shlex.quote(str(path))}"
 
 
@@ -103,7 +103,7 @@ def _rebuild_from(meta: Mapping[str, str], path: object) -> str:
 
 @contextmanager
 def reading(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """Turn what DuckDB finds damaged or missing in the measurements into a ``DataError``."""
+    """Turn DuckDB's errors on damaged or missing measurements into a ``DataError``."""
     path = "measurements"
     try:
         sql = "SELECT path FROM duckdb_databases() WHERE NOT internal"
@@ -122,10 +122,10 @@ def read_meta(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
 
 @contextmanager
 def results_transaction(path: str | Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """One short transaction on the results database, made on first use.
+    """One short transaction on the results database, created on first use.
 
-    Everything inside is written or nothing is. Raises :class:`DataError` when the database is
-    locked by another process, read-only, damaged or of another schema.
+    Everything inside is written or nothing. Raises :class:`DataError` if the database is locked by
+    another process, read-only, damaged or of another schema.
     """
     path = Path(path)
     con = _open_results(path, read_only=False)
@@ -136,6 +136,7 @@ def results_transaction(path: str | Path) -> Iterator[duckdb.DuckDBPyConnection]
         con.execute("COMMIT")
     except duckdb.Error as error:
         if not _is_about_the_file(error):
+            # An error in a statement of ours is a bug and keeps its traceback.
             raise
         raise DataError(f"{path}: {_why_no_results(error)}") from error
     except RuntimeError as error:
@@ -148,7 +149,7 @@ def results_transaction(path: str | Path) -> Iterator[duckdb.DuckDBPyConnection]
 
 @contextmanager
 def results_reader(path: str | Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The results database for reading only; :class:`DataError` as for a transaction."""
+    """The results database, read-only; :class:`DataError` as for a transaction."""
     path = Path(path)
     if not path.is_file():
         raise DataError(f"{path}: there are no results yet; run: python scripts/01_run.py")
@@ -167,6 +168,7 @@ def results_reader(path: str | Path) -> Iterator[duckdb.DuckDBPyConnection]:
 def _open_results(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
     """A connection, or a one-line reason why there is none."""
     until = time.monotonic() + LOCK_PATIENCE_S
+    # Results are written by parallel runs; each holds the lock for milliseconds.
     while True:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -178,7 +180,7 @@ def _open_results(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
 
 
 def _why_no_results(error: Exception) -> str:
-    """What keeps the results from being read or written, and what to do about it."""
+    """Why the results cannot be read or written, and what to do."""
     said = _first_line(error)
     if is_locked(error):
         reason = "is locked by another process; wait for it or close it"
@@ -190,7 +192,7 @@ def _why_no_results(error: Exception) -> str:
 
 
 def _create_results(con: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Make the tables of a new results database; refuse one of another kind or schema."""
+    """Create the tables of a new results database; refuse one of another kind or schema."""
     if not table_names(con):
         con.execute(schema_sql("results.sql"))
         con.execute("INSERT INTO meta VALUES ('schema_version', ?)", [RESULTS_SCHEMA_VERSION])
@@ -198,7 +200,7 @@ def _create_results(con: duckdb.DuckDBPyConnection, path: Path) -> None:
 
 
 def _require_results_schema(con: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Raise unless ``meta`` says this is a results database of the current schema."""
+    """Raise unless ``meta`` describes a results database of the current schema."""
     foreign = DataError(
         f"{path}: not a results database of ems; move it away or give other --results"
     )
@@ -207,7 +209,7 @@ def _require_results_schema(con: duckdb.DuckDBPyConnection, path: Path) -> None:
         raise foreign
     try:
         version = read_meta(con).get("schema_version", "none")
-    except duckdb.BinderException as error:  # a table meta of another kind
+    except duckdb.BinderException as error:  # a foreign table called meta
         raise foreign from error
     if version != RESULTS_SCHEMA_VERSION:
         raise DataError(
@@ -224,18 +226,19 @@ def table_names(con: duckdb.DuckDBPyConnection) -> frozenset[str]:
 
 
 def is_locked(error: Exception) -> bool:
-    """Whether an error of DuckDB says that another process holds the file."""
+    """Whether a DuckDB error means that another process holds the file."""
+    # DuckDB has no error class for it, and words it differently on Windows.
     text = str(error).lower()
     return "could not set lock" in text or "used by another process" in text
 
 
 def _is_about_the_file(error: duckdb.Error) -> bool:
-    """Whether the file failed, and not a statement of ours."""
+    """Whether the file failed, not one of our statements."""
     return type(error) is duckdb.Error or isinstance(error, _ABOUT_THE_FILE)
 
 
 def _is_forbidden(error: Exception) -> bool:
-    """Whether the permissions of a file or folder are in the way."""
+    """Whether file or folder permissions are the cause."""
     text = str(error).lower()
     return "permission denied" in text or "read-only file system" in text
 

@@ -1,4 +1,4 @@
-"""Records of the pipelines as tables of the results database, and read back from them."""
+"""Pipeline records as tables of the results database, and back."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ KPIS = (*(field.name for field in fields(DayKpis)), *DERIVED)
 
 
 def day_tables(records: Sequence[DayRecord]) -> DayTables:
-    """All that is stored of some days."""
+    """Everything stored of some days."""
     return DayTables(
         days=day_frame(records), horizon=horizon_frame(records), steps=step_frame(records)
     )
 
 
 def kpi_values(kpis: DayKpis) -> dict[str, float]:
-    """Every KPI by its name, the derived ones among them; NaN where one is not defined."""
+    """Every KPI by name, including derived ones; NaN if undefined."""
     values = {name: getattr(kpis, name) for name in KPIS}
     return {name: np.nan if value is None else float(value) for name, value in values.items()}
 
 
 def day_frame(results: Sequence[DayResult]) -> pd.DataFrame:
-    """``DAY_COLUMNS``: one row a KPI, those not defined left out."""
+    """``DAY_COLUMNS``: one row per KPI; undefined ones are left out."""
     if not results:
         return pd.DataFrame({name: [] for name in DAY_COLUMNS})
     table = np.array([list(kpi_values(result.kpis).values()) for result in results])
@@ -66,9 +66,9 @@ def day_frame(results: Sequence[DayResult]) -> pd.DataFrame:
 
 
 def day_results(wide: pd.DataFrame) -> tuple[DayResult, ...]:
-    """The days that ``read_days`` has read back, as they were before ``day_frame``.
+    """The days read by ``read_days``, as they were before ``day_frame``.
 
-    What is not defined of a day is NaN.
+    Undefined figures are NaN.
     """
     names = [field.name for field in fields(DayKpis)]
     table = wide.reindex(columns=names).to_numpy(float)
@@ -86,7 +86,7 @@ def day_results(wide: pd.DataFrame) -> tuple[DayResult, ...]:
 
 
 def horizon_frame(records: Sequence[DayRecord]) -> pd.DataFrame:
-    """``HORIZON_COLUMNS``: one row a step of each building and day, whatever its modes."""
+    """``HORIZON_COLUMNS``: one row per step of each building and day, whatever its modes."""
     once = {(record.building, record.day): record.schedule.horizon for record in records}
     if not once:
         return pd.DataFrame({name: [] for name in HORIZON_COLUMNS})
@@ -106,7 +106,7 @@ def horizon_frame(records: Sequence[DayRecord]) -> pd.DataFrame:
 
 
 def step_frame(records: Sequence[DayRecord]) -> pd.DataFrame:
-    """``STEP_COLUMNS``: one row a step of each series."""
+    """``STEP_COLUMNS``: one row per step of each series."""
     if not records:
         return pd.DataFrame({name: [] for name in STEP_COLUMNS})
     labels: list[tuple[str, np.datetime64, str, str, str]] = []
@@ -136,7 +136,7 @@ def step_frame(records: Sequence[DayRecord]) -> pd.DataFrame:
 
 
 def pmf_frame(building: str, model: str, updates: Sequence[PmfUpdate]) -> pd.DataFrame:
-    """``PMF_COLUMNS``: one row an update, ``hours`` a list of 24 probabilities."""
+    """``PMF_COLUMNS``: one row per update, ``hours`` a list of 24 probabilities."""
     rows = [
         {
             "building": building,
@@ -158,7 +158,7 @@ def pmf_frame(building: str, model: str, updates: Sequence[PmfUpdate]) -> pd.Dat
 
 
 def pmf_updates(stored: pd.DataFrame) -> tuple[PmfUpdate, ...]:
-    """The updates that ``read_pmf_updates`` has read back, as they were before ``pmf_frame``."""
+    """The updates read by ``read_pmf_updates``, as they were before ``pmf_frame``."""
     same = {field.name for field in fields(PmfUpdate)} - {"device", "day", "hours"}
     return tuple(
         PmfUpdate(
@@ -172,7 +172,8 @@ def pmf_updates(stored: pd.DataFrame) -> tuple[PmfUpdate, ...]:
 
 
 def _repeated(column: Sequence[str], row: NDArray[np.int64]) -> pd.Categorical[str]:
-    """The names of ``column`` at the places ``row``, each stored once."""
+    """The names of ``column`` at the indices ``row``; categorical, since millions of rows share few
+    names."""
     names = list(dict.fromkeys(column))
     place = {name: code for code, name in enumerate(names)}
     codes = np.array([place[name] for name in column])

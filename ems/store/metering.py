@@ -1,4 +1,4 @@
-"""How a building is metered, decided from its own readings: which feeds the import meter sees."""
+"""How a building is metered, inferred from its readings: which feeds the import meter sees."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ EXCESS_KW = 0.05
 """A sub-meter this far above import in a sunless step is more than rounding or a late reading."""
 
 EXCESS_SHARE = 0.05
-"""Share of sunless steps with such an excess from which a feed has a meter of its own.
+"""A feed with this share of sunless steps in excess has its own meter.
 
-Behind the import meter it would be zero; measured are at most 0.008 there, and 0.53 for a heat
-pump on a tariff of its own.
+Behind the import meter it would be zero; measured are at most 0.008 there, and 0.53 for a heat pump
+on its own tariff.
 """
 
 OWN_USE_SLOPE = -0.5
-"""Change of import per change of PV between two steps, below which PV serves the load first.
+"""Change of import per change of PV between steps; below it, PV serves the load first.
 
-Measured are −0.97 where the load always exceeds PV, and +0.02 where PV feeds in everything.
+Measured: −0.97 where the load always exceeds PV, +0.02 with full feed-in.
 """
 
 
 def with_metering(data: BuildingData) -> BuildingData:
-    """The same building with ``behind_import`` of each feed and the load rule set by evidence.
+    """The same building with ``behind_import`` and load rule inferred from the data.
 
-    A building whose import was not metered is returned as it is: nothing can be decided.
+    A building without import meter is returned unchanged, since nothing can be inferred.
     """
     if not any(feed.role == "import" for feed in data.feeds):
         return data
@@ -60,7 +60,7 @@ def _has_export(data: BuildingData) -> bool:
 
 
 def _exceeds_import(load_kwh: Floats, data: BuildingData) -> bool:
-    """Whether a sub-meter draws more than comes in while there is no sun to make up for it."""
+    """Whether a sub-meter exceeds import while there is no sun."""
     import_kwh, pv_kwh = _sum_of("import", data), _sum_of("pv", data)
     dark = (pv_kwh == 0) & (import_kwh > 0) & ~np.isnan(load_kwh)
     if not dark.any():
@@ -72,9 +72,10 @@ def _exceeds_import(load_kwh: Floats, data: BuildingData) -> bool:
 def _own_use_slope(data: BuildingData) -> float:
     """Least-squares slope of Δimport on ΔPV, step to step, where both meters work.
 
-    Δimport = slope · ΔPV + share · Δsub-meters + mean of the hour of the day. Differences remove
-    the season, the means the daily routine, the sub-meters what the people did: all three move
-    import and PV together without one causing the other.
+    Δimport = slope · ΔPV + share · Δsub-meters + mean of the hour of the day
+
+    Differences remove the season, hourly means the daily routine, sub-meters people's behaviour:
+    all three move import and PV together without causation.
     """
     import_kwh, pv_kwh = _sum_of("import", data), _sum_of("pv", data)
     changes = np.diff([import_kwh, pv_kwh, np.nan_to_num(_sum_of("load", data))])

@@ -1,8 +1,8 @@
-"""Which readings can be believed: general, vectorised rules over the raw meters.
+"""Which readings are valid: general, vectorised rules over the raw meters.
 
-Every rule sees only numbers and roles, never a building's name. A rule marks steps; nothing is
-deleted or repaired. The first rule that marks a step keeps it. What each rule found on the
-measurements of Konstanz, and why its threshold is where it is, stands in ``docs/data.md``.
+Rules use only numbers and roles, never a building's name. A rule marks steps; nothing is deleted or
+repaired. The first rule that marks a step keeps it. ``docs/data.md`` lists what each rule found on
+the measurements of Konstanz, and the reason for each threshold.
 """
 
 from __future__ import annotations
@@ -27,64 +27,64 @@ Codes = NDArray[np.int8]
 Mask = NDArray[np.bool_]
 
 RESOLUTION_KWH = 0.0015
-"""Two differences of readings with three decimals that differ by less are the same."""
+"""Differences of readings with three decimals count as equal below this."""
 
 FILLED_MIN_H = 3.0
-"""Shorter stretches that a source calls interpolated only blur the time within an hour or two."""
+"""Shorter interpolated stretches only blur the time within an hour or two."""
 
 LINE_MIN_H = 12.0
 LINE_MIN_KW = 0.02
-"""Half a day at the same power to the Wh, unless near zero, is a line drawn over a gap."""
+"""Half a day at equal power to the Wh, unless near zero, is a line drawn over a gap."""
 
 COPY_MIN_H: Mapping[Role, float] = {"import": 2.0, "export": 2.0, "load": 2.0, "pv": 6.0}
 COPY_MIN_KW = 0.05
 COPY_LAGS_DAYS = range(1, 15)
 COPY_BY_CHANCE = 1.0
-"""Hours that repeat an earlier day to the Wh were copied from it to fill a gap.
+"""Hours that repeat an earlier day to the Wh were copied to fill a gap.
 
-PV asks for more hours: two clear days in a row are alike, and at dawn alike to the Wh.
+PV needs more hours: two clear days in a row are alike, and at dawn alike to the Wh.
 """
 
 STUCK_IMPORT_MIN_H = 12.0
 STUCK_IMPORT_NEEDED_KWH = 0.5
-"""Import at zero this long while the other meters say that this much must have come in."""
+"""Import at zero this long while other meters show that this much was needed."""
 
 STUCK_MIN_H = 168.0
 """A week without a Wh: of sun, of import, or of export while the sun shines."""
 
 STUCK_EXPORT_SUNNY_H = 24.0
-"""So many hours of sun at which the meter exports elsewhere in the record."""
+"""Hours of sun in which the meter would export, as elsewhere in the record."""
 
 STUCK_FIXED_MIN_H = 72.0
 STUCK_FIXED_DAY_SHARE = 0.99
 STUCK_FIXED_MAX_SHARE = 1 / 3
-"""A feed that draws on (almost) every day, as a fridge does, does not pause for three days.
+"""A feed that draws on (almost) every day, such as a fridge, does not pause for three days.
 
-A feed that pauses for more than a third of its record is used seldom.
+A feed that pauses for more than a third of its record is rarely used.
 """
 
 ENDED_MIN_H = 720.0
-"""Thirty days of zeros up to the end of the record, or from its start: not in service."""
+"""Thirty days of zeros at the end or start of the record: not in service."""
 
 SPIKE_QUANTILE = 0.98
 SPIKE_FACTOR = 5.0
 SPIKE_MIN_KW = 5.0
 SPIKE_MAX_SHARE = 0.001
-"""A spike is above 5 times the 98 % quantile of the non-zero values, and above 5 kW.
+"""A spike exceeds 5 times the 98 % quantile of the non-zero values, and 5 kW.
 
-What happens in more than one step in a thousand is a seldom used machine, not a fault.
+More than one step in a thousand is a rarely used machine, not a fault.
 """
 
 BALANCE_SHORT_KW = 0.5
-"""Sub-meters may exceed the load by this much for a step: their clocks are minutes apart."""
+"""Sub-meters may exceed the load by this much for a step: their clocks differ by minutes."""
 
 BALANCE_NEGATIVE_KW = 0.1
-"""The load itself may be below zero by this much, for the same reason."""
+"""The load itself may be negative by this much, for the same reason."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What one rule found on one feed: steps, local days they lie on, first and last step."""
+    """The finding of one rule on one feed: steps, local days, first and last step."""
 
     building: str
     feed: str
@@ -97,7 +97,7 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """The quality code of every step of every feed, and the findings behind it."""
+    """The quality code of every step of every feed, and the findings."""
 
     codes: Mapping[str, Codes]
     findings: tuple[Finding, ...]
@@ -105,7 +105,7 @@ class Judgement:
 
 @dataclass(frozen=True, kw_only=True)
 class _Mark:
-    """Steps one rule marks with one quality."""
+    """Steps that one rule marks with one quality."""
 
     rule: str
     quality: Quality
@@ -121,6 +121,7 @@ def judge(data: BuildingData) -> Judgement:
         codes[feed.name] = np.zeros(len(data.ts_utc), dtype=np.int8)
         for mark in _marks(feed, data):
             findings += _apply(mark, feed.name, codes[feed.name], data, local_days)
+    # After all others: it uses only readings that no rule has marked.
     for feed in data.feeds:
         if feed.role == "import":
             mark = _Mark(rule="balance", quality="balance", mask=_contradictions(data, codes))
@@ -131,7 +132,7 @@ def judge(data: BuildingData) -> Judgement:
 def _apply(
     mark: _Mark, feed: str, codes: Codes, data: BuildingData, local_days: Instants
 ) -> list[Finding]:
-    """Write a mark where no earlier rule has written; one finding when it marked anything."""
+    """Apply a mark where no earlier rule has; returns a finding if it marked anything."""
     new = mark.mask & (codes == 0)
     if not new.any():
         return []
@@ -151,13 +152,14 @@ def _apply(
 
 
 def _marks(feed: Feed, data: BuildingData) -> Iterator[_Mark]:
-    """The marks of all rules for one feed, the surest first."""
+    """The marks of all rules for one feed, the most certain first."""
     energy_kwh = data.energy_kwh[feed.name]
     yield _Mark(rule="missing", quality="gap", mask=np.isnan(energy_kwh))
     yield _Mark(rule="spike", quality="spike", mask=_spikes(energy_kwh, data.step_h))
     yield _Mark(rule="stuck", quality="stuck", mask=_stuck(feed, data))
     yield _Mark(rule="out of service", quality="ended", mask=_out_of_service(energy_kwh, data))
     yield _Mark(rule="filled", quality="gap", mask=_filled(feed, data))
+    # A fixed sub-meter may really draw constant power.
     if feed.category != "fixed":
         yield _Mark(rule="straight line", quality="gap", mask=_lines(energy_kwh, data.step_h))
         yield _Mark(
@@ -178,7 +180,7 @@ def _spikes(energy_kwh: Floats, step_h: float) -> Mask:
 
 
 def _filled(feed: Feed, data: BuildingData) -> Mask:
-    """Long stretches the source itself calls interpolated."""
+    """Long stretches that the source marks as interpolated."""
     filled = data.filled.get(feed.name)
     if filled is None:
         return np.zeros(len(data.ts_utc), dtype=bool)
@@ -186,20 +188,21 @@ def _filled(feed: Feed, data: BuildingData) -> Mask:
 
 
 def _lines(energy_kwh: Floats, step_h: float) -> Mask:
-    """Straight lines of the cumulative reading: the same energy in each of many steps."""
+    """Straight lines of the cumulative reading: equal energy in many steps."""
     as_before = np.abs(np.diff(energy_kwh, prepend=np.nan)) < RESOLUTION_KWH
     drawing = energy_kwh / step_h > LINE_MIN_KW
     line = _long_runs(as_before & drawing, LINE_MIN_H / step_h - 1)
+    # The difference marks the later of two equal steps; the first belongs to the line too.
     line[:-1] |= line[1:]
     return line
 
 
 def _copies(energy_kwh: Floats, step_h: float, min_h: float) -> Mask:
-    """Stretches that repeat an earlier day to the resolution of the meter.
+    """Stretches that repeat an earlier day to the meter's resolution.
 
-    A coarse meter repeats itself by chance: with the share p of steps that equal another day's,
-    a run of k steps happens about p^k times a step and lag. The runs asked for are so long that
-    chance would give at most ``COPY_BY_CHANCE`` of them in the whole record.
+    A coarse meter repeats itself by chance: with the share p of steps equal to another day's, a run
+    of k steps occurs about p^k times per step and lag. Runs must be so long that chance would give
+    at most ``COPY_BY_CHANCE`` of them in the whole record.
     """
     day = round(24 / step_h)
     moving = np.abs(np.diff(energy_kwh, prepend=np.nan)) > RESOLUTION_KWH
@@ -215,14 +218,14 @@ def _copies(energy_kwh: Floats, step_h: float, min_h: float) -> Mask:
 
 
 def _repeats(energy_kwh: Floats, lively: Mask, lag: int) -> Mask:
-    """Steps that show the energy of ``lag`` steps before."""
+    """Steps with the energy of ``lag`` steps before."""
     repeats = np.zeros(len(energy_kwh), dtype=bool)
     repeats[lag:] = np.abs(energy_kwh[lag:] - energy_kwh[:-lag]) < RESOLUTION_KWH
     return repeats & lively
 
 
 def _stuck(feed: Feed, data: BuildingData) -> Mask:
-    """Zeros the other meters, or the kind of the feed, say cannot be."""
+    """Zeros that contradict the other meters or the kind of feed."""
     energy_kwh = data.energy_kwh[feed.name]
     if feed.role == "import":
         return _stuck_import(energy_kwh, data)
@@ -247,7 +250,7 @@ def _stuck_import(import_kwh: Floats, data: BuildingData) -> Mask:
 
 
 def _stuck_export(export_kwh: Floats, data: BuildingData) -> Mask:
-    """A week or more without export although there was sun enough to export elsewhere."""
+    """A week or more without export despite enough sun to export elsewhere in the record."""
     pv_kwh = _sum_of("pv", data)
     exporting = export_kwh > 0
     stuck = np.zeros(len(export_kwh), dtype=bool)
@@ -275,13 +278,13 @@ def _stuck_fixed(energy_kwh: Floats, data: BuildingData) -> Mask:
 
 
 def _out_of_service(energy_kwh: Floats, data: BuildingData) -> Mask:
-    """Zeros from the start or up to the end of the record, for a month or more."""
+    """Zeros from the start or to the end of the record, for a month or more."""
     idle = _long_runs((energy_kwh == 0) | np.isnan(energy_kwh), ENDED_MIN_H / data.step_h)
     return idle & ~_inner(idle)
 
 
 def _contradictions(data: BuildingData, codes: Mapping[str, Codes]) -> Mask:
-    """Steps in which the meters that make up the load contradict the sub-meters behind them."""
+    """Steps in which the meters of the load contradict the sub-meters behind them."""
     believed = {
         feed.name: np.where(codes[feed.name] == 0, data.energy_kwh[feed.name], np.nan)
         for feed in data.feeds
@@ -313,7 +316,7 @@ def _above(values: Floats, limit: float) -> Mask:
 
 
 def _runs(mask: Mask, min_steps: float) -> list[tuple[int, int]]:
-    """Start and stop of each run of True that is at least ``min_steps`` long."""
+    """Start and stop of each run of True with at least ``min_steps`` steps."""
     edges = np.flatnonzero(np.diff(np.r_[False, mask, False].astype(np.int8)))
     starts, stops = edges[::2], edges[1::2]
     long = stops - starts >= min_steps
@@ -321,7 +324,7 @@ def _runs(mask: Mask, min_steps: float) -> list[tuple[int, int]]:
 
 
 def _long_runs(mask: Mask, min_steps: float) -> Mask:
-    """Only the runs of True that are at least ``min_steps`` long."""
+    """Only the runs of True with at least ``min_steps`` steps."""
     kept = np.zeros(len(mask), dtype=bool)
     for start, stop in _runs(mask, min_steps):
         kept[start:stop] = True

@@ -1,4 +1,4 @@
-"""Read the measurements database: one query a table, whole columns at a time."""
+"""Read the measurements database: one query per table, whole columns at a time."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def read_history(
 ) -> MeterData:
     """All meters of one building with prices and weather on its grid, and recorded forecasts.
 
-    ``zone``: a bidding zone, or several that follow each other in time, separated by ``/``.
-    Raises :class:`DataError` for an unknown building, a zone without prices or a damaged database.
+    ``zone``: a bidding zone, or several consecutive ones separated by ``/``. Raises
+    :class:`DataError` for an unknown building, a zone without prices or a damaged database.
     """
     with reading(con):
         return _history(con, building, zone)
@@ -68,9 +68,9 @@ def _history(con: duckdb.DuckDBPyConnection, building: str, zone: str) -> MeterD
 
 
 def load_of(feeds: tuple[Feed, ...], energy_kwh: dict[str, Floats], n_steps: int) -> Floats:
-    """What the building used in each step [kWh], NaN where a meter it needs is not ok.
+    """The load of each step [kWh], NaN where a required meter is not ok.
 
-    load = import + Σ pv behind the import meter − export + Σ loads with a meter of their own
+    load = import + Σ pv behind the import meter − export + Σ loads with their own meter
     """
     if not any(feed.role == "import" for feed in feeds):
         return np.full(n_steps, np.nan)
@@ -123,11 +123,12 @@ def _feeds(con: duckdb.DuckDBPyConnection, building: str) -> tuple[Feed, ...]:
 def _energy(
     con: duckdb.DuckDBPyConnection, building: str, feeds: tuple[Feed, ...], n_steps: int
 ) -> dict[str, Floats]:
-    """For each feed the energy of each step [kWh], NaN where its quality is not ok."""
+    """The energy of each step by feed [kWh], NaN where its quality is not ok."""
     columns = con.execute(
         "SELECT CASE WHEN quality = 'ok' THEN energy_kwh END AS energy_kwh "
         "FROM reading JOIN feed USING (building, feed) WHERE building = ? "
         "ORDER BY position, ts_utc",
+        # Ordered by feed and time, so that one reshape gives a row for each feed.
         [building],
     ).fetchnumpy()
     table = _floats(columns["energy_kwh"]).reshape(len(feeds), n_steps)
@@ -140,9 +141,9 @@ def _floats(column: object) -> Floats:
 
 
 def _prices(con: duckdb.DuckDBPyConnection, zone: str, ts_utc: Instants, step_h: float) -> Floats:
-    """The mean price over each step [€/MWh], NaN where a part of it has none.
+    """The mean price over each step [€/MWh], NaN where part of it is missing.
 
-    An hourly price is repeated over quarter hours; quarter-hourly prices are averaged over hours.
+    Hourly prices are repeated over quarter-hours; quarter-hourly prices are averaged over hours.
     """
     columns = con.execute(
         "SELECT ts_utc, step_h, eur_per_mwh FROM price WHERE list_contains(?, zone) "
@@ -162,7 +163,7 @@ def _prices(con: duckdb.DuckDBPyConnection, zone: str, ts_utc: Instants, step_h:
 
 
 def _without_prices(con: duckdb.DuckDBPyConnection, zone: str, ts_utc: Instants) -> Floats:
-    """NaN for a database without any prices; an unknown zone is an error."""
+    """NaN for a database without any prices; an unknown zone raises."""
     zones = [row[0] for row in con.execute("SELECT DISTINCT zone FROM price ORDER BY 1").fetchall()]
     if zones:
         raise DataError(f"zone {zone!r} has no prices; the database has {', '.join(zones)}")
@@ -194,13 +195,13 @@ def _weather(con: duckdb.DuckDBPyConnection, ts_utc: Instants) -> dict[str, Floa
 
 
 def _weather_forecast(con: duckdb.DuckDBPyConnection) -> RecordedWeather | None:
-    """All recorded forecasts of the weather, None where there are none."""
+    """All recorded weather forecasts, None if there are none."""
     (found,) = con.execute("SELECT count(*) FROM weather_forecast").fetchall()
     return read_weather_forecast(con) if found[0] else None
 
 
 def read_weather_forecast(con: duckdb.DuckDBPyConnection) -> RecordedWeather:
-    """All recorded forecasts of the weather; :class:`DataError` where there are none."""
+    """All recorded weather forecasts. :class:`DataError` if there are none."""
     with reading(con):
         rows = con.execute(
             "SELECT site, issued_utc, ts_utc, quantity, value FROM weather_forecast "
@@ -219,6 +220,7 @@ def read_weather_forecast(con: duckdb.DuckDBPyConnection) -> RecordedWeather:
         return_index=True,
         return_inverse=True,
     )
+    # Steps are compared within one issue only; two issues overlap.
     same = np.diff(of_issue) == 0
     step = np.diff(ts_utc)[same].min() if same.any() else np.timedelta64(3600, "s")
     lead = ((ts_utc - ts_utc[begin][of_issue]) / step).astype(np.int64)
@@ -244,7 +246,7 @@ def _step_h(starts: Instants) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class FeedProblem:
-    """What a quality rule found on one feed, and on how many local days."""
+    """The finding of a quality rule on one feed, and its number of local days."""
 
     feed: str
     rule: str
@@ -256,10 +258,10 @@ class FeedProblem:
 class PortfolioRow:
     """One building of the portfolio table.
 
-    ``days``: local days the record touches; ``plannable_days``: complete local days on which
-    load and generation are known in every step. ``metered_*``: what the meters counted, whatever
-    its quality [kWh]; ``known_load_kwh`` and ``pv_peak_kw``: only what can be believed. Without
-    an import meter the load is not known.
+    ``days``: local days in the record; ``plannable_days``: complete local days with load and
+    generation known in every step. ``metered_*``: meter totals regardless of quality [kWh];
+    ``known_load_kwh``, ``pv_peak_kw``: valid readings only. Without an import meter the load is
+    unknown.
     """
 
     building: str
@@ -278,13 +280,13 @@ class PortfolioRow:
 
 
 def portfolio(con: duckdb.DuckDBPyConnection) -> tuple[PortfolioRow, ...]:
-    """One row a building, in alphabetical order; :class:`DataError` for a damaged database."""
+    """One row per building, in alphabetical order. :class:`DataError` for a damaged database."""
     with reading(con):
         return tuple(_portfolio_row(con, building) for building in list_buildings(con))
 
 
 def _portfolio_row(con: duckdb.DuckDBPyConnection, building: str) -> PortfolioRow:
-    """Only the meters are read: prices and weather are the same for all and take longer."""
+    """Reads only the meters: prices and weather are the same for all and take longer."""
     kind, timezone, step_h, first, n_steps, load_rule, *_ = _building_row(con, building)
     feeds, by_role = _feeds(con, building), _metered_by_role(con, building)
     energy = _energy(con, building, feeds, n_steps)
@@ -334,9 +336,10 @@ def _problems(con: duckdb.DuckDBPyConnection, building: str) -> tuple[FeedProble
 
 
 def _day_counts(known: pd.Series, step_h: float) -> tuple[int, int]:
-    """Local days the record touches, and those on which every step is known; local index."""
+    """Local days in the record, and those with every step known; ``known`` has a local index."""
     local = pd.DatetimeIndex(known.index)
     steps = known.astype(int).groupby(local.normalize()).sum()
     first = pd.DatetimeIndex(steps.index)
+    # A calendar day, so that clock-change days count 23 or 25 hours.
     length_h = ((first + pd.DateOffset(days=1)) - first) / pd.Timedelta(hours=1)
     return len(steps), int(np.sum(steps.to_numpy() == np.round(length_h / step_h)))

@@ -1,7 +1,7 @@
-"""Write what the pipelines found, and read it back: a query, never a CSV.
+"""Write pipeline results and read them back: by query, never a CSV.
 
-Every function is one short transaction. Saving a run again replaces what it had saved before, so
-a repeated or resumed run leaves no doubles.
+Every function is one short transaction. Saving a run again replaces what it saved before, so a
+repeated or resumed run leaves no duplicates.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ PMF_COLUMNS = (
 
 @dataclass(frozen=True, kw_only=True)
 class RunRow:
-    """One run of a pipeline: what it was asked to do and how it ended."""
+    """One run of a pipeline: its request and status."""
 
     run_id: str
     pipeline: str
@@ -66,8 +66,8 @@ class RunRow:
 class DayTables:
     """Days of a run as tables.
 
-    ``days``: columns ``DAY_COLUMNS``, one row a KPI; ``horizon``: ``HORIZON_COLUMNS``, one row a
-    step; ``steps``: ``STEP_COLUMNS``, one row a step of each series of a plan.
+    ``days``: columns ``DAY_COLUMNS``, one row per KPI; ``horizon``: ``HORIZON_COLUMNS``, one row
+    per step; ``steps``: ``STEP_COLUMNS``, one row per step of each series of a plan.
     """
 
     days: pd.DataFrame
@@ -76,7 +76,7 @@ class DayTables:
 
     @property
     def of_tables(self) -> tuple[tuple[str, tuple[str, ...], tuple[str, ...], pd.DataFrame], ...]:
-        """Table, columns, what a row replaces, and the rows."""
+        """Table, columns, key of the rows replaced, and the rows."""
         return (
             ("day_result", DAY_COLUMNS, ("building", "day", "mode"), self.days),
             ("horizon_step", HORIZON_COLUMNS, ("building", "day"), self.horizon),
@@ -85,13 +85,13 @@ class DayTables:
 
 
 def require_results(path: str | Path) -> None:
-    """Raise :class:`DataError` unless results can be written there; a new file is made."""
+    """Raise :class:`DataError` unless results can be written there; a new file is created."""
     with results_transaction(path):
         pass
 
 
 def save_run(path: str | Path, run: RunRow) -> None:
-    """Save a run that begins; what was stored of the same run is gone.
+    """Save a run that starts; earlier data of the same run are deleted.
 
     Raises :class:`DataError` for a database that cannot be written.
     """
@@ -102,7 +102,7 @@ def save_run(path: str | Path, run: RunRow) -> None:
 
 
 def append_days(path: str | Path, run: RunRow, tables: DayTables) -> None:
-    """Save some more days of a run that goes on; the same days and modes are replaced.
+    """Save more days of a running run; the same days and modes are replaced.
 
     Raises :class:`DataError` for a missing column or a database that cannot be written.
     """
@@ -112,6 +112,7 @@ def append_days(path: str | Path, run: RunRow, tables: DayTables) -> None:
             _require_columns(table, columns, frame)
             con.register("incoming", frame)
             which = ", ".join(key)
+            # Frames hold timestamps, the tables dates; without the cast nothing would match.
             same = which.replace("day", "CAST(day AS DATE)")
             con.execute(
                 f"DELETE FROM {table} WHERE run_id = ? AND ({which}) IN "
@@ -123,7 +124,7 @@ def append_days(path: str | Path, run: RunRow, tables: DayTables) -> None:
 
 
 def append_pmf_updates(path: str | Path, run: RunRow, updates: pd.DataFrame) -> None:
-    """Save how learned usage PMFs moved, columns ``PMF_COLUMNS``, one row an update.
+    """Save how learned usage PMFs moved, columns ``PMF_COLUMNS``, one row per update.
 
     The same devices and models of the run are replaced.
     """
@@ -141,7 +142,7 @@ def append_pmf_updates(path: str | Path, run: RunRow, updates: pd.DataFrame) -> 
 
 
 def set_status(path: str | Path, run_id: str, status: Status) -> None:
-    """Say how a run ended."""
+    """Set the final status of a run."""
     with results_transaction(path) as con:
         changed = con.execute(
             "UPDATE run SET status = ? WHERE run_id = ? RETURNING run_id", [status, run_id]
@@ -151,19 +152,19 @@ def set_status(path: str | Path, run_id: str, status: Status) -> None:
 
 
 def read_runs(path: str | Path) -> pd.DataFrame:
-    """All runs, the newest first."""
+    """All runs, newest first."""
     return _query(path, "SELECT * FROM run ORDER BY started_utc DESC, run_id", [])
 
 
 def read_days(path: str | Path, run_id: str) -> pd.DataFrame:
-    """The KPIs of a run: one row a building, day and mode, one column a KPI."""
+    """The KPIs of a run: one row per building, day and mode, one column per KPI."""
     long = _query(path, "SELECT * FROM day_result WHERE run_id = ?", [run_id])
     wide = long.pivot(index=["building", "day", "block", "mode"], columns="kpi", values="value")
     return wide.rename_axis(columns=None).reset_index()
 
 
 def read_steps(path: str | Path, run_id: str, building: str, mode: str) -> pd.DataFrame:
-    """The planned steps of one building and mode in long form, ordered in time."""
+    """The planned steps of one building and mode in long form, in order of time."""
     return _query(
         path,
         "SELECT day, agent, quantity, ts_utc, value FROM plan_step "
@@ -173,7 +174,7 @@ def read_steps(path: str | Path, run_id: str, building: str, mode: str) -> pd.Da
 
 
 def read_powers(path: str | Path, run_id: str, building: str, agent: str) -> pd.DataFrame:
-    """Net load [kW] of one agent, positive where it draws, a column a mode over ``ts_utc``."""
+    """Net load of one agent [kW], positive if drawing, one column per mode over ``ts_utc``."""
     long = _query(
         path,
         "SELECT mode, ts_utc, value FROM plan_step WHERE run_id = ? AND building = ? "
@@ -185,7 +186,7 @@ def read_powers(path: str | Path, run_id: str, building: str, agent: str) -> pd.
 
 
 def read_horizon(path: str | Path, run_id: str, building: str) -> pd.DataFrame:
-    """The steps of a building's days, ordered in time: ``HORIZON_COLUMNS``."""
+    """The steps of a building's days in order of time: ``HORIZON_COLUMNS``."""
     columns = ", ".join(HORIZON_COLUMNS)
     return _query(
         path,
@@ -195,7 +196,7 @@ def read_horizon(path: str | Path, run_id: str, building: str) -> pd.DataFrame:
 
 
 def read_pmf_updates(path: str | Path, run_id: str) -> pd.DataFrame:
-    """How the learned usage PMFs of a run moved, ordered in time: ``PMF_COLUMNS``."""
+    """How the learned usage PMFs of a run moved, in order of time: ``PMF_COLUMNS``."""
     columns = ", ".join(PMF_COLUMNS)
     return _query(
         path,
@@ -227,7 +228,7 @@ def _insert(
     columns: tuple[str, ...],
     frame: pd.DataFrame,
 ) -> None:
-    """Insert a whole frame at once under a run."""
+    """Insert a whole frame at once for a run."""
     _require_columns(table, columns, frame)
     con.register("incoming", frame)
     names = ", ".join(columns)

@@ -1,4 +1,4 @@
-"""Write one table of any columns into a DuckDB file of the user's."""
+"""Write one table with any columns into a DuckDB file of the user."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ems.store.connection import is_locked
 
 
 def save_table(path: str | Path, name: str, frame: pd.DataFrame) -> None:
-    """Write ``frame`` as the table ``name``; one of that name is replaced, others stay.
+    """Write ``frame`` as the table ``name``, replacing one of that name; others are kept.
 
-    Raises :class:`DataError` when the file cannot be opened or written.
+    Raises :class:`DataError` if the file cannot be opened or written.
     """
     path = Path(path)
     try:

@@ -6,9 +6,9 @@
     ├── DE_KN_x centralized     day/cost_eur (step = day number), …; total/cost_eur, …
     └── DE_KN_x rule_based      the same, one run for each building and mode
 
-The store is an SQLite file or an MLflow server. It is opened, and refused if it must be, before
-the pipeline starts to work. MLflow itself runs in a process of its own (``ems.tracking.process``):
-nothing here loads it. See ``docs/tracking.md``. ``ems.tracking.read`` finds and compares runs,
+The store is an SQLite file or an MLflow server. It is opened, and refused if unusable, before the
+pipeline starts to work. MLflow itself runs in its own process (``ems.tracking.process``); nothing
+here loads it. See ``docs/tracking.md``. ``ems.tracking.read`` finds and compares runs,
 ``ems.tracking.habit_model`` keeps learned habits as MLflow models; these two do load it.
 """
 
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import os
 
-# MLflow reads these when it is imported or called; what the user has set is left alone.
+# MLflow reads these when imported or called; values set by the user are kept.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")

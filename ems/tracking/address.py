@@ -1,4 +1,4 @@
-"""The address of an experiment store, and what can be said of it without loading MLflow."""
+"""The address of an experiment store, checked without loading MLflow."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from urllib.parse import urlsplit
 from ems.errors import TrackingError
 
 OPENING_S = 5.0
-"""How long a server may take to answer, or a writer to give an SQLite store free [s]."""
+"""Maximum time for a server to answer, or for a writer to release an SQLite store [s]."""
 
 _ADVICE = "(raised as a result of Query-invoked autoflush"
-"""What SQLAlchemy tells programmers in the line before the cause."""
+"""Advice to programmers that SQLAlchemy prints before the cause."""
 
 
 def sqlite_uri(path: Path) -> str:
-    """The address of an SQLite store; its artifacts lie in ``artifacts`` beside it."""
+    """The address of an SQLite store; its artifacts are in ``artifacts`` next to it."""
     return f"sqlite:///{path.expanduser().resolve()}"
 
 
 def store_uri(text: str) -> str:
-    """The address of a store as a person gives it, with an absolute path.
+    """The address of a store as given by a user, with an absolute path.
 
     Raises ``TrackingError`` for anything but ``sqlite:///PATH`` or ``http(s)://SERVER``.
     """
     scheme, _, rest = text.partition("://")
-    if scheme == "sqlite" and re.fullmatch(r"/[^?#%]*[^?#%/:]", rest):  # which SQLAlchemy reads
+    if scheme == "sqlite" and re.fullmatch(r"/[^?#%]*[^?#%/:]", rest):  # as SQLAlchemy parses it
         return sqlite_uri(Path(rest[1:]))
     if scheme in ("http", "https") and urlsplit(text).hostname:
         return text.rstrip("/")
@@ -45,14 +45,14 @@ def sqlite_path(uri: str) -> Path | None:
 
 
 def shown(uri: str) -> str:
-    """The address without a password."""
+    """The address without user and password."""
     return re.sub(r"//[^/@]*@", "//", uri)
 
 
 def check_store(uri: str) -> None:
-    """Raise ``TrackingError`` within seconds when the store does not answer or cannot be written.
+    """Raise ``TrackingError`` within seconds if the store does not answer or is not writable.
 
-    MLflow itself would try again for minutes. An SQLite file that is not there yet is no error.
+    MLflow itself would retry for minutes. An SQLite file that does not exist yet is no error.
     """
     path = sqlite_path(uri)
     if path is None:
@@ -68,8 +68,9 @@ def check_store(uri: str) -> None:
 
 
 def tables_of_writable(path: Path) -> set[str]:
-    """The tables of an SQLite file that could be written just now."""
+    """The tables of an SQLite file, checked to be writable at this moment."""
     with closing(sqlite3.connect(path, timeout=OPENING_S, isolation_level=None)) as con:
+        # Takes the write lock without writing; ROLLBACK gives it back.
         con.execute("BEGIN IMMEDIATE")
         tables = {str(name) for (name,) in con.execute("SELECT name FROM sqlite_master")}
         con.execute("ROLLBACK")
@@ -77,7 +78,7 @@ def tables_of_writable(path: Path) -> set[str]:
 
 
 def _is_complete(path: Path, tables: set[str]) -> bool:
-    """Whether MLflow has come to the end of making it: its default experiment is the last step."""
+    """Whether MLflow finished creating it; the default experiment is the last step."""
     if not {"alembic_version", "experiments"} <= tables:
         return False
     with closing(sqlite3.connect(path)) as con:
@@ -86,7 +87,7 @@ def _is_complete(path: Path, tables: set[str]) -> bool:
 
 
 def _require_answer(uri: str) -> None:
-    import requests  # a tenth of a second that a store in a file does not need
+    import requests  # takes a tenth of a second, not needed for a store in a file
 
     try:
         requests.get(uri, timeout=OPENING_S)
@@ -103,11 +104,12 @@ def _require_answer(uri: str) -> None:
 
 @contextmanager
 def in_one_line(uri: str, what: str, *errors: type[Exception]) -> Iterator[None]:
-    """Turn errors of files, of SQLite and ``errors`` into a ``TrackingError`` of one line."""
+    """Turn errors of files, of SQLite and ``errors`` into a one-line ``TrackingError``."""
     known: tuple[type[Exception], ...] = (*errors, sqlite3.Error, OSError)
     try:
         yield
     except known as error:
+        # Passwords must not appear in messages; libraries repeat the address.
         lines = str(error).replace(uri, shown(uri)).splitlines()
         causes = (line for line in lines if not line.startswith(_ADVICE))
         reason = next(causes, type(error).__name__)[:300]

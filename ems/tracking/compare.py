@@ -1,4 +1,4 @@
-"""Which run is better, what differs between two, and what got worse: plain mappings, no store."""
+"""Compare runs: which is better, what differs, what got worse. Plain mappings, no store."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ LOWER_IS_BETTER = (
     *("log_loss_bits", "log_loss_bits_low", "log_loss_bits_high"),
 )
 TIMINGS = ("build_s", "solver_s")
-"""Metrics that differ from run to run of the same thing."""
+"""Metrics that differ between runs of the same thing."""
 
 NOISE = 1e-6
-"""What no figure is known to (€, kWh, …): a solver's rounding, nothing that got worse."""
+"""Accuracy of every figure (€, kWh, …); smaller changes are solver rounding."""
 
 PROVENANCE = ("software.", "data.")
-"""Parameters that say with what a run was made, not what was asked for."""
+"""Parameters that record how a run was made, not what was asked for."""
 
 
 def base_name(metric: str) -> str:
-    """The figure's own name: without ``total/`` or ``day/`` and against what it was reckoned.
+    """The figure's name without ``total/`` or ``day/`` and without its reference.
 
     >>> base_name("total/savings_eur_vs_rule_based")
     'savings_eur'
@@ -41,12 +41,12 @@ def base_name(metric: str) -> str:
 
 
 def is_timing(metric: str) -> bool:
-    """Whether a metric is a duration of the computer's work."""
+    """Whether a metric is a computing time."""
     return base_name(metric) in TIMINGS
 
 
 def direction(metric: str) -> Direction | None:
-    """Which way is better; None where neither is, as for the demand or the number of starts."""
+    """Which direction is better; None if neither is, as for the demand or the number of starts."""
     name = base_name(metric)
     if name in HIGHER_IS_BETTER:
         return "higher"
@@ -54,7 +54,7 @@ def direction(metric: str) -> Direction | None:
 
 
 def metric_named(name: str, known: Sequence[str]) -> str:
-    """The metric that a person means by ``name``: itself, its total, or that against as metered.
+    """The metric meant by ``name``: itself, its total, or that against as metered.
 
     Raises ``InvalidSpec`` with the known names that resemble it.
 
@@ -70,7 +70,7 @@ def metric_named(name: str, known: Sequence[str]) -> str:
 
 
 def required_direction(metric: str) -> Direction:
-    """``direction``; raises ``InvalidSpec`` where neither way is better."""
+    """``direction``. Raises ``InvalidSpec`` if neither is better."""
     found = direction(metric)
     if found is None:
         ranked = ", ".join((*HIGHER_IS_BETTER, *LOWER_IS_BETTER))
@@ -81,7 +81,7 @@ def required_direction(metric: str) -> Direction:
 def different(
     one: Mapping[str, str], other: Mapping[str, str]
 ) -> list[tuple[str, str | None, str | None]]:
-    """Name and both values of every parameter that is not the same in both; None: not there."""
+    """Name and both values of every parameter that differs; None: missing."""
     names = sorted({*one, *other})
     pairs = [(name, one.get(name), other.get(name)) for name in names]
     return [(name, a, b) for name, a, b in pairs if a != b]
@@ -103,12 +103,12 @@ class Change:
 
     @property
     def relative(self) -> float | None:
-        """The change as a share of the size of what was before; None where that was 0."""
+        """The change relative to the value before; None if that was 0."""
         return None if self.before == 0 else self.change / abs(self.before)
 
     @property
     def worse(self) -> bool:
-        """Whether it went the way that is not better."""
+        """Whether it changed in the worse direction."""
         way = direction(self.metric)
         return (way == "higher" and self.change < 0) or (way == "lower" and self.change > 0)
 
@@ -118,7 +118,7 @@ class Change:
 
 
 def changes(where: str, before: Mapping[str, float], after: Mapping[str, float]) -> list[Change]:
-    """Every metric that both have, without timings and without days, which have many values."""
+    """Every metric that both have, except timings and ``day/`` metrics, which have many values."""
     return [
         Change(where=where, metric=name, before=value, after=after[name])
         for name, value in sorted(before.items())
@@ -127,13 +127,13 @@ def changes(where: str, before: Mapping[str, float], after: Mapping[str, float])
 
 
 def regressions(found: Sequence[Change], tolerance: float) -> list[Change]:
-    """What got worse by more than ``tolerance``, a share of the larger value, and ``NOISE``."""
+    """What got worse by more than ``tolerance``, relative to the larger value, and ``NOISE``."""
     return [change for change in found if change.worse and not change.within(tolerance, NOISE)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Disagreement:
-    """A figure that two runs of the same thing do not share; None: one of them lacks it."""
+    """A figure that differs between two runs of the same thing; None: missing in one."""
 
     where: str
     metric: str

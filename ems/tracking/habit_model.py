@@ -1,9 +1,9 @@
-"""A learned habit as an MLflow model: the agent's own JSON with a loader, a signature, an example.
+"""A learned habit as an MLflow model: the agent's JSON with a loader, a signature, an example.
 
-Input: a frame with the column ``day`` (YYYY-MM-DD). Output, one row a day: ``p_00`` … ``p_23``, the
-probability of each local hour for a start, ``use_probability`` and ``mean_starts``, the same
-figures as ``ProbabilityModelAgent.predict``. Nothing is pickled: the model is the text of
-``to_dict``, read by the ``ems`` that is importable where it is loaded.
+Input: a frame with the column ``day`` (YYYY-MM-DD). Output, one row per day: ``p_00`` … ``p_23``,
+the probability of a start in each local hour, ``use_probability`` and ``mean_starts``, the figures
+of ``ProbabilityModelAgent.predict``. Nothing is pickled: the model is the text of ``to_dict``, read
+by the ``ems`` that is importable where it is loaded.
 """
 
 from __future__ import annotations
@@ -33,24 +33,24 @@ SIGNATURE = ModelSignature(
     outputs=Schema([ColSpec("double", name) for name in OUTPUTS]),
 )
 NEEDS = ("mlflow", "numpy", "pandas", "holidays")
-"""What a process needs besides ``ems`` itself, which no package index has."""
+"""Requirements besides ``ems`` itself, which is on no package index."""
 
 
 class HabitModel:
-    """What MLflow calls: a frame of days in, a frame of probabilities out."""
+    """The model that MLflow calls: a frame of days in, a frame of probabilities out."""
 
     def __init__(self, agent: ProbabilityModelAgent) -> None:
         self.agent = agent
 
     def predict(self, days: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """One row of ``OUTPUTS`` for each row's ``day``; raises ``InvalidSpec`` for no day."""
+        """One row of ``OUTPUTS`` for each ``day``. Raises ``InvalidSpec`` for an invalid day."""
         habits = [self.agent.predict(_day(text)) for text in days["day"]]
         rows = [(*habit.hours, habit.use_probability, habit.mean_starts) for habit in habits]
         return pd.DataFrame(rows, columns=list(OUTPUTS), index=days.index, dtype="float64")
 
 
 def _load_pyfunc(path: str) -> HabitModel:
-    """What MLflow calls to load the model."""
+    """Load the model; called by MLflow under this name."""
     saved = json.loads(Path(path).read_text(encoding="utf-8"))
     return HabitModel(ProbabilityModelAgent.from_dict(saved))
 
@@ -58,13 +58,14 @@ def _load_pyfunc(path: str) -> HabitModel:
 def log_habit_model(
     client: MlflowClient, experiment_id: str, run_id: str, name: str, agent: ProbabilityModelAgent
 ) -> str:
-    """Keep an agent as the model ``name`` of a run; returns its address, ``models:/ID``."""
+    """Keep an agent as the model ``name`` of a run. Returns its address, ``models:/ID``."""
     model = client.create_logged_model(
         experiment_id, name=name, source_run_id=run_id, model_type="habit"
     )
     with TemporaryDirectory() as folder:
         state, made = Path(folder) / FILE, Path(folder) / "model"
         state.write_text(json.dumps(agent.to_dict()), encoding="utf-8")
+        # A fixed week as the example: MLflow stores it, and runs must be comparable.
         week = [date(2016, 1, 4) + timedelta(days=i) for i in range(7)]
         mlflow.pyfunc.save_model(
             str(made),
@@ -78,6 +79,7 @@ def log_habit_model(
         )
         client.log_model_artifacts(model.model_id, str(made))
     client.finalize_logged_model(model.model_id, "READY")
+    # Finalised before it is linked: MLflow shows models that are not READY as failed.
     client.log_outputs(run_id, [LoggedModelOutput(model_id=model.model_id, step=0)])
     return f"models:/{model.model_id}"
 

@@ -1,4 +1,4 @@
-"""What is kept of a run: how it ended, figures of its days and modes, and what they come to."""
+"""The figures kept of a run: status, days, modes and totals."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
 DAY_METRICS = ("cost_eur", "discomfort_eur", "import_kwh", "peak_import_kw", "self_consumption")
-"""What is tracked of each day; few, because a metric costs MLflow 50 to 80 µs.
+"""Metrics kept per day; few, because one metric costs MLflow 50 to 80 µs.
 
-All figures of every day are in the results database, and their totals in MLflow as well.
+All figures of every day are in the results database, and their totals also in MLflow.
 """
 
 HEADLINE = {
@@ -23,11 +23,11 @@ HEADLINE = {
     "savings_eur_vs_as_metered": "saved against as metered €",
     "savings_eur_vs_rule_based": "saved against rule-based €",
 }
-"""Totals that are summed over buildings for the pipeline's own run, and how its note heads them."""
+"""Totals summed over buildings for the pipeline's own run, with their headings in its note."""
 
 
 def day_metrics(days: Sequence[DayKpis]) -> dict[str, list[float | None]]:
-    """The columns of ``PipelineRun.days``, ``DAY_METRICS`` of each day."""
+    """The columns of ``PipelineRun.days``: ``DAY_METRICS`` of each day."""
     return {name: [getattr(day, name) for day in days] for name in DAY_METRICS}
 
 
@@ -60,7 +60,7 @@ def headline(totals: Mapping[tuple[str, str], Mapping[str, float]]) -> dict[str,
 
 
 def headline_table(found: Mapping[str, Mapping[str, float]]) -> str:
-    """The headline in Markdown; empty where there is none."""
+    """The headline in Markdown; empty if there is none."""
     if not found:
         return ""
     lines = [f"| mode | {' | '.join(HEADLINE.values())} |", "|---" + "|---:" * len(HEADLINE) + "|"]

@@ -1,13 +1,13 @@
-"""The process beside the pipeline that alone speaks to MLflow.
+"""The separate process that speaks to MLflow.
 
-Loading MLflow and making its store take seconds of computing; in a process of their own they
-pass while the pipeline reads and plans, and an interruption of the pipeline can never cut a call
-in half. Calls are answered one after the other::
+Loading MLflow and creating its store take seconds of computing. In their own process they overlap
+with reading and planning, and an interruption of the pipeline never cuts a call in half. Calls are
+answered one after the other::
 
     pipeline ── (run number, method of RunWriter, arguments) ──> this process ──> MLflow
              <── its value, or the EmsError it raised ──
 
-When the pipeline ends without a word (killed, out of memory), its open runs end as KILLED.
+If the pipeline ends without notice (killed, out of memory), its open runs end as KILLED.
 """
 
 from __future__ import annotations
@@ -37,18 +37,19 @@ PREPARE, START, END = "prepare", "start", "end"
 _GONE = "the process that ran the pipeline has ended without a word"
 _PROGRAM = f"from {__name__} import serve; serve()"
 _ROOT = Path(__file__).resolve().parents[2]
-# Ctrl-C is for the pipeline, which then says how its runs end.
+# Ctrl-C is for the pipeline, which then reports how its runs end.
 _OWN_GROUP: dict[str, Any] = {"process_group": 0}
 if sys.platform == "win32":
     _OWN_GROUP = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
 
 
 class MlflowProcess:
-    """The other process, seen from the pipeline's."""
+    """The other process, seen from the pipeline."""
 
     def __init__(self) -> None:
         paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         self._process = subprocess.Popen(
+            # -P keeps the working directory off the path: a user's file must not shadow a module.
             [sys.executable, "-P", "-c", _PROGRAM],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -59,6 +60,7 @@ class MlflowProcess:
         self._hearing = cast("IO[bytes]", self._process.stdout)
         self._calls: SimpleQueue[tuple[Call, Future[Any]]] = SimpleQueue()
         self._last: Future[Any] | None = None
+        # Daemon: an answer that nobody waits for must not keep the pipeline alive.
         Thread(target=self._work, name="mlflow", daemon=True).start()
         atexit.register(self._close)
 
@@ -68,14 +70,14 @@ class MlflowProcess:
         return self._process.poll() is None
 
     def call(self, number: int, method: str, *args: Any) -> Future[Any]:
-        """Ask for one call; its future has the value or raises what went wrong."""
+        """Make one call; its future holds the value or raises the error."""
         answer: Future[Any] = Future()
         self._last = answer
         self._calls.put(((number, method, args), answer))
         return answer
 
     def _work(self) -> None:
-        """Pass on calls and answers; a thread, so that Ctrl-C never cuts one in half."""
+        """Send calls and receive answers; a thread, so that Ctrl-C never cuts one in half."""
         while True:
             call, answer = self._calls.get()
             try:
@@ -91,11 +93,11 @@ class MlflowProcess:
                 answer.set_result(value)
 
     def _close(self) -> None:
-        """End it; what it is still busy with, nobody waits for any more."""
+        """End it; unfinished work is dropped, since nobody waits for it."""
         if self._last is not None and not self._last.done():
             self._process.terminate()
         else:
-            with suppress(BrokenPipeError):  # it has ended by itself
+            with suppress(BrokenPipeError):  # it may have ended already
                 self._asking.close()
         self._process.wait()
 
@@ -105,7 +107,7 @@ _started: list[MlflowProcess] = []
 
 
 def mlflow_process() -> MlflowProcess:
-    """The one of this process, started at the first call; it serves every run and store."""
+    """The single MLflow process, started at the first call; serves every run and store."""
     with _lock:
         if not _started or not _started[-1].alive:
             _started.append(MlflowProcess())
@@ -118,7 +120,7 @@ def _send(pipe: IO[bytes], what: Any) -> None:
 
 
 def _answer_all(calls: IO[bytes], answers: IO[bytes]) -> None:
-    gc.disable()  # of the time to load MLflow and open a store, a fifth went into looking for waste
+    gc.disable()  # a fifth of the time to load MLflow and open a store is garbage collection
     from ems.tracking.store import open_store
     from ems.tracking.writer import RunWriter
 
@@ -150,17 +152,17 @@ def _answer_all(calls: IO[bytes], answers: IO[bytes]) -> None:
         return
     finally:
         for run in runs.values():
-            with suppress(EmsError):  # nobody is there any more who could be told
+            with suppress(EmsError):  # nobody is left to be told
                 run.end("KILLED", _GONE)
 
 
 def serve() -> NoReturn:
-    """What the other process does: answer calls until the pipeline's process has ended."""
+    """Main function of the other process: answer calls until the pipeline's process ends."""
     signal.signal(signal.SIGTERM, _stop)
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what MLflow prints is no answer
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # prints of MLflow must not mix with answers
     _answer_all(sys.stdin.buffer, answers)
-    os._exit(0)  # MLflow has nothing to tidy up, and takes its time for it
+    os._exit(0)  # skips MLflow's slow shutdown; there is nothing to clean up
 
 
 def _stop(*_: object) -> NoReturn:

@@ -1,4 +1,4 @@
-"""Where a run comes from: the command, the versions of the software, the commit."""
+"""Provenance of a run: command, software versions, commit."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from ems import __version__
 PACKAGES = ("pulp", "highspy", "mlflow", "duckdb", "numpy", "pandas")
 
 RERUN_OF = "EMS_RERUN_OF"
-"""The environment variable with the id of the run that is run again."""
+"""Environment variable with the id of the run that is repeated."""
 
 PACKAGE = Path(__file__).resolve().parents[1]
 SCRIPTS = PACKAGE.parent / "scripts"
 
 
 def command_line() -> list[str] | None:
-    """The script of this checkout that is running and its arguments; None for anything else.
+    """The running script of this checkout with its arguments; None for anything else.
 
-    ``["scripts/01_run.py", "--n_days", "2"]``: the script as seen from the checkout's root.
+    ``["scripts/01_run.py", "--n_days", "2"]``: the path is relative to the checkout's root.
     """
     script = Path(sys.argv[0]).resolve()
     if script.parent != SCRIPTS or script.suffix != ".py":
@@ -31,7 +31,7 @@ def command_line() -> list[str] | None:
 
 
 def software() -> dict[str, str]:
-    """The versions that a result depends on, and the commit if this is a git checkout."""
+    """The versions that a result depends on, and the commit in a git checkout."""
     found = {"python": platform.python_version(), "ems": __version__}
     for name in PACKAGES:
         try:
@@ -43,9 +43,11 @@ def software() -> dict[str, str]:
 
 
 def git_commit(folder: Path) -> str | None:
-    """The commit of a checkout that holds this package, with ``-dirty`` if it was changed."""
+    """The commit of a checkout that contains this package, with ``-dirty`` if it was changed."""
     git = ["git", "-C", str(folder)]
     try:
+        # An installed package may lie inside someone else's checkout, whose commit says nothing of
+        # it.
         ours = subprocess.run(
             [*git, "ls-files", "--error-unmatch", "__init__.py"], capture_output=True, check=False
         )

@@ -1,4 +1,4 @@
-"""Find runs in an experiment store: what was asked for, what it came to, how it ended."""
+"""Find runs in an experiment store: parameters, results and status."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from ems.tracking.store import calling
 
 RUNS_PER_CALL = 1000
 SHORT_ID = 8
-"""Characters of a run's id that tables show; more are needed only where they do not tell apart."""
+"""Characters of a run id shown in tables; more are needed only if ambiguous."""
 
 FILTER_EXAMPLE = "metrics.`total/cost_eur` < 10 AND params.building = 'DE_KN_residential4'"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrackedRun:
-    """One run as the store has it; ``parent_id`` is None for the run of a whole pipeline."""
+    """One run in the store; ``parent_id`` is None for the run of a whole pipeline."""
 
     run_id: str
     experiment: str
@@ -39,7 +39,7 @@ class TrackedRun:
 
     @property
     def duration_s(self) -> float | None:
-        """How long it ran [s]; None while it runs."""
+        """Duration [s]; None while it runs."""
         return (
             None if self.ended_utc is None else (self.ended_utc - self.started_utc).total_seconds()
         )
@@ -51,10 +51,10 @@ class TrackedRun:
 
 
 class RunStore:
-    """The runs of one store, for reading."""
+    """The runs of one store, read-only."""
 
     def __init__(self, uri: str) -> None:
-        """Raises ``TrackingError`` when there is no store at ``uri`` or it cannot be read."""
+        """Raises ``TrackingError`` if there is no store at ``uri`` or it cannot be read."""
         self.uri = store_uri(uri)
         path = sqlite_path(self.uri)
         if path is not None and not path.is_file():
@@ -71,10 +71,9 @@ class RunStore:
         return tuple(sorted(self._names.values()))
 
     def find(self, where: str = "", experiments: Sequence[str] = ()) -> list[TrackedRun]:
-        """The runs that MLflow's filter ``where`` leaves, of all experiments or the named ones.
+        """The runs matching MLflow's filter ``where``, of all or the named experiments.
 
-        The newest first. Raises ``InvalidSpec`` for a filter that MLflow does not understand or an
-        experiment that does not exist.
+        Newest first. Raises ``InvalidSpec`` for an invalid filter or an unknown experiment.
         """
         for name in experiments:
             if name not in self.experiments:
@@ -96,7 +95,9 @@ class RunStore:
         return [self._record(run) for run in found]
 
     def get(self, short_id: str) -> TrackedRun:
-        """The run whose id starts with ``short_id``; raises ``InvalidSpec`` unless it is one."""
+        """The run whose id starts with ``short_id``. Raises ``InvalidSpec`` unless there is exactly
+        one."""
+        # Checked, since it goes into a filter as text.
         if not (short_id.isalnum() and short_id.isascii()):
             raise InvalidSpec(f"'{short_id}' is no id of a run; see scripts/mlflow_analysis.py")
         found = self.find(f"attributes.run_id LIKE '{short_id}%'")
@@ -128,7 +129,8 @@ class RunStore:
         return found
 
     def _require_filter(self, where: str, ids: Sequence[str]) -> None:
-        """Let MLflow read the filter on its own, so that its complaint is told as one about it."""
+        """Let MLflow parse the filter separately, so that its error is reported as one of the
+        filter."""
         try:
             with calling(self.uri, "search runs"):
                 self._client.search_runs(list(ids), where, max_results=1)
@@ -163,7 +165,7 @@ def unfinished(
 ) -> list[tuple[TrackedRun, str]]:
     """Runs that failed, were stopped, or have been RUNNING for longer than ``stale_h`` [h].
 
-    Each with the reason: what the run says itself, or since when it has run.
+    Each with the reason: its own tag, or since when it has run.
     """
     found = []
     for run in runs:

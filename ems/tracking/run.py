@@ -1,4 +1,4 @@
-"""What a pipeline uses while it runs: ``pipeline_run`` and the ``PipelineRun`` it gives."""
+"""What a pipeline uses while it runs: ``pipeline_run`` and ``PipelineRun``."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _numbers = itertools.count(1)
 
 
 def prepare(uri: str) -> None:
-    """Begin to load MLflow and to open, or make, the store at ``uri``; returns at once.
+    """Start loading MLflow and opening, or creating, the store at ``uri``; returns at once.
 
-    For the first moment of a script: ``pipeline_run`` then waits less, or not at all, and raises
-    what was found wrong. Raises ``TrackingError`` for no address of a store.
+    Call it first in a script: ``pipeline_run`` then waits less or not at all, and raises what went
+    wrong. Raises ``TrackingError`` for an invalid address.
     """
     mlflow_process().call(0, PREPARE, store_uri(uri))
 
@@ -47,11 +47,11 @@ def pipeline_run(
     """Open the store at ``uri`` and track what happens inside as one run.
 
     ``parameters``: dataclasses, mappings and plain values, logged flat (``assets.ev.capacity_kwh``)
-    together with the versions of the software; ``mode_tags``: more tags for the runs of a mode.
+    together with software versions; ``mode_tags``: additional tags for the runs of a mode.
 
     The run ends as FINISHED, as KILLED on Ctrl-C, or as FAILED with the exception in the tag
-    ``reason``; whatever was logged stays. Raises ``TrackingError`` before anything else happens
-    when the store cannot be reached or written.
+    ``reason``; what was logged stays. Raises ``TrackingError`` before anything else happens if the
+    store cannot be reached or written.
     """
     uri = store_uri(uri)
     check_store(uri)
@@ -62,13 +62,13 @@ def pipeline_run(
         run.start(where, what)
         yield run
         run.end("FINISHED")
-    except BaseException as error:
+    except BaseException as error:  # also Ctrl-C and early close; every run must end
         _end_early(run, error)
         raise
 
 
 def _end_early(run: PipelineRun, error: BaseException) -> None:
-    """Mark the run; if the store is gone as well, the error that came first still leads."""
+    """Mark the run; if the store fails too, the first error is still the one raised."""
     status: Status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
     try:
         run.end(status, f"{type(error).__name__}: {error}")
@@ -77,10 +77,10 @@ def _end_early(run: PipelineRun, error: BaseException) -> None:
 
 
 class PipelineRun:
-    """One tracked run of a pipeline; made by :func:`pipeline_run`.
+    """One tracked run of a pipeline; created by :func:`pipeline_run`.
 
-    What is logged is on its way when a method returns. What MLflow refuses is raised as
-    ``TrackingError`` by a later call, at the latest by the end of the run.
+    Logging methods return before MLflow has written. Errors of MLflow are raised as
+    ``TrackingError`` by a later call, at the latest at the end of the run.
     """
 
     def __init__(self, uri: str) -> None:
@@ -89,12 +89,12 @@ class PipelineRun:
         self._under_way: deque[Future[Any]] = deque()
 
     def start(self, where: tuple[Any, ...], what: tuple[Any, ...]) -> None:
-        """Make the run: the arguments of ``RunWriter`` and of its ``start``."""
+        """Create the run: the arguments of ``RunWriter`` and of its ``start``."""
         self.experiment_id, self.run_id = self._ask(START, where, what)
 
     @property
     def page(self) -> str:
-        """Where MLflow shows this run, below the address of its user interface."""
+        """Path of this run in MLflow's user interface."""
         return f"/#/experiments/{self.experiment_id}/runs/{self.run_id}"
 
     def days(
@@ -104,9 +104,9 @@ class PipelineRun:
         kpis: Mapping[str, Sequence[float | None]],
         day_numbers: Sequence[int],
     ) -> None:
-        """Log days of a building under a mode: one value a KPI and day, the day as the step.
+        """Log days of a building under a mode: one value per KPI and day, with the day as step.
 
-        May be called for a few days at a time. None and what is not finite are left out.
+        May be called for a few days at a time. None and non-finite values are left out.
         """
         for name, values in kpis.items():
             if len(values) != len(day_numbers):
@@ -123,14 +123,14 @@ class PipelineRun:
         totals: Mapping[str, float | None],
         parameters: Mapping[str, object] | None = None,
     ) -> None:
-        """Log what a mode came to over all its days and end its run.
+        """Log the totals of a mode over all its days and end its run.
 
-        ``parameters``: what sets this run apart from the others below the pipeline's.
+        ``parameters``: what distinguishes this run from the others below the pipeline's.
         """
         self._send("summary", building, mode, dict(totals), plain(parameters or {}))
 
     def artifact(self, path: Path) -> None:
-        """Keep a copy of a file or folder, as it is when the run ends at the latest."""
+        """Keep a copy of a file or folder, taken at the end of the run at the latest."""
         if not path.exists():
             raise TrackingError(f"artifact {path} does not exist; write it before it is tracked")
         self._send("artifact", str(path.resolve()))
@@ -138,12 +138,12 @@ class PipelineRun:
     def habit_model(self, building: str, mode: str, agent: ProbabilityModelAgent) -> str:
         """Keep learned habits as an MLflow model of the run of ``building`` and ``mode``.
 
-        Returns its address, ``models:/ID``; ``ems.tracking.habit_model`` says what it answers.
+        Returns its address, ``models:/ID``; see ``ems.tracking.habit_model`` for its output.
         """
         return str(self._ask("habit_model", building, mode, agent.to_dict()))
 
     def end(self, status: Status, reason: str = "") -> None:
-        """End the run and those below it that are still open, when all is written."""
+        """End the run, and those below it that are still open, after everything is written."""
         if status == "FINISHED":
             self._raise_failed(wait=True)
         self._process.call(self._number, END, status, reason).result()
@@ -159,13 +159,13 @@ class PipelineRun:
         return answer.result()
 
     def _raise_failed(self, *, wait: bool = False) -> None:
-        """Raise what an earlier call ended with; ``wait`` for those that are under way."""
+        """Raise the error of an earlier call; ``wait`` also waits for those under way."""
         while self._under_way and (wait or self._under_way[0].done()):
             self._under_way.popleft().result()
 
 
 def _origin() -> dict[str, str]:
-    """Tags that say how a run was started; a password in an address is left out."""
+    """Tags on how a run was started, without passwords in addresses."""
     tags = {}
     if command := command_line():
         tags["command"] = shlex.join(shown(word) for word in command)

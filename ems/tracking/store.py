@@ -1,4 +1,4 @@
-"""The experiment store as MLflow opens it, quietly and with its errors in one line."""
+"""The experiment store opened through MLflow, quietly and with one-line errors."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _TAGS = {
 
 
 def open_store(uri: str) -> MlflowClient:
-    """A client of the store; an SQLite store that is not there yet is made."""
+    """A client of the store; a missing SQLite store is created."""
     check_store(uri)
     path = sqlite_path(uri)
     if path is not None and not path.exists():
@@ -49,7 +49,7 @@ def open_store(uri: str) -> MlflowClient:
 
 
 def experiment_id(client: MlflowClient, uri: str, name: str) -> str:
-    """The id of the experiment, which is made where it is missing."""
+    """The id of the experiment, created if missing."""
     path = sqlite_path(uri)
     below = None if path is None else (path.parent / "artifacts" / name).as_uri()
     with calling(uri, "open it"):
@@ -60,10 +60,11 @@ def experiment_id(client: MlflowClient, uri: str, name: str) -> str:
 
 
 def _create(path: Path) -> None:
-    """Make an SQLite store beside ``path`` and link it into place when it is complete.
+    """Create an SQLite store next to ``path`` and link it into place when complete.
 
-    Whatever interrupts that leaves nothing at ``path``; of two that make it, the first wins.
+    An interruption leaves nothing at ``path``; if two processes create it, the first wins.
     """
+    # In the same folder, since a hard link cannot cross file systems; the pid keeps two apart.
     beside = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
         tables_of_writable(beside)
@@ -78,7 +79,7 @@ def _create(path: Path) -> None:
 
 @contextmanager
 def calling(uri: str, what: str) -> Iterator[None]:
-    """Turn what MLflow raises and says into one line."""
+    """Turn MLflow's errors into one line and silence its messages."""
     loggers = [logging.getLogger(name) for name in _NOISY]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -88,7 +89,7 @@ def calling(uri: str, what: str) -> Iterator[None]:
             in_one_line(uri, what, MlflowException, SQLAlchemyError),
             warnings.catch_warnings(),
         ):
-            # about MLflow's own code: nothing that a user of ours could mend
+            # Warnings about MLflow's own code, which our users cannot fix.
             warnings.filterwarnings("ignore", category=SADeprecationWarning, module="mlflow")
             warnings.filterwarnings("ignore", message=".*Any type hint is inferred as AnyType")
             warnings.filterwarnings("ignore", message="Operation with range is deprecated")

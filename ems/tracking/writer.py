@@ -1,7 +1,6 @@
-"""One run of a pipeline as it is written to MLflow; lives in the process that speaks to MLflow.
+"""One run of a pipeline as written to MLflow; lives in the MLflow process.
 
-What comes in is plain: text, numbers, lists and mappings. ``ems.tracking.run`` is what a pipeline
-uses.
+Arguments are plain: text, numbers, lists and mappings. Pipelines use ``ems.tracking.run``.
 """
 
 from __future__ import annotations
@@ -28,15 +27,15 @@ from ems.tracking.provenance import software
 from ems.tracking.store import calling, experiment_id, open_store
 
 METRICS_PER_CALL = 1000
-"""The most MLflow takes at once; a call costs as much as about a hundred metrics."""
+"""Maximum MLflow accepts at once; a call costs as much as about a hundred metrics."""
 
 LONGEST_DIGEST = 36
-"""What MLflow keeps of the hash of a dataset [characters]."""
+"""Length of a dataset hash that MLflow stores [characters]."""
 
 
 @dataclass(kw_only=True)
 class _Child:
-    """The run of one building and mode with the metrics that wait to be sent."""
+    """The run of one building and mode, with its metrics waiting to be sent."""
 
     run_id: str
     waiting: list[Metric] = field(default_factory=list)
@@ -45,7 +44,7 @@ class _Child:
 
 
 class RunWriter:
-    """One run of a pipeline and those below it."""
+    """One run of a pipeline and the runs below it."""
 
     def __init__(
         self,
@@ -54,7 +53,7 @@ class RunWriter:
         tags: Mapping[str, str],
         mode_tags: Mapping[str, Mapping[str, str]],
     ) -> None:
-        """Open the store; raises ``TrackingError`` when it cannot be reached or written."""
+        """Open the store. Raises ``TrackingError`` if it cannot be reached or written."""
         self.uri, self.run_id = uri, ""
         self._client = open_store(uri)
         self.experiment_id = experiment_id(self._client, uri, experiment)
@@ -66,10 +65,10 @@ class RunWriter:
     def start(
         self, name: str, parameters: Mapping[str, Any], tags: Mapping[str, str]
     ) -> tuple[str, str]:
-        """Make the run and log what it takes to run it again; the ids of experiment and run.
+        """Create the run and log what is needed to repeat it. Returns experiment and run id.
 
-        ``parameters``: flat as parameters, nested and uncut as ``parameters.json``; what they say
-        under ``data`` (source, hash) also as the run's dataset.
+        ``parameters``: flat as parameters, nested and uncut as ``parameters.json``; its ``data``
+        (source, hash) also as the run's dataset.
         """
         everything = {**parameters, "software": software()}
         self._parameters = flat(everything)
@@ -97,7 +96,7 @@ class RunWriter:
         kpis: Mapping[str, Sequence[float | None]],
         day_numbers: Sequence[int],
     ) -> None:
-        """Log days; what is None or not finite is left out."""
+        """Log days; None and non-finite values are left out."""
         child, now_ms = self._child(building, mode), _now_ms()
         for name, values in kpis.items():
             child.waiting += [
@@ -105,6 +104,7 @@ class RunWriter:
                 for value, number in zip(values, day_numbers, strict=True)
                 if value is not None and math.isfinite(value)
             ]
+        # Sent in full batches only; the rest waits for the summary.
         while len(child.waiting) >= METRICS_PER_CALL:
             self._send(child)
 
@@ -135,8 +135,8 @@ class RunWriter:
             self._client.log_artifact(self.run_id, path)
 
     def habit_model(self, building: str, mode: str, saved: Mapping[str, Any]) -> str:
-        """Keep an agent's ``to_dict`` as an MLflow model; its address."""
-        # only one pipeline needs these
+        """Keep an agent's ``to_dict`` as an MLflow model. Returns its address."""
+        # Imported here: only one pipeline needs these.
         from ems.learning.probability_model import ProbabilityModelAgent
         from ems.tracking.habit_model import log_habit_model
 
@@ -147,7 +147,7 @@ class RunWriter:
             return log_habit_model(self._client, self.experiment_id, child.run_id, name, agent)
 
     def end(self, status: Status, reason: str = "") -> None:
-        """Send what waits and end the run and those below it that are still open."""
+        """Send what waits, and end the run and those below it that are still open."""
         for child in self._children.values():
             if child.open:
                 self._finish(child, status, reason)
@@ -158,7 +158,7 @@ class RunWriter:
         self._terminate(self.run_id, status, reason)
 
     def _sum_up(self) -> None:
-        """What each mode came to, as metrics and in the note of the pipeline's own run."""
+        """Totals of each mode, as metrics and in the note of the pipeline's own run."""
         found = headline({key: child.totals for key, child in self._children.items()})
         if not found:
             return
@@ -217,7 +217,7 @@ class RunWriter:
 
 
 def _metric_name(mode: str) -> str:
-    """A mode without the characters that MLflow takes in no metric, such as = and €."""
+    """The mode without characters that MLflow rejects in metrics, such as = and €."""
     return " ".join(re.sub(r"[^\w.\-: ]", " ", mode).split())
 
 
@@ -226,7 +226,7 @@ def _now_ms() -> int:
 
 
 def _note(parameters: Mapping[str, Any], tags: Mapping[str, str]) -> str:
-    """What a person reads first on the page of a run: what was asked for, and of which data."""
+    """The note shown first on a run's page: the request and its data."""
     lines = [f"`python {tags['command']}`"] if "command" in tags else []
     about = [str(parameters[name]) for name in ("building", "device") if name in parameters]
     if "start" in parameters and "n_days" in parameters:
@@ -238,7 +238,7 @@ def _note(parameters: Mapping[str, Any], tags: Mapping[str, str]) -> str:
 
 
 def _datasets(parameters: Mapping[str, Any]) -> list[DatasetInput]:
-    """The measurements that ``parameters`` name under ``data``, as MLflow shows datasets."""
+    """The measurements named by ``parameters`` under ``data``, as MLflow datasets."""
     data = parameters.get("data")
     if not isinstance(data, dict) or not {"source", "hash"} <= set(data):
         return []

@@ -1,4 +1,4 @@
-"""Named amounts as bars from zero, each with its number and, where there is one, its interval."""
+"""Named amounts as horizontal bars, with numbers and optional intervals."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BESIDE: dict[str, Any] = {"va": "center", "size": SMALL}
 
 @dataclass(frozen=True)
 class Amount:
-    """A value, how it is written, and its interval; a value below zero is a loss."""
+    """A value, its text and its interval; a negative value is a loss."""
 
     name: str
     value: float

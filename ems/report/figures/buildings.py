@@ -1,4 +1,4 @@
-"""What the buildings of a database use, make and exchange, and which days can be planned."""
+"""Energies of the buildings of a database, and which days can be planned."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _QUANTITIES = (
     ("export", "metered_export_kwh", ">", BLUE),
 )
 _DAYS_TO_PCT = 132.0
-"""Where the axis of days ends, so that counts have room behind the bars."""
+"""End of the axis of days, leaving room for counts next to the bars."""
 _REASON_LINES = 2
 
 
@@ -42,11 +42,11 @@ _REASON_LINES = 2
 def energies_by_building(
     known: Sequence[PortfolioRow], *, origin: Origin, paper: Paper = SCREEN
 ) -> Figure:
-    """Total energies of each building [kWh], its plannable days [%], and what spoils the others.
+    """Total energies of each building [kWh], its plannable days [%], and reasons for the others.
 
-    Energies are totals over the record of each building, on a logarithmic axis, none where there
-    is nothing to show. Load counts only the steps in which it can be believed; import, export and
-    PV are as metered. Raises ``InvalidSpec`` without buildings.
+    Energies are totals over the record of each building, on a logarithmic axis, none if there is
+    nothing to show. Load counts only valid steps; import, export and PV are as metered. Raises
+    ``InvalidSpec`` without buildings.
     """
     if not known:
         raise InvalidSpec("figure: no buildings, build a database with at least one")
@@ -77,6 +77,7 @@ def _energies(ax: Any, known: Sequence[PortfolioRow], paper: Paper) -> None:
         shown += kwh[kwh > 0].tolist()
     low, high = min(shown[1:] or shown) / 1.6, max(shown[1:] or shown) * 1.6
     decades = np.log10(high / low)
+    # Fewer ticks for wider ranges, so that their labels do not touch.
     subs = (1.0, 2.0, 5.0) if decades < 1.7 else (1.0, 3.0) if decades < 3.4 else (1.0,)
     ax.set_xscale("log", subs=())
     ax.set_xlim(low, high)
@@ -112,7 +113,7 @@ def _days(ax: Any, known: Sequence[PortfolioRow], paper: Paper) -> None:
 
 
 def _reasons(row: PortfolioRow, letters: int) -> str:
-    """What is wrong with the meters of grid and PV, and with sub-meters where load needs them."""
+    """Problems of the grid and PV meters, and of sub-meters if the load needs them."""
     submeters = {name for names in row.devices.values() for name in names}
     needed = [
         problem
@@ -121,6 +122,7 @@ def _reasons(row: PortfolioRow, letters: int) -> str:
     ]
     if not needed:
         return "nothing found"
+    # Non-breaking, so that lines end between problems only.
     hard = "\N{NO-BREAK SPACE}"
     parts = [f"{spoken(p.feed)} {p.rule}: {p.days} d".replace(" ", hard) for p in needed]
     lines = textwrap.wrap(", ".join(parts), letters, max_lines=_REASON_LINES, placeholder=" …")

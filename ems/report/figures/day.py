@@ -1,4 +1,4 @@
-"""One planned day: what feeds the building's bus and what draws from it, charge and price."""
+"""One planned day: power on the building's bus, charge and prices."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from ems.types import Floats
 _VISIBLE_KW = 1e-6
 _MOST_TICKS, _TICK_LETTERS = 14, 7
 _ENTRY_IN = 0.19
-"""Height of an entry in the legend of powers."""
+"""Height of a legend entry of powers."""
 _DASHES: tuple[Any, ...] = ("solid", (0, (5, 2)), (0, (8, 1, 1, 1)), (0, (3, 1, 1, 1)), (0, (2, 3)))
 _IMPORT = Line(label="import", colour=VERMILLION, marker="")
 _EXPORT = Line(label="export", colour=BLUE, marker="", dashes=DASHED)
@@ -68,13 +68,12 @@ def planned_day(
     worth_eur_per_kwh: Floats | None = None,
     paper: Paper = SCREEN,
 ) -> Figure:
-    """The plan of one day in three panels over its local time.
+    """The plan of one day in three panels over local time.
 
-    Top: mean power of each step [kW], what feeds the bus above zero, what draws from it below.
-    Middle, where there is a store: its charge at the end of each step [kWh]. Bottom: prices
-    [ct/kWh], with what a kWh on the bus is worth in the plan where it is given,
-    ``worth_eur_per_kwh`` [€/kWh], shape ``(n_steps,)``. Any number of agents, steps and days of
-    any length.
+    Top: mean power of each step [kW], feeding above zero, drawing below. Middle, if there is a
+    store: its charge at the end of each step [kWh]. Bottom: prices [ct/kWh], with the value of a
+    kWh on the bus if given, ``worth_eur_per_kwh`` [€/kWh], shape ``(n_steps,)``. Works for any
+    number of agents and steps, and days of any length.
     """
     note = f"tariff {tariff} · cost {euros(record.kpis.cost_eur)}"
     if record.mode not in BASELINES:
@@ -97,7 +96,7 @@ def planned_day(
 
 
 def _layers(plan: DispatchPlan) -> tuple[list[_Layer], list[_Layer]]:
-    """What feeds and what draws, from zero outwards; whatever is always zero is left out."""
+    """What feeds and what draws, from zero outwards; series that are always zero are left out."""
     sides: tuple[list[_Layer], list[_Layer]] = ([], [])
     for agent, colour, hatch in _looks(plan):
         net_kw = plan.plans[agent.name].net_load_kw
@@ -110,7 +109,7 @@ def _layers(plan: DispatchPlan) -> tuple[list[_Layer], list[_Layer]]:
 
 
 def _looks(plan: DispatchPlan) -> Iterator[tuple[Agent, str, str]]:
-    """Each agent with its colour and hatch, from what never moves to what closes the balance."""
+    """Each agent with colour and hatch, from inflexible to balancing."""
     agents = sorted(plan.agents, key=lambda agent: agent.layer)
     own = device_colours(agent.name for agent in agents if agent.colour is None)
     seen: Counter[str] = Counter()
@@ -159,7 +158,7 @@ def _power(
 
 
 def _stack(ax: Any, edges: Floats, layers: list[_Layer], sign: float) -> tuple[list[Any], Floats]:
-    """The areas, and where the last of them ends [kW]."""
+    """The areas, and the end of the last one [kW]."""
     end_kw, areas = np.zeros(len(edges) - 1), []
     for layer in layers:
         base_kw, end_kw = end_kw, end_kw + sign * layer.power_kw
@@ -170,7 +169,7 @@ def _stack(ax: Any, edges: Floats, layers: list[_Layer], sign: float) -> tuple[l
 
 
 def _charge(ax: Any, plan: DispatchPlan, stores: list[Agent], paper: Paper) -> None:
-    """The charge at the start and at the end of each step, and the capacity as a dotted line."""
+    """The charge at the start and end of each step; capacity as a dotted line."""
     edges = step_edges(plan.horizon)
     colours = {agent.name: colour for agent, colour, _ in _looks(plan)}
     for i, agent in enumerate(sorted(stores, key=lambda agent: -agent.layer)):
@@ -202,17 +201,19 @@ def _prices(ax: Any, horizon: Horizon, worth_eur_per_kwh: Floats | None, paper: 
 
 
 def step_edges(horizon: Horizon) -> Floats:
-    """The starts of the steps and the end of the last, as days of matplotlib in UTC."""
+    """The starts of the steps and the end of the last, as matplotlib days in UTC."""
     end = horizon.ts_utc[-1] + np.timedelta64(round(horizon.step_h * 3600), "s")
     edges: Floats = mdates.date2num(np.append(horizon.ts_utc, end))
     return edges
 
 
 def local_time(ax: Any, horizon: Horizon, paper: Paper) -> None:
-    """Ticks at full local hours; the hour that a 25-hour day has twice stands there twice."""
+    """Ticks at full local hours; the repeated hour of a 25-hour day appears twice."""
     begin = pd.Timestamp(horizon.ts_utc[0], tz="UTC")
     length_h = horizon.step_h * horizon.n_steps
     end = begin + pd.Timedelta(hours=length_h)
+    # Quarters of an hour in UTC: full local hours are among them in every time zone, and clock
+    # changes come out right.
     quarters = pd.date_range(begin.ceil("15min"), end, freq="15min").tz_convert(horizon.timezone)
     most = min(_MOST_TICKS, paper.letters(paper.small_pt) // _TICK_LETTERS)
     every = next((h for h in (1, 2, 3, 6, 12) if length_h / h <= most), 24)

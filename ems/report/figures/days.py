@@ -1,4 +1,4 @@
-"""Several days of one building, mode beside mode: cost so far, and savings by day."""
+"""Several days of one building by mode: cumulative cost, and savings by day."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ from ems.report.figures.style import (
 from ems.types import Floats
 
 _THICK_UP_TO = 60
-"""Up to so many days lines between them are thick."""
+"""Lines between days are thick up to this number of days."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Days:
     """The days of one building that every mode has.
 
-    ``kpis``: for each mode, in the order of ``MODES``, one entry a day of ``days``; ``blocks``: the
-    energy account of each day.
+    ``kpis``: for each mode, in the order of ``MODES``, one entry per day of ``days``; ``blocks``:
+    the energy account of each day.
     """
 
     building: str
@@ -50,9 +50,9 @@ class Days:
 
     @classmethod
     def of(cls, results: Sequence[DayResult]) -> Days:
-        """Sort results by mode and day; days that a mode lacks are left out for all.
+        """Group results by mode and day; days missing in a mode are left out for all.
 
-        Raises ``InvalidSpec`` unless the results are of one building, hold both baselines, and
+        Raises ``InvalidSpec`` unless the results are of one building, contain both baselines, and
         have a day in common.
         """
         buildings = sorted({result.building for result in results})
@@ -76,8 +76,9 @@ class Days:
         return cls(building=buildings[0], days=tuple(common), kpis=kpis, blocks=blocks)
 
     def so_far(self, mode: Mode) -> list[DayKpis]:
-        """The KPIs of ``mode`` from the first day to the end of each day, all accounts closed."""
+        """The KPIs of ``mode`` from the first day to the end of each day, with closed accounts."""
         found: list[DayKpis] = []
+        # Each block closes its own account, so blocks are summed separately.
         for _, days in groupby(
             zip(self.blocks, self.kpis[mode], strict=True), lambda pair: pair[0]
         ):
@@ -87,12 +88,12 @@ class Days:
         return found
 
     def saved_so_far_eur(self, mode: Mode, baseline: Mode) -> list[float]:
-        """What ``mode`` saved against ``baseline`` to the end of each day [€]; see ``savings``."""
+        """Savings of ``mode`` against ``baseline`` to the end of each day [€]; see ``savings``."""
         pairs = zip(self.so_far(mode), self.so_far(baseline), strict=True)
         return [savings(ours, base).savings_eur for ours, base in pairs]
 
     def saved_each_eur(self, mode: Mode, baseline: Mode) -> Floats:
-        """What each day of ``span`` adds to what ``mode`` saved [€], NaN where there is none."""
+        """Contribution of each day of ``span`` to the savings of ``mode`` [€], NaN if missing."""
         return self.on_span(np.diff(self.saved_so_far_eur(mode, baseline), prepend=0.0).tolist())
 
     @property
@@ -113,7 +114,7 @@ class Days:
         return edges
 
     def on_span(self, values: Sequence[float]) -> Floats:
-        """One value a day of ``days`` as one a day of ``span``, NaN where there is none."""
+        """Values per day of ``days`` spread over ``span``, NaN where missing."""
         series = np.full(len(self.span), np.nan)
         series[[(day - self.days[0]).days for day in self.days]] = values
         return series
@@ -128,11 +129,11 @@ def cumulative_cost(
     foresight: str = FORESIGHT,
     paper: Paper = SCREEN,
 ) -> Figure:
-    """Cost added up over the days [€], and savings so far against each baseline [€].
+    """Cumulative cost over the days [€], and savings so far against each baseline [€].
 
-    A value stands over its whole day and counts that day in. Cost is bill, demand charge and wear;
-    savings put the stores back as they were, so the last value is that of the summary table.
-    Raises ``InvalidSpec`` as ``Days.of``.
+    A value covers its whole day and includes it. Cost is bill, demand charge and wear; savings
+    include restored stores, so the last value equals the summary table. Raises ``InvalidSpec`` as
+    ``Days.of``.
     """
     days = Days.of(results)
     title = f"{days.building} · cumulative cost · {days_in_words(days.days)}"
@@ -171,14 +172,13 @@ def savings_by_day(
     foresight: str = FORESIGHT,
     paper: Paper = SCREEN,
 ) -> Figure:
-    """What each day adds to the savings [€] against both baselines; the days add up to the table.
+    """Daily contributions to the savings against both baselines [€]; they sum to the table.
 
-    A day's saving is what it adds to the savings so far (``Days.saved_so_far_eur``), so that energy
-    carried over midnight is not valued twice.
+    A day's saving is its contribution to the savings so far (``Days.saved_so_far_eur``), so that
+    energy carried over midnight is not valued twice.
 
-    Up to 14 days a group of bars a day, a panel for each baseline; beyond that a panel for each
-    mode, filled against as metered, with a dark line against rule-based. Raises ``InvalidSpec``
-    as ``Days.of``.
+    Up to 14 days: grouped bars, a panel per baseline. Beyond: a panel per mode, filled against as
+    metered, with a dark line against rule-based. Raises ``InvalidSpec`` as ``Days.of``.
     """
     days = Days.of(results)
     title = f"{days.building} · savings by day · {days_in_words(days.days)}"
@@ -227,7 +227,7 @@ def _thin_pt(days: Days) -> float:
 
 
 def _frame(ax: Any, days: Days) -> None:
-    """The line of zero, and a shade over days between that could not be planned."""
+    """The zero line, and shading over days that could not be planned."""
     ax.axhline(0.0, color=BLACK, linewidth=0.8)
     missing = [i for i, day in enumerate(days.span) if day not in days.days]
     for begin in days.edges[missing]:

@@ -1,4 +1,4 @@
-"""Forecasts beside what came, how good they were from month to month, and what errors cost."""
+"""Forecasts against reality, their skill by month, and the cost of errors."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ from ems.types import Floats, Instants
 
 _ROW_IN, _TITLE_IN = 0.2, 0.36
 MOST_SKILL = 0.6
-"""Where the colours of skill end, above and below zero."""
+"""Limit of the skill colours, above and below zero."""
 LEAST_HOURS = 168
-"""A month with fewer hours scored says too little to be drawn."""
+"""Months with fewer scored hours are not drawn."""
 _DOT_PT, _SMALL_DOT_PT, _FEW_DAYS = 4.5, 3.2, 150
-"""Dots are smaller where there are more than so many days."""
+"""Dots are smaller with more than this number of days."""
 
 
 @styled
@@ -47,10 +47,10 @@ def fan_chart(
     origin: Origin,
     paper: Paper = SCREEN,
 ) -> Figure:
-    """A panel for each series: the forecasts one behind the other, and what really came.
+    """A panel for each series: consecutive forecasts, and the observed values.
 
-    Of each forecast the steps up to the next origin are drawn, at most its whole length. Raises
-    ``InvalidSpec`` when there is nothing to draw.
+    Of each forecast, the steps up to the next origin are drawn, at most its length. Raises
+    ``InvalidSpec`` if there is nothing to draw.
     """
     if not pairs:
         raise InvalidSpec("figure: no forecast is given, give at least one")
@@ -75,7 +75,7 @@ def fan_chart(
 
 
 def _newest(forecast: Forecast, n_known: int) -> tuple[Any, Floats]:
-    """The known steps that a forecast speaks of, and its quantiles until the next one is made."""
+    """The known steps of the forecasts, and their quantiles until the next origin."""
     ends = [*forecast.origins[1:], forecast.origins[-1] + forecast.n_steps]
     lengths = np.minimum(np.array(ends) - forecast.origins, forecast.n_steps)
     steps = np.concatenate(
@@ -94,11 +94,11 @@ def skill_by_month(
     origin: Origin,
     paper: Paper = SCREEN,
 ) -> Figure:
-    """Skill of a model in each month: a panel for each kind of series, a row for each building.
+    """Monthly skill of a model: a panel per kind of series, a row per building.
 
-    ``kinds``: the scores of a building under its name, under the name of their kind. Blue is
-    better than the reference, red worse; months with fewer than ``LEAST_HOURS`` hours scored are
-    grey. Raises ``InvalidSpec`` when there is nothing to draw.
+    ``kinds``: scores by building, by kind. Blue is better than the reference, red worse; months
+    with fewer than ``LEAST_HOURS`` scored hours are grey. Raises ``InvalidSpec`` if there is
+    nothing to draw.
     """
     scores = [each for rows in kinds.values() for each in rows.values()]
     named = [np.datetime64(name, "M") for each in scores for name in each.by_month]
@@ -129,7 +129,7 @@ def skill_by_month(
 
 
 def _skills(scores: ModelScores, months: Instants) -> Floats:
-    """The skill in each month, NaN where too few hours were scored."""
+    """The skill in each month, NaN if too few hours were scored."""
     found = [scores.by_month.get(str(month)) for month in months]
     return np.array(
         [np.nan if each is None or each.n < LEAST_HOURS else each.skill for each in found]
@@ -140,10 +140,10 @@ def _skills(scores: ModelScores, months: Instants) -> Floats:
 def error_cost(
     rows: Sequence[ErrorCost], *, title: str, note: str, origin: Origin, paper: Paper = SCREEN
 ) -> Figure:
-    """€ above the perfect plan over the kWh that came otherwise, a point a day, a panel a row.
+    """€ above the perfect plan over kWh of forecast error, a point per day, a panel per row.
 
-    The line is Σ € / Σ kWh, the wedge around it the middle 95 % of its bootstrap; the panel says
-    both, and Spearman's ρ over the days. Raises ``InvalidSpec`` without rows.
+    The line is Σ € / Σ kWh, the wedge the middle 95 % of its bootstrap; the panel gives both, and
+    Spearman's ρ over the days. Raises ``InvalidSpec`` without rows.
     """
     if not rows:
         raise InvalidSpec("figure: no forecast errors, run with --foresight forecast")
@@ -157,7 +157,7 @@ def error_cost(
 
 
 def _days(ax: Any, row: ErrorCost, paper: Paper) -> None:
-    """The days of a row and the line of their sums."""
+    """The days of a row, and the line of their sums."""
     line = MODE_LINES[row.mode]
     dots: dict[str, Any] = {
         "marker": line.marker,
@@ -181,11 +181,11 @@ def _days(ax: Any, row: ErrorCost, paper: Paper) -> None:
 
 
 _KWH = {"pv_unknown": "sun", "load_unknown": "load"}
-"""Of which kWh the single errors are."""
+"""The quantity of each single error."""
 
 
 def in_words(row: ErrorCost) -> str:
-    """What a kWh of error cost, between which amounts, and the rank correlation."""
+    """Cost of a kWh of error with its interval, and the rank correlation."""
     told = f"{number(100.0 * row.eur_per_kwh, 1)} ct/kWh"
     if row.low is not None and row.high is not None:
         told += f" ({number(100.0 * row.low, 1)} … {number(100.0 * row.high, 1)})"

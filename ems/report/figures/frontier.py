@@ -1,4 +1,4 @@
-"""What comfort costs: every controller as a point between usual starts and a small bill."""
+"""Cost of comfort: every controller as a point between usual starts and low cost."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from ems.types import Floats
 
 Place = tuple[float, float]
 _LETTERS, _NARROW_LETTERS = 32, 18
-"""A line of a label has at most so many."""
+"""Maximum letters in a line of a label."""
 _POINT_PT = 7.0
-"""Half of what a point takes, its ring with it."""
+"""Half the size of a point with its ring [pt]."""
 _GAPS_PT = np.linspace(10.0, 60.0, 7)
 _TURNS = 2.0 * np.pi * (np.arange(16) / 16.0 + 1.0 / 8.0)
-"""How far from its point a label may stand, and in which directions."""
+"""Candidate distances and directions of a label from its point."""
 
 
 @styled
@@ -37,9 +37,9 @@ def cost_comfort_frontier(
     foresight: str = FORESIGHT,
     paper: Paper = SCREEN,
 ) -> Figure:
-    """Cost [€] over the mean unusualness of the starts, 1 − p/max p in [0, 1], with the knee named.
+    """Cost [€] over the mean unusualness of the starts, 1 − p/max p in [0, 1], with the knee.
 
-    Controllers that move nothing stand beside the line. Raises ``InvalidSpec`` when no controller
+    Controllers that move nothing are not on the line. Raises ``InvalidSpec`` if no controller
     started anything.
     """
     drawn = [(point, _place(point)) for point in points if point.unusual is not None]
@@ -71,24 +71,25 @@ def _place(point: FrontierPoint) -> Place:
 
 
 def _names(points: Sequence[FrontierPoint]) -> dict[Place, list[str]]:
-    """The names at each place, those of equal plans together, from left to right."""
+    """The names at each place, equal plans together, from left to right."""
     first: dict[Place, Place] = {}
     names: dict[Place, list[str]] = {}
     for point in points:
         if point.unusual is not None:
             x, y = _place(point)
+            # To the cent: equal plans differ by solver noise.
             place = first.setdefault((round(x, 3), round(y, 2)), (x, y))
             names.setdefault(place, []).append(point.controller.name)
     return dict(sorted(names.items()))
 
 
 def _name_points(ax: Any, names: Mapping[Place, Sequence[str]], line: Floats, paper: Paper) -> None:
-    """A name at each point, in the nearest place where it covers least of points, line and names.
+    """Name each point at the nearest place that covers least of points, line and other names.
 
     Boxes are left, bottom, right, top [pt].
     """
     figure = ax.get_figure(root=True)
-    figure.draw_without_rendering()  # the layout says where points are; labels change it no more
+    figure.draw_without_rendering()  # fixes the positions of points; labels do not change them
     to_pt = 72.0 / figure.dpi
     dots = to_pt * ax.transData.transform(list(names))
     shares = np.linspace(0.0, 1.0, 40)[:, None, None]
@@ -123,7 +124,7 @@ def _name_points(ax: Any, names: Mapping[Place, Sequence[str]], line: Floats, pa
 
 
 def _best_offset(dot: Floats, size: Floats, panel: Floats, taken: Floats, scale: float) -> Floats:
-    """From a point to the middle of its label [pt]."""
+    """Offset from a point to the middle of its label [pt]."""
     ways = np.stack([np.cos(_TURNS), np.sin(_TURNS)], axis=1)
     gaps = scale * _GAPS_PT[:, None, None] * ways + np.sign(ways.round(6)) * size / 2
     offsets = gaps.reshape(-1, 2)
@@ -131,12 +132,13 @@ def _best_offset(dot: Floats, size: Floats, panel: Floats, taken: Floats, scale:
     covered = (
         size.prod() - _common(boxes, panel[None]).sum(axis=1) + _common(boxes, taken).sum(axis=1)
     )
+    # Rounded: the first, nearest place wins unless another is really better.
     best: Floats = offsets[np.argmin(covered.round(3))]
     return best
 
 
 def _common(boxes: Floats, others: Floats) -> Floats:
-    """The area that each of ``boxes`` has in common with each of ``others`` [pt²]."""
+    """The common area of each of ``boxes`` with each of ``others`` [pt²]."""
     low = np.maximum(boxes[:, None, :2], others[None, :, :2])
     high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
     common: Floats = np.clip(high - low, 0.0, None).prod(axis=2)
@@ -144,7 +146,7 @@ def _common(boxes: Floats, others: Floats) -> Floats:
 
 
 def _told(names: Sequence[str], letters: int) -> str:
-    """The names at one point; of weights the numbers.
+    """The names at one point; weights are shortened to their numbers.
 
     >>> _told(["cost-only", "w = 0.02 €", "w = 0.1 €"], 40)
     'cost-only, w = 0.02, 0.1 €'
@@ -153,6 +155,7 @@ def _told(names: Sequence[str], letters: int) -> str:
     """
     weights = [name[4:-2] for name in names if name.startswith("w = ")]
     others = [name for name in names if not name.startswith("w = ")]
+    # Non-breaking, so that the weights stay on one line.
     hard = "\N{NO-BREAK SPACE}"
     told = [f"w{hard}={hard}{', '.join(weights)}{hard}€"] if weights else []
     text = textwrap.fill(", ".join([*others, *told]), letters, break_on_hyphens=False)

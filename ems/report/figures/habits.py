@@ -1,4 +1,4 @@
-"""The learned habit itself: how its PMF moved, and where it ended beside prior and starts."""
+"""The learned habit: how its PMF moved, and the result against prior and starts."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from ems.site.calendar import DAY_TYPES, DayType, day_type_index
 from ems.types import Floats
 
 LEVEL = 0.9
-"""Of the credible intervals."""
+"""Level of the credible intervals."""
 
 _TYPE_NAMES: Mapping[DayType, str] = {
     "working_day": "working days",
@@ -58,7 +58,7 @@ def pmf_evolution(
 ) -> Figure:
     """The best cell's PMF over the days; see :func:`habit_course`.
 
-    ``others``: the same device in other buildings, needed for the ``transfer`` prior only.
+    ``others``: the same device in other buildings, needed only for the ``transfer`` prior.
     """
     title, note = heading(search, "how the learned habit moved")
     prior = prior_named(search.prior, search.history, others)
@@ -79,12 +79,12 @@ def habit_course(
     origin: Origin,
     paper: Paper = SCREEN,
 ) -> Figure:
-    """A PMF over the days: hour × day for each day type, and whole PMFs of some days.
+    """A PMF over the days: hour × day for each day type, and complete PMFs of some days.
 
-    ``prior``: what was believed before ``first``; ``updates``: every step to ``last``, in time. A
-    PMF holds from the end of its update day to the next one of its type. Below stand the PMFs of
-    both types after the first, the last and the quartiles of the update days, on narrow paper
-    after the first, the middle and the last. Raises ``InvalidSpec`` without updates.
+    ``prior``: before ``first``; ``updates``: every step to ``last``, in order. A PMF holds from the
+    end of its update day to the next one of its type. Below are the PMFs of both types after the
+    first, the last and the quartiles of the update days, on narrow paper after the first, the
+    middle and the last. Raises ``InvalidSpec`` without updates.
     """
     if not updates:
         raise InvalidSpec(f"figure: {title}: nothing was learned, choose more days")
@@ -136,7 +136,7 @@ def _whole(
 
 
 def chosen_days(updates: Sequence[PmfUpdate], n_days: int = 5) -> list[date]:
-    """``n_days`` of the update days, evenly from the first to the last, each once."""
+    """``n_days`` update days, evenly from the first to the last, without repetition."""
     places = np.rint(np.linspace(0, len(updates) - 1, n_days)).astype(int)
     return list(dict.fromkeys(updates[place].day for place in places))
 
@@ -155,11 +155,11 @@ def prior_and_learned(
     others: Sequence[UseHistory] = (),
     paper: Paper = SCREEN,
 ) -> Figure:
-    """Prior and learned PMF of both day types, and the people's own starts as frequencies.
+    """Prior and learned PMF of both day types, and the frequencies of the people's own starts.
 
-    The frequencies have central credible intervals, from ``DirichletModel`` with the same prior:
-    where the learned PMF leaves them, it follows the latest days rather than all. ``others``: the
-    same device in other buildings, needed for the ``transfer`` prior only.
+    The frequencies have central credible intervals from ``DirichletModel`` with the same prior:
+    where the learned PMF leaves them, it follows recent days rather than all. ``others``: the same
+    device in other buildings, needed only for the ``transfer`` prior.
     """
     history = search.history
     prior = prior_named(search.prior, history, others)
@@ -190,7 +190,7 @@ _LEARNED = {"color": BLUE, "linewidth": 2.0}
 
 
 def _own(ax: Any, history: UseHistory, kind: int) -> None:
-    """The people's own starts of one day type as frequencies, and how many there are."""
+    """The people's own starts of one day type as frequencies, with their number."""
     of_type = history.day_types == kind
     own = history.own_starts[of_type]
     starts = history.starts[of_type][own > 0.0].sum(axis=0)
@@ -205,7 +205,7 @@ def _own(ax: Any, history: UseHistory, kind: int) -> None:
 
 
 def _day_of(kind: int, history: UseHistory) -> date:
-    """The first day of this type from the last known one on."""
+    """The first day of this type, starting at the last known day."""
     day: date = history.days[-1].item()
     while day_type_index(day, history.place) != kind:
         day += timedelta(days=1)

@@ -1,4 +1,4 @@
-"""How well a habit is learned: the grid of learning rates, and the log loss over the days."""
+"""How well a habit is learned: grid of learning rates, and log loss over the days."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ from ems.report.figures.style import (
 )
 
 UNIFORM_BITS = float(np.log2(N_HOURS))
-"""Log loss of the uniform distribution, log₂ 24 ≈ 4.585 bits a start."""
+"""Log loss of the uniform distribution, log₂ 24 ≈ 4.585 bits per start."""
 
 _MOST_COLUMNS, _MOST_ROWS = 8, 14
-"""Up to so many a number fits into every cell."""
+"""Largest grid with a number in every cell."""
 _MORE = LinearSegmentedColormap.from_list("more", ["#F7FBFF", SKY])
 _LESS = _MORE.reversed("less")
 """Light enough for black numbers and both frames."""
 _SETTLED = 0.1
-"""Running means are drawn behind this share of the starts; before it they jump."""
+"""Running means are drawn after this share of the starts; before that they jump."""
 
 
 def heading(search: DeviceSearch, what: str) -> tuple[str, str]:
@@ -61,14 +61,14 @@ def heading(search: DeviceSearch, what: str) -> tuple[str, str]:
 
 
 def count(things: Sized, name: str) -> str:
-    """How many there are, in words."""
+    """The number of items, in words."""
     return f"{len(things)} {name}{'' if len(things) == 1 else 's'}"
 
 
 def grid_map(search: DeviceSearch, *, origin: Origin, paper: Paper = SCREEN) -> Figure:
     """Log loss and learning score of every cell of a search; see :func:`rate_map`.
 
-    Raises ``InvalidSpec`` when two different cells share lr_tau and lr_max.
+    Raises ``InvalidSpec`` if two different cells have equal lr_tau and lr_max.
     """
     rates = search.grid.rates
     places = [(rate.lr_tau, rate.lr_max) for rate in rates]
@@ -104,11 +104,11 @@ def rate_map(
     origin: Origin,
     paper: Paper = SCREEN,
 ) -> Figure:
-    """Log loss [``unit``] and learning score [√nat] of every cell, the best of each framed.
+    """Log loss [``unit``] and learning score [√nat] of every cell, with the best of each framed.
 
-    ``places``: lr_tau [days] and lr_max of each cell; ``best``: the cell of least log loss and the
-    one that the learning score would choose. Darker is better in both. The numbers stand in the
-    cells as long as they fit.
+    ``places``: lr_tau [days] and lr_max of each cell; ``best``: the cell with the lowest log loss,
+    and the one the learning score would choose. Darker is better in both. Numbers are shown in the
+    cells if they fit.
     """
     taus, maxima = (sorted({place[k] for place in places}) for k in range(2))
     row = [taus.index(tau) for tau, _ in places]
@@ -157,13 +157,13 @@ def _framed(ax: Any, x: int, y: int, name: str, colour: str, dashes: Any) -> Rec
 
 
 def _ticks(axis: Any, values: Sequence[float]) -> None:
-    """A tick at each value, or at as many as read well."""
+    """Ticks at each value, or at as many as remain readable."""
     every = -(-len(values) // 8)
     axis.set_ticks(range(0, len(values), every), [f"{value:.3g}" for value in values[::every]])
 
 
 def _bits_of(search: DeviceSearch) -> str:
-    """The unit of the log loss: a device that starts itself has one profile a day."""
+    """The unit of the log loss: a device that starts itself has one profile per day."""
     return "bit per day" if search.history.category == "partial_usage" else "bit per start"
 
 
@@ -175,12 +175,12 @@ def learning_curves(
     others: Sequence[UseHistory] = (),
     paper: Paper = SCREEN,
 ) -> Figure:
-    """Mean log loss so far over the scored days, and the bits saved so far against uniform.
+    """Mean log loss so far over the scored days, and the bits saved against uniform.
 
-    The best cell beside the uniform distribution, all-history frequencies and the best rival.
-    Above: Σ bits / Σ starts up to each day [bit per start]; below: what each model has saved since
-    the first scored day [bit]; where its slope is up, it knows more than nothing. ``others``: the
-    same device in other buildings, needed for the ``transfer`` prior only.
+    The best cell against the uniform distribution, all-history frequencies and the best rival. Top:
+    Σ bits / Σ starts up to each day [bit per start]. Bottom: bits saved since the first scored day;
+    a rising curve knows more than nothing. ``others``: the same device in other buildings, needed
+    only for the ``transfer`` prior.
     """
     title, note = heading(search, "log loss one day ahead")
     body = new_page(5.4, title, note, origin, paper)
@@ -209,7 +209,7 @@ def learning_curves(
 
 
 _NOON = np.timedelta64(12, "h")
-"""The score of a day stands in its middle."""
+"""A day's score is drawn at its middle."""
 _LOOKS: tuple[dict[str, Any], ...] = (
     {"color": BLUE, "linewidth": 2.2, "zorder": 3},
     {"color": ORANGE, "linewidth": 1.6, "linestyle": (0, (5, 2))},

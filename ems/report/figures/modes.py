@@ -1,4 +1,4 @@
-"""Modes beside each other: what they cost, save and capture, a row a building or a mode."""
+"""Comparison of modes: cost, savings and captured share, a row per building or mode."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from ems.report.figures.parts import legend_of_all, mode_keys, panels, rows, say
 from ems.report.figures.style import BLACK, DARK_GREY, FORESIGHT, MODE_LINES, SMALL, euros, styled
 
 _SPREAD, _APART = 0.6, 0.15
-"""How far apart the modes of a row stand, and both savings of a mode from its line, of a row."""
+"""Spread of the modes within a row, and of a mode's two savings around its line, in rows."""
 
 
 def _spread(place: int, n_places: int) -> float:
-    """Where one of several stands within its row, in [−0.5, 0.5]."""
+    """Position of one of several within its row, in [−0.5, 0.5]."""
     return _SPREAD * ((place + 0.5) / n_places - 0.5)
 
 
@@ -46,8 +46,8 @@ def mode_overview(
     """A marker for each mode: cost [€], savings [€] and self-sufficiency [%].
 
     ``days``: the sorted days of each building. Buildings differ by orders of magnitude, so each has
-    its own axes in euros. Savings are filled against as metered and open against rule-based. One
-    building names its modes, of several a legend does. Raises ``InvalidSpec`` without summaries.
+    its own euro axes. Savings are filled against as metered and open against rule-based. With one
+    building the rows name the modes, otherwise a legend. Raises ``InvalidSpec`` without summaries.
     """
     if not summaries:
         raise InvalidSpec("figure: no summaries, give at least one")
@@ -124,12 +124,11 @@ def savings_by_building(
     origin: Origin,
     paper: Paper = SCREEN,
 ) -> Figure:
-    """Savings [% of what the baseline paid for import] of each mode, a panel for each baseline.
+    """Savings [% of what the baseline paid for import] of each mode, a panel per baseline.
 
-    ``groups``: the modes of a building under its name. Buildings differ by orders of magnitude
-    in euros; those of the best planned mode are written beside, never of the bound above it. Where
-    the baseline bought nearly nothing there is no percentage. Raises ``InvalidSpec`` without
-    groups.
+    ``groups``: modes by building. Buildings differ by orders of magnitude in euros, so the euros of
+    the best planned mode (not of the bound) are written next to it. There is no percentage where
+    the baseline bought almost nothing. Raises ``InvalidSpec`` without groups.
     """
     if not groups:
         raise InvalidSpec("figure: no buildings, give at least one")
@@ -170,12 +169,12 @@ def captured_shares(
     origin: Origin,
     paper: Paper = SCREEN,
 ) -> Figure:
-    """The captured share [%] of each mode with its interval, a panel for each baseline.
+    """The captured share [%] of each mode with its interval, a panel per baseline.
 
-    ``shares``: what a group of modes is called (a building, a run) and a share of it. 0 % is the
-    baseline, 100 % the plan that knew everything. One group has a row for each mode with its
-    euros, several a row each. A mode without a share says why, one without an interval has no
-    line. Raises ``InvalidSpec`` without shares.
+    ``shares``: name of a group of modes (a building, a run) and a share. 0 % is the baseline, 100 %
+    the plan under perfect foresight. One group has a row per mode with its euros, several groups a
+    row each. A mode without a share shows the reason; one without an interval has no line. Raises
+    ``InvalidSpec`` without shares.
     """
     if not shares:
         raise InvalidSpec("figure: no captured share, run with --foresight forecast")

@@ -1,4 +1,4 @@
-"""What came of a planned day: each power as it came, and over it the line of the plan."""
+"""Outcome of a planned day: actual power as areas, the plan as lines."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PLAN = Line(label="in the plan", colour=BLACK, marker="", width_pt=1.6)
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Compared:
-    """A power in the plan and as it came [kW], ``(n_steps,)``; ``colour`` None: of many devices."""
+    """Planned and actual power [kW], ``(n_steps,)``; ``colour`` None: several devices."""
 
     label: str
     planned_kw: Floats
@@ -40,7 +40,7 @@ def plan_and_outcome(
     origin: Origin,
     paper: Paper = SCREEN,
 ) -> Figure:
-    """A panel for each of ``rows`` over local time: an area as it came, a line as planned [kW]."""
+    """A panel per row over local time: actual power as an area, planned as a line [kW]."""
     body = new_page(_PANEL_IN * len(rows) + 0.5, title, note, origin, paper)
     axes = body.subplots(len(rows), sharex=True, squeeze=False)[:, 0]
     edges = step_edges(horizon)

@@ -1,4 +1,4 @@
-"""The page around the axes: title, origin of the data, synthetic mark, caption, and the file."""
+"""The page around the axes: title, data source, synthetic mark, caption and file."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from ems.site.meters import MeterData
 
 _EDGE_IN, _PLACES = 0.10, 6
 _MARK_LETTERS = 15
-"""Letters of a title that the mark of synthetic data takes."""
+"""Letters of a title's line taken by the synthetic mark."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """Where the data of a figure come from: a line with source and licence, and whether made up."""
+    """The origin of a figure's data: source and licence in one line, and whether synthetic."""
 
     source: str
     synthetic: bool
@@ -41,12 +41,12 @@ class Origin:
 def new_page(
     body_in: float, title: str, note: str, origin: Origin, paper: Paper = SCREEN
 ) -> SubFigure:
-    """The body of a figure as wide as ``paper``, ``body_in`` inches of a screen high.
+    """The body of a figure as wide as ``paper`` and ``body_in`` screen inches high.
 
-    Above it stand the bold ``title``, the mark of synthetic data at its right, and the ``note``;
-    below the source. Texts are wrapped and the page grows; where its height is given, the body
-    takes what is left. On paper with captions only the mark stands in the figure. The whole
-    figure is ``body.figure``, its label the caption; pyplot does not know it.
+    Above it: bold ``title``, synthetic mark at the right, ``note``; below: the source. Texts are
+    wrapped and the page grows; if its height is given, the body takes the rest. On captioned paper
+    only the mark is in the figure. The whole figure is ``body.figure``, its label the caption;
+    unknown to pyplot.
     """
     layout = ConstrainedLayoutEngine(h_pad=0.06 * paper.scale, w_pad=0.04 * paper.scale)
     figure = Figure(dpi=paper.dpi, layout=layout)
@@ -77,13 +77,13 @@ def new_page(
 
 
 def caption(title: str, note: str, origin: Origin) -> str:
-    """Title, note and source as the text below a figure."""
+    """Title, note and source as a caption."""
     made_up = "Synthetic twin, not measured. " if origin.synthetic else ""
     return f"{title}. {note}. {made_up}Data: {origin.source}."
 
 
 def wrapped(text: str, letters: int) -> str:
-    """Lines of at most so many letters, parts of the text kept whole where they fit.
+    """Wrap text into lines, keeping parts between ``·`` whole where they fit.
 
     >>> wrapped("prior uniform · best of 20 cells · 820 scored days", 46)
     'prior uniform · best of 20 cells\\n820 scored days'
@@ -98,7 +98,7 @@ def wrapped(text: str, letters: int) -> str:
 
     fewest = len(lines(letters))
     longest = max(map(len, said.split(" ")))
-    least = min(max(longest, letters - letters // 4), letters)  # lines as even as that allows
+    least = min(max(longest, letters - letters // 4), letters)  # as even lines as possible
     even = next(
         found for width in range(least, letters + 1) if len(found := lines(width)) <= fewest
     )
@@ -106,7 +106,7 @@ def wrapped(text: str, letters: int) -> str:
 
 
 def _mark(paper: Paper) -> Annotation:
-    """The mark of synthetic data, in the upper right corner."""
+    """The mark of synthetic data in the upper right corner."""
     edge_pt = -72.0 * _EDGE_IN * paper.scale
     return Annotation(
         SYNTHETIC,
@@ -124,13 +124,14 @@ def _mark(paper: Paper) -> Annotation:
 
 
 def save(figure: Figure, path: Path, paper: Paper = SCREEN) -> Path:
-    """Write ``figure`` as PNG or SVG by the name of ``path``, beside it and then renamed into it.
+    """Write ``figure`` as PNG or SVG by the suffix of ``path``, through a temporary file.
 
-    Its caption is kept in the file, and its layout is fixed from now on: the same figure is the
-    same file, in every format. Returns ``path``. Raises ``DataError`` when it cannot be written.
+    The caption is stored in the file and the layout is fixed, so that the same figure gives the
+    same file in every format. Returns ``path``. Raises ``DataError`` if it cannot be written.
     """
     beside = path.with_name(f".{path.name}.tmp")
     kind = path.suffix.removeprefix(".")
+    # Without a date: equal figures must be equal files.
     told = {"Description": str(figure.get_label())} | ({"Date": None} if kind == "svg" else {})
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -149,9 +150,9 @@ def save(figure: Figure, path: Path, paper: Paper = SCREEN) -> Path:
 
 
 def fix_layout(figure: Figure) -> None:
-    """Fix every place to a millionth of the page, once.
+    """Fix every position to a millionth of the page, once.
 
-    The layout's solver is exact to the last bit but one, and the names in an SVG follow all bits.
+    The layout solver differs in the last bits, and names in an SVG depend on all bits.
     """
     if figure.get_layout_engine() is None:
         return
@@ -165,7 +166,7 @@ def fix_layout(figure: Figure) -> None:
 
 
 def days_in_words(days: Sequence[date]) -> str:
-    """The span of sorted ``days`` and how many of it are meant.
+    """The span of sorted ``days``, and how many days it contains.
 
     >>> days_in_words([date(2016, 6, 1), date(2016, 6, 2), date(2016, 6, 4)])
     '1–4 Jun 2016 (3 of 4 days)'
@@ -174,7 +175,7 @@ def days_in_words(days: Sequence[date]) -> str:
 
 
 def span_in_words(first: date, last: date, n_days: int) -> str:
-    """The span from the first to the last day, and how many of it are meant.
+    """The span from first to last day, and how many days of it are meant.
 
     >>> span_in_words(date(2016, 6, 1), date(2016, 7, 4), 34)
     '1 Jun – 4 Jul 2016 (34 days)'

@@ -1,4 +1,4 @@
-"""Where a figure is shown: on a screen, in a column of a paper, on a slide, in the report page."""
+"""Output formats of a figure: screen, column of a paper, slide, report page."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from dataclasses import dataclass
 
 MM_PER_IN = 25.4
 LINE_PITCH = 1.42
-"""From line to line, as a share of the letters' size."""
+"""Line spacing as a multiple of the font size."""
 _LETTER = 0.6
-"""Mean width of a letter, as a share of its size."""
+"""Mean width of a letter as a multiple of its size."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Paper:
-    """Size, letters and resolution of a figure.
+    """Size, fonts and resolution of a figure.
 
-    ``width_in``; ``height_in``: of the whole figure [in], None: as high as its body asks for.
-    ``title_pt``, ``text_pt``, ``small_pt``: letters [pt]. ``dpi``: dots an inch of its PNG.
-    ``captioned``: title, note and source stand in a caption below the figure and not in it.
-    ``narrow``: panels and legends that would stand side by side stand one below the other.
-    ``inline``: it becomes part of a web page: text stays text, and the page is its background.
+    ``width_in``; ``height_in``: of the whole figure [in], None: as needed. ``title_pt``,
+    ``text_pt``, ``small_pt``: font sizes [pt]. ``dpi``: resolution of a PNG. ``captioned``: title,
+    note and source are in a caption, not in the figure. ``narrow``: panels and legends are stacked
+    instead of side by side. ``inline``: part of a web page; text stays text, and the page is the
+    background.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Paper:
 
     @property
     def scale(self) -> float:
-        """The size of its letters against those of a screen."""
+        """Its font size relative to a screen."""
         return self.text_pt / SCREEN.text_pt
 
     def letters(self, size_pt: float, share: float = 1.0) -> int:
@@ -45,17 +45,18 @@ class Paper:
         return int(72.0 * self.width_in * share / (_LETTER * size_pt))
 
     def beside(self, name: str) -> str:
-        """A name left of a panel, in lines of at most a quarter of the width (narrow: a third).
+        """A name left of a panel, wrapped to a quarter of the width (narrow: a third).
 
         >>> COLUMN.beside("DE_KN_residential_quarter_17\\nrun 1")
         'DE_KN_residential_\\nquarter_17\\nrun 1'
         """
         width = self.letters(self.small_pt, 0.36 if self.narrow else 0.25)
+        # Underscores may end a line, so that long names of buildings wrap.
         parts = (textwrap.fill(part.replace("_", "_ "), width) for part in name.split("\n"))
         return "\n".join(parts).replace("_ ", "_")
 
     def row_in(self, least_in: float, names: Iterable[str]) -> float:
-        """Height of a row on a screen [in], so that the longest of ``names`` has room beside it."""
+        """Height of a row on a screen [in] that fits the longest of ``names``."""
         lines = max(self.beside(name).count("\n") + 1 for name in names)
         return max(least_in, (1.2 * lines + 0.6) * SCREEN.small_pt / 72.0)
 
@@ -93,7 +94,7 @@ PAGE = Paper(
     narrow=True,
     inline=True,
 )
-"""The HTML report: wide enough for a screen once it is scaled up, and to be read on a phone."""
+"""The HTML report: wide enough for a screen when scaled up, readable on a phone."""
 
 PAPERS: Mapping[str, Paper] = {paper.name: paper for paper in (SCREEN, COLUMN, SLIDE)}
-"""Those of which files are made."""
+"""Formats written to files."""

@@ -1,4 +1,4 @@
-"""What figures are made of: panels, legends, rows with names, axes of dates."""
+"""Common elements of figures: panels, legends, named rows, date axes."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from ems.report.figures.style import DARK_GREY, FAINT_GREY, MODE_LINES, SMALL, L
 from ems.types import Floats
 
 EACH_DAY_UP_TO = 14
-"""Up to so many days every day has its own tick."""
+"""Up to this number of days each day has its own tick."""
 _NAME_DAYS_UP_TO, _DAYS_AN_IN = 150, 1.55
 _SHORT, _HANDLE_PT = 2, 34.0
-"""Entries of a short legend; width of the sample beside an entry with the gaps around it."""
+"""Entries of a short legend; width of a sample with its gaps."""
 
 
 def panels(body: SubFigure, n_panels: int, paper: Paper, **shared: Any) -> list[Any]:
-    """Axes side by side, on narrow paper one below the other."""
+    """Axes side by side, or stacked on narrow paper."""
     shape = (n_panels, 1) if paper.narrow else (1, n_panels)
     return list(body.subplots(*shape, squeeze=False, **shared).ravel())
 
 
 def legend(ax: Any, paper: Paper, *, title: str = "", handles: Sequence[Any] = ()) -> None:
-    """The legend of ``ax`` at its right; on narrow paper above it, with the title of the panel."""
+    """The legend of ``ax`` to its right, or on narrow paper above it, with the panel's title."""
     drawn = list(handles) or ax.get_legend_handles_labels()[0]
     found = {"handles": drawn, "alignment": "left", "borderaxespad": 0.0}
     if not paper.narrow:
@@ -45,7 +45,7 @@ def legend(ax: Any, paper: Paper, *, title: str = "", handles: Sequence[Any] = (
 
 
 def legend_of_all(body: SubFigure, handles: Sequence[Line2D], paper: Paper) -> None:
-    """One legend for all panels: at their right, below them where it is short or paper narrow."""
+    """One legend for all panels: to the right, or below if it is short or the paper narrow."""
     if len(handles) > _SHORT and not paper.narrow:
         body.legend(handles=handles, loc="outside right upper")
         return
@@ -55,22 +55,23 @@ def legend_of_all(body: SubFigure, handles: Sequence[Line2D], paper: Paper) -> N
 
 
 def _columns(handles: Sequence[Any], paper: Paper) -> int:
-    """Into how many columns the entries of a legend fit."""
+    """How many columns the entries of a legend fit into."""
     letters = max(len(str(handle.get_label())) for handle in handles)
     entry_pt = 0.55 * paper.small_pt * letters + _HANDLE_PT * paper.scale
     most = max(1, int(0.8 * 72.0 * paper.width_in / entry_pt))
+    # As even columns as the number of rows allows.
     n_rows = -(-len(handles) // most)
     return -(-len(handles) // n_rows)
 
 
 def _grow(figure: Any, n_lines: int, paper: Paper) -> None:
-    """Make room for lines of a legend, which are not part of the body's height."""
+    """Make room for the lines of a legend, which are not part of the body's height."""
     more_in = n_lines * LINE_PITCH * paper.small_pt / 72.0 if paper.height_in is None else 0.0
     figure.set_figheight(figure.get_figheight() + more_in)
 
 
 def mode_keys(modes: Iterable[str]) -> list[Line2D]:
-    """An entry of a legend for each mode that is drawn as a marker, in the order of all modes."""
+    """A legend entry for each mode drawn as a marker, in the order of all modes."""
     drawn = set(modes)
     return [
         Line2D([], [], marker=line.marker, color=line.colour, label=line.label, linestyle="none")
@@ -80,7 +81,7 @@ def mode_keys(modes: Iterable[str]) -> list[Line2D]:
 
 
 def steps(ax: Any, values: Floats, edges: Floats, line: Line, paper: Paper, **more: Any) -> None:
-    """Values that hold from edge to edge, as the line of a mode."""
+    """Values constant between edges, in a mode's line style."""
     look = {"color": line.colour, "linestyle": line.dashes, "label": line.label} | more
     ax.stairs(values, edges, baseline=None, linewidth=line.width_pt * paper.scale, **look)
 
@@ -96,20 +97,20 @@ def rows(ax: Any, names: Sequence[str], paper: Paper) -> None:
 
 
 def say(ax: Any, row: float, text: str, *, across: float = 0.5) -> None:
-    """A text in a row, ``across`` the panel: in its middle, or beside it from 1 on."""
+    """A text in a row, at ``across`` of the panel: 0.5 in its middle, from 1 on next to it."""
     where = {"ha": "left" if across >= 1.0 else "center", "va": "center"}
     place = ax.get_yaxis_transform()
     ax.text(across, row, text, size=SMALL, color=DARK_GREY, transform=place, **where)
 
 
 def bar(body: SubFigure, mesh: Any, axes: Any, label: str = "", **look: Any) -> None:
-    """The bar of colours at the right of ``axes``."""
+    """The colour bar to the right of ``axes``."""
     drawn = body.colorbar(mesh, ax=axes, pad=0.01, label=label, **{"aspect": 20} | look)
     drawn.outline.set_visible(False)
 
 
 def day_axis(ax: Any, paper: Paper) -> None:
-    """Dates below ``ax``, whose limits are midnights: every day while they fit, else few."""
+    """Dates below ``ax``, whose limits are midnights: every day if they fit, else fewer."""
     begin, end = ax.get_xlim()
     n_days = round(end - begin)
     if n_days <= min(EACH_DAY_UP_TO, _DAYS_AN_IN * paper.width_in / paper.scale):
@@ -117,7 +118,7 @@ def day_axis(ax: Any, paper: Paper) -> None:
         ax.set_xticks(days + 0.5, [_date(day, "%a\n{} %b") for day in days])
         ax.tick_params(axis="x", length=0)
     else:
-        # multiples count days from the first of each month: the 29th would stand upon the 1st
+        # Multiples count from the first of each month, so the 29th would overlap the 1st.
         of_month = n_days <= _NAME_DAYS_UP_TO
         least, most = (2, 4) if paper.narrow else (4, 9)
         few = mdates.AutoDateLocator(minticks=least, maxticks=most, interval_multiples=not of_month)

@@ -1,7 +1,8 @@
-"""How every figure looks: one colour for each mode and quantity, safe for the colour-blind.
+"""The style of all figures: one colour per mode and quantity, safe for the colour-blind.
 
-Colours are those of Okabe and Ito, "Color Universal Design" (2008), https://jfly.uni-koeln.de/color/.
-Where colours meet in one panel, order, line style or hatch tells them apart in grey as well.
+Colours are those of Okabe and Ito, "Color Universal Design" (2008),
+https://jfly.uni-koeln.de/color/. Where colours meet in one panel, order, line style or hatch
+distinguish them in grey as well.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ DOTTED, DASHED = (0, (1, 1.2)), (0, (4, 3))
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """How a mode is drawn: name in words, colour, marker, line style and line width [pt]."""
+    """Style of a mode: label, colour, marker, line style and line width [pt]."""
 
     label: str
     colour: str
@@ -60,11 +61,11 @@ DEVICES = (PURPLE, BLUE, VERMILLION, ORANGE)
 HATCHES = ("", "///", "...", "xxx")
 
 SMALL = "small"
-"""Letters a size below those of the text around them, whatever the paper."""
+"""One size below the surrounding text, on any paper."""
 
 
 def look(paper: Paper) -> dict[str, Any]:
-    """The settings of matplotlib for figures on ``paper``."""
+    """Settings of matplotlib for figures on ``paper``."""
     background = "none" if paper.inline else "white"
     return {
         "font.family": ["sans-serif"],
@@ -106,9 +107,9 @@ def look(paper: Paper) -> dict[str, Any]:
 
 
 def styled(draw: Callable[P, R]) -> Callable[P, R]:
-    """Draw in this style and leave the caller's own matplotlib settings alone.
+    """Draw in this style without changing the caller's matplotlib settings.
 
-    Letters and lines are those of the argument ``paper``, of a screen without it.
+    Sizes follow the argument ``paper``, by default a screen.
     """
 
     @wraps(draw)
@@ -122,17 +123,31 @@ def styled(draw: Callable[P, R]) -> Callable[P, R]:
 def device_colours(names: Iterable[str]) -> dict[str, tuple[str, str]]:
     """Colour and hatch of each device, from its name alone unless two names collide.
 
-    So a device keeps its colour from day to day, whichever others run beside it.
+    So a device keeps its colour whichever others are shown.
     """
     looks = [(colour, hatch) for hatch in HATCHES for colour in DEVICES]
     chosen: dict[str, tuple[str, str]] = {}
     for name in sorted(set(names)):
+        # crc32, since hash() of a text differs from process to process.
         first = zlib.crc32(name.encode()) % len(DEVICES)
         ranked = [*looks[first:], *looks[:first]]
         chosen[name] = next((one for one in ranked if one not in chosen.values()), ranked[0])
     return chosen
 
 
+<<<<<<< HEAD
+=======
+def words(name: str) -> str:
+    """The name of a feed or agent as used by people.
+
+    >>> words("washing_machine"), words("pv_roof")
+    ('washing machine', 'PV roof')
+    """
+    known = {"pv": "PV", "ev": "car"}
+    return " ".join(known.get(word, word) for word in name.split("_"))
+
+
+>>>>>>> words
 def number(value: float, places: int) -> str:
     """A number with a true minus and no negative zero, thousands apart.
 

@@ -1,4 +1,4 @@
-"""Whole windows at a glance: heat maps of hour × day, and load duration curves at the grid."""
+"""Overviews of whole windows: hour × day heat maps, and load duration curves."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from ems.types import Floats
 
 N_HOURS = 24
 _FINE_UP_TO = 4
-"""Up to so many panels there is room for a tick every six hours."""
+"""Up to this number of panels a tick every six hours fits."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DayMap:
     """One quantity over the local hours of some days.
 
-    ``label`` with its unit; ``days``: sorted; ``table``: shape ``(24, n_days)``, NaN where the
-    hour does not exist or nothing is known; ``colours``: the name of a colour map, which begins at
-    ``least``, None: at the least value.
+    ``label`` with its unit; ``days``: sorted; ``table``: shape ``(24, n_days)``, NaN where the hour
+    does not exist or is unknown; ``colours``: name of a colour map, starting at ``least``, None: at
+    the minimum.
     """
 
     label: str
@@ -47,9 +47,9 @@ class DayMap:
         colours: str,
         least: float | None = None,
     ) -> DayMap:
-        """The mean over each local hour; the doubled hour of autumn is the mean of both.
+        """The mean over each local hour; the repeated hour in autumn is averaged.
 
-        ``days``, ``local_hour`` [0, 24) and ``values``: one a step.
+        ``days``, ``local_hour`` [0, 24) and ``values``: one per step.
         """
         every, column = np.unique(np.array(days), return_inverse=True)
         cell = np.floor(local_hour).astype(int) * len(every) + column
@@ -62,7 +62,7 @@ class DayMap:
 
     @property
     def on_span(self) -> Floats:
-        """The table with a column for every day from the first to the last, NaN where unknown."""
+        """The table with a column for every day from first to last, NaN if unknown."""
         place = [(day - self.days[0]).days for day in self.days]
         table = np.full((N_HOURS, place[-1] + 1), np.nan)
         table[:, place] = self.table
@@ -73,10 +73,10 @@ class DayMap:
 def day_maps(
     maps: Sequence[DayMap], *, title: str, note: str, origin: Origin, paper: Paper = SCREEN
 ) -> Figure:
-    """A panel for each quantity: local hour from midnight upwards, days from left to right.
+    """A panel for each quantity: local hour upwards from midnight, days from left to right.
 
-    Days between that have no values, and hours that do not exist, are grey. Raises
-    ``InvalidSpec`` without a map or a day.
+    Missing days and hours that do not exist are grey. Raises ``InvalidSpec`` without a map or a
+    day.
     """
     if not maps or not maps[0].days:
         raise InvalidSpec("figure: nothing to map, give at least one quantity with a day")
@@ -108,11 +108,11 @@ def load_duration(
     origin: Origin,
     paper: Paper = SCREEN,
 ) -> Figure:
-    """The mean power at the grid [kW] of every step, the largest first, a curve for each mode.
+    """Mean power at the grid [kW] of every step in descending order, a curve per mode.
 
-    Above zero the building imports, below it exports; over 20 % of the time stands what it drew
-    or more in a fifth of its steps. All steps are equally long. Raises ``InvalidSpec`` without
-    a curve, or for an empty one.
+    Positive is import, negative export; the value at 20 % of the time is reached or exceeded in a
+    fifth of the steps. All steps have equal length. Raises ``InvalidSpec`` without a curve, or for
+    an empty one.
     """
     if not curves or any(len(power_kw) == 0 for _, power_kw in curves):
         raise InvalidSpec("figure: no power at the grid, give at least one curve with steps")

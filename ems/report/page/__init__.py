@@ -1,4 +1,4 @@
-"""One self-contained page for each run, and the reasons of a plan in words."""
+"""A self-contained page for each run, with the reasons of a plan in words."""
 
 from ems.report.page.contents import comparison_report, integrated_report, probability_report
 from ems.report.page.explain import ExplainedDay, ExplainedHour, explain_day

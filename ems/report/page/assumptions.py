@@ -1,4 +1,4 @@
-"""The part of a report on what was assumed: every figure of the tariff, and the assets."""
+"""Report section on assumptions: every figure of the tariff, and the assets."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _SPELLED = {"vat": "VAT", "eeg levy": "EEG levy", "chp levy": "CHP levy", "feed 
 def assumptions_section(
     spec: ComparisonSpec, buildings: Sequence[Building], discomfort: str
 ) -> Section:
-    """Every figure of the tariff with its source, and what the buildings are given.
+    """Every figure of the tariff with its source, and the assets of the buildings.
 
-    ``discomfort``: what a moved start counts.
+    ``discomfort``: the discomfort of a moved start, in words.
     """
     tariff = spec.tariff
     told = (
@@ -31,7 +31,7 @@ def assumptions_section(
     figures, assets = list(_figures(tariff)), list(_assets(spec, buildings, discomfort))
     heads = ("figure", "value", "source")
     tables = [Table("assets and rules", ("what", "how"), assets, n_texts=None)]
-    if figures:  # the bare day-ahead price has none
+    if figures:  # the plain day-ahead price has none
         tables = [Table("every figure of the tariff", heads, figures, n_texts=None), *tables]
     return Section("The assumptions", (told,), tables=tables)
 

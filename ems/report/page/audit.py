@@ -1,4 +1,4 @@
-"""The parts of a report on what was checked, and on how to run it again."""
+"""Report sections on the audit, and on how to repeat the run."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ BASELINES_ARE_NOT = (
 def audit_section(
     day: ExplainedDay, example: DayRecord, spec: ComparisonSpec, summaries: Sequence[ModeSummary]
 ) -> Section:
-    """What was checked before any figure was used, and how exact it is."""
+    """What was checked before any figure was used, and the accuracy found."""
     on_forecasts = spec.foresight == "forecast"
     explained = "plan that is explained" if on_forecasts else "explained day"
     rows = [
@@ -52,7 +52,7 @@ def audit_section(
 
 
 def _carried_out(example: DayRecord, summaries: Sequence[ModeSummary]) -> Iterator[tuple[str, str]]:
-    """How exact what was carried out on the explained day is, and what a forecast made miss."""
+    """Accuracy of the executed day, and targets missed because of forecasts."""
     left_kw = example.schedule.net_load_kw("load", "generation", "storage", "grid")
     most_kw = float(np.max(np.abs(left_kw)))
     yield "largest imbalance in a step of what was carried out that day", f"{most_kw:.1e} kW"
@@ -66,7 +66,7 @@ def _at_most(gap_eur: float) -> str:
 
 
 def _worst(summaries: Sequence[ModeSummary]) -> str:
-    """The largest gap of the modes whose plans are proven, and which those are."""
+    """The largest gap of the modes with a proof, with their names."""
     proven = [summary for summary in summaries if np.isfinite(summary.kpis.gap_eur)]
     if not proven:
         return "not proven: plans in parts, alone or on forecasts have no common bound"
@@ -76,7 +76,7 @@ def _worst(summaries: Sequence[ModeSummary]) -> str:
 
 
 def again_section(command: str, history: MeterData) -> Section:
-    """The command that gives the same figures."""
+    """The command that reproduces the figures."""
     same = (
         "The same command on the same data and package versions gives the same figures, but for "
         f"the time it took; the fingerprint of the data is {history.data_hash}. Parameters and "

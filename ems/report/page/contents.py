@@ -1,4 +1,4 @@
-"""What stands in the report of each pipeline, from its records, section by section."""
+"""The contents of each pipeline's report, section by section."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def comparison_report(
 ) -> Report:
     """The report of Pipeline A.
 
-    ``chosen``: every building with the days asked of it; ``example``: the day to explain, of one
-    of these buildings.
+    ``chosen``: every building with its requested days; ``example``: the day to explain, of one of
+    these buildings.
     """
     windows = [window for _, window in chosen]
     building, window = next(pair for pair in chosen if pair[1].building == example.building)
@@ -85,7 +85,7 @@ def integrated_report(
     points: Sequence[FrontierPoint],
     example: DayRecord,
 ) -> Report:
-    """The report of Pipeline B; ``example``: a day of the first controller, which is cost-only."""
+    """The report of Pipeline B; ``example``: a day of the first controller, cost-only."""
     day = explained(building, window, spec.base, example, ShiftComfort(eur_per_h=0.0))
     origin, tariff = Origin.of(building.history), spec.base.tariff.name
     question = (
@@ -159,7 +159,7 @@ def _subtitle(run_id: str, history: MeterData, windows: Sequence[Window]) -> str
 
 
 def _knowledge(spec: ComparisonSpec) -> str:
-    """What the plans knew, and what their savings therefore are."""
+    """What the plans knew, and what their savings are therefore."""
     if spec.foresight == "perfect":
         return (
             "Every plan knew the true load, sun and prices of all that it looks at: take what it "
@@ -176,7 +176,7 @@ def _knowledge(spec: ComparisonSpec) -> str:
 
 
 def _bounds(spec: ComparisonSpec) -> str:
-    """What the rows knew that stand beside the plans of Pipeline A."""
+    """What the reference rows of Pipeline A knew."""
     perfect = "“Perfect plan” knew its day and what it looks ahead at. "
     return (
         f"{perfect if spec.foresight == 'forecast' else ''}“All days at once” knew the whole block "

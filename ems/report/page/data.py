@@ -1,4 +1,4 @@
-"""The part of a report on the data: where they come from, and what could not be used."""
+"""Report section on the data: sources, and what could not be used."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RULES: Mapping[str, str] = {
     "copied day": "copied day: hours that repeat another day to the Wh",
     "balance": "balance: contradicts the other meters",
 }
-"""What a quality rule marks, in words; the rules stand in ``ems/store/quality.py``."""
+"""Meaning of each quality rule; the rules are in ``ems/store/quality.py``."""
 NEEDED = (
     "A day needs the meters at the grid and of the sun in every step, and the day-ahead price "
     "where the tariff uses it. Readings that a rule marks are not believed, and nothing is put in "
@@ -33,7 +33,7 @@ Chosen = Sequence[tuple[Building, Window]]
 
 
 def data_section(chosen: Chosen, known: Sequence[PortfolioRow]) -> Section:
-    """Where the data come from, the days that could not be planned, and what the rules found."""
+    """Sources, days that could not be planned, and quality findings."""
     history, names = chosen[0][0].history, [window.building for _, window in chosen]
     places = "; ".join(dict.fromkeys(str(b.history.place) for b, _ in chosen))
     source = (
@@ -82,6 +82,7 @@ def _left_out(windows: Sequence[Window]) -> list[Table]:
     rows = [
         (window.building, _span([day for day, _ in days]), reason)
         for window in windows
+        # Consecutive days with one reason become one row.
         for reason, found in groupby(sorted(window.skipped.items()), key=lambda item: item[1])
         for days in [list(found)]
     ]

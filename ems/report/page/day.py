@@ -1,4 +1,4 @@
-"""The part of a report that explains one day: what the plan does in each hour, and why."""
+"""Report section that explains one day: what the plan does in each hour, and why."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ WORTH = (
     "would have cost was planned anew."
 )
 LEFT_KWH = 0.1
-"""Stores that end this close to the plan end as planned [kWh]."""
+"""Stores that end this close to the plan are reported as planned [kWh]."""
 
 
 def explained(
@@ -41,9 +41,9 @@ def explained(
     example: DayRecord,
     comfort: Comfort | None = None,
 ) -> ExplainedDay:
-    """The joint plan of the example's day, from the charge with which its stores began.
+    """The joint plan of the example's day, from the real initial charge of its stores.
 
-    On forecasts it is made from what was believed at that midnight. The last day of a block has no
+    On forecasts it is made from the forecast at that midnight. The last day of a block has no
     look-ahead, as when it was planned.
     """
     block = next(b for b in blocks_of(window, spec.block_days) if example.day in b.days)
@@ -75,9 +75,10 @@ def day_sections(
     origin: Origin,
     controller: str | None = None,
 ) -> tuple[Section, ...]:
-    """One day in pictures and words; ``controller``: which one it began from, where several ran.
+    """One day in pictures and words; ``controller``: the source of its initial state, if several
+    ran.
 
-    On forecasts its plan, what came of it, and both hour by hour.
+    On forecasts: its plan, what came of it, and both hour by hour.
     """
     where = f"{example.building}, {example.day:%A} {example.day.day} {example.day:%B %Y}"
     title, pictures = f"One day explained: {where}", [_plan(example, day, spec, origin)]
@@ -143,7 +144,7 @@ def _what_it_is(
 def _what_was_planned(
     example: DayRecord, day: ExplainedDay, spec: ComparisonSpec, controller: str | None
 ) -> str:
-    """Which plan is explained, what it was made from, and how it is related to those of the run."""
+    """Which plan is explained, from what, and its relation to the run's plans."""
     text = (
         f"The joint plan of this day{'' if controller is None else f' ({controller})'} as midnight "
         "saw it; of all days it is the one on which planning saved most against as metered, "
@@ -157,7 +158,7 @@ def _what_was_planned(
 
 
 def _other_plans(example: DayRecord, day: ExplainedDay, spec: ComparisonSpec) -> Iterator[str]:
-    """In what the run's own plans differ from the one that is explained."""
+    """How the run's own plans differ from the one explained."""
     if example.mode == "decentralized":
         yield (
             " This run planned each device alone, from the same expectations: what was carried "
@@ -186,7 +187,7 @@ def _later_plans(example: DayRecord, day: ExplainedDay, spec: ComparisonSpec) ->
 def _what_came(
     example: DayRecord, day: ExplainedDay, spec: ComparisonSpec, rows: Sequence[Beside]
 ) -> Iterator[str]:
-    """What was carried out, and how devices took what came otherwise."""
+    """What was executed, and how devices reacted to deviations."""
     yield (
         f"What was carried out cost {words.eur(example.kpis.cost_eur)}, where the plan expected "
         f"{words.eur(settle(day.schedule).cost_eur)}{_left(example, day)}. "
@@ -198,7 +199,7 @@ def _what_came(
 
 
 def _left(example: DayRecord, day: ExplainedDay) -> str:
-    """With which charge the stores ended otherwise than planned."""
+    """Stores whose final charge differs from the plan."""
     planned_kwh, left_kwh = day.schedule.soc_kwh, example.schedule.soc_kwh
     titles = {agent.name: agent.title for agent in example.schedule.agents}
     return "".join(
@@ -210,7 +211,7 @@ def _left(example: DayRecord, day: ExplainedDay) -> str:
 
 
 def _rules(spec: ComparisonSpec, agents: Sequence[Agent]) -> Iterator[str]:
-    """What each device does where it comes otherwise."""
+    """How each device reacts to deviations."""
     stores = [agent for agent in agents if agent.held_kwh is not None]
     balances = [a for a in stores if a.kind == "storage" and spec.dispatch == "balance"]
     follows = [agent for agent in stores if agent not in balances]

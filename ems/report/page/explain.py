@@ -1,8 +1,8 @@
-"""What a plan does in each hour of a day and why, in words, from the plan's own prices.
+"""What a plan does in each hour of a day and why, in words, from its dual prices.
 
-The price of the bus is what one kWh more would cost in that hour, all plans taken together: the
-feed-in where the last kWh is sold, the tariff's price where it is bought, something between where
-the building keeps to itself. A choice is explained by the prices of the hours that it is between.
+The price of the bus is the cost of one more kWh in that hour, with all plans adapting: the feed-in
+price where the last kWh is sold, the tariff's price where it is bought, something between where the
+building is self-sufficient. A choice is explained by the prices of the hours it is between.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from ems.types import Floats
 
 @dataclass(frozen=True, kw_only=True)
 class ExplainedHour:
-    """One step of the day: its local time, its prices [ct/kWh] and what happens in it and why.
+    """One step of the day: local time, prices [ct/kWh], what happens and why.
 
-    ``clock``: the time as a person reads it, with the zone in the doubled hour of autumn;
-    ``came``: what came otherwise than planned, empty where nothing did or nothing was forecast.
+    ``clock``: the time as shown to people, with the zone in the repeated hour in autumn; ``came``:
+    deviations from the plan, empty if there are none or nothing was forecast.
     """
 
     local: pd.Timestamp
@@ -44,11 +44,11 @@ class ExplainedHour:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ExplainedDay:
-    """A planned day with its prices and its reasons.
+    """A planned day with prices and reasons.
 
-    ``schedule``: the committed steps; ``worth_eur_per_kwh``: the price of the bus in each of them.
-    ``left_over_kw``: the largest imbalance of a step; ``bill_off_eur``: how far the cost recomputed
-    from the plans is from what the solver said; ``gap_eur``: from the proven bound.
+    ``schedule``: the committed steps; ``worth_eur_per_kwh``: the bus price in each.
+    ``left_over_kw``: the largest imbalance of a step; ``bill_off_eur``: difference between the
+    recomputed cost and the solver's; ``gap_eur``: distance to the proven bound.
     """
 
     schedule: DispatchPlan
@@ -60,13 +60,14 @@ class ExplainedDay:
 
 
 def explain_day(problem: PlanningTask, solver: Solver, *, believed: bool = False) -> ExplainedDay:
-    """Plan ``problem`` centrally, price its bus, and say what each committed step does and why.
+    """Plan ``problem`` centrally, compute bus prices, and explain each committed step.
 
-    ``believed``: whether sun, loads and starts of ``problem`` are forecasts and not known. Raises
-    ``Infeasible`` and ``SolveError`` as the plan does.
+    ``believed``: whether sun, loads and starts of ``problem`` are forecasts. Raises ``Infeasible``
+    and ``SolveError`` as the plan does.
     """
     horizon, n = problem.horizon, problem.n_committed
     plan = GlobalOptimizer(problem.agents, problem.grid, solver).optimize_centralized(horizon)
+    # The optimizer keeps its program to itself; the prices need the same one again.
     program = Program(horizon)
     for agent in plan.agents:
         program.add(agent)
@@ -102,7 +103,7 @@ def priced_plan(
     *,
     believed: bool = False,
 ) -> PricedPlan:
-    """What agents are given to explain themselves."""
+    """What agents need to explain themselves."""
     return PricedPlan(
         horizon=problem.horizon,
         agents=plan.agents,
@@ -117,11 +118,12 @@ def priced_plan(
 
 
 def planned_anew(problem: PlanningTask, solver: Solver, plan: DispatchPlan) -> Elsewhere:
-    """Price another choice of an agent by planning all with it; within the gap it costs nothing."""
+    """Price another choice of an agent by planning again; within the gap it costs nothing."""
 
     def elsewhere(name: str, changes: Mapping[str, Any], moved: Plan) -> float | None:
         others_kw = plan.net_load_kw("load", "generation", "storage")
         net_kw = others_kw + moved.net_load_kw - plan.plans[name].net_load_kw
+        # Checked first: a choice that breaks the grid limits needs no solve.
         if any(problem.grid.audit(problem.grid.settle(net_kw), plan.horizon)):
             return None
         agents = [
@@ -135,14 +137,14 @@ def planned_anew(problem: PlanningTask, solver: Solver, plan: DispatchPlan) -> E
 
 
 def tell(plan: DispatchPlan, priced: PricedPlan, t: int) -> Iterator[str]:
-    """What happens in step ``t`` and why: the load and the sun, then every agent for itself."""
+    """What happens in step ``t`` and why: load and sun first, then each agent."""
     yield _load(plan, priced, t)
     for agent in plan.agents:
         yield from agent.explain(priced, t)
 
 
 def _load(plan: DispatchPlan, priced: PricedPlan, t: int) -> str:
-    """What is used whatever is planned, and what the sun gives."""
+    """The fixed load and the sun."""
     used_kw = sum(
         float(plan.plans[agent.name].net_load_kw[t])
         for agent in plan.agents

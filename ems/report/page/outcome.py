@@ -1,4 +1,4 @@
-"""What came of a plan that was made on forecasts: what it expected and wanted beside what came."""
+"""Plan and outcome on forecasts, side by side."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from ems.report.page.page import Table
 from ems.types import Floats
 
 _HOUSE = 1
-"""The layer of what nobody planned and nobody meters by itself."""
+"""Layer of the base load in figures."""
 TOLD_KW = 0.2
-"""Less than this between plan and outcome gets no sentence [kW]."""
+"""Deviations below this get no sentence [kW]."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Beside:
-    """An agent's power in each step of the plan and as it came [kW], ``(n_steps,)``.
+    """An agent's power in each step, planned and actual [kW], ``(n_steps,)``.
 
-    Of the sun it is what it gives, of the grid what it delivers, of all others what they draw.
-    ``agent``: as it was believed, or the real one where nobody believed in it, ``expected`` False.
-    ``held_kwh``: what it really held at the end of each step, where it is a store [kWh].
+    Sign: generation delivers, the grid delivers, all others draw. ``agent``: the forecast one, or
+    the real one if there was none (``expected`` False). ``held_kwh``: its real charge at the end of
+    each step if it is a store [kWh].
     """
 
     agent: Agent
@@ -49,17 +49,18 @@ class Beside:
 
     @property
     def name(self) -> str:
-        """What it is called in figures and tables."""
+        """Name in figures and tables."""
         if self.agent.layer == _HOUSE:
             return "other use"
         return "sun" if self.agent.kind == "generation" else self.agent.title
 
 
 def compared(plan: DispatchPlan, done: DispatchPlan) -> tuple[Beside, ...]:
-    """Sun, loads, stores and grid that do something in the plan or did it; zero where they do not.
+    """Agents active in the plan or in reality; zero where they are not.
 
     ``plan``, ``done``: the same steps.
     """
+    # In this order, so that the forecast agent wins where both exist.
     agents = {agent.name: agent for agent in (*done.agents, *plan.agents)}
     rows = (
         Beside(
@@ -90,14 +91,14 @@ def _held_kwh(schedule: DispatchPlan, agent: Agent) -> Floats | None:
 
 
 def came(rows: Sequence[Beside], t: int) -> str:
-    """What came otherwise than planned in step ``t``; empty where nothing visible did."""
+    """Deviations from the plan in step ``t``; empty if none is visible."""
     apart = [row for row in rows if abs(row.came_kw[t] - row.planned_kw[t]) >= TOLD_KW]
     told = [_told(row, t) for row in apart]
     return f"Really: {', '.join(told)}." if told else ""
 
 
 def _told(row: Beside, t: int) -> str:
-    """What an agent did in step ``t``, and in brackets what the plan has of it."""
+    """What an agent did in step ``t``, with the plan in brackets."""
     agent, planned_kw, came_kw = row.agent, float(row.planned_kw[t]), float(row.came_kw[t])
     if agent.kind == "generation":
         return f"the sun gave {_kw(came_kw)} (expected: {_kw(planned_kw)})"
@@ -117,7 +118,7 @@ def _kw(power_kw: float) -> str:
 
 
 def _again(planned_kw: float, came_kw: float, say: Callable[[float], str]) -> str:
-    """What was planned; where it is more or less of what was done, the amount alone."""
+    """The plan in words; only the amount if the direction is the same."""
     alike = min(abs(planned_kw), abs(came_kw)) > VISIBLE_KW and planned_kw * came_kw > 0
     return words.kw(abs(planned_kw)) if alike else say(planned_kw)
 
@@ -141,7 +142,7 @@ def _traded(power_kw: float, were: str = "") -> str:
 def outcome_picture(
     rows: Sequence[Beside], horizon: Horizon, where: str, origin: Origin
 ) -> Picture:
-    """Panels for the sun, the other use, the devices together, the battery and the grid."""
+    """Panels for sun, other use, devices together, battery and grid."""
     drawn: dict[str, list[Beside]] = {}
     for row in rows:
         single = row.agent.kind != "load" or row.agent.layer == _HOUSE
@@ -173,7 +174,7 @@ def _panel(group: Sequence[Beside]) -> Compared:
 def outcome_tables(
     rows: Sequence[Beside], plan: DispatchPlan, done: DispatchPlan, clocks: Sequence[str]
 ) -> tuple[Table, Table]:
-    """The day in sum, and hour by hour; ``clocks``: the time of each step."""
+    """Totals of the day, and hour by hour; ``clocks``: the time of each step."""
     heads = (f"{row.name}: {which}" for row in rows for which in ("plan", "came"))
     powers = np.array([kw for row in rows for kw in (row.planned_kw, row.came_kw)])
     hours = [
@@ -190,7 +191,7 @@ def outcome_tables(
 def _sums(
     rows: Sequence[Beside], plan: DispatchPlan, done: DispatchPlan
 ) -> Iterator[tuple[str, str, str]]:
-    """Energies [kWh], charges at the end [kWh] and the cost [€] of the day."""
+    """Energies [kWh], final charges [kWh] and cost of the day [€]."""
     for row in rows:
         two_way = row.agent.kind == "grid" or row.agent.held_kwh is not None
         up, down = ("bought", "sold") if row.agent.kind == "grid" else ("taken", "given")

@@ -1,4 +1,4 @@
-"""A report as plain values, and the self-contained HTML page made of it."""
+"""A report as plain values, and its rendering as a self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ems.report.page import words
 from ems.report.page.explain import ExplainedHour
 
 _ADDRESS = re.compile(r"\bhttps?://[^\s;,<>\"')]+|\b10\.\d{4,9}/[^\s;,<>\"')]+")
-"""An address, or a DOI."""
+"""Matches an address or a DOI."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table; the first ``n_texts`` columns are texts and not numbers, None: all of them.
+    """A table; the first ``n_texts`` columns are texts, not numbers; None: all of them.
 
-    ``folded``: opened by hand.
+    ``folded``: collapsed until opened.
     """
 
     caption: str
@@ -35,7 +35,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page: texts, pictures, tables, the hours of a day, and a command to run."""
+    """A section of the page: texts, pictures, tables, hours of a day, and a command to run."""
 
     title: str
     paragraphs: Sequence[str] = ()
@@ -47,7 +47,7 @@ class Section:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What stands on the page, from its top to its bottom."""
+    """The contents of the page, top to bottom."""
 
     title: str
     subtitle: str
@@ -56,7 +56,7 @@ class Report:
 
 
 def render(report: Report) -> str:
-    """The page as HTML that loads nothing from elsewhere."""
+    """The page as HTML without external resources."""
     pages = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -69,9 +69,10 @@ def render(report: Report) -> str:
 
 
 def linked(text: str) -> Markup:
-    """A text with its addresses and DOIs as links to click; nothing is loaded by them."""
+    """The text with addresses and DOIs as links; nothing is loaded from them."""
     done, parts = 0, []
     for match in _ADDRESS.finditer(text):
+        # A full stop at the end belongs to the sentence.
         what = match.group(0).rstrip(".")
         address = what if what.startswith("http") else f"https://doi.org/{what}"
         link = Markup('<a href="{}" rel="noreferrer">{}</a>').format(address, what)
@@ -81,9 +82,9 @@ def linked(text: str) -> Markup:
 
 
 def write_report(report: Report, path: Path) -> Path:
-    """Write the page beside its place and rename it into it; returns ``path``.
+    """Write the page to a temporary file and rename it; returns ``path``.
 
-    Raises ``DataError`` when it cannot be written.
+    Raises ``DataError`` if it cannot be written.
     """
     beside = path.with_name(f".{path.name}.tmp")
     text = render(report)

@@ -1,4 +1,4 @@
-"""The part of a report on what came out: modes against baselines, and the frontier of comfort."""
+"""Report sections on results: modes against baselines, and the comfort frontier."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _MODE_HEADS = (
 def result_sections(
     summaries: Sequence[ModeSummary], captured: Sequence[Captured], origin: Origin
 ) -> Iterator[Section]:
-    """One section, and for a portfolio one more for each of its buildings."""
+    """One section, plus one for each building of a portfolio."""
     shown = [row for row in summaries if row.mode not in SINGLE_ERRORS]
     names = list(dict.fromkeys(row.building for row in shown))
     if len(names) == 1:
@@ -120,7 +120,7 @@ def _within(low: float | None, high: float | None, say: Callable[[float], str]) 
 
 
 def frontier_section(points: Sequence[FrontierPoint], tariff: str, origin: Origin) -> Section:
-    """What each controller of Pipeline B costs and how usual its starts are."""
+    """Cost of each controller of Pipeline B, and how usual its starts are."""
     best, first = knee(points), points[0].summary
     knee_text = (
         "The frontier has no knee: too few weights, or cost and comfort do not trade off on these "
@@ -157,7 +157,7 @@ def frontier_section(points: Sequence[FrontierPoint], tariff: str, origin: Origi
 
 
 def _frontier(points: Sequence[FrontierPoint], tariff: str, origin: Origin) -> list[Picture]:
-    """Drawn where a controller started anything."""
+    """Drawn only if a controller started anything."""
     if all(point.unusual is None for point in points):
         return []
     title = "Cost, and how unusual the starts are"

@@ -1,4 +1,4 @@
-"""The parts of a report on how well habits can be learned."""
+"""Report sections on how well habits can be learned."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BEST_HEADS = (
 
 
 def _heads(found: Sequence[DeviceSearch]) -> tuple[str, ...]:
-    """Buildings and priors are named only where there are several."""
+    """Buildings and priors are named only if there are several."""
     return ("device", "prior") if len({result.prior for result in found}) > 1 else ("device",)
 
 
@@ -35,7 +35,7 @@ def _named(found: Sequence[DeviceSearch]) -> list[tuple[DeviceSearch, tuple[str,
 
 
 def known_days_section(history: MeterData, found: Sequence[DeviceSearch]) -> Section:
-    """How many days and starts each device was learned from and scored on."""
+    """Number of days and starts each device was learned from and scored on."""
     heads = _heads(found)
     places = "; ".join(dict.fromkeys(str(result.history.place) for result in found))
     profile = any(result.history.category == "partial_usage" for result in found)

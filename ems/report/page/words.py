@@ -1,4 +1,4 @@
-"""How the report writes amounts, counts and names."""
+"""Formatting of amounts, counts and names in the report."""
 
 from __future__ import annotations
 
@@ -21,6 +21,18 @@ __all__ = [
 ]
 
 
+<<<<<<< HEAD
+=======
+def device_title(name: str) -> str:
+    """The name of a device or agent as used by people.
+
+    >>> device_title("ev"), device_title("washing_machine")
+    ('car', 'washing machine')
+    """
+    return {"ev": "car", "pv": "sun"}.get(name, name.replace("_", " "))
+
+
+>>>>>>> words
 def counted(n: int, one: str, many: str | None = None) -> str:
     """A number with its noun.
 
@@ -41,7 +53,7 @@ def eur(amount_eur: float) -> str:
 
 
 def saving(of: Savings | None) -> str:
-    """A saving [€] with its percentage; a dash where there is none."""
+    """A saving [€] with its percentage; a dash if there is none."""
     if of is None:
         return "–"
     share = "" if of.savings_pct is None else f"{NBSP}({number(of.savings_pct, 0)}{NBSP}%)"
@@ -49,5 +61,5 @@ def saving(of: Savings | None) -> str:
 
 
 def percent(fraction: float | None) -> str:
-    """A fraction in percent; a dash where it is not defined."""
+    """A fraction in percent; a dash if undefined."""
     return "–" if fraction is None else f"{number(100 * fraction, 0)}{NBSP}%"

@@ -1,8 +1,8 @@
-"""Figures of runs from what was stored of them alone: the results database and MLflow.
+"""Figures of runs from stored data only: the results database and MLflow.
 
-``runs`` finds what was kept, ``planning`` and ``learning`` read it back into the records of the
-pipelines and hand them to ``ems.report.figures``, ``gallery`` names all kinds of figures. Nothing
-is planned or learned again.
+``runs`` finds stored runs, ``planning`` and ``learning`` read them back into pipeline records and
+pass them to ``ems.report.figures``, ``gallery`` lists all kinds of figures. Nothing is planned or
+learned again.
 """
 
 from ems.report.stored.drawing import Drawing, Missing, Wanted

@@ -1,4 +1,4 @@
-"""What a gallery holds: a figure that can be drawn for any paper, or why there is none."""
+"""An item of a gallery: a figure that can be drawn for any paper, or why it is missing."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from matplotlib.figure import Figure
 from ems.report.figures.paper import Paper
 
 _NOT_IN_FILES = re.compile(r'[\x00-\x1f\x7f%/\\:*?"<>|]|^\.')
-"""What some system does not take in the name of a file, and the dot that hides one."""
+"""Characters that some system rejects in file names, and the dot that hides files."""
 
 _LONGEST = 200
-"""Bytes of a name; size, format and checksum follow it, and file systems take 255."""
+"""Maximum bytes of a name; size, format and checksum follow, and file systems allow 255."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """What is asked for: kinds of figures or all, one building or all, whose plan maps show."""
+    """The request: kinds of figures or all, one building or all, and the mode shown in maps."""
 
     kinds: Sequence[str] | None = None
     building: str | None = None
@@ -29,16 +29,16 @@ class Wanted:
 
 @dataclass(frozen=True, kw_only=True)
 class Drawing:
-    """A figure by its name; ``draw`` takes the paper as ``paper``."""
+    """A named figure; ``draw`` takes ``paper``."""
 
     name: str
     draw: Callable[..., Figure]
 
     @property
     def file_stem(self) -> str:
-        """The name as one of a file: what files may not have in theirs is ``%`` and its code.
+        """The name as a file name; forbidden characters become ``%`` and their code.
 
-        One that is too long ends in a checksum of the whole.
+        A name that is too long ends in a checksum of the whole.
 
         >>> Drawing(name="house a/b_modes", draw=lambda paper: None).file_stem
         'house a%2Fb_modes'
@@ -47,16 +47,17 @@ class Drawing:
         whole = stem.encode()
         if len(whole) <= _LONGEST:
             return stem
+        # Cut by bytes, which may split a letter; its rest is dropped.
         return f"{whole[:_LONGEST].decode(errors='ignore')}~{zlib.crc32(whole):08x}"
 
     def on(self, paper: Paper) -> Figure:
-        """The figure on a paper."""
+        """Draw the figure for a paper."""
         return self.draw(paper=paper)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Missing:
-    """A figure that the stored results do not hold, and why."""
+    """A figure that the stored results do not contain, with the reason."""
 
     name: str
     reason: str

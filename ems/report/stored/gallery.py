@@ -1,4 +1,4 @@
-"""Every kind of figure by its name, and what a set of runs has of it."""
+"""All kinds of figures by name, and what a set of runs has of them."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ OF_RUNS: Mapping[str, tuple[Sequence[str], OfRun]] = {
     "habits": ((INTEGRATED, PROBABILITY), habit_figures),
     "hyperparameters": ((PROBABILITY,), rate_figures),
 }
-"""Of which pipelines' runs a kind of figure can be made, and what makes it."""
+"""The pipelines whose runs have a kind of figure, and the function that makes it."""
 KINDS = (*OF_ALL, *OF_RUNS)
-"""What can be drawn."""
+"""All kinds of figures."""
 
 
 def figures(
     runs: Sequence[KeptRun], wanted: Wanted, tracking_uri: str
 ) -> Iterator[tuple[KeptRun | None, Drawing | Missing]]:
-    """Each figure, or why it is missing, with its run; None: it is of all runs together.
+    """Each figure, or why it is missing, with its run; None for figures of all runs together.
 
-    What a pipeline never makes is not listed as missing, unless it makes nothing of all that is
-    wanted. Raises ``InvalidSpec`` for a kind that is unknown or a building that no run has.
+    Figures that a pipeline never makes are not listed as missing, unless it makes none of those
+    wanted. Raises ``InvalidSpec`` for an unknown kind or a building that no run has.
     """
     kinds = KINDS if wanted.kinds is None else wanted.kinds
     for kind in kinds:
@@ -55,6 +55,7 @@ def figures(
     for kind in (kind for kind in OF_ALL if kind in kinds):
         yield None, OF_ALL[kind](runs, wanted)
     of_runs = [kind for kind in OF_RUNS if kind in kinds]
+    # Runs are read only if a figure of single runs is wanted.
     for run in runs if of_runs else ():
         made = [
             figure

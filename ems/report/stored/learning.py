@@ -1,4 +1,4 @@
-"""Figures of runs that learn: the cost-comfort frontier, habits over time, grids of rates."""
+"""Figures of learning runs: cost-comfort frontier, habits over time, grids of rates."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from ems.tracking.read import RunStore, TrackedRun
 
 LOSS, WEIGHT = "total/log_loss_bits", "total/weight_eur"
 BEST = "total/best"
-"""The metric that only the chosen cell of a grid has."""
+"""Metric that only the chosen cell of a grid has."""
 
 
 def _tracked_below(run: KeptRun, kind: str, tracking_uri: str) -> list[TrackedRun] | Missing:
-    """What MLflow has below a run, or why that is not to be had."""
+    """The MLflow runs below a run, or why they are not available."""
     try:
         store = RunStore(tracking_uri)
         return store.below(store.get(run.mlflow_run_id or run.run_id))
@@ -45,7 +45,7 @@ def frontier_figures(
 ) -> Iterator[Drawing | Missing]:
     """Cost against comfort of every controller of a run of Pipeline B.
 
-    Costs come from the stored days, how unusual the starts were from the runs in MLflow.
+    Costs come from the stored days, unusualness of starts from MLflow.
     """
     for building in run.planned(wanted.building):
         points = _points(run, building, _tracked_below(run, "frontier", tracking_uri))
@@ -85,7 +85,7 @@ def _points(
 
 
 def _point(days: Sequence[DayResult], mode: str, metrics: Mapping[str, float]) -> FrontierPoint:
-    """A controller's days under the mode it plans in, whose name stands before its own."""
+    """A controller's days, under its planning mode; stored modes are named "mode controller"."""
     planned, _, name = mode.partition(" ")
     own = [replace(day, mode=planned) for day in days if day.mode == mode]  # type: ignore[arg-type]
     summaries = summarise([*own, *(day for day in days if day.mode in BASELINES)])
@@ -99,7 +99,7 @@ def _point(days: Sequence[DayResult], mode: str, metrics: Mapping[str, float]) -
 
 
 def habit_figures(run: KeptRun, wanted: Wanted, _: str) -> Iterator[Drawing | Missing]:
-    """How the usage PMF of each device moved.
+    """How the start-hour PMF of each device moved.
 
     Pipeline C: its best cell from each prior. Pipeline B: the controller that moves nothing, whose
     models see all of the people's own starts.
@@ -121,8 +121,13 @@ def habit_figures(run: KeptRun, wanted: Wanted, _: str) -> Iterator[Drawing | Mi
             updates,
             learned(str(device)) if prior == "learned" else uniform(),
             first=first,
+<<<<<<< HEAD
             last=last + timedelta(days=1),  # the first that the last update is for
             title=f"{building} · {spoken(str(device))} · how the learned habit moved",
+=======
+            last=last + timedelta(days=1),  # the first day that the last update applies to
+            title=f"{building} · {words(str(device))} · how the learned habit moved",
+>>>>>>> words
             note=f"prior {prior} · {count(updates, 'update')} · pipeline {run.pipeline} · "
             f"updated {ends}",
             origin=run.origin,

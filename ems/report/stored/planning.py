@@ -1,4 +1,4 @@
-"""Figures of runs that plan: modes, duration, heat maps, errors, captured shares, buildings."""
+"""Figures of planning runs: modes, duration, heat maps, errors, captured shares, buildings."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from ems.types import Floats
 
 
 def mode_figures(run: KeptRun, wanted: Wanted, _: str) -> Iterator[Drawing]:
-    """Cost, savings and self-sufficiency of every mode, a figure for each building."""
+    """Cost, savings and self-sufficiency of every mode, a figure per building."""
     for building in run.planned(wanted.building):
         draw = partial(
             mode_overview,
@@ -46,9 +46,9 @@ def _summaries(run: KeptRun, building: str) -> tuple[ModeSummary, ...]:
 
 
 def duration_figures(run: KeptRun, wanted: Wanted, _: str) -> Iterator[Drawing]:
-    """Load duration curves at the grid, a figure for each building.
+    """Load duration curves at the grid, a figure per building.
 
-    Of controllers those at both ends of the frontier are drawn.
+    Of the controllers, both ends of the frontier are drawn.
     """
     lines: dict[str, Any] = {mode: MODE_LINES[mode] for mode in MODES}
     ends = {COST_ONLY: MODE_LINES["centralized"], HABIT_ONLY: MODE_LINES["centralized_phases"]}
@@ -66,13 +66,14 @@ def duration_figures(run: KeptRun, wanted: Wanted, _: str) -> Iterator[Drawing]:
 
 
 def map_figures(run: KeptRun, wanted: Wanted, _: str) -> Iterator[Drawing | Missing]:
-    """Price, load and charge over hour × day, a figure for each building.
+    """Price, load and charge over hour × day, a figure per building.
 
-    Of the mode that is wanted, else of ``centralized``, else of the first that was planned.
+    Of the wanted mode, else ``centralized``, else the first planned mode.
     """
     for building in run.planned(wanted.building):
         name = f"{building}_heat_maps"
         known = list(dict.fromkeys(day.mode for day in run.results(building)))
+        # sorted is stable: centralized first, the others as they were run.
         planned = sorted((m for m in known if m not in BASELINES), key=lambda m: m != "centralized")
         mode = wanted.mode or (planned or known)[0]
         if mode in known:
@@ -90,6 +91,7 @@ def _maps(run: KeptRun, building: str, mode: str) -> list[DayMap]:
     days = [stamp.date() for stamp in pd.to_datetime(horizon["day"])]
     local_hour = horizon["local_hour"].to_numpy(float)
     table = steps.pivot_table(index="ts_utc", columns=["quantity", "agent"], values="value")
+    # Steps without a value of an agent become NaN instead of vanishing.
     table = table.reindex(horizon["ts_utc"])
     stores = list(dict.fromkeys(steps.loc[steps["quantity"] == "soc_kwh", "agent"]))
     sources = set(steps.loc[steps["quantity"] == "generation_kw", "agent"])
@@ -116,9 +118,9 @@ def _maps(run: KeptRun, building: str, mode: str) -> list[DayMap]:
 
 
 def error_figures(run: KeptRun, wanted: Wanted, _: str) -> Iterator[Drawing]:
-    """What forecast errors cost day by day, a figure for each building that had any.
+    """Daily cost of forecast errors, a figure per building with any.
 
-    Sun and load unknown alone, and all that the mode did not know which they were run with.
+    PV and load unknown alone, and everything the planned mode did not know.
     """
     modes = ("pv_unknown", "load_unknown", run.parameters["spec"]["modes"][-1])
     found = error_costs(run.days)
@@ -135,7 +137,7 @@ def error_figures(run: KeptRun, wanted: Wanted, _: str) -> Iterator[Drawing]:
 
 
 def captured_figure(runs: Sequence[KeptRun], wanted: Wanted) -> Drawing | Missing:
-    """The captured shares of all runs on forecasts in one figure."""
+    """Captured shares of all runs on forecasts in one figure."""
     asked = [run for run in _comparing(runs, wanted) if run.spec["foresight"] == "forecast"]
     shares = [
         (_group(asked, run, share.building), share)
@@ -158,7 +160,7 @@ def captured_figure(runs: Sequence[KeptRun], wanted: Wanted) -> Drawing | Missin
 
 
 def building_figure(runs: Sequence[KeptRun], wanted: Wanted) -> Drawing | Missing:
-    """What every mode saves in every building of all runs in one figure."""
+    """Savings of every mode in every building of all runs in one figure."""
     asked = _comparing(runs, wanted)
     groups = {
         _group(asked, run, building): _summaries(run, building)
@@ -178,7 +180,7 @@ def building_figure(runs: Sequence[KeptRun], wanted: Wanted) -> Drawing | Missin
 
 
 def _comparing(runs: Sequence[KeptRun], wanted: Wanted) -> list[KeptRun]:
-    """The runs that compare modes, in the building that is wanted."""
+    """The runs that compare modes in the wanted building."""
     return [run for run in runs if run.pipeline == COMPARISON and run.planned(wanted.building)]
 
 
@@ -192,7 +194,7 @@ def _texts(run: KeptRun, building: str, what: str) -> dict[str, Any]:
 
 
 def _texts_of_all(runs: Sequence[KeptRun], wanted: Wanted) -> dict[str, Any]:
-    """Note and origin of a figure of several runs; one that is synthetic marks the whole."""
+    """Note and origin of a figure of several runs; one synthetic run marks the whole figure."""
     windows = {tuple(run.dates(b)) for run in runs for b in run.planned(wanted.building)}
     least, most = min(map(len, windows)), max(map(len, windows))
     span = f"{_n_of(most, 'day')} of each" if least == most else f"{least} to {most} days of each"
@@ -208,7 +210,7 @@ def _texts_of_all(runs: Sequence[KeptRun], wanted: Wanted) -> dict[str, Any]:
 
 
 def _group(runs: Sequence[KeptRun], run: KeptRun, building: str) -> str:
-    """What a building is called in a figure of several runs: with what sets its run apart."""
+    """Name of a building in a figure of several runs, with what distinguishes its run."""
     told = [_asked(other) for other in runs if building in other.buildings]
     if len(told) == 1:
         return building

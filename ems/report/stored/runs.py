@@ -1,4 +1,4 @@
-"""The runs that a results database keeps."""
+"""The runs stored in a results database."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SHORT_ID = 8
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class KeptRun:
-    """One run of a pipeline in the results database ``path``; ``building``: what was asked for."""
+    """One run of a pipeline in the results database ``path``; ``building``: as requested."""
 
     path: Path
     run_id: str
@@ -42,18 +42,18 @@ class KeptRun:
 
     @property
     def origin(self) -> Origin:
-        """Where its data come from."""
+        """The origin of its data."""
         return Origin(source=self.parameters["data"]["source"], synthetic=self.synthetic)
 
     @property
     def spec(self) -> Mapping[str, Any]:
-        """What was planned, and how; only of a run that plans."""
+        """What was planned, and how; only for planning runs."""
         spec: Mapping[str, Any] = self.parameters["spec"]
         return spec
 
     @property
     def tariff(self) -> str:
-        """The name of its tariff."""
+        """Name of its tariff."""
         return str(self.spec["tariff"]["name"])
 
     @property
@@ -63,16 +63,16 @@ class KeptRun:
 
     @cached_property
     def days(self) -> tuple[DayResult, ...]:
-        """What its days came to, mode by mode; empty for a run that plans nothing."""
+        """The results of its days, mode by mode; empty for a run that plans nothing."""
         return day_results(read_days(self.path, self.run_id))
 
     @property
     def buildings(self) -> tuple[str, ...]:
-        """The buildings that it planned."""
+        """The buildings it planned."""
         return tuple(dict.fromkeys(result.building for result in self.days))
 
     def planned(self, wanted: str | None) -> tuple[str, ...]:
-        """The buildings that it planned, or the wanted one of them."""
+        """The buildings it planned, limited to the wanted one."""
         return tuple(name for name in self.buildings if wanted in (None, name))
 
     def results(self, building: str) -> list[DayResult]:
@@ -85,7 +85,7 @@ class KeptRun:
 
 
 def kept_runs(path: Path) -> tuple[KeptRun, ...]:
-    """Every run in the results database, the newest first; ``DataError`` when there is none."""
+    """Every run in the results database, newest first. ``DataError`` if there is none."""
     return tuple(
         KeptRun(
             path=path,
@@ -101,12 +101,13 @@ _SAME = ("run_id", "pipeline", "building", "status", "synthetic", "mlflow_run_id
 
 
 def choose_runs(runs: Sequence[KeptRun], beginnings: Sequence[str]) -> tuple[KeptRun, ...]:
-    """The runs whose ids begin so; without any, the newest finished run of each pipeline.
+    """The runs whose ids start so; without any, the newest finished run of each pipeline.
 
-    Raises ``InvalidSpec`` unless each beginning is that of one run.
+    Raises ``InvalidSpec`` unless each beginning matches exactly one run.
     """
     if not beginnings:
         finished = [run for run in runs if run.status == "FINISHED"]
+        # Reversed, so that the newest of each pipeline is written last and stays.
         newest = {run.pipeline: run for run in reversed(finished)}
         if not newest:
             raise InvalidSpec(f"none of {len(runs)} runs has come to its end; name one, see --list")

@@ -1,1 +1,1 @@
-"""Sources of measurements: each turns one outside format into a Dataset."""
+"""Sources of measurements: each converts one external format into a Dataset."""

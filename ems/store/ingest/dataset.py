@@ -1,4 +1,4 @@
-"""The common form into which every source brings its measurements before they are stored."""
+"""The common form of measurements from every source before they are stored."""
 
 from __future__ import annotations
 
@@ -19,9 +19,8 @@ from ems.types import Floats, Instants
 class BuildingData:
     """One building's raw meters on a regular UTC grid, before any quality rule.
 
-    ``energy_kwh``: for each feed the energy of each step [kWh], shape ``(n,)``, NaN in a gap.
-    ``filled``: for each feed where the source says that it interpolated, shape ``(n,)``; a feed
-    that is not named was never filled.
+    ``energy_kwh``: energy of each step by feed [kWh], shape ``(n,)``, NaN in a gap. ``filled``:
+    where the source says it interpolated, by feed, shape ``(n,)``; missing feeds were never filled.
     """
 
     building: str
@@ -41,12 +40,12 @@ class Dataset:
     """Everything one database is built from.
 
     ``prices``: columns ``zone, ts_utc, step_h, eur_per_mwh`` (naive UTC timestamps).
-    ``weather``: columns ``site, ts_utc, temperature_c, ghi_w_per_m2`` and what else the source has.
-    ``weather_forecast``: as they were issued, ``site, issued_utc, ts_utc`` and as in ``weather``;
-    empty where none were recorded.
+    ``weather``: columns ``site, ts_utc, temperature_c, ghi_w_per_m2`` and others of the source.
+    ``weather_forecast``: as issued, ``site, issued_utc, ts_utc`` and as in ``weather``; empty if
+    none were recorded.
     ``meta``: key → text: ``source``, ``licence``, ``synthetic`` ("true"/"false"), hashes, seeds.
-    ``true_pmf``: for the twin the usage PMFs it was drawn from: columns
-    ``building, feed, day_type, hour, probability, use_probability``; empty otherwise.
+    ``true_pmf``: for the twin, the usage PMFs it was drawn from: columns ``building, feed,
+    day_type, hour, probability, use_probability``; empty otherwise.
     """
 
     buildings: tuple[BuildingData, ...]
@@ -57,7 +56,7 @@ class Dataset:
     weather_forecast: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def require_one_place(self) -> Place:
-        """Where all its buildings stand; ``DataError`` where they stand in several places."""
+        """The place of all its buildings. ``DataError`` if there are several places."""
         places = {data.place: data.building for data in self.buildings}
         if len(places) > 1:
             raise DataError(

@@ -1,10 +1,10 @@
-"""Files from the network, whole and checked, or a clear reason why not.
+"""Complete and verified downloads, or a clear reason why not.
 
-A body shorter than its ``Content-Length`` is seen by ``urllib3`` and counts as broken off.
+``urllib3`` detects a body shorter than its ``Content-Length``; that counts as interrupted.
 
-A file grows beside its target (``name.part``) and takes the target's name only when its length
-and, where the publisher gives one, its SHA-256 are right. A broken transfer goes on where it
-stopped, when the server can do that.
+A file is written next to its target (``name.part``) and renamed only if its length and, if
+published, its SHA-256 are right. An interrupted transfer resumes where it stopped if the server
+supports it.
 """
 
 from __future__ import annotations
@@ -29,26 +29,26 @@ OPSD_URL = (
 OPSD_SHA256 = "15956440b27465686eae2abf5895cbc3dab80f934a891bcb2f4f944428e97d60"
 
 Progress = Callable[[int, int | None], None]
-"""Told the bytes written so far and the bytes there will be (None: the server does not say)."""
+"""Receives the bytes written so far and the expected total (None if unknown)."""
 
 _TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 _CHUNK_BYTES = 1 << 16
 
 logging.getLogger("stamina").addHandler(logging.NullHandler())
-# Without a handler Python would print each retry on stderr, between the lines of the progress.
+# Without a handler Python would print each retry to stderr, between the progress lines.
 
 
 def silent(_done_bytes: int, _total_bytes: int | None) -> None:
-    """Tell nobody how a download goes."""
+    """Report no progress."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Patience:
-    """How long a download waits and how often it tries.
+    """How long a download waits, and how often it retries.
 
-    ``timeout_s``: longest silence of the server [s]; ``first_wait_s``: pause after the first
-    failure [s], doubled each time up to ``longest_wait_s``, which also bounds what a server
-    may ask for with ``Retry-After``.
+    ``timeout_s``: maximum silence of the server [s]; ``first_wait_s``: pause after the first
+    failure [s], doubled each time up to ``longest_wait_s``, which also limits a server's
+    ``Retry-After``.
     """
 
     attempts: int = 5
@@ -66,7 +66,7 @@ class Patience:
 
 
 class _TryAgain(Exception):
-    """One attempt failed in a way that the next may not; never leaves this module."""
+    """An attempt failed in a way that may succeed next time; never leaves this module."""
 
     def __init__(self, seen: str, asked_s: float | None = None) -> None:
         super().__init__(seen)
@@ -83,15 +83,15 @@ def fetch(
     progress: Progress = silent,
     patience: Patience | None = None,
 ) -> Path:
-    """Download ``url`` to ``target`` and return ``target``; a finished file is not asked for again.
+    """Download ``url`` to ``target`` and return ``target``; a finished file is not requested again.
 
-    With ``sha256`` a file already there is used only if it has that hash, and a half-downloaded
-    one from an earlier run is continued; without it, only within this call.
+    With ``sha256`` an existing file is used only if it has that hash, and a partial one from an
+    earlier run is continued; without it, only within this call.
 
-    ``remedy`` ends every error message: what a person can do instead (one clause).
+    ``remedy`` ends every error message: what the user can do instead (one clause).
 
-    Raises ``DataError`` when the server refuses, keeps failing, sends another length than it
-    announced or another hash than ``sha256``, or when ``target`` cannot be written.
+    Raises ``DataError`` if the server refuses, keeps failing, sends another length than announced
+    or another hash than ``sha256``, or ``target`` cannot be written.
     """
     if target.is_file() and (sha256 is None or sha256_of(target) == sha256):
         return target
@@ -99,6 +99,7 @@ def fetch(
     transfer = _Transfer(url, dict(params or {}), part, progress, patience or Patience(), remedy)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        # Without a hash nothing proves that the rest belongs to the same file.
         if sha256 is None:
             part.unlink(missing_ok=True)
         transfer.run(sha256)
@@ -116,7 +117,7 @@ def sha256_of(path: Path) -> str:
 
 @dataclass(frozen=True)
 class _Transfer:
-    """One URL on its way into one ``.part`` file."""
+    """One URL being written to one ``.part`` file."""
 
     url: str
     params: Mapping[str, str]
@@ -126,8 +127,8 @@ class _Transfer:
     remedy: str
 
     def run(self, sha256: str | None) -> None:
-        """Attempt until the part file is whole, or raise ``DataError``."""
-        import stamina  # here, since most starts download nothing
+        """Retry until the part file is complete, or raise ``DataError``."""
+        import stamina  # imported here, since most starts download nothing
 
         attempts = stamina.retry_context(
             on=self._pause,
@@ -145,7 +146,7 @@ class _Transfer:
             raise self._refusal(f"{failure} ({self.patience.attempts} attempts)") from failure
 
     def _pause(self, error: Exception) -> bool | float:
-        """Whether to try again, or the pause that the server asked for [s]."""
+        """Whether to retry, or the pause requested by the server [s]."""
         if isinstance(error, _TryAgain) and error.asked_s is not None:
             return min(error.asked_s, self.patience.longest_wait_s)
         return isinstance(error, _TryAgain)
@@ -170,6 +171,7 @@ class _Transfer:
                 timeout=self.patience.timeout_s,
             ) as response:
                 self._check_status(response)
+                # 200 instead of 206: the server ignored the range and sends the whole file.
                 self._write(response, start if response.status_code == 206 else 0)
         except requests.RequestException as error:
             raise _TryAgain(_in_short(error)) from error
@@ -180,7 +182,7 @@ class _Transfer:
         status = response.status_code
         if status in (200, 206):
             return
-        if status == 416:  # the part is longer than the file: it is not of this file
+        if status == 416:  # the part is longer than the file, so it is of another file
             self.part.unlink(missing_ok=True)
             raise _TryAgain("HTTP 416: the half-downloaded file does not fit")
         seen = f"HTTP {status} {response.reason or ''}".rstrip()
@@ -189,7 +191,7 @@ class _Transfer:
         raise self._refusal(seen)
 
     def _write(self, response: Any, start: int) -> None:
-        packed = "Content-Encoding" in response.headers  # its length is not that of the file
+        packed = "Content-Encoding" in response.headers  # then the length is the compressed one
         announced = None if packed else response.headers.get("Content-Length")
         total = None if announced is None else start + int(announced)
         done = start
@@ -205,18 +207,18 @@ class _Transfer:
             return
         self.part.unlink()
         seen = f"SHA-256 is {found}, expected {sha256}"
-        if resumed:  # the first half may be of another file: once more from the start
+        if resumed:  # the first part may be of another file: once more from the start
             raise _TryAgain(seen)
         raise self._refusal(f"{seen}: the file is damaged or was changed by its publisher")
 
 
 def _seconds(retry_after: str | None) -> float | None:
-    """``Retry-After`` as seconds; the rare form with a date counts as not given."""
+    """``Retry-After`` in seconds; the rare form with a date is ignored."""
     return float(retry_after) if retry_after is not None and retry_after.isdigit() else None
 
 
 def _in_short(error: Exception) -> str:
-    """What went wrong on the wire, without the addresses of Python objects."""
+    """A short description of a network error, without addresses of Python objects."""
     if isinstance(error, requests.Timeout):
         return "the server fell silent"
     if isinstance(error, requests.exceptions.ChunkedEncodingError):

@@ -34,7 +34,7 @@ LICENCE = "CC BY 4.0, Bundesnetzagentur | SMARD.de, by energy-charts.info"
 MARKET_TIME = ZoneInfo("Europe/Berlin")
 LAST_DAY_OF_DE_AT_LU = date(2018, 9, 30)
 FIRST_DAY = date(2015, 1, 1)
-"""Where the prices of the service's own source, SMARD, begin; nothing earlier is asked for."""
+"""First day of the service's own source, SMARD; nothing earlier is requested."""
 
 _REMEDY = "download day-ahead prices by hand and give --prices PATH"
 _STEPS_S = (900, 3600)
@@ -54,7 +54,7 @@ class _Chunk:
 
     @property
     def unix_range(self) -> tuple[int, int]:
-        """From the first instant to the first one after [s since 1970]."""
+        """From the first instant to the end [s since 1970], end excluded."""
         return _midnight(self.first), _midnight(self.last + timedelta(days=1))
 
 
@@ -69,11 +69,11 @@ def fetch_prices(
 ) -> pd.DataFrame:
     """German day-ahead prices of the local days ``first`` … ``last`` [€/MWh], from 2015 on.
 
-    Columns ``zone, ts_utc, step_h, eur_per_mwh`` (naive UTC), in order of time. Answers are kept
-    in ``cache``. A step the service does not have is absent; one that is null is refused.
+    Columns ``zone, ts_utc, step_h, eur_per_mwh`` (naive UTC), in order of time. Answers are cached
+    in ``cache``. A step the service does not have is absent; a null price is refused.
 
-    Raises ``InvalidSpec`` for an empty range, ``DataError`` for a failed download or an answer
-    that is not in the documented form.
+    Raises ``InvalidSpec`` for an empty range, ``DataError`` for a failed download or an answer in
+    another form than documented.
     """
     first = max(first, FIRST_DAY)
     if last < first:
@@ -97,7 +97,7 @@ def _midnight(day: date) -> int:
 
 
 def _chunks(first: date, last: date) -> Iterator[_Chunk]:
-    """Cut a range at the ends of years and where the bidding zone changed."""
+    """Split a range at the ends of years and where the bidding zone changed."""
     while first <= last:
         old_zone = first <= LAST_DAY_OF_DE_AT_LU
         end = min(last, date(first.year, 12, 31))
@@ -108,7 +108,7 @@ def _chunks(first: date, last: date) -> Iterator[_Chunk]:
 
 
 def _read(path: Path, chunk: _Chunk) -> pd.DataFrame:
-    """The answer in ``path``; one that cannot be used is deleted, so the next run asks again."""
+    """The answer in ``path``; an unusable one is deleted, so that the next run asks again."""
     try:
         return _parse(path.read_text(encoding="utf-8"), chunk)
     except (DataError, UnicodeDecodeError) as error:
@@ -123,6 +123,7 @@ def _parse(text: str, chunk: _Chunk) -> pd.DataFrame:
         raise DataError(f"not JSON: {error}") from error
     unix_s, eur_per_mwh = _series(answer)
     start_s, stop_s = chunk.unix_range
+    # The service adds the hours around the days asked for.
     inside = (unix_s >= start_s) & (unix_s < stop_s)
     unix_s, eur_per_mwh = unix_s[inside], eur_per_mwh[inside]
     if not len(unix_s):
@@ -138,7 +139,7 @@ def _parse(text: str, chunk: _Chunk) -> pd.DataFrame:
 
 
 def _series(answer: Any) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Stamps [s] and prices [€/MWh] of an answer, checked."""
+    """Checked time stamps [s] and prices [€/MWh] of an answer."""
     if not isinstance(answer, Mapping):
         raise DataError("the answer is not a JSON object")
     missing = [key for key in ("unix_seconds", "price", "unit") if key not in answer]
@@ -171,7 +172,7 @@ def _refuse_no_number(stamps: list[Any], prices: list[Any]) -> None:
 
 
 def _steps_h(unix_s: np.ndarray[Any, Any], stop_s: int) -> np.ndarray[Any, Any]:
-    """Length of each step [h]: to the next stamp; after a hole or at the end as its neighbour."""
+    """Length of each step [h]: to the next stamp; after a gap or at the end, as its neighbour."""
     length_s = np.diff(unix_s, append=stop_s)
     known = np.isin(length_s, _STEPS_S)
     if not known.any():

@@ -1,13 +1,13 @@
-"""A person's own meter: CSV files described by a small TOML file (see ``docs/sources.md``).
+"""A user's own meter: CSV files described by a small TOML file (see ``docs/sources.md``).
 
 Whatever the files look like, the result is the energy of every step of one UTC grid::
 
     cumulative   energy(t) = reading at the end of step t − reading at its start        [kWh]
     interval     energy(t) = value · (1 for kWh, Δt for kW)                             [kWh]
 
-Rows that are missing, and cells that are empty, are gaps (NaN). Everything else that does not
-fit — a column, a text, a stamp, a meter that runs backwards — is refused with its file, row and
-column. Rows are counted as in an editor: the header is row 1.
+Missing rows and empty cells are gaps (NaN). Everything else that does not fit (a column, a text, a
+time stamp, a meter that runs backwards) is refused with its file, row and column. Rows are counted
+as in an editor: the header is row 1.
 """
 
 from __future__ import annotations
@@ -35,14 +35,15 @@ from ems.store.ingest.opsd import no_prices, no_weather, read_prices
 from ems.types import Floats, Instants
 
 _PER_KWH: Mapping[str, float] = {"kWh": 1.0, "kW": 1.0, "Wh": 1e-3, "W": 1e-3}
+# A difference of equal readings may be −1e-17 in binary.
 _NEGATIVE_KWH = -1e-9
 
 
 def read_meter(config: Path) -> Dataset:
-    """One building from a person's own files; without weather, and without prices if none given.
+    """One building from a user's own files; without weather, and without prices if none are given.
 
-    Raises ``DataError`` in one line that names the file, row and column, for anything that does
-    not fit the description in ``config``, and for a ``config`` that is no valid one.
+    Raises a one-line ``DataError`` with file, row and column for anything that does not fit the
+    description in ``config``, and for an invalid ``config``.
     """
     spec = read_config(config)
     step = np.timedelta64(spec.step_minutes, "m").astype("timedelta64[s]")
@@ -73,7 +74,7 @@ def read_meter(config: Path) -> Dataset:
 
 
 def _load_rule(feeds: Sequence[Feed]) -> LoadRule:
-    """How the load follows from these meters; a load with a meter of its own comes on top."""
+    """The load rule of these meters; loads with their own meter are added on top."""
     if any(feed.role == "load" and not feed.behind_import for feed in feeds):
         return "import+submetered"
     if any(feed.role == "pv" and feed.behind_import for feed in feeds):
@@ -110,7 +111,7 @@ def _grid(stamps: Sequence[pd.DatetimeIndex], step: np.timedelta64) -> Instants:
 
 @dataclass(frozen=True)
 class _Rows:
-    """All rows of a file's paths as texts, and where each one stands."""
+    """All rows of a file's paths as texts, with their origin."""
 
     table: pd.DataFrame
     names: Sequence[str]
@@ -146,6 +147,7 @@ def _read_rows(file: MeterFile, folder: Path) -> _Rows:
         table = _read_csv(path, file.separator, columns)
         tables.append(table)
         names += [path.name] * len(table)
+        # Row 1 is the header, so data begin in row 2.
         numbers += range(2, len(table) + 2)
     return _Rows(pd.concat(tables, ignore_index=True), names, numbers)
 
@@ -157,12 +159,14 @@ def _read_csv(path: Path, separator: str, columns: Sequence[str]) -> pd.DataFram
         table = pd.read_csv(
             path,
             sep=separator,
+            # Texts: pandas would guess decimal signs and drop the places of empty cells.
             dtype=str,
             keep_default_na=False,
             skip_blank_lines=False,
+            # utf-8-sig: spreadsheets put a byte order mark before the header.
             encoding="utf-8-sig",
         )
-    except (ValueError, OSError, EOFError) as error:  # pandas' own parser errors are ValueErrors
+    except (ValueError, OSError, EOFError) as error:  # pandas parser errors are ValueErrors
         raise DataError(f"meter: {path.name} cannot be read as CSV: {error}") from error
     missing = [column for column in columns if column not in table]
     if missing:
@@ -204,7 +208,7 @@ def _seconds(stamps: pd.Series[Any]) -> np.ndarray[Any, np.dtype[np.int64]]:
 
 
 def _refuse_naive(rows: _Rows, file: MeterFile) -> None:
-    """With an offset promised, a stamp without one would pass for UTC."""
+    """Refuse stamps without offset where offsets are promised; they would pass for UTC."""
     texts = rows.table[file.timestamp_column]
     naive = ~texts.str.contains(r"(?:Z|[+-]\d\d:?(?:\d\d)?)\s*$", regex=True).to_numpy(bool)
     if naive.any():
@@ -217,7 +221,7 @@ def _refuse_naive(rows: _Rows, file: MeterFile) -> None:
 def _local_to_utc_s(
     rows: _Rows, file: MeterFile, local: pd.Series[Any]
 ) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Local clock times to instants; in the doubled hour the order of the rows decides."""
+    """Convert local time to instants; in the repeated hour the order of rows decides."""
     zone, texts = file.timestamp_zone, rows.table[file.timestamp_column]
     skipped = local.dt.tz_localize(zone, ambiguous=False, nonexistent="NaT").isna().to_numpy()
     if skipped.any():
@@ -240,9 +244,9 @@ def _local_to_utc_s(
 def _first_pass(
     local: np.ndarray[Any, np.dtype[np.datetime64]], doubled: np.ndarray[Any, np.dtype[np.bool_]]
 ) -> np.ndarray[Any, np.dtype[np.bool_]] | None:
-    """Which doubled times are still summer time: those before the clock jumps back.
+    """Which repeated times are still summer time: those before the clock goes back.
 
-    None when a doubled hour lies inside the file without the clock ever jumping back.
+    None if a repeated hour is in the file but the clock never goes back.
     """
     summer = np.zeros(len(local), dtype=bool)
     for day in np.unique(local[doubled].astype("datetime64[D]")):
@@ -303,7 +307,7 @@ def _energy_kwh(
 def _numbers(rows: _Rows, column: str, decimal: str) -> Floats:
     """A column as numbers; an empty cell is NaN, anything else must be a finite number."""
     texts = rows.table[column].str.strip()
-    if decimal == ",":  # a point would be a thousand: swapped, it is no number
+    if decimal == ",":  # swapped, a point for thousands is no longer a number and is refused
         texts = texts.str.translate(str.maketrans(",.", ".,"))
     values = pd.to_numeric(texts, errors="coerce").to_numpy(np.float64)
     bad = np.flatnonzero((texts != "").to_numpy() & ~np.isfinite(values))
@@ -324,9 +328,9 @@ def _differences(
     stamps_s: np.ndarray[Any, np.dtype[np.int64]],
     step_s: int,
 ) -> Floats:
-    """Energy since the row before [kWh]; NaN where that row is not one step away.
+    """Energy since the previous row [kWh]; NaN if that row is not one step before.
 
-    A fall of the count is refused even across a gap: the meter ran backwards in it.
+    A falling count is refused even across a gap: the meter ran backwards in it.
     """
     known = np.flatnonzero(np.isfinite(readings_kwh))
     since_last = np.full(len(readings_kwh), np.nan)

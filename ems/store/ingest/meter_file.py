@@ -1,4 +1,4 @@
-"""The TOML file that describes a person's own meter (see ``docs/sources.md``), checked."""
+"""The TOML file that describes a user's own meter (see ``docs/sources.md``), validated."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CATEGORIES: Mapping[Role, frozenset[Category]] = {
     "load": frozenset({"ev", "discrete_phase", "partial_usage", "fixed"}),
 }
 _OFF_NOON_H = 4.0
-"""So far from the noon of its clocks the sun is highest nowhere: 3 h is the most, in China [h]."""
+"""Maximum distance between solar noon and clock noon [h]; the real maximum is 3 h, in China."""
 
 Text = Annotated[str, Field(min_length=1, description="a text")]
 
@@ -48,7 +48,7 @@ def _zone_of_stamps(name: str) -> str:
 
 
 class PlaceEntry(Entry):
-    """Where the building stands."""
+    """Location of the building."""
 
     name: Text
     latitude_deg: float = Field(description="a number")
@@ -62,15 +62,15 @@ class PlaceEntry(Entry):
         return self
 
     def place(self) -> Place:
-        """The place itself; raises ``InvalidSpec`` for one that is not on Earth."""
+        """The place. Raises ``InvalidSpec`` if it is not on Earth."""
         return Place(**dict(self))
 
 
 class MeterFeed(Entry):
-    """One column of a file and the meter it holds.
+    """One column of a file and its meter.
 
-    ``exchanges``: stamps, as they stand in the file, of the first reading of a new meter; the
-    step before it is a gap, and the count may start again.
+    ``exchanges``: time stamps, as in the file, of the first reading of a new meter; the step before
+    it is a gap, and the count may start again.
     """
 
     column: Text
@@ -95,7 +95,7 @@ class MeterFeed(Entry):
 
     @property
     def feed(self) -> Feed:
-        """The meter as the site knows it."""
+        """The meter as a ``Feed``."""
         return Feed(
             name=self.name,
             role=self.role,
@@ -126,7 +126,7 @@ class MeterFile(Entry):
 
 
 class MeterConfig(Entry):
-    """What the TOML file says; paths in it are relative to its own folder."""
+    """The contents of the TOML file; its paths are relative to its folder."""
 
     building: Text
     kind: Literal["residential", "industrial", "public"]
@@ -162,7 +162,7 @@ class MeterConfig(Entry):
 
     @model_validator(mode="after")
     def _noon_is_near_noon(self) -> MeterConfig:
-        """Refuse a longitude and a time zone that cannot belong together, as with a wrong sign."""
+        """Refuse a longitude that contradicts the time zone, as with a wrong sign."""
         ahead = ZoneInfo(self.timezone).utcoffset(datetime(2016, 1, 1)) or timedelta()
         late_h = ahead / timedelta(hours=1) - self.place.longitude_deg / 15.0
         off_h = abs((late_h + 12.0) % 24.0 - 12.0)
@@ -176,10 +176,10 @@ class MeterConfig(Entry):
 
 
 def read_config(config: Path) -> MeterConfig:
-    """The TOML file, checked.
+    """The validated TOML file.
 
-    Raises ``DataError`` for a file that is missing, is no TOML, lacks a key, has one that is
-    not known, or a value that is not allowed.
+    Raises ``DataError`` for a file that is missing, not TOML, lacks a key, or has an unknown key or
+    an invalid value.
     """
     return check(
         MeterConfig, read_toml(config, "meter", DataError), f"meter: {config.name}", DataError

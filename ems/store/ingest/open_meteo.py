@@ -6,8 +6,8 @@
     {"utc_offset_seconds": 0, "hourly_units": {"time": "iso8601", "temperature_2m": "°C", …},
      "hourly": {"time": ["2016-01-01T00:00", …], "temperature_2m": [3.1, …], …}}
 
-Radiation there is the mean of the *preceding* hour and temperature the value at the instant. Here
-every value stands at the start of its step: radiation moves one hour back, temperature is the
+Radiation there is the mean of the *preceding* hour, temperature the value at the instant. Here
+every value is labelled by the start of its step: radiation moves one hour back, temperature is the
 mean of the two instants that bound the step. Model: ERA5, the archive's consistent series.
 """
 
@@ -36,7 +36,7 @@ _REMEDY = "download the weather by hand and give --weather PATH"
 
 @dataclass(frozen=True, kw_only=True)
 class Variable:
-    """A series of the service, the column it becomes, and how it is labelled there."""
+    """A series of the service, its column here, and its labelling there."""
 
     asked: str
     column: str
@@ -67,14 +67,14 @@ def fetch_weather(
     """Hourly weather of the UTC days ``first`` … ``last`` at ``place``.
 
     Columns ``site, ts_utc, temperature_c, ghi_w_per_m2, dni_w_per_m2, dhi_w_per_m2`` (naive UTC,
-    the start of each hour). Answers are kept in ``cache``.
+    the start of each hour). Answers are cached in ``cache``.
 
-    Raises ``InvalidSpec`` for an empty range, ``DataError`` for a failed download, other units
-    than °C and W/m², or values that are missing.
+    Raises ``InvalidSpec`` for an empty range, ``DataError`` for a failed download, other units than
+    °C and W/m², or missing values.
     """
     if last < first:
         raise InvalidSpec(f"open-meteo: last day {last} is before the first day {first}")
-    # One day more: the last hour's radiation is labelled by its end.
+    # One more day, since the last hour's radiation is labelled by its end.
     path = fetch(
         f"{base_url.rstrip('/')}/v1/archive",
         cache / f"weather_{place.latitude_deg}_{place.longitude_deg}_{first}_{last}.json",
@@ -100,7 +100,7 @@ def _query(place: Place, first: date, last: date) -> dict[str, str]:
 
 
 def _read(path: Path, site: str, start: np.datetime64, hours: int) -> pd.DataFrame:
-    """The answer in ``path``; one that cannot be used is deleted, so the next run asks again."""
+    """The answer in ``path``; an unusable one is deleted, so that the next run asks again."""
     try:
         return _parse(path.read_text(encoding="utf-8"), site, start, hours)
     except (DataError, UnicodeDecodeError) as error:
@@ -117,7 +117,7 @@ def _parse(text: str, site: str, start: np.datetime64, hours: int) -> pd.DataFra
 
 
 def answered(text: str) -> tuple[Mapping[str, Any], Mapping[str, str]]:
-    """The parts ``hourly`` and ``hourly_units`` of an answer in UTC; ``DataError`` without them."""
+    """``hourly`` and ``hourly_units`` of an answer in UTC. ``DataError`` if they are missing."""
     try:
         answer = json.loads(text)
     except json.JSONDecodeError as error:
@@ -130,7 +130,7 @@ def answered(text: str) -> tuple[Mapping[str, Any], Mapping[str, str]]:
 
 
 def _check_times(stamps: list[str], ts_utc: np.ndarray[Any, Any]) -> None:
-    """The answer must hold every hour and the one after the last."""
+    """Check that the answer has every hour and the one after the last."""
     if len(stamps) <= len(ts_utc):
         raise DataError(f"{len(stamps)} hours, expected more than {len(ts_utc)}")
     found = np.array(stamps[: len(ts_utc)], dtype="datetime64[s]")
@@ -166,5 +166,5 @@ def require_unit(hourly: Mapping[str, Any], units: Mapping[str, str], variable: 
 
 
 def hour_means(values: Floats, variable: Variable) -> Floats:
-    """Means over the hours between stamps, shape ``(n − 1,)``, of values at ``n`` stamps."""
+    """Means over the hours between stamps, shape ``(n − 1,)``, from values at ``n`` stamps."""
     return values[1:] if variable.preceding_mean else (values[:-1] + values[1:]) / 2.0

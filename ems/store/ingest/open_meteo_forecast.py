@@ -1,12 +1,12 @@
-"""Forecasts of the weather as they were issued, from Open-Meteo (CC BY 4.0), and from a file.
+"""Weather forecasts as issued, from Open-Meteo (CC BY 4.0) or from a file.
 
 Past runs: ``GET https://single-runs-api.open-meteo.com/v1/forecast?run=2024-06-01T00:00&…``; the
 present forecast: ``GET https://api.open-meteo.com/v1/forecast?…``. Both answer in the form of
-``ems.store.ingest.open_meteo``, with null where the model does not reach.
+``ems.store.ingest.open_meteo``, with null beyond the model's range.
 
-``run`` is when a model begins to compute, not when its forecast can be had: the service says 4 to
-6 h later for global models. A run counts as issued ``PUBLISHED_AFTER`` its beginning; the present
-forecast when it was asked for. Everything is kept under its issue time.
+``run`` is when a model starts to compute, not when its forecast is available: the service states 4
+to 6 h later for global models. A run counts as issued ``PUBLISHED_AFTER`` its start; the present
+forecast when it was requested. Everything is stored under its issue time.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ PRESENT_URL = "https://api.open-meteo.com"
 LICENCE = "CC BY 4.0, weather forecasts by Open-Meteo.com (ECMWF IFS)"
 MODEL = "ecmwf_ifs"
 FIRST_RUN = date(2024, 3, 14)
-"""The service keeps runs of this model from this day on."""
+"""First day for which the service keeps runs of this model."""
 RUN_HOURS_UTC = (0, 12)
 PUBLISHED_AFTER = timedelta(hours=8)
-"""After this time every run is taken to be public: 6 h by the service's word, and a margin."""
+"""Time after which every run is assumed public: 6 h as stated by the service, plus a margin."""
 FORECAST_DAYS = 4
 
 _REMEDY = "give --weather_forecast FILE, or leave the option out"
@@ -57,10 +57,10 @@ def fetch_runs(
     """The runs of 00 and 12 UTC of the day before ``first`` and of every day up to ``last``.
 
     Columns ``site, issued_utc, ts_utc, temperature_c, ghi_w_per_m2, …`` (naive UTC). Answers are
-    kept in ``cache``: what is there is not asked for again.
+    cached in ``cache`` and not requested again.
 
     Raises ``InvalidSpec`` for days before ``FIRST_RUN`` or in the wrong order, ``DataError`` for a
-    failed download or an answer that cannot be used.
+    failed download or an unusable answer.
     """
     if last < first:
         raise InvalidSpec(f"open-meteo: last day {last} is before the first day {first}")
@@ -69,6 +69,7 @@ def fetch_runs(
             f"open-meteo: first day {first}: forecasts are recorded from {FIRST_RUN} on, so the "
             f"first day must be after it; {_REMEDY}"
         )
+    # From the day before: its last run is the newest known at the first midnight.
     days = [first + timedelta(days=n) for n in range(-1, (last - first).days + 1)]
     runs = [datetime(d.year, d.month, d.day, hour) for d in days for hour in RUN_HOURS_UTC]
     return pd.concat(
@@ -97,11 +98,11 @@ def fetch_present(
     base_url: str = PRESENT_URL,
     patience: Patience | None = None,
 ) -> pd.DataFrame:
-    """The forecast that the service gives now; columns as in ``fetch_runs``, one issue time.
+    """The present forecast of the service; columns as in ``fetch_runs``, one issue time.
 
-    If the service cannot be had, ``tell`` is told so, and the newest forecast kept in ``cache`` is
-    returned under its own, older issue time. Raises ``DataError`` when none was issued in the
-    last ``max_age_h``.
+    If the service is unavailable, ``tell`` is called, and the newest forecast in ``cache`` is
+    returned with its own, older issue time. Raises ``DataError`` if none was issued in the last
+    ``max_age_h``.
     """
     try:
         return _fetched(base_url, _file(cache, place, now_utc), place, {}, silent, patience)
@@ -119,7 +120,7 @@ def fetch_present(
 def read_weather_forecast(path: Path) -> pd.DataFrame:
     """Recorded forecasts from a CSV: ``issued_utc, utc_timestamp, temperature_c, ghi_w_per_m2, …``.
 
-    Columns as in ``fetch_runs``. Raises ``DataError`` in one line for a file that cannot be used.
+    Columns as in ``fetch_runs``. Raises a one-line ``DataError`` for an unusable file.
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file; give a .csv or .csv.gz of recorded forecasts")
@@ -180,7 +181,7 @@ def _fetched(
 
 
 def _read(path: Path, place: Place) -> pd.DataFrame:
-    """The forecast in ``path``; one that cannot be used is deleted, so the next run asks again."""
+    """The forecast in ``path``; an unusable one is deleted, so that the next run asks again."""
     try:
         return _parsed(path.read_text(encoding="utf-8"), place.name, _issued_of(path))
     except (DataError, UnicodeDecodeError) as error:
@@ -189,7 +190,7 @@ def _read(path: Path, place: Place) -> pd.DataFrame:
 
 
 def _parsed(text: str, site: str, issued_utc: datetime) -> pd.DataFrame:
-    """The hours that the forecast knows: those before and after may be null, none between."""
+    """The known hours of the forecast: nulls are allowed before and after, not between."""
     hourly, units = answered(text)
     stamps = np.array(hourly.get("time", []), dtype="datetime64[s]")
     if len(stamps) < 2 or (np.diff(stamps) != np.timedelta64(3600, "s")).any():
@@ -220,7 +221,7 @@ def _prefix(place: Place) -> str:
 
 
 def _file(cache: Path, place: Place, issued_utc: datetime) -> Path:
-    """Where a forecast is kept; its name says when it was issued."""
+    """The path of a stored forecast; its name contains the issue time."""
     return cache / f"{_prefix(place)}{issued_utc:%Y%m%dT%H%M%SZ}.json"
 
 
@@ -229,7 +230,7 @@ def _issued_of(path: Path) -> datetime:
 
 
 def _newest_kept(cache: Path, place: Place, now_utc: datetime, max_age_h: float) -> Path | None:
-    """The newest forecast in ``cache`` that was issued before now, and not too long before."""
+    """The newest forecast in ``cache`` issued before now, but not too long before."""
     oldest = now_utc - timedelta(hours=max_age_h)
     kept = [
         path

@@ -1,15 +1,16 @@
 """Read the layout of the OPSD "Household Data" package from a local file.
 
-The file holds cumulative readings in kWh, one column a feed. Which step a difference of two
-readings belongs to depends on the version of the package, told by the name of its marker column:
+The file has cumulative readings in kWh, one column per feed. Which step a difference of two
+readings belongs to depends on the version of the package, identified by the name of its marker
+column:
 
 ``interpolated`` (2020-04-15): the reading labelled t is the one at the **end** of the step that
 starts at t, so reading(t) − reading(t − step) is the energy of the step that starts at t.
 
-``interpolated_values`` (2017): the reading labelled t was taken **at** t, but in months of
-daylight saving time the labels of the UTC column are one hour ahead of UTC.
+``interpolated_values`` (2017): the reading labelled t was taken **at** t, but in months of daylight
+saving time the labels of the UTC column are one hour ahead of UTC.
 
-Both were checked against the sun over Konstanz; the numbers stand in ``docs/data.md``.
+Both were checked against the sun over Konstanz; see ``docs/data.md`` for the numbers.
 """
 
 from __future__ import annotations
@@ -41,10 +42,10 @@ OPSD_PREFIX = "DE_KN_"
 
 ALLOWED_STEP_MIN = (15, 60)
 BACKWARDS_TOLERANCE_KWH = 1e-6
-"""Readings carry three decimals; a decrease below this is rounding in binary."""
+"""Readings have three decimals; a decrease below this is binary rounding."""
 
 READING_DECIMALS = 6
-"""Differences are rounded to take that binary noise out again."""
+"""Differences are rounded to remove that rounding noise."""
 
 SPLIT_OF_ZONES_UTC = np.datetime64("2018-09-30T22:00:00", "s")
 """The German-Austrian bidding zone ended with the local day 2018-09-30."""
@@ -70,8 +71,8 @@ def read_opsd(
 ) -> Dataset:
     """Everything one database needs, from local files in the official layouts.
 
-    ``place``: where the buildings stand; None: where their names say.
-    Raises :class:`DataError` in one line for a file that cannot be used as it is.
+    ``place``: location of the buildings; None: as given by their names. Raises a one-line
+    :class:`DataError` for an unusable file.
     """
     frame = _read_table(path)
     labels = _instants(frame, path)
@@ -94,14 +95,15 @@ def read_opsd(
 
 
 def _origin(buildings: tuple[BuildingData, ...], path: Path) -> dict[str, str]:
-    """Source and licence: the CoSSMic buildings of Konstanz are OPSD's, others are not known."""
+    """Source and licence: known for the CoSSMic buildings of Konstanz (OPSD) only."""
     if all(data.building.startswith(OPSD_PREFIX) for data in buildings):
         return {"source": SOURCE, "licence": LICENCE}
     return {"source": f"{path.name}, in the layout of OPSD", "licence": "not known"}
 
 
 def read_prices(path: Path) -> pd.DataFrame:
-    """Day-ahead prices from ``utc_timestamp, price_eur_per_mwh[, …]``, NaN and infinity refused.
+    """Day-ahead prices from ``utc_timestamp, price_eur_per_mwh[, …]``; NaN and infinity are
+    refused.
 
     Returns the columns of :class:`~ems.store.ingest.dataset.Dataset.prices`.
     """
@@ -121,7 +123,7 @@ def read_prices(path: Path) -> pd.DataFrame:
 
 
 def read_weather(path: Path) -> pd.DataFrame:
-    """Hourly weather: the German means of OPSD, or a table that has our column names already.
+    """Hourly weather: the German means of OPSD, or a table with our column names.
 
     Returns the columns of :class:`~ems.store.ingest.dataset.Dataset.weather`.
     """
@@ -162,7 +164,7 @@ def file_sha256(path: Path) -> str:
 
 
 class _MeterReader:
-    """The meter columns of one table of the OPSD layout."""
+    """The meter columns of one table in the OPSD layout."""
 
     def __init__(
         self,
@@ -187,7 +189,7 @@ class _MeterReader:
         self.row_of_step, self.starts = self._grid()
 
     def buildings(self, columns: list[str]) -> tuple[BuildingData, ...]:
-        """The buildings in the order of the file, each cut to the range of its own meters."""
+        """The buildings in file order, each cut to the range of its own meters."""
         feeds: dict[str, dict[str, str]] = {}
         for column in columns:
             building, feed = split_column(column)
@@ -199,11 +201,13 @@ class _MeterReader:
         return present
 
     def _grid(self) -> tuple[NDArray[np.int64], Instants]:
-        """For each step of a grid without holes its row in the file, −1 where there is none."""
+        """For each step of a grid without gaps its row in the file, −1 if there is none."""
         if self.marker == _MARKER_2020:
             starts = self.labels
         else:
             starts = _starts_2017(self.labels, self.step)
+        # In the 2017 layout the repeated hour in autumn maps two rows to one step; the first is
+        # kept.
         keep = np.r_[True, starts[1:] > np.maximum.accumulate(starts)[:-1]]
         offset = ((starts - starts[0]) / self.step).astype(np.int64)
         row_of_step = np.full(offset[keep][-1] + 1, -1, dtype=np.int64)
@@ -211,7 +215,7 @@ class _MeterReader:
         return row_of_step, starts[0] + np.arange(len(row_of_step)) * self.step
 
     def _building(self, building: str, columns: Mapping[str, str]) -> BuildingData | None:
-        """One building, or None when all of its columns are empty."""
+        """One building, or None if all of its columns are empty."""
         energy = {feed: self._energy(column) for feed, column in columns.items()}
         measured = {feed: values for feed, values in energy.items() if not np.isnan(values).all()}
         if not measured:
@@ -246,7 +250,7 @@ class _MeterReader:
         return energy_kwh.round(READING_DECIMALS)
 
     def _require_forward(self, column: str, readings: Floats) -> None:
-        """Raise when the meter runs backwards, also over a gap."""
+        """Raise if the meter runs backwards, also across a gap."""
         rows = np.flatnonzero(~np.isnan(readings))
         falls = np.flatnonzero(np.diff(readings[rows]) < -BACKWARDS_TOLERANCE_KWH)
         if len(falls):
@@ -266,7 +270,7 @@ class _MeterReader:
 
 
 def _marked_columns(marks: pd.Series) -> list[tuple[int, set[str]]]:
-    """Rows with a marker, and the columns each names: ``"A | B"``."""
+    """Rows with a marker, and the columns each lists: ``"A | B"``."""
     rows = np.flatnonzero(marks.notna())
     return [(int(row), {name.strip() for name in str(marks.iloc[row]).split("|")}) for row in rows]
 
@@ -274,7 +278,7 @@ def _marked_columns(marks: pd.Series) -> list[tuple[int, set[str]]]:
 def _starts_2017(labels: Instants, step: np.timedelta64) -> Instants:
     """Starts of the steps that end at the readings of the 2017 file.
 
-    Its UTC labels are local time less one hour all year: right in winter, an hour ahead in summer.
+    Its UTC labels are local time minus one hour all year: right in winter, an hour ahead in summer.
     """
     local = pd.DatetimeIndex(labels) + pd.Timedelta(hours=1)
     zoned = local.tz_localize(
@@ -304,7 +308,7 @@ def _read_table(path: Path) -> pd.DataFrame:
 
 
 def _missing(columns: list[str], frame: pd.DataFrame, path: Path) -> DataError:
-    """What to say about columns that are not there; the usual reason is the separator."""
+    """The error for missing columns; the usual cause is the separator."""
     header = [str(name) for name in frame.columns]
     if len(header) == 1 and ";" in header[0]:
         return DataError(
@@ -334,7 +338,7 @@ def _instants(frame: pd.DataFrame, path: Path) -> Instants:
 
 
 def _step(labels: Instants, path: Path) -> np.timedelta64:
-    """The step of the table: 15 or 60 minutes; rows may be missing but never lie between."""
+    """The step of the table: 15 or 60 minutes; rows may be missing but not lie in between."""
     gaps = np.diff(labels)
     step: np.timedelta64 = gaps.min()
     minutes = step / np.timedelta64(60, "s")

@@ -1,4 +1,4 @@
-"""The synthetic twin as a source of the store."""
+"""The synthetic twin as a data source."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ LICENCE = (
 
 
 def twin_dataset(seed: int = DEFAULT_SEED, step_minutes: int = 60) -> Dataset:
-    """The twin of this seed as a dataset; raises ``InvalidSpec`` for a bad seed or step."""
+    """The twin of this seed as a dataset. Raises ``InvalidSpec`` for an invalid seed or step."""
     return to_dataset(generate(seed, step_minutes))
 
 
 def to_dataset(twin: Twin) -> Dataset:
-    """A generated twin in the common form of the sources."""
+    """A generated twin in the common form of all sources."""
     return Dataset(
         buildings=tuple(_building_data(building) for building in twin.buildings),
         prices=twin.prices,
@@ -36,7 +36,7 @@ def to_dataset(twin: Twin) -> Dataset:
 
 
 def _building_data(building: TwinBuilding) -> BuildingData:
-    """The building under the store's name for the same fields."""
+    """The building with the store's field names."""
     return BuildingData(
         building=building.name,
         kind=building.kind,
