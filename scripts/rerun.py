@@ -260,7 +260,7 @@ def made_since(store: RunStore, before: TrackedRun, started_utc: datetime) -> Tr
     new = [
         r
         for r in made
-        # MLflow's start times may be cut to seconds.
+        # MLflow keeps milliseconds only, so the start may seem earlier.
         if r.parent_id is None and r.started_utc >= started_utc.replace(microsecond=0)
     ]
     if not new:
