@@ -56,14 +56,8 @@ from ems.forecast.rolling_origin import (
 from ems.forecast.series import Forecaster, Series
 from ems.forecast.weather import WeatherAgent
 from ems.pipelines.captured import PERFECT, Captured, captured
-from ems.pipelines.comparison import (
-    BASELINES,
-    ComparisonSpec,
-    Window,
-    blocks_of,
-    choose_window,
-    run_block,
-)
+from ems.pipelines.comparison import Window, blocks_of, choose_window, run_block
+from ems.pipelines.spec import BASELINES, ComparisonSpec
 from ems.report.figures.forecasts import fan_chart, skill_by_month
 from ems.report.figures.page import Origin, save
 from ems.site.assets import Assets

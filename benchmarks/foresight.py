@@ -33,8 +33,9 @@ from ems.core.mode import Mode
 from ems.economics.tariff import Figure, Tariff, load_tariff
 from ems.errors import EmsError
 from ems.pipelines.captured import captured
-from ems.pipelines.comparison import ComparisonSpec, DayResult, blocks_of, choose_window, run_block
+from ems.pipelines.comparison import DayResult, blocks_of, choose_window, run_block
 from ems.pipelines.forecasting import foresight_of
+from ems.pipelines.spec import ComparisonSpec
 from ems.site.assets import Assets
 from ems.site.building import Building
 from ems.site.meters import MeterData

@@ -29,7 +29,8 @@ from scipy.spatial.distance import jensenshannon
 from ems.economics.intervals import ratio_interval
 from ems.learning.pmf import js_distance, shift
 from ems.learning.priors import Prior, learned, transfer, uniform
-from ems.learning.probability_model import LearningRate, ProbabilityModelAgent
+from ems.learning.probability_model import ProbabilityModelAgent
+from ems.learning.rate import LearningRate
 from ems.learning.rivals import Model, standard_models
 from ems.learning.scores import (
     ModelScores,

@@ -28,9 +28,10 @@ sys.path.insert(0, str(ROOT))
 from distributed import LocalCluster
 
 from ems.economics.tariff import load_tariff
-from ems.pipelines.comparison import ComparisonSpec, DayChain, blocks_of, choose_window
+from ems.pipelines.comparison import DayChain, blocks_of, choose_window
 from ems.pipelines.dask import cluster
 from ems.pipelines.parallel import in_parallel, run_blocks
+from ems.pipelines.spec import ComparisonSpec
 from ems.site.building import Building
 from ems.store.connection import get_con
 from ems.store.read import read_history

@@ -40,8 +40,9 @@ from ems.core.matrix import Matrix
 from ems.core.pulp_model import to_pulp
 from ems.core.solver import Outcome, Solver, solve
 from ems.economics.tariff import load_tariff
-from ems.pipelines.comparison import ComparisonSpec, DayChain, blocks_of, choose_window, run_block
+from ems.pipelines.comparison import DayChain, blocks_of, choose_window, run_block
 from ems.pipelines.parallel import run_blocks
+from ems.pipelines.spec import ComparisonSpec
 from ems.site.building import Building
 from ems.store.connection import get_con
 from ems.store.frames import day_tables

@@ -31,8 +31,9 @@ from ems.core.highs import run_highs
 from ems.core.matrix import Matrix
 from ems.core.solver import Outcome, Solver, solve
 from ems.economics.tariff import load_tariff
-from ems.pipelines.comparison import ComparisonSpec, blocks_of, choose_window, run_block
+from ems.pipelines.comparison import blocks_of, choose_window, run_block
 from ems.pipelines.forecasting import foresight_of
+from ems.pipelines.spec import ComparisonSpec
 from ems.site.assets import Assets
 from ems.site.building import Building
 from ems.store.connection import get_con

@@ -47,13 +47,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ems.pipelines.captured import Captured, ErrorCost, Ignorance
-    from ems.pipelines.comparison import (
-        ComparisonSpec,
-        DayChain,
-        DayRecord,
-        DayResult,
-        ModeSummary,
-    )
+    from ems.pipelines.comparison import DayChain, DayRecord, DayResult, ModeSummary
+    from ems.pipelines.spec import ComparisonSpec
     from ems.site.building import Building
     from ems.store.read import PortfolioRow
 

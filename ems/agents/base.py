@@ -140,8 +140,13 @@ class Agent(ABC):
 
     @property
     def title(self) -> str:
+<<<<<<< HEAD
+        """What its people call it."""
+        return words.spoken(self.name)
+=======
         """Name as shown to people."""
         return self.name.replace("_", " ")
+>>>>>>> words
 
     @property
     def flow_labels(self) -> tuple[str, str]:

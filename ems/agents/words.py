@@ -8,6 +8,16 @@ NBSP = "\u00a0"
 """Non-breaking space between a number and its unit."""
 
 
+def spoken(name: str) -> str:
+    """A feed's or agent's name as its people say it.
+
+    >>> spoken("washing_machine"), spoken("pv_roof"), spoken("ev")
+    ('washing machine', 'PV roof', 'car')
+    """
+    known = {"pv": "PV", "ev": "car"}
+    return " ".join(known.get(word, word) for word in name.split("_"))
+
+
 def listed(names: Sequence[str]) -> str:
     """Names as an English list.
 

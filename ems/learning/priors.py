@@ -17,7 +17,7 @@ import numpy as np
 
 from ems.errors import DataError, InvalidSpec
 from ems.learning.pmf import N_HOURS, UNIFORM, normalise, validated
-from ems.learning.rate import PriorName as PriorName
+from ems.learning.rate import PriorName
 from ems.learning.usage import UseHistory
 from ems.site.calendar import DAY_TYPES
 from ems.types import Floats

@@ -35,7 +35,7 @@ from ems.errors import InvalidSpec
 from ems.learning.habit import Habit, PmfUpdate
 from ems.learning.pmf import UNIFORM, entropy_bits, js_distance, validated
 from ems.learning.priors import Prior
-from ems.learning.rate import LearningRate as LearningRate
+from ems.learning.rate import LearningRate
 from ems.learning.usage import DayUse
 from ems.site.calendar import DAY_TYPES, day_type_index
 from ems.site.place import Place

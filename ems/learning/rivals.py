@@ -26,7 +26,8 @@ from ems.errors import InvalidSpec
 from ems.learning.habit import Habit, PmfUpdate
 from ems.learning.pmf import circular_kernel, entropy_bits, js_distance, smooth
 from ems.learning.priors import Prior, uniform
-from ems.learning.probability_model import LearningRate, ProbabilityModelAgent
+from ems.learning.probability_model import ProbabilityModelAgent
+from ems.learning.rate import LearningRate
 from ems.learning.usage import DayUse
 from ems.site.calendar import DAY_TYPES, day_type_index
 from ems.site.place import Place

@@ -15,8 +15,8 @@ import numpy as np
 from ems.errors import InvalidSpec
 from ems.learning.pmf import N_HOURS, js_distance
 from ems.learning.priors import Prior
-from ems.learning.probability_model import N_RECENT, LearningRate, learning_rate, mixed, moved
-from ems.learning.rate import MIN_TRAIN_DAYS
+from ems.learning.probability_model import N_RECENT, learning_rate, mixed, moved
+from ems.learning.rate import MIN_TRAIN_DAYS, LearningRate
 from ems.learning.scores import (
     Estimate,
     check_enough,

@@ -25,7 +25,8 @@ import pandas as pd
 from ems.core.mode import Mode
 from ems.economics.intervals import drawn_sums, middle, ratio_interval
 from ems.economics.settlement import DayKpis, total
-from ems.pipelines.comparison import BASELINES, PLANNED, SINGLE_ERRORS, DayResult
+from ems.pipelines.comparison import DayResult
+from ems.pipelines.spec import BASELINES, PLANNED, SINGLE_ERRORS
 from ems.types import Floats
 
 PERFECT: Mode = "centralized_perfect"

@@ -31,14 +31,13 @@ from ems.core.mode import Mode
 from ems.economics.settlement import DayKpis, Savings, savings, settle, total
 from ems.errors import DataError, Infeasible, InvalidSpec, SolveError
 from ems.forecast.information import Information
-from ems.pipelines.spec import BASELINES as BASELINES
-from ems.pipelines.spec import FORECASTERS as FORECASTERS
-from ems.pipelines.spec import KNOWN_SHARE
-from ems.pipelines.spec import MODES as MODES
-from ems.pipelines.spec import PLANNED as PLANNED
-from ems.pipelines.spec import SINGLE_ERRORS as SINGLE_ERRORS
-from ems.pipelines.spec import ComparisonSpec as ComparisonSpec
-from ems.pipelines.spec import foresight_words as foresight_words
+from ems.pipelines.spec import (
+    BASELINES,
+    KNOWN_SHARE,
+    PLANNED,
+    SINGLE_ERRORS,
+    ComparisonSpec,
+)
 from ems.site.building import Building
 from ems.site.meters import MeterData
 from ems.site.task import PlanningTask

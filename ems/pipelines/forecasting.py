@@ -16,7 +16,8 @@ from ems.forecast.information import (
     forecast_days,
     models_of,
 )
-from ems.pipelines.comparison import ComparisonSpec, DayChain
+from ems.pipelines.comparison import DayChain
+from ems.pipelines.spec import ComparisonSpec
 from ems.site.building import Building
 from ems.types import Ints
 

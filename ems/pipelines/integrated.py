@@ -34,8 +34,6 @@ from ems.learning.probability_model import ProbabilityModelAgent
 from ems.learning.usage import UseHistory, use_histories
 from ems.pipelines.captured import PERFECT, Captured, captured
 from ems.pipelines.comparison import (
-    BASELINES,
-    ComparisonSpec,
     DayChain,
     DayRecord,
     ModeSummary,
@@ -46,10 +44,12 @@ from ems.pipelines.comparison import (
     summarise,
 )
 from ems.pipelines.parallel import in_parallel
-from ems.pipelines.spec import COST_ONLY as COST_ONLY
-from ems.pipelines.spec import HABIT_ONLY as HABIT_ONLY
-from ems.pipelines.spec import Controller as Controller
-from ems.pipelines.spec import IntegratedSpec as IntegratedSpec
+from ems.pipelines.spec import (
+    BASELINES,
+    ComparisonSpec,
+    Controller,
+    IntegratedSpec,
+)
 from ems.site.building import Building
 from ems.types import Floats
 

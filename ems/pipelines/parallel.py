@@ -21,7 +21,8 @@ import joblib
 
 from ems.core.mode import Mode
 from ems.errors import InvalidSpec
-from ems.pipelines.comparison import ComparisonSpec, DayChain, DayRecord, run_block
+from ems.pipelines.comparison import DayChain, DayRecord, run_block
+from ems.pipelines.spec import ComparisonSpec
 from ems.site.building import Building
 
 if TYPE_CHECKING:

@@ -14,8 +14,9 @@ from datetime import date, timedelta
 
 from ems.errors import DataError, InvalidSpec
 from ems.learning.habit import PmfUpdate
-from ems.learning.priors import PriorName, prior_named
-from ems.learning.probability_model import LearningRate, ProbabilityModelAgent
+from ems.learning.priors import prior_named
+from ems.learning.probability_model import ProbabilityModelAgent
+from ems.learning.rate import LearningRate, PriorName
 from ems.learning.rivals import standard_models
 from ems.learning.scores import (
     Estimate,
@@ -29,8 +30,7 @@ from ems.learning.scores import (
 from ems.learning.search import GridResult, grid_search
 from ems.learning.usage import LEARNABLE, UseHistory
 from ems.pipelines.parallel import in_parallel
-from ems.pipelines.spec import SearchSpec as SearchSpec
-from ems.pipelines.spec import require_workers
+from ems.pipelines.spec import SearchSpec, require_workers
 from ems.site.meters import Category
 
 

@@ -1,4 +1,4 @@
-"""What a building of the twin consists of, as data: totals, habits and limits."""
+"""What a building of the twin consists of; the numbers stand in ``buildings.toml``."""
 
 from __future__ import annotations
 
@@ -14,6 +14,13 @@ FIRST_START_HOUR = 5
 """No cycle starts between midnight and this hour, so none runs into the next day's."""
 
 Hours = tuple[float, ...]
+
+
+def require_hours(who: str, **hours: Hours) -> None:
+    """Raises ``InvalidSpec`` unless each has a value for every local hour of a day."""
+    for field, values in hours.items():
+        if len(values) != 24:
+            raise InvalidSpec(f"{who}: {field} has {len(values)} values, it must have 24")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +59,7 @@ class CycleSpec:
     name: str
     total_kwh: float
     cycle_kwh: float
-    profile: Hours
+    profile: tuple[float, ...]
     working: tuple[Peak, ...]
     free: tuple[Peak, ...]
     free_day_factor: float = 1.0
@@ -102,6 +109,9 @@ class HeatPumpSpec:
     heating_limit_c: float = 15.0
     behind_import: bool = True
 
+    def __post_init__(self) -> None:
+        require_hours(self.name, hours=self.hours)
+
 
 @dataclass(frozen=True, kw_only=True)
 class FixedSpec:
@@ -124,6 +134,9 @@ class FixedSpec:
     per_c_heating: float = 0.0
     on_probability: float = 1.0
     max_kw: float = float("inf")
+
+    def __post_init__(self) -> None:
+        require_hours(self.name, working=self.working, free=self.free)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,14 +21,9 @@ from ems.agents.on_site import SiteDevice
 from ems.control.optimizer import GlobalOptimizer
 from ems.economics.tariff import load_tariff
 from ems.errors import Infeasible, InvalidSpec
-from ems.pipelines.comparison import (
-    ComparisonSpec,
-    DayRecord,
-    blocks_of,
-    choose_window,
-    run_block,
-)
+from ems.pipelines.comparison import DayRecord, blocks_of, choose_window, run_block
 from ems.pipelines.forecasting import foresight_of
+from ems.pipelines.spec import ComparisonSpec
 from ems.report.figures.day import planned_day
 from ems.report.figures.page import Origin
 from ems.report.page.day import explained

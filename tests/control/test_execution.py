@@ -29,16 +29,9 @@ from ems.forecast.information import (
 from ems.forecast.price import PriceForecast, known_until
 from ems.forecast.series import LEVELS, Forecast, Series
 from ems.pipelines.captured import captured
-from ems.pipelines.comparison import (
-    PLANNED,
-    ComparisonSpec,
-    DayRecord,
-    account,
-    blocks_of,
-    choose_window,
-    run_block,
-)
+from ems.pipelines.comparison import DayRecord, account, blocks_of, choose_window, run_block
 from ems.pipelines.forecasting import foresight_of
+from ems.pipelines.spec import PLANNED, ComparisonSpec
 from ems.site.assets import Assets, EVSpec
 from ems.site.building import Building
 from ems.site.meters import MeterData

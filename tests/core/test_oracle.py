@@ -24,7 +24,8 @@ from ems.core.program import Program, Solution
 from ems.core.solver import Solver
 from ems.economics.tariff import load_tariff
 from ems.errors import Infeasible
-from ems.pipelines.comparison import ComparisonSpec, blocks_of, choose_window, run_block
+from ems.pipelines.comparison import blocks_of, choose_window, run_block
+from ems.pipelines.spec import ComparisonSpec
 from ems.site.assets import Assets, EVSpec
 from ems.site.building import Building
 from ems.site.task import PlanningTask

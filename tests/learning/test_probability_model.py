@@ -15,13 +15,8 @@ from learning.made_habits import EVENING, HABIT, drawn, history_of, one_start
 from ems.errors import InvalidSpec
 from ems.learning.pmf import UNIFORM, entropy_bits, js_distance, shift, validated
 from ems.learning.priors import Prior, learned, uniform
-from ems.learning.probability_model import (
-    LearningRate,
-    ProbabilityModelAgent,
-    learning_rate,
-    mixed,
-    moved,
-)
+from ems.learning.probability_model import ProbabilityModelAgent, learning_rate, mixed, moved
+from ems.learning.rate import LearningRate
 from ems.learning.scores import distance_to_truth, prequential
 from ems.learning.usage import DayUse
 from ems.site.place import KONSTANZ

@@ -24,7 +24,8 @@ from ems.errors import DataError, InvalidSpec
 from ems.learning.habit import Habit, PmfUpdate
 from ems.learning.pmf import UNIFORM, hour_distance_h, normalise, smooth
 from ems.learning.priors import uniform
-from ems.learning.probability_model import LearningRate, ProbabilityModelAgent
+from ems.learning.probability_model import ProbabilityModelAgent
+from ems.learning.rate import LearningRate
 from ems.learning.rivals import DirichletModel, FixedModel, standard_models
 from ems.learning.scores import (
     SiteForecasts,

@@ -10,7 +10,8 @@ from learning.made_habits import HABIT, drawn, history_of, one_start
 
 from ems.errors import DataError, InvalidSpec
 from ems.learning.priors import Prior, learned, uniform
-from ems.learning.probability_model import LearningRate, ProbabilityModelAgent
+from ems.learning.probability_model import ProbabilityModelAgent
+from ems.learning.rate import LearningRate
 from ems.learning.scores import learning_score, prequential, score
 from ems.learning.search import GridResult, grid_search, rate_grid
 from ems.learning.usage import UseHistory

@@ -20,10 +20,6 @@ from ems.core.solver import Solver
 from ems.economics.tariff import load_tariff
 from ems.errors import DataError, Infeasible, InvalidSpec, SolveError
 from ems.pipelines.comparison import (
-    BASELINES,
-    MODES,
-    PLANNED,
-    ComparisonSpec,
     DayChain,
     DayRecord,
     Window,
@@ -33,6 +29,7 @@ from ems.pipelines.comparison import (
     run_comparison,
     summarise,
 )
+from ems.pipelines.spec import BASELINES, MODES, PLANNED, ComparisonSpec
 from ems.site.assets import Assets, EVSpec
 from ems.site.building import Building
 from ems.site.meters import MeterData

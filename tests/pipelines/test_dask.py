@@ -23,9 +23,10 @@ from ems.economics.tariff import load_tariff
 from ems.errors import Infeasible, InvalidSpec, SolveError
 from ems.learning.search import rate_grid
 from ems.learning.usage import use_histories
-from ems.pipelines.comparison import ComparisonSpec, DayChain, DayRecord, blocks_of, choose_window
+from ems.pipelines.comparison import DayChain, DayRecord, blocks_of, choose_window
 from ems.pipelines.parallel import run_blocks
-from ems.pipelines.probability import SearchSpec, search_devices
+from ems.pipelines.probability import search_devices
+from ems.pipelines.spec import ComparisonSpec, SearchSpec
 from ems.site.building import Building
 
 pytest.importorskip("distributed", reason="pip install -r requirements-dev.txt")

@@ -10,18 +10,15 @@ import pytest
 
 from ems.economics.tariff import load_tariff
 from ems.errors import DataError, InvalidSpec
-from ems.pipelines.comparison import ComparisonSpec
 from ems.pipelines.integrated import (
-    COST_ONLY,
-    HABIT_ONLY,
     FrontierPoint,
     HabitDay,
     Integrated,
-    IntegratedSpec,
     frontier_point,
     knee,
     trained_models,
 )
+from ems.pipelines.spec import COST_ONLY, HABIT_ONLY, ComparisonSpec, IntegratedSpec
 from ems.site.assets import Assets
 from ems.site.building import Building
 from ems.site.meters import Feed, MeterData

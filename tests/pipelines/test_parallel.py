@@ -16,8 +16,9 @@ from small_building import histories, twin_database
 from ems.core.solver import Solver
 from ems.economics.tariff import load_tariff
 from ems.errors import InvalidSpec, SolveError
-from ems.pipelines.comparison import ComparisonSpec, DayChain, DayRecord, blocks_of, choose_window
+from ems.pipelines.comparison import DayChain, DayRecord, blocks_of, choose_window
 from ems.pipelines.parallel import in_parallel, run_blocks
+from ems.pipelines.spec import ComparisonSpec
 from ems.site.building import Building
 
 SPEC = ComparisonSpec(tariff=load_tariff("dynamic"), block_days=3)

@@ -11,8 +11,9 @@ from small_building import device_of
 
 from ems.errors import DataError
 from ems.forecast.information import ForecastInformation
-from ems.pipelines.comparison import ComparisonSpec, DayChain
+from ems.pipelines.comparison import DayChain
 from ems.pipelines.forecasting import foresight_of
+from ems.pipelines.spec import ComparisonSpec
 from ems.site.building import Building
 from ems.site.weather import RecordedWeather
 

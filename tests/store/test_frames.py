@@ -13,7 +13,8 @@ from small_building import at, local_index, made
 
 from ems.economics.settlement import DayKpis
 from ems.economics.tariff import load_tariff
-from ems.pipelines.comparison import ComparisonSpec, DayRecord, run_comparison, summarise
+from ems.pipelines.comparison import DayRecord, run_comparison, summarise
+from ems.pipelines.spec import ComparisonSpec
 from ems.site.assets import Assets
 from ems.store.frames import (
     KPIS,

@@ -16,7 +16,8 @@ from mlflow import MlflowClient
 
 from ems.errors import InvalidSpec
 from ems.learning.priors import uniform
-from ems.learning.probability_model import LearningRate, ProbabilityModelAgent
+from ems.learning.probability_model import ProbabilityModelAgent
+from ems.learning.rate import LearningRate
 from ems.learning.usage import DayUse
 from ems.site.place import KONSTANZ
 from ems.tracking import pipeline_run, sqlite_uri

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
+from ems.agents.words import spoken
 from ems.errors import InvalidSpec
 from ems.report.figures.page import Origin, new_page
 from ems.report.figures.paper import SCREEN, Paper
@@ -23,7 +24,6 @@ from ems.report.figures.style import (
     VERMILLION,
     YELLOW,
     styled,
-    words,
 )
 from ems.store.read import PortfolioRow
 
@@ -124,6 +124,6 @@ def _reasons(row: PortfolioRow, letters: int) -> str:
         return "nothing found"
     # Non-breaking, so that lines end between problems only.
     hard = "\N{NO-BREAK SPACE}"
-    parts = [f"{words(p.feed)} {p.rule}: {p.days} d".replace(" ", hard) for p in needed]
+    parts = [f"{spoken(p.feed)} {p.rule}: {p.days} d".replace(" ", hard) for p in needed]
     lines = textwrap.wrap(", ".join(parts), letters, max_lines=_REASON_LINES, placeholder=" …")
     return "\n".join(lines)

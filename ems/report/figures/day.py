@@ -17,7 +17,8 @@ from ems.agents import Agent
 from ems.agents.dispatch_plan import DispatchPlan
 from ems.core.horizon import Horizon
 from ems.core.mode import LABELS
-from ems.pipelines.comparison import BASELINES, DayRecord
+from ems.pipelines.comparison import DayRecord
+from ems.pipelines.spec import BASELINES
 from ems.report.figures.page import Origin, days_in_words, new_page
 from ems.report.figures.paper import SCREEN, Paper
 from ems.report.figures.parts import legend, steps

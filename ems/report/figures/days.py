@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 from ems.core.mode import LABELS, Mode
 from ems.economics.settlement import DayKpis, savings, total
 from ems.errors import InvalidSpec
-from ems.pipelines.comparison import BASELINES, MODES, DayResult
+from ems.pipelines.comparison import DayResult
+from ems.pipelines.spec import BASELINES, MODES
 from ems.report.figures.page import Origin, days_in_words, new_page
 from ems.report.figures.paper import SCREEN, Paper
 from ems.report.figures.parts import EACH_DAY_UP_TO, day_axis, legend, steps

@@ -13,7 +13,7 @@ from ems.errors import InvalidSpec
 from ems.forecast.rolling_origin import ModelScores
 from ems.forecast.series import MEDIAN, Forecast, Series
 from ems.pipelines.captured import ErrorCost
-from ems.pipelines.comparison import SINGLE_ERRORS
+from ems.pipelines.spec import SINGLE_ERRORS
 from ems.report.figures.page import Origin, new_page
 from ems.report.figures.paper import SCREEN, Paper
 from ems.report.figures.parts import bar, legend, panels

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
+from ems.agents.words import spoken
 from ems.errors import InvalidSpec
 from ems.learning.pmf import N_HOURS
 from ems.learning.priors import prior_named
@@ -32,7 +33,6 @@ from ems.report.figures.style import (
     SMALL,
     VERMILLION,
     styled,
-    words,
 )
 
 UNIFORM_BITS = float(np.log2(N_HOURS))
@@ -50,7 +50,7 @@ _SETTLED = 0.1
 def heading(search: DeviceSearch, what: str) -> tuple[str, str]:
     """Title and note of a figure of one device from one prior."""
     history, rate = search.history, search.rate
-    title = f"{history.building} · {words(history.device)} · {what}"
+    title = f"{history.building} · {spoken(history.device)} · {what}"
     note = (
         f"{days_in_words(history.days.tolist())} · prior {search.prior} · "
         f"best of {count(search.grid.rates, 'cell')} by log loss: "
@@ -227,6 +227,6 @@ def _curves(search: DeviceSearch, others: Sequence[UseHistory]) -> dict[str, Sit
     n_train = len(history) - len(search.forecasts.days)
     curves = {"best cell": search.forecasts}
     for name in dict.fromkeys(("all_history", best)):
-        label = words(name) + (" (best rival)" if name == best else "")
+        label = spoken(name) + (" (best rival)" if name == best else "")
         curves[label] = prequential(models[name], history, n_train=n_train)
     return curves

@@ -12,7 +12,8 @@ from matplotlib.lines import Line2D
 from ems.core.mode import LABELS, Mode
 from ems.errors import InvalidSpec
 from ems.pipelines.captured import Captured
-from ems.pipelines.comparison import BASELINES, PLANNED, ModeSummary
+from ems.pipelines.comparison import ModeSummary
+from ems.pipelines.spec import BASELINES, PLANNED
 from ems.report.figures.page import Origin, days_in_words, new_page
 from ems.report.figures.paper import SCREEN, Paper
 from ems.report.figures.parts import legend_of_all, mode_keys, panels, rows, say

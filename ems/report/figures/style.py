@@ -135,6 +135,8 @@ def device_colours(names: Iterable[str]) -> dict[str, tuple[str, str]]:
     return chosen
 
 
+<<<<<<< HEAD
+=======
 def words(name: str) -> str:
     """The name of a feed or agent as used by people.
 
@@ -145,8 +147,9 @@ def words(name: str) -> str:
     return " ".join(known.get(word, word) for word in name.split("_"))
 
 
+>>>>>>> words
 def number(value: float, places: int) -> str:
-    """A number with a true minus and no negative zero.
+    """A number with a true minus and no negative zero, thousands apart.
 
     >>> number(-0.001, 2), number(-1234.5, 1)
     ('0.00', '−1,234.5')

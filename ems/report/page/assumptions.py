@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ems.economics.tariff import Tariff
-from ems.pipelines.comparison import ComparisonSpec
+from ems.pipelines.spec import ComparisonSpec
 from ems.report.page import words
 from ems.report.page.page import Section, Table
 from ems.site.assets import Assets, EVSpec
@@ -108,7 +108,7 @@ def _appliances(assets: Assets, buildings: Sequence[Building], discomfort: str) 
     if not assets.appliances:
         return "not moved"
     names = dict.fromkeys(
-        words.device_title(name) for building in buildings for name in building.appliance_names
+        words.spoken(name) for building in buildings for name in building.appliance_names
     )
     parts = []
     if names:

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ems.core.mode import LABELS
-from ems.pipelines.comparison import BASELINES, ComparisonSpec, DayRecord, ModeSummary
+from ems.pipelines.comparison import DayRecord, ModeSummary
+from ems.pipelines.spec import BASELINES, ComparisonSpec
 from ems.report.page import words
 from ems.report.page.explain import ExplainedDay
 from ems.report.page.page import Section, Table

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from ems.agents.comfort import ShiftComfort
 from ems.core.mode import LABELS
 from ems.pipelines.captured import Captured
-from ems.pipelines.comparison import ComparisonSpec, DayRecord, ModeSummary, Window
-from ems.pipelines.integrated import FrontierPoint, IntegratedSpec
-from ems.pipelines.probability import DeviceSearch, SearchSpec
+from ems.pipelines.comparison import DayRecord, ModeSummary, Window
+from ems.pipelines.integrated import FrontierPoint
+from ems.pipelines.probability import DeviceSearch
+from ems.pipelines.spec import ComparisonSpec, IntegratedSpec, SearchSpec
 from ems.report.figures.page import Origin
 from ems.report.page import words
 from ems.report.page.assumptions import assumptions_section

@@ -9,7 +9,8 @@ from ems.agents import Agent
 from ems.agents.comfort import Comfort
 from ems.control.execution import DayToPlan, believed, instants
 from ems.economics.settlement import settle
-from ems.pipelines.comparison import ComparisonSpec, DayRecord, Window, blocks_of
+from ems.pipelines.comparison import DayRecord, Window, blocks_of
+from ems.pipelines.spec import ComparisonSpec
 from ems.report.figures.day import planned_day
 from ems.report.figures.page import Origin
 from ems.report.figures.paper import PAGE

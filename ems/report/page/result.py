@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 from ems.core.mode import LABELS
 from ems.pipelines.captured import LEAST_DAYS, Captured
-from ems.pipelines.comparison import BASELINES, SINGLE_ERRORS, ModeSummary
+from ems.pipelines.comparison import ModeSummary
 from ems.pipelines.integrated import FrontierPoint, knee
+from ems.pipelines.spec import BASELINES, SINGLE_ERRORS
 from ems.report.figures.amounts import Amount, amount_bars
 from ems.report.figures.frontier import cost_comfort_frontier
 from ems.report.figures.page import Origin

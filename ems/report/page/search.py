@@ -28,7 +28,7 @@ def _named(found: Sequence[DeviceSearch]) -> list[tuple[DeviceSearch, tuple[str,
     several = len({result.history.building for result in found}) > 1
     rows = []
     for result in found:
-        device = words.device_title(result.history.device)
+        device = words.spoken(result.history.device)
         names = (f"{result.history.building} {device}" if several else device, result.prior)
         rows.append((result, names[: len(_heads(found))]))
     return rows

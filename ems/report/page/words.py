@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ems.agents.words import NBSP, ct, kw, kwh, listed, number
+from ems.agents.words import NBSP, ct, kw, kwh, listed, number, spoken
 from ems.economics.settlement import Savings
 
 __all__ = [
@@ -10,7 +10,6 @@ __all__ = [
     "amount",
     "counted",
     "ct",
-    "device_title",
     "eur",
     "kw",
     "kwh",
@@ -18,9 +17,12 @@ __all__ = [
     "number",
     "percent",
     "saving",
+    "spoken",
 ]
 
 
+<<<<<<< HEAD
+=======
 def device_title(name: str) -> str:
     """The name of a device or agent as used by people.
 
@@ -30,6 +32,7 @@ def device_title(name: str) -> str:
     return {"ev": "car", "pv": "sun"}.get(name, name.replace("_", " "))
 
 
+>>>>>>> words
 def counted(n: int, one: str, many: str | None = None) -> str:
     """A number with its noun.
 

@@ -10,15 +10,16 @@ from functools import partial
 import numpy as np
 from matplotlib.figure import Figure
 
+from ems.agents.words import spoken
 from ems.errors import InvalidSpec, TrackingError
 from ems.learning.priors import learned, uniform
-from ems.pipelines.comparison import BASELINES, DayResult, summarise
-from ems.pipelines.integrated import HABIT_ONLY, Controller, FrontierPoint
+from ems.pipelines.comparison import DayResult, summarise
+from ems.pipelines.integrated import FrontierPoint
+from ems.pipelines.spec import BASELINES, HABIT_ONLY, Controller
 from ems.report.figures.frontier import cost_comfort_frontier
 from ems.report.figures.habits import habit_course
 from ems.report.figures.learning import count, rate_map
 from ems.report.figures.page import days_in_words, span_in_words
-from ems.report.figures.style import words
 from ems.report.stored.drawing import Drawing, Missing, Wanted
 from ems.report.stored.runs import KeptRun
 from ems.store.frames import pmf_updates
@@ -120,8 +121,13 @@ def habit_figures(run: KeptRun, wanted: Wanted, _: str) -> Iterator[Drawing | Mi
             updates,
             learned(str(device)) if prior == "learned" else uniform(),
             first=first,
+<<<<<<< HEAD
+            last=last + timedelta(days=1),  # the first that the last update is for
+            title=f"{building} · {spoken(str(device))} · how the learned habit moved",
+=======
             last=last + timedelta(days=1),  # the first day that the last update applies to
             title=f"{building} · {words(str(device))} · how the learned habit moved",
+>>>>>>> words
             note=f"prior {prior} · {count(updates, 'update')} · pipeline {run.pipeline} · "
             f"updated {ends}",
             origin=run.origin,
@@ -149,7 +155,7 @@ def rate_figures(run: KeptRun, wanted: Wanted, tracking_uri: str) -> Iterator[Dr
     for (building, device, prior), cells in sorted(groups.items()):
         name = f"{building}_{device}_{prior}_hyperparameters"
         if any(BEST in cell.metrics for cell in cells):
-            title = f"{building} · {words(device)} · how fast to follow the habit"
+            title = f"{building} · {spoken(device)} · how fast to follow the habit"
             yield Drawing(name=name, draw=_rate_map(cells, title, prior, run))
         else:
             yield Missing(name=name, reason="its search did not come to its end")

@@ -11,14 +11,15 @@ import numpy as np
 import pandas as pd
 
 from ems.agents.grid import GRID_NAME
+from ems.agents.words import spoken
 from ems.core.mode import LABELS
 from ems.pipelines.captured import LEAST_DAYS, captured, error_costs
-from ems.pipelines.comparison import BASELINES, MODES, ModeSummary, summarise
-from ems.pipelines.integrated import COST_ONLY, HABIT_ONLY
+from ems.pipelines.comparison import ModeSummary, summarise
+from ems.pipelines.spec import BASELINES, COST_ONLY, HABIT_ONLY, MODES
 from ems.report.figures.forecasts import error_cost
 from ems.report.figures.modes import captured_shares, mode_overview, savings_by_building
 from ems.report.figures.page import Origin, days_in_words
-from ems.report.figures.style import MODE_LINES, words
+from ems.report.figures.style import MODE_LINES
 from ems.report.figures.windows import DayMap, day_maps, load_duration
 from ems.report.stored.drawing import Drawing, Missing, Wanted
 from ems.report.stored.runs import COMPARISON, KeptRun
@@ -106,7 +107,7 @@ def _maps(run: KeptRun, building: str, mode: str) -> list[DayMap]:
         mapped("load without stores [kW]" if stores else "load [kW]", load_kw, "Blues"),
         *(
             mapped(
-                f"charge of the {words(agent)} [kWh]",
+                f"charge of the {spoken(agent)} [kWh]",
                 table["soc_kwh", agent].to_numpy(float),
                 "Greens",
                 0.0,

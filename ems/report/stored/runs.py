@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ems.errors import InvalidSpec
-from ems.pipelines.comparison import DayResult, foresight_words
+from ems.pipelines.comparison import DayResult
+from ems.pipelines.spec import foresight_words
 from ems.report.figures.page import Origin
 from ems.store.frames import day_results
 from ems.store.results import read_days, read_runs

@@ -28,9 +28,10 @@ from ems.core.mode import Mode
 from ems.learning.search import rate_grid
 from ems.learning.usage import UseHistory
 from ems.pipelines.captured import Captured, error_costs
-from ems.pipelines.comparison import BASELINES, PLANNED, SINGLE_ERRORS, summarise
-from ems.pipelines.integrated import Controller, FrontierPoint
-from ems.pipelines.probability import DeviceSearch, SearchSpec, search_device
+from ems.pipelines.comparison import summarise
+from ems.pipelines.integrated import FrontierPoint
+from ems.pipelines.probability import DeviceSearch, search_device
+from ems.pipelines.spec import BASELINES, PLANNED, SINGLE_ERRORS, Controller, SearchSpec
 from ems.report.figures.buildings import energies_by_building
 from ems.report.figures.day import planned_day
 from ems.report.figures.days import cumulative_cost, savings_by_day

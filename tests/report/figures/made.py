@@ -31,7 +31,8 @@ from ems.core.participant import Plan
 from ems.economics.settlement import DayKpis, settle
 from ems.forecast.rolling_origin import ModelScores, Scores
 from ems.forecast.series import LEVELS, Forecast, Series
-from ems.pipelines.comparison import MODES, DayRecord, DayResult, ModeSummary, summarise
+from ems.pipelines.comparison import DayRecord, DayResult, ModeSummary, summarise
+from ems.pipelines.spec import MODES
 from ems.report.figures.forecasts import LEAST_HOURS
 from ems.report.figures.page import Origin
 from ems.site.place import KONSTANZ

@@ -15,7 +15,8 @@ from report.figures.made import TWIN, all_text, results, stairs_of, titles
 from ems.core.mode import LABELS
 from ems.economics.settlement import savings
 from ems.errors import InvalidSpec
-from ems.pipelines.comparison import BASELINES, MODES, PLANNED, summarise
+from ems.pipelines.comparison import summarise
+from ems.pipelines.spec import BASELINES, MODES, PLANNED
 from ems.report.figures.days import Days, cumulative_cost, savings_by_day
 from ems.report.figures.style import euros
 

@@ -18,13 +18,14 @@ from report.figures.made import REAL, all_text, stairs_of
 
 from ems.errors import DataError, InvalidSpec
 from ems.learning.pmf import UNIFORM
-from ems.learning.priors import PriorName, learned
-from ems.learning.probability_model import LearningRate
+from ems.learning.priors import learned
+from ems.learning.rate import LearningRate, PriorName
 from ems.learning.rivals import standard_models
 from ems.learning.scores import Estimate, prequential
 from ems.learning.search import rate_grid
 from ems.learning.usage import UseHistory
-from ems.pipelines.probability import DeviceSearch, SearchSpec, search_device
+from ems.pipelines.probability import DeviceSearch, search_device
+from ems.pipelines.spec import SearchSpec
 from ems.report.figures.habits import (
     LEVEL,
     chosen_days,

@@ -12,7 +12,8 @@ from report.figures.made import TWIN, all_text, days_of, points, results, summar
 
 from ems.core.mode import LABELS
 from ems.errors import InvalidSpec
-from ems.pipelines.comparison import BASELINES, MODES, PLANNED, ModeSummary, summarise
+from ems.pipelines.comparison import ModeSummary, summarise
+from ems.pipelines.spec import BASELINES, MODES, PLANNED
 from ems.report.figures.modes import captured_shares, mode_overview, savings_by_building
 from ems.report.figures.paper import COLUMN, SCREEN, Paper
 

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from report.figures.made import TWIN, clashes
 
 from ems.errors import DataError
-from ems.pipelines.comparison import MODES
+from ems.pipelines.spec import MODES
 from ems.report.figures.page import Origin, days_in_words, new_page, save, wrapped
 from ems.report.figures.style import DEVICES, HATCHES, MODE_LINES, device_colours, euros, words
 

@@ -16,7 +16,6 @@ from ems.agents import BatteryAgent
 from ems.economics.tariff import load_tariff
 from ems.pipelines.captured import captured
 from ems.pipelines.comparison import (
-    ComparisonSpec,
     DayRecord,
     ModeSummary,
     Window,
@@ -25,6 +24,7 @@ from ems.pipelines.comparison import (
     summarise,
 )
 from ems.pipelines.parallel import run_blocks
+from ems.pipelines.spec import ComparisonSpec
 from ems.report.page import Report, comparison_report
 from ems.site.assets import Assets, EVSpec
 from ems.site.building import Building

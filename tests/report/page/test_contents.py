@@ -34,14 +34,9 @@ from ems.economics.settlement import Savings, settle
 from ems.economics.tariff import built_in_tariffs, load_tariff
 from ems.learning.search import rate_grid
 from ems.pipelines.captured import Captured
-from ems.pipelines.integrated import (
-    FrontierPoint,
-    HabitDay,
-    Integrated,
-    IntegratedSpec,
-    frontier_point,
-)
-from ems.pipelines.probability import DeviceSearch, SearchSpec, search_device
+from ems.pipelines.integrated import FrontierPoint, HabitDay, Integrated, frontier_point
+from ems.pipelines.probability import DeviceSearch, search_device
+from ems.pipelines.spec import IntegratedSpec, SearchSpec
 from ems.report.page import Report, integrated_report, probability_report, words
 from ems.report.page.data import RULES
 from ems.report.page.day import explained

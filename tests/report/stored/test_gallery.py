@@ -22,7 +22,8 @@ from ems.core.mode import LABELS
 from ems.errors import InvalidSpec
 from ems.learning.priors import learned, uniform
 from ems.pipelines.captured import captured, error_costs
-from ems.pipelines.comparison import MODES, summarise
+from ems.pipelines.comparison import summarise
+from ems.pipelines.spec import MODES
 from ems.report.figures.page import span_in_words
 from ems.report.figures.paper import COLUMN, SCREEN
 from ems.report.stored import (

@@ -7,12 +7,12 @@ from ems.errors import InvalidSpec
 from ems.store.ingest.twin import to_dataset, twin_dataset
 from ems.store.metering import with_metering
 from ems.store.quality import judge
-from ems.twin.catalogue import RESIDENTIAL2, RESIDENTIAL4
+from ems.twin.catalogue import CATALOGUE
 from ems.twin.generate import generate
 
 
 def test_the_dataset_carries_the_twin_and_says_that_it_is_synthetic() -> None:
-    twin = generate(5, 15, catalogue=(RESIDENTIAL2, RESIDENTIAL4))
+    twin = generate(5, 15, catalogue=(CATALOGUE[2], CATALOGUE[4]))  # residential2 and 4
     dataset = to_dataset(twin)
     assert dataset.meta["synthetic"] == "true"
     assert dataset.meta["source"] == "synthetic twin"
