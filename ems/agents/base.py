@@ -140,13 +140,8 @@ class Agent(ABC):
 
     @property
     def title(self) -> str:
-<<<<<<< HEAD
-        """What its people call it."""
-        return words.spoken(self.name)
-=======
         """Name as shown to people."""
-        return self.name.replace("_", " ")
->>>>>>> words
+        return words.spoken(self.name)
 
     @property
     def flow_labels(self) -> tuple[str, str]:

@@ -104,14 +104,6 @@ class EVAgent(Agent):
             same_shape(self, field, "trip_kwh")
 
     @property
-<<<<<<< HEAD
-=======
-    def title(self) -> str:
-        """The name with "car" for "ev"."""
-        return self.name.replace("_", " ").replace("ev", "car")
-
-    @property
->>>>>>> words
     def flow_labels(self) -> tuple[str, str]:
         """Discharge (vehicle to grid) and charge."""
         return f"{self.title} discharge (V2G)", f"{self.title} charge"

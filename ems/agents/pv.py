@@ -37,14 +37,6 @@ class PVAgent(Agent):
         frozen_series(self, "available_kw", low=0.0)
 
     @property
-<<<<<<< HEAD
-=======
-    def title(self) -> str:
-        """The name with PV in capitals."""
-        return self.name.replace("_", " ").replace("pv", "PV")
-
-    @property
->>>>>>> words
     def flow_labels(self) -> tuple[str, str]:
         """Generation, and standby draw where the meter counts it."""
         return self.title, f"{self.title} (negative)"

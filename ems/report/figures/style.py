@@ -135,19 +135,6 @@ def device_colours(names: Iterable[str]) -> dict[str, tuple[str, str]]:
     return chosen
 
 
-<<<<<<< HEAD
-=======
-def words(name: str) -> str:
-    """The name of a feed or agent as used by people.
-
-    >>> words("washing_machine"), words("pv_roof")
-    ('washing machine', 'PV roof')
-    """
-    known = {"pv": "PV", "ev": "car"}
-    return " ".join(known.get(word, word) for word in name.split("_"))
-
-
->>>>>>> words
 def number(value: float, places: int) -> str:
     """A number with a true minus and no negative zero, thousands apart.
 

@@ -21,18 +21,6 @@ __all__ = [
 ]
 
 
-<<<<<<< HEAD
-=======
-def device_title(name: str) -> str:
-    """The name of a device or agent as used by people.
-
-    >>> device_title("ev"), device_title("washing_machine")
-    ('car', 'washing machine')
-    """
-    return {"ev": "car", "pv": "sun"}.get(name, name.replace("_", " "))
-
-
->>>>>>> words
 def counted(n: int, one: str, many: str | None = None) -> str:
     """A number with its noun.
 

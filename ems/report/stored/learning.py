@@ -121,13 +121,8 @@ def habit_figures(run: KeptRun, wanted: Wanted, _: str) -> Iterator[Drawing | Mi
             updates,
             learned(str(device)) if prior == "learned" else uniform(),
             first=first,
-<<<<<<< HEAD
-            last=last + timedelta(days=1),  # the first that the last update is for
-            title=f"{building} · {spoken(str(device))} · how the learned habit moved",
-=======
             last=last + timedelta(days=1),  # the first day that the last update applies to
-            title=f"{building} · {words(str(device))} · how the learned habit moved",
->>>>>>> words
+            title=f"{building} · {spoken(str(device))} · how the learned habit moved",
             note=f"prior {prior} · {count(updates, 'update')} · pipeline {run.pipeline} · "
             f"updated {ends}",
             origin=run.origin,
