@@ -66,7 +66,7 @@ CELLS: Mapping[str, Callable[[ModeSummary], str]] = {
     "discomfort €": lambda row: number(row.kpis.discomfort_eur, 2),
 }
 SAME_EUR = 0.005
-"""A perfect-foresight row this close to the best mode says nothing new."""
+"""A perfect-foresight row this close to the best mode adds no information."""
 
 
 @command
@@ -82,7 +82,7 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """What all days of all buildings came to."""
+    """The results of all days of all buildings."""
 
     results: Sequence[DayResult]
     examples: Mapping[str, DayRecord]
@@ -97,10 +97,12 @@ def main() -> None:
     asked = parsed(Options, __doc__, f"--building all plans every building. {EPILOG}")
     out = console()
     spec = specification(asked.what, asked.assets, asked.foresight, asked.solving)
+    # Before anything slow: MLflow loads while the measurements are read.
     start_tracking(asked.where)
     with open_database(asked.where.db, out) as con, doing(out, "reading the measurements"):
         chosen = choose(con, asked.what, spec, out)
     describe(out, spec, chosen)
+    # Now, so that a start with too little history fails before a run exists.
     learn_ahead(out, asked.what, spec, chosen)
     with kept_run(
         EXPERIMENT,
@@ -127,7 +129,7 @@ def main() -> None:
 def compare(
     solving: Solving, spec: ComparisonSpec, chosen: Sequence[Chosen], kept: KeptRun
 ) -> Found:
-    """Plan every block of days, keeping what is finished whatever happens."""
+    """Plan every block of days; finished blocks are kept whatever happens."""
     from ems.pipelines.captured import captured, error_costs, ignorance
     from ems.pipelines.comparison import blocks_of, summarise
     from ems.pipelines.parallel import run_blocks
@@ -139,6 +141,7 @@ def compare(
     shown_mode = "centralized" if "centralized" in spec.modes else spec.modes[0]
     buildings = [item.building for item in chosen]
     done = run_blocks(buildings, spec, chains, solving.workers, scheduler=solving.scheduler)
+    # Closing the generator ends the workers, also on an error or Ctrl-C.
     with closing(done), progress_bar(kept.out, "days") as bar:
         task = bar.add_task(planning_words(spec), total=_n_records(chains, spec))
         for records in done:
@@ -148,6 +151,7 @@ def compare(
                 days = [record for record in records if record.mode == mode]
                 kept.track_days(days, mode, [numbers[building, day.day] for day in days])
             planned = [record for record in records if record.mode == shown_mode]
+            # The first block's best day is kept; records of all blocks would fill the memory.
             examples.setdefault(building, best_day(planned, records))
             results += [record.result for record in records]
             bar.update(task, advance=len(records))
@@ -162,7 +166,7 @@ def compare(
 
 
 def planning_words(spec: ComparisonSpec) -> str:
-    """What the bar says is being done."""
+    """The text of the progress bar."""
     return "planning" if spec.foresight == "perfect" else "learning forecasts, planning"
 
 
@@ -174,7 +178,7 @@ def _n_records(chains: Sequence[DayChain], spec: ComparisonSpec) -> int:
 
 
 def track_totals(kept: KeptRun, found: Found) -> None:
-    """The totals of every mode in MLflow, with the share captured and what errors cost."""
+    """Totals of every mode in MLflow, with captured shares and the cost of errors."""
     from ems.tracking import total_metrics
 
     for row in found.summaries:
@@ -225,7 +229,7 @@ def draw(
     known: Sequence[PortfolioRow],
     found: Found,
 ) -> list[Path]:
-    """The figures of the run: three a building, all modes, and what is metered."""
+    """The figures of the run: three per building, all modes, and what is metered."""
     from ems.report.figures.buildings import energies_by_building
     from ems.report.figures.day import planned_day
     from ems.report.figures.days import cumulative_cost, savings_by_day
@@ -274,22 +278,23 @@ def show(out: Console, summaries: Sequence[ModeSummary], foresight: str) -> None
 
 
 ROWS = frozenset({*MODES, "centralized_perfect"})
-"""The modes that have a row; what single errors cost is told in a line."""
+"""Modes shown as rows; single errors are reported in a line."""
 
 
 def label(mode: str) -> str:
-    """What a row is called: a planned mode as its option spells it."""
+    """Name of a row: a planned mode as spelled in the options."""
     return mode if mode in PLANNED else LABELS[mode]
 
 
 def _differs(whole: ModeSummary, rows: Sequence[ModeSummary]) -> bool:
     planned = [row for row in rows if row.mode in (*PLANNED, "centralized_perfect")]
+    # With discomfort, which the plans minimise too; cost alone could be lower than the bound's.
     worth = [row.kpis.cost_eur + row.kpis.discomfort_eur for row in planned]
     return abs(min(worth) - whole.kpis.cost_eur - whole.kpis.discomfort_eur) >= SAME_EUR
 
 
 def show_captured(out: Console, found: Found) -> None:
-    """What of the possible was captured, and what not knowing cost."""
+    """Captured shares, and the cost of not knowing."""
     if not found.captured:
         return
     heads = ("building", "mode", "against", "saved €", "95 %", "possible €", "captured", "95 %")
@@ -316,7 +321,7 @@ def show_captured(out: Console, found: Found) -> None:
 
 
 def tell_ignorance(out: Console, lost: Ignorance, costs: Mapping[tuple[str, str], str]) -> None:
-    """What not knowing cost one mode, each unknown alone and all together."""
+    """Cost of not knowing for one mode, each unknown alone and all together."""
     single = [f"{LABELS[one]} {number(eur, 2)} €" for one, eur in lost.single_eur.items()]
     say(
         out,
@@ -331,7 +336,7 @@ def tell_ignorance(out: Console, lost: Ignorance, costs: Mapping[tuple[str, str]
 
 
 def tell_errors(out: Console, summary: ModeSummary, cost: str | None) -> None:
-    """By how much it came otherwise than expected."""
+    """Forecast errors of a mode."""
     kpis = summary.kpis
     say(
         out,
@@ -344,7 +349,7 @@ def tell_errors(out: Console, summary: ModeSummary, cost: str | None) -> None:
 
 
 def _ct_text(cost: ErrorCost) -> str:
-    """What a kWh of error cost, and between which amounts."""
+    """Cost of a kWh of error, with its interval."""
     told = f"{number(100 * cost.eur_per_kwh, 1)} ct"
     if cost.low is None or cost.high is None:
         return told
@@ -382,7 +387,7 @@ def tell_limits(out: Console, spec: ComparisonSpec, chosen: Sequence[Chosen]) ->
 
 
 def _assumed(building: Building) -> str:
-    """What every row carries that no meter saw."""
+    """Devices in every row that no meter saw."""
     found = [device.assumed for device in building.truth.devices if device.assumed]
     return f" and carries {', '.join(found)}" if found else ""
 

@@ -108,8 +108,9 @@ def main() -> None:
     first = pipeline.window.days[0]
     devices = ", ".join(pipeline.devices)
     say(out, f"habits    {devices}: trained on the days before {first}, prior {spec.prior}")
-    with doing(out, "learning from the days before"):  # which may be too few
+    with doing(out, "learning from the days before"):  # fails here if they are too few
         trained_models(pipeline.histories, pipeline.devices, spec, first)
+        # The first block only: it has the least history, and the others are learned on their way.
         pipeline.foresight(pipeline.blocks[0])
     foresight = foresight_text(spec.base)
     parameters = run_parameters(asked.what, asked.solving, asked.where, spec.base, chosen)
@@ -134,7 +135,7 @@ def main() -> None:
 
 
 def integrated_specification(asked: Options) -> IntegratedSpec:
-    """What the command line asks for; raises ``InvalidSpec`` where it makes no sense."""
+    """The specification; raises ``InvalidSpec`` if the options contradict each other."""
     if asked.assets.appliances == "off":
         raise InvalidSpec("appliances is off, but Pipeline B plans appliances; leave it on")
     habits = asked.habits
@@ -150,7 +151,7 @@ def integrated_specification(asked: Options) -> IntegratedSpec:
 def integrate(
     asked: Options, spec: IntegratedSpec, pipeline: Integrated, kept: KeptRun
 ) -> tuple[list[FrontierPoint], DayRecord]:
-    """Run every controller, keeping what is finished; the frontier, and a day of its first."""
+    """Run every controller, keeping finished ones. Returns the frontier and a day of the first."""
     from ems.pipelines.integrated import frontier_point
     from ems.tracking import total_metrics
 
@@ -158,12 +159,14 @@ def integrate(
     points: list[FrontierPoint] = []
     examples: list[DayRecord] = []
     with progress_bar(kept.out, "days") as bar:
+        # 2: the baselines.
         task = bar.add_task("learning and planning", total=n_days * (2 + len(spec.controllers)))
         baselines = list(pipeline.baselines())
         kept.days(baselines)
         bar.update(task, advance=len(baselines))
         for done in pipeline.runs(asked.solving.workers, asked.solving.scheduler):
             point = frontier_point(done.controller, done.days, baselines, done.perfect)
+            # Controllers share a mode, so the stored mode carries the controller's name.
             label = f"{asked.what.mode} {done.controller.name}"
             records = [day.record for day in done.days]
             examples.append(best_day(records, baselines))

@@ -54,7 +54,7 @@ EPILOG = (
     "distribution, less is better. JS is the Jensen-Shannon distance in nats. See docs/learning.md."
 )
 ALL_FIGURES_UP_TO = 4
-"""Devices up to which each gets all its figures."""
+"""Number of devices up to which each gets all its figures."""
 CATEGORIES = ("discrete_phase", "partial_usage", "ev")
 
 
@@ -108,7 +108,7 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True)
 class Devices:
-    """The devices that are searched, and the buildings they stand in."""
+    """The devices to search, and their buildings."""
 
     building: str
     histories: list[MeterData]
@@ -125,6 +125,7 @@ def main() -> None:
         from ems.learning.scores import check_enough
 
         read = read_devices(con, asked.learned)
+        # Fails before a run exists.
         for history in read.devices:
             check_enough(history, spec.n_train)
     history, device = read.histories[0], asked.learned.target_device or "all"
@@ -154,7 +155,7 @@ def main() -> None:
 
 
 def specification(asked: Options) -> SearchSpec:
-    """What the command line asks for; raises ``InvalidSpec`` where it makes no sense."""
+    """The specification; raises ``InvalidSpec`` if the options contradict each other."""
     from ems.learning.search import rate_grid
 
     learned, grid = asked.learned, asked.grid
@@ -174,7 +175,7 @@ def specification(asked: Options) -> SearchSpec:
 
 
 def read_devices(con: DuckDBPyConnection, asked: Learned) -> Devices:
-    """The devices to search in the window; with ``all`` of every building that has them."""
+    """The devices to search in the window; with ``all`` those of every building that has them."""
     from ems.learning.usage import use_histories
     from ems.pipelines.probability import devices_of, within
     from ems.store.read import list_buildings, read_history
@@ -187,6 +188,7 @@ def read_devices(con: DuckDBPyConnection, asked: Learned) -> Devices:
     )
     for history in read.histories:
         uses = use_histories(history)
+        # With all buildings, one without the device is passed over instead of refused.
         if every and asked.target_device not in (None, *uses):
             continue
         chosen = devices_of(uses, target=asked.target_device, categories=asked.device_filter)
@@ -199,7 +201,7 @@ def read_devices(con: DuckDBPyConnection, asked: Learned) -> Devices:
 def search(
     asked: Searching, spec: SearchSpec, devices: Sequence[UseHistory], kept: KeptRun
 ) -> list[DeviceSearch]:
-    """Search every device, keeping what is finished whatever happens."""
+    """Search every device; finished ones are kept whatever happens."""
     from ems.pipelines.probability import search_devices
 
     found: list[DeviceSearch] = []
@@ -265,7 +267,7 @@ def report(
 
 
 def draw(folder: Path, found: Sequence[DeviceSearch], history: MeterData) -> list[Path]:
-    """Four figures for each device and prior; of many devices the two that say most."""
+    """Four figures for each device and prior; for many devices, the two most informative."""
     from ems.report.figures.habits import pmf_evolution, prior_and_learned
     from ems.report.figures.learning import grid_map, learning_curves
     from ems.report.figures.page import Origin, save

@@ -33,9 +33,9 @@ PLACE_FORM = "NAME,LATITUDE,LONGITUDE,COUNTRY[,SUBDIVISION]"
 
 NO_IMPORT_METER = "no import meter: its load is unknown"
 MAX_FORECAST_AGE_H = 24.0
-"""An older forecast does not stand in for a present one that cannot be had."""
+"""An older forecast does not replace a present one that is unavailable."""
 LARGE = 1e9
-"""What no building has in kWh or kW; shown as a power of ten, so that the table keeps its width."""
+"""Above any real value in kWh or kW; shown as a power of ten to keep the table's width."""
 
 EPILOG = (
     "Sources, layouts and licences: docs/sources.md. The old database stays in place until the "
@@ -44,7 +44,7 @@ EPILOG = (
 
 
 def place(text: str) -> Place:
-    """A place in the form ``PLACE_FORM``."""
+    """Parse a place in the form ``PLACE_FORM``."""
     from ems.site.place import Place
 
     name, latitude, longitude, country, *rest = (part.strip() for part in text.split(","))
@@ -139,7 +139,7 @@ def main() -> None:
 
 
 def read_source(asked: Options, out: Console) -> Dataset:
-    """The meters, prices and weather that the command line asks for."""
+    """The meters, prices and weather requested on the command line."""
     if asked.source == "twin":
         return _twin(asked, out)
     dataset = _meters(asked, out)
@@ -194,7 +194,7 @@ def _official_file(asked: Options, out: Console) -> Path:
 
 
 def _with_prices(dataset: Dataset, chosen: str, asked: Options, out: Console) -> Dataset:
-    """The dataset with the prices of a file or the service; with its own for ``none``."""
+    """The dataset with prices from a file or the service; unchanged for ``none``."""
     if chosen == NONE:
         if dataset.prices.empty:
             out.print("no prices: without --prices only tariffs without a spot price can be used")
@@ -221,7 +221,7 @@ def _with_prices(dataset: Dataset, chosen: str, asked: Options, out: Console) ->
 
 
 def _with_weather(dataset: Dataset, chosen: str, asked: Options, out: Console) -> Dataset:
-    """The dataset with the weather of a file or the service; with its own for ``none``."""
+    """The dataset with weather from a file or the service; unchanged for ``none``."""
     if chosen == NONE:
         return dataset
     if chosen != WEATHER_SERVICE:
@@ -245,7 +245,7 @@ def _with_weather(dataset: Dataset, chosen: str, asked: Options, out: Console) -
 
 
 def _with_forecasts(dataset: Dataset, chosen: str, asked: Options, out: Console) -> Dataset:
-    """The dataset with recorded forecasts of the weather, from a file or the service."""
+    """The dataset with recorded weather forecasts from a file or the service."""
     if chosen == NONE:
         return dataset
     from ems.store.ingest import open_meteo_forecast as service
@@ -286,7 +286,7 @@ def _with_forecasts(dataset: Dataset, chosen: str, asked: Options, out: Console)
 
 
 def _told(dataset: Dataset, **sources: str) -> Dataset:
-    """The dataset whose ``meta`` says where its prices or weather come from."""
+    """The dataset with the sources of its prices or weather in ``meta``."""
     added = {f"{what}_source": source for what, source in sources.items()}
     return replace(dataset, meta={**dataset.meta, **added})
 
@@ -332,7 +332,7 @@ def show(out: Console, report: BuildReport, dataset: Dataset) -> None:
 
 
 def portfolio_table(report: BuildReport) -> Table:
-    """One row a building, its days and energies; fits a terminal of 80 columns."""
+    """One row per building with days and energies; fits a terminal of 80 columns."""
     table = _table("portfolio (SYNTHETIC)" if report.synthetic else "portfolio")
     table.add_column("building", no_wrap=True)
     table.add_column("kind", no_wrap=True)
@@ -356,7 +356,7 @@ def portfolio_table(report: BuildReport) -> Table:
 
 
 def detail_table(report: BuildReport) -> Table:
-    """One row a building: what can be planned there, and what is wrong with its data."""
+    """One row per building: what can be planned, and what is wrong with its data."""
     table = _table("", leading=1)
     table.add_column("building", no_wrap=True)
     table.add_column("devices by category", ratio=2)
@@ -386,14 +386,14 @@ def _table(title: str, leading: int = 0) -> Table:
 
 
 def _devices(category: Category, names: tuple[str, ...]) -> str:
-    """The names of what can be planned, the number of what cannot."""
+    """Names of the plannable devices, number of the others."""
     if category == "fixed":
         return f"fixed: {counted(len(names), 'sub-meter')}"
     return f"{category}: {', '.join(names)}"
 
 
 def _problems(row: PortfolioRow) -> str:
-    """A line for each rule: which feeds, on how many days."""
+    """A line per rule: feeds, with their number of days."""
     rules = sorted({problem.rule for problem in row.problems})
     lines = [
         f"{rule}: " + ", ".join(f"{p.feed} ({p.days})" for p in row.problems if p.rule == rule)
@@ -403,7 +403,7 @@ def _problems(row: PortfolioRow) -> str:
 
 
 def _short(value: float, decimals: int = 0) -> str:
-    """An energy or power that fits its column, however large."""
+    """An energy or power that fits its column."""
     return f"{value:,.{decimals}f}" if abs(value) < LARGE else f"{value:.3g}"
 
 

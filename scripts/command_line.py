@@ -39,7 +39,7 @@ Options = TypeVar("Options")
 
 
 def option(help: str, default: Any) -> Any:
-    """A field of a class of options: its help text, and the default that it is shown with."""
+    """A field of a class of options with its help text and default."""
     if default in (None, "", ()) and "[default: " not in help:
         help = f"{help} [default: none]"
     return field(default=default, metadata={"help": help})
@@ -47,7 +47,7 @@ def option(help: str, default: Any) -> Any:
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 def command(kind: type[Options]) -> type[Options]:
-    """Make a frozen dataclass of the options that a class lists."""
+    """Turn a class of options into a frozen dataclass."""
     hints = get_type_hints(kind, include_extras=True)  # now, while the module's names are known
     kind.__annotations__ = {name: hints[name] for name in kind.__annotations__}
     return dataclass(frozen=True, kw_only=True)(kind)
@@ -55,7 +55,7 @@ def command(kind: type[Options]) -> type[Options]:
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 def group(title: str) -> Callable[[type[Options]], type[Options]]:
-    """Make a class a group of options, under a title of its own in ``--help``."""
+    """Make a class a group of options with its own title in ``--help``."""
     titled = Parameter(name="*", group=Group.create_ordered(title))
     return lambda kind: titled(command(kind))  # type: ignore[no-any-return]
 
@@ -69,13 +69,13 @@ def options(kind: type) -> Any:
 
 
 def value(parse: Callable[[str], Any], must: str, metavar: str) -> Parameter:
-    """How the text of an option is read; ``must`` completes "'text' …" where it cannot be."""
+    """How the text of an option is parsed; ``must`` completes the error "'text' …"."""
 
     def convert(_type: Any, tokens: Sequence[Any]) -> Any:
-        text = tokens[-1].value  # of several, the last
+        text = tokens[-1].value  # the last one given counts
         try:
             return parse(text)
-        except InvalidSpec as error:  # which says more
+        except InvalidSpec as error:  # its message is more specific
             raise ValueError(str(error)) from error
         except ValueError as error:
             raise ValueError(f"'{text}' {must}") from error
@@ -86,6 +86,7 @@ def value(parse: Callable[[str], Any], must: str, metavar: str) -> Parameter:
 def _number(kind: Callable[[str], Any], low: float, *, above: bool = False) -> Callable[[str], Any]:
     def parse(text: str) -> Any:
         found = kind(text)
+        # Infinity is a default of some limits, but not something to type.
         if not (low < found if above else low <= found) or found == math.inf:
             raise ValueError(text)
         return found
@@ -99,12 +100,19 @@ def _path(text: str) -> Path:
     return Path(text).expanduser()
 
 
+def _folder(text: str) -> Path:
+    path = _path(text)
+    if path.exists() and not path.is_dir():
+        raise InvalidSpec(f"'{text}' is a file, a folder is needed")
+    return path
+
+
 def _numbers(text: str) -> tuple[float, ...]:
     return tuple(float(part) for part in text.split(","))
 
 
 def among(*known: str) -> Parameter:
-    """Some of the names that are known, with commas between, each once."""
+    """Known names separated by commas, each once."""
 
     def parse(text: str) -> tuple[str, ...]:
         names = tuple(dict.fromkeys(text.split(",")))
@@ -117,7 +125,7 @@ def among(*known: str) -> Parameter:
 
 
 def mode_among(*known: str) -> Parameter:
-    """One of the modes, however it is spelled: -ise or -ize."""
+    """One of the modes, spelled -ise or -ize."""
 
     def parse(text: str) -> str:
         mode = american(text)
@@ -129,7 +137,7 @@ def mode_among(*known: str) -> Parameter:
 
 
 def american(mode: str) -> str:
-    """A mode in the spelling of the results."""
+    """A mode in the spelling used in results."""
     return mode.replace("centralised", "centralized")
 
 
@@ -153,6 +161,7 @@ Numbers = Annotated[
 ]
 Day = Annotated[date, value(date.fromisoformat, "must be a day as YYYY-MM-DD", "YYYY-MM-DD")]
 PathName = Annotated[Path, value(_path, "names no file or folder", "PATH")]
+Folder = Annotated[Path, value(_folder, "names no folder", "PATH")]
 Words = Annotated[
     tuple[str, ...], value(lambda text: tuple(text.split(",")), "must be names", "NAME,…")
 ]
@@ -172,8 +181,8 @@ def parsed(
 ) -> Options:
     """The options on the command line; ``--help`` prints them and ends the script.
 
-    ``config``: whether ``--config`` names a file of options. ``words``: metavar and help of words
-    that belong to no option, for the field ``words``. Raises ``InvalidSpec``.
+    ``config``: whether ``--config`` names a file of options. ``words``: metavar and help of
+    positional arguments, for the field ``words``. Raises ``InvalidSpec``.
     """
     script = Path(sys.argv[0]).name
     tokens = list(sys.argv[1:] if arguments is None else arguments)
@@ -190,6 +199,7 @@ def parsed(
         ),
     )
 
+    # cyclopts reads the options from the annotations of a function.
     def collected(given: Annotated[kind | None, Parameter(name="*")] = None) -> Any:  # type: ignore[valid-type]
         return given or kind()
 
@@ -202,10 +212,12 @@ def parsed(
     app.default(collected if words is None else with_words)
 
     try:
+        # Found before parsing, since the file's options are defaults for the parser.
         if config and (file := _given(tokens, "--config")) is not None:
             app.config = (Dict(read_config(Path(file)), source=file, use_commands_as_keys=False),)
         found = app(tokens, exit_on_error=False, print_error=False)
     except CycloptsError as error:
+        # One line without a full stop, as all our errors.
         said = " ".join(str(error).split()).rstrip(".")
         raise InvalidSpec(f"{said[:1].lower()}{said[1:]} (see {script} --help)") from error
     if found is None:  # --help has been printed
@@ -214,7 +226,7 @@ def parsed(
 
 
 def _shown(default: Any) -> str | None:
-    """A default as it is typed; where it is None the help text says what that means."""
+    """A default as typed; for None the help text says what it means."""
     if default in (None, "", ()):
         return None
     if isinstance(default, tuple):
@@ -227,7 +239,7 @@ def _shown(default: Any) -> str | None:
 
 
 def _given(tokens: Sequence[str], name: str) -> str | None:
-    """The last value of an option among the words of a command line."""
+    """The last value of an option on a command line."""
     found = None
     for word, following in pairwise((*tokens, None)):
         if word == name:
@@ -238,24 +250,27 @@ def _given(tokens: Sequence[str], name: str) -> str | None:
 
 
 def given(tokens: Sequence[str], name: str, folder: Path) -> str | None:
-    """What a command line says of an option, itself or in its file; None: nothing."""
+    """The value of an option on a command line or in its config file; None: not given."""
     said, file = _given(tokens, f"--{name}"), _given(tokens, "--config")
     return said if said is not None or file is None else read_config(folder / file).get(name)
 
 
 def read_config(file: Path) -> dict[str, Any]:
-    """The options in a TOML file; raises ``InvalidSpec``."""
+    """The options in a TOML file. Raises ``InvalidSpec``."""
     import tomllib
 
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
+        found = tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InvalidSpec(f"--config: {file} cannot be read ({reason}); check the file") from error
+    if "config" in found:
+        raise InvalidSpec(f"--config: {file} names a config file itself; leave out config")
+    return found
 
 
 def require_one(**given: Any) -> None:
-    """Raise ``InvalidSpec`` when more than one of options that exclude each other is given."""
+    """Raise ``InvalidSpec`` if more than one of mutually exclusive options is given."""
     names = [f"--{name}" for name, value in given.items() if value not in (None, False)]
     if len(names) > 1:
         raise InvalidSpec(f"{' and '.join(names)} exclude each other: give one")
@@ -265,7 +280,7 @@ def require_one(**given: Any) -> None:
 
 
 def as_toml(options: Any) -> str:
-    """All options as a file for ``--config``, defaults spelled out; what is None is left out."""
+    """All options as a file for ``--config``, including defaults; None is left out."""
     lines = [f"{name} = {_toml(value)}" for name, value in _flat(options) if name not in NOT_SAVED]
     return "\n".join(lines) + "\n"
 
@@ -275,6 +290,7 @@ def _flat(options: Any) -> Iterator[tuple[str, Any]]:
         value = getattr(options, one.name)
         if is_dataclass(value):
             yield from _flat(value)
+        # TOML has no None; infinity is the default of the limits it stands in.
         elif value is not None and value != math.inf:
             yield one.name, value
 
@@ -285,5 +301,7 @@ def _toml(value: Any) -> str:
     if isinstance(value, tuple):
         return json.dumps(",".join(map(str, value)))
     if isinstance(value, Path):
+        # Absolute: the file may be used from another folder.
         return json.dumps(str(value.absolute()), ensure_ascii=False)
+    # No password in a file that is kept and shared.
     return json.dumps(re.sub(r"//[^/@]*@", "//…@", str(value)), ensure_ascii=False)

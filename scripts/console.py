@@ -1,6 +1,6 @@
-"""How the scripts speak and fail: the console, tables that fit it, progress, one-line errors.
+"""Console output and errors of the scripts: tables that fit, progress, one-line errors.
 
-Kept light: ``--help`` of every script passes through here.
+Without heavy imports, since ``--help`` of every script loads it.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 """128 + SIGINT, as shells report it."""
 BROUGHT_BY = {"dask": "-dev", "distributed": "-dev", "azure": "-azure"}
-"""Libraries that one part needs, and the ending of the requirements file that brings them."""
+"""Libraries of one part only, with the suffix of the requirements file that has them."""
 FILE_WIDTH = 160
-"""Columns of what is printed into a file or a pipe."""
+"""Width in columns of output to a file or pipe."""
 LABEL = 10
-"""Characters of the word that says what a line is about."""
+"""Width of the label at the start of a line."""
 SYNTHETIC = "SYNTHETIC DATA: made up, not measurements"
 
 
@@ -45,10 +45,10 @@ SYNTHETIC = "SYNTHETIC DATA: made up, not measurements"
 
 
 def run(main: Callable[[], None]) -> NoReturn:
-    """Call ``main`` and leave: 0, 2 after one line for what a person can mend, 130 on Ctrl-C.
+    """Call ``main`` and exit: 0, 2 after a one-line error that the user can fix, 130 on Ctrl-C.
 
-    A request to end (SIGTERM) is taken as Ctrl-C. Anything else is a bug and keeps its traceback.
-    A character that the terminal's encoding lacks is printed as a question mark.
+    SIGTERM counts as Ctrl-C. Anything else is a bug and keeps its traceback. Characters missing in
+    the terminal's encoding are printed as question marks.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -57,6 +57,7 @@ def run(main: Callable[[], None]) -> NoReturn:
     sys.unraisablehook = _interrupt_again
     try:
         main()
+        # Here: what cannot be printed must fail inside the try, not at exit.
         sys.stdout.flush()
     except EmsError as error:
         _say(str(error))
@@ -64,23 +65,24 @@ def run(main: Callable[[], None]) -> NoReturn:
     except KeyboardInterrupt:
         _leave_interrupted()
     except RuntimeError as error:
-        if str(error) != "Query interrupted":  # how DuckDB passes on Ctrl-C
+        if str(error) != "Query interrupted":  # DuckDB's form of Ctrl-C
             raise
         _leave_interrupted()
     except ModuleNotFoundError as error:
         library = (error.name or "").partition(".")[0]
+        # A missing module of our own is a bug.
         if library in ("", "ems"):
             raise
         file = f"requirements{BROUGHT_BY.get(library, '')}.txt"
         _say(f"{library} is not installed: pip install -r {file}")
         sys.exit(EXIT_BAD_INPUT)
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+    except BrokenPipeError:  # the reader, such as `head`, has closed
         _print_no_more()
         sys.exit(0)
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        _print_no_more()  # what still waits to be printed may be what found no room
+        _print_no_more()  # buffered output may be what found no room
         _say(
             f"{error.strerror or 'no room'}: {error.filename or 'output'}; make room and try again"
         )
@@ -89,12 +91,23 @@ def run(main: Callable[[], None]) -> NoReturn:
 
 
 def _interrupt_again(lost: Any) -> None:
-    """Raise Ctrl-C anew when it came while Python tidied up, where it drops what is raised."""
+    """Raise Ctrl-C again if it came during clean-up, where Python drops exceptions."""
     if issubclass(lost.exc_type, KeyboardInterrupt):
-        # a moment later: what is raised in here would be dropped as well
+        # A moment later: an exception raised in here would be dropped as well.
         Timer(0.05, signal.pthread_kill, (main_thread().ident, signal.SIGINT)).start()
     else:
         sys.__unraisablehook__(lost)
+
+
+def _interrupted_early(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    """End as ``run`` does where Ctrl-C comes while a script is still being imported."""
+    if issubclass(kind, KeyboardInterrupt):
+        _say("interrupted; nothing was started")
+        os._exit(EXIT_INTERRUPTED)  # sys.exit would not change the code of this exit
+    sys.__excepthook__(kind, error, trace)
+
+
+sys.excepthook = _interrupted_early
 
 
 def _leave_interrupted() -> NoReturn:
@@ -103,7 +116,7 @@ def _leave_interrupted() -> NoReturn:
 
 
 def _print_no_more() -> None:
-    """Let what is still to be printed vanish, so that leaving cannot fail as well."""
+    """Discard remaining output, so that exiting cannot fail as well."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -115,7 +128,7 @@ def _say(message: str) -> None:
 
 
 def console() -> Console:
-    """Where the scripts print; as wide as the terminal, and wide enough for tables in a file."""
+    """The console: as wide as the terminal, or wide enough for tables in a file."""
     from rich.console import Console
 
     plain = {"highlight": False, "markup": False, "emoji": False}  # names may hold brackets
@@ -125,7 +138,7 @@ def console() -> Console:
 
 
 def say(out: Console, text: str, style: str | None = None) -> None:
-    """Print lines that begin with a label of ten characters; what does not fit goes below it."""
+    """Print lines that start with a label of ten characters; long ones wrap below the text."""
     fits = {"width": max(out.width, 40), "subsequent_indent": " " * LABEL}
     for line in text.split("\n"):
         rows = wrap(line, break_long_words=False, break_on_hyphens=False, **fits)  # type: ignore[arg-type]
@@ -134,8 +147,9 @@ def say(out: Console, text: str, style: str | None = None) -> None:
 
 @contextmanager
 def doing(out: Console, what: str) -> Iterator[None]:
-    """Say what is being done before it is done; on a terminal something moves meanwhile."""
+    """Announce a step before it starts; on a terminal with a spinner."""
     line = f"{what} …"
+    # In a file or pipe the line comes first, so that a reader sees what is being waited for.
     if not out.is_terminal:
         out.print(line, soft_wrap=True)
         yield
@@ -146,7 +160,7 @@ def doing(out: Console, what: str) -> Iterator[None]:
 
 
 def progress_bar(out: Console, unit: str) -> Progress:
-    """A bar with a description, the count in ``unit`` ("days", "bytes"), elapsed and left time."""
+    """A bar with description, count in ``unit`` ("days", "bytes"), elapsed and remaining time."""
     from rich import progress
 
     count = (
@@ -166,9 +180,9 @@ def progress_bar(out: Console, unit: str) -> Progress:
 
 @contextmanager
 def download_bar(out: Console, what: str) -> Iterator[Callable[[int, int | None], None]]:
-    """A progress bar for downloads; yields what to tell: bytes done and bytes in all.
+    """A progress bar for downloads; yields a function of bytes done and bytes in total.
 
-    It appears with the first byte: what is already there shows nothing.
+    It appears with the first byte: cached files show nothing.
     """
     with progress_bar(out, "bytes") as bar:
         task = bar.add_task(what, total=None, visible=False)
@@ -187,10 +201,10 @@ def show_table(
     keys: int = 1,
     words: Container[int] = (),
 ) -> None:
-    """Print a table, in several below each other where the console is too narrow for one.
+    """Print a table, split into several if the console is too narrow.
 
-    The first ``keys`` columns say what a row is and begin every part. They and the columns
-    ``words`` are aligned to the left, numbers to the right.
+    The first ``keys`` columns identify a row and start every part. They and the columns ``words``
+    are left-aligned, numbers right-aligned.
     """
     from rich.table import Table
 
@@ -208,8 +222,9 @@ def show_table(
 def _parts(
     columns: Sequence[str], rows: Sequence[Sequence[str]], keys: int, width: int
 ) -> list[list[int]]:
-    """Which columns stand in each part of a table so that none is wider than ``width``."""
+    """The columns of each part of a table, so that none is wider than ``width``."""
     cells = [columns, *rows]
+    # 3: the padding and border of a column.
     widths = [max(len(row[i]) for row in cells) + 3 for i in range(len(columns))]
     room = width - 1 - sum(widths[:keys])
     parts, left = [[*range(keys)]], room
@@ -223,7 +238,7 @@ def _parts(
 
 
 def near(file: Path) -> str:
-    """A path as a person in the current folder would type it."""
+    """A path as typed from the current folder."""
     here = Path.cwd()
     return str(file.relative_to(here)) if file.is_relative_to(here) else str(file)
 
@@ -234,17 +249,17 @@ def counted(n: int, noun: str) -> str:
 
 
 def number(value: float, decimals: int) -> str:
-    """A rounded number without the minus of a nothing."""
+    """A rounded number without negative zero."""
     return f"{round(value, decimals) + 0.0:.{decimals}f}"
 
 
 def percent_text(fraction: float | None) -> str:
-    """A fraction in percent; a dash where it is not defined."""
+    """A fraction in percent; a dash if undefined."""
     return "–" if fraction is None else f"{number(100 * fraction, 0)} %"
 
 
 def saving_text(saving: Savings | None) -> str:
-    """A saving with its percentage; a dash where there is none."""
+    """A saving with its percentage; a dash if there is none."""
     if saving is None:
         return "–"
     pct = "" if saving.savings_pct is None else f" ({number(saving.savings_pct, 0)} %)"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from command_line import (
     DEFAULT_RESULTS,
     DEFAULT_TRACKING,
+    Folder,
     PathName,
     Unnamed,
     american,
@@ -68,7 +69,7 @@ class How:
 class Where:
     """Where things are."""
 
-    results: PathName = option("results folder", DEFAULT_RESULTS)
+    results: Folder = option("results folder", DEFAULT_RESULTS)
     tracking_uri: str = option("MLflow store", DEFAULT_TRACKING)
     out: PathName | None = option(
         "folder of the figures [default: visualizations below the results]", None
@@ -87,13 +88,13 @@ class Options:
 
 
 def main() -> None:
-    """Find the runs, draw what they hold, and say what they do not hold."""
+    """Find the runs, draw their figures, and report what is missing."""
     asked, out = parsed(Options, __doc__, EPILOG, config=False, words=RUNS), console()
     with doing(out, "reading the results"):
         from ems.report.stored import Wanted, choose_runs, kept_runs
         from ems.tracking import store_uri
 
-        store_uri(asked.where.tracking_uri)  # a wrong one is not a store without the run
+        store_uri(asked.where.tracking_uri)  # an invalid address must not read as a missing run
         kept = kept_runs(asked.where.results / "ems_results.duckdb")
     if asked.list:
         show(out, kept)
@@ -108,7 +109,7 @@ def main() -> None:
 
 
 def tell_run(out: Console, chosen: KeptRun) -> None:
-    """A line for a run that is drawn, and what is the matter with it."""
+    """A line for each run drawn, with warnings."""
     when = f"{chosen.started_utc:%Y-%m-%d %H:%M} UTC"
     say(out, f"run       {chosen.short_id} {chosen.pipeline}: {chosen.building}, {when}")
     if chosen.status != "FINISHED":
@@ -119,7 +120,7 @@ def tell_run(out: Console, chosen: KeptRun) -> None:
 
 
 def draw(asked: Options, runs: Sequence[KeptRun], wanted: Wanted, out: Console) -> int:
-    """Write every figure at every size; returns how many figures there are."""
+    """Write every figure at every size; returns the number of figures."""
     from ems.report.stored import Missing, figures
 
     folder: Path = asked.where.out or asked.where.results / "visualizations"
@@ -141,7 +142,7 @@ def draw(asked: Options, runs: Sequence[KeptRun], wanted: Wanted, out: Console) 
 
 
 def write(drawing: Drawing, place: Path, asked: How) -> tuple[list[str], str]:
-    """One figure at every size in every format; the ends of the files' names, and its caption."""
+    """One figure at every size in every format; returns the file suffixes and the caption."""
     from ems.report.figures.page import save
     from ems.report.figures.paper import PAPERS
 
@@ -158,7 +159,7 @@ def write(drawing: Drawing, place: Path, asked: How) -> tuple[list[str], str]:
 
 
 def keep_caption(file: Path, name: str, caption: str) -> None:
-    """Put a figure's caption among those of the other figures of its folder."""
+    """Add a figure's caption to those of its folder."""
     from ems.errors import DataError
 
     begin = f"**{name}.** "

@@ -46,13 +46,14 @@ def main() -> None:
     from ems.deployment.config import read_config
 
     config = read_config(asked.config)
+    # A dry run may hold placeholders; nothing is sent.
     if not asked.dry_run:
         config.require_address()
     deploy(asked, config, out)
 
 
 def publish(asked: Options, out: Console) -> None:
-    """Copy the runs of a finished pipeline to the workspace of this job."""
+    """Copy the runs of a finished pipeline to this job's workspace."""
     from ems.deployment import publish as runs
 
     count = runs.publish(asked.publish, runs.job_run(os.environ), asked.objective)
@@ -60,7 +61,7 @@ def publish(asked: Options, out: Console) -> None:
 
 
 def deploy(asked: Options, config: AzureConfig, out: Console) -> None:
-    """Build, prove and show the jobs; without ``--dry_run`` submit them."""
+    """Build, validate and show the jobs; submit them without ``--dry_run``."""
     try:
         with doing(out, "# loading the Azure SDK"):
             from ems.deployment import azure_jobs
@@ -78,6 +79,7 @@ def deploy(asked: Options, config: AzureConfig, out: Console) -> None:
             )
             if asked.pipeline in (name, "both")
         }
+        # All are validated before the first is submitted.
         for name, job in jobs.items():
             text = azure_jobs.render(job)
             if asked.dry_run:
@@ -90,7 +92,7 @@ def deploy(asked: Options, config: AzureConfig, out: Console) -> None:
 
 
 def tell_dry(out: Console, config: AzureConfig, image: Path) -> None:
-    """What would be sent, and what is still missing for that."""
+    """What would be sent, and what is still missing."""
     files = [file for file in image.rglob("*") if file.is_file()]
     size_kb = sum(file.stat().st_size for file in files) / 1000
     out.print(f"# valid; the image is built from {len(files)} files, {size_kb:.0f} kB")

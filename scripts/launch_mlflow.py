@@ -62,7 +62,8 @@ def main() -> None:
 
 
 def newest_page(store: Path) -> str:
-    """The page with the runs of the experiment that has the newest one."""
+    """The page of the experiment with the newest run."""
+    # SQL, since loading MLflow takes seconds and the server does it already.
     with closing(sqlite3.connect(store)) as con:
         sql = "SELECT experiment_id FROM runs ORDER BY start_time DESC LIMIT 1"
         found = con.execute(sql).fetchone()
@@ -70,7 +71,7 @@ def newest_page(store: Path) -> str:
 
 
 def find_store(tracking_uri: str, db: Path | None) -> Path:
-    """The file of the store that the command line names; it must be there."""
+    """The file of the store on the command line; it must exist."""
     from ems.tracking import check_store, sqlite_path, sqlite_uri, store_uri
 
     uri = store_uri(tracking_uri if db is None else sqlite_uri(db))
@@ -84,7 +85,7 @@ def find_store(tracking_uri: str, db: Path | None) -> Path:
 
 
 def find_port(wanted: int | None) -> int:
-    """The port that was asked for, or the first free one from 5000."""
+    """The requested port, or the first free one from 5000."""
     if wanted is not None:
         if wanted > 65535 or not is_free(wanted):
             raise TrackingError(
@@ -102,6 +103,7 @@ def find_port(wanted: int | None) -> int:
 def is_free(port: int) -> bool:
     """Whether a server could listen there."""
     with socket.socket() as probe:
+        # As the server does, or a port just released would count as taken.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
@@ -120,10 +122,10 @@ def serving(store: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
     command += ["--artifacts-destination", artifacts.as_uri()]
     env = os.environ | {
         "MLFLOW_DISABLE_TELEMETRY": "true",
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # no LLM jobs here: a page only
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # only the page is needed
     }
     with tempfile.TemporaryFile() as said:
-        # a session of its own, so that Ctrl-C reaches this script alone, which then ends all of it
+        # Its own session, so that Ctrl-C reaches this script only, which then ends all of it.
         server = subprocess.Popen(
             command,
             cwd=store.parent,
@@ -141,7 +143,7 @@ def serving(store: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def wait_for_answer(server: subprocess.Popen[bytes], port: int, said: IO[bytes]) -> None:
-    """Return when the server answers; tell its last line if it ends before that."""
+    """Return when the server answers; raise with its last line if it ends before."""
     import requests
 
     until = time.monotonic() + STARTING_S
@@ -162,10 +164,11 @@ def wait_for_answer(server: subprocess.Popen[bytes], port: int, said: IO[bytes])
 
 
 def stop(server: subprocess.Popen[bytes]) -> None:
-    """End the server and all that it has started, whatever the impatience."""
+    """End the server and its children, even if Ctrl-C is pressed again."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for number in (signal.SIGTERM, signal.SIGKILL):
         try:
+            # The whole group: the server starts workers of its own.
             os.killpg(server.pid, number)
         except ProcessLookupError:
             break

@@ -41,7 +41,7 @@ Cell = str | float | None
 
 @dataclass(frozen=True, kw_only=True)
 class Sheet:
-    """One table: shown, or written as ``mlflow_<name>`` into DuckDB."""
+    """One table: shown, or written to DuckDB as ``mlflow_<name>``."""
 
     name: str
     title: str
@@ -50,7 +50,7 @@ class Sheet:
 
     @property
     def numbers(self) -> list[bool]:
-        """Which columns hold numbers."""
+        """Which columns contain numbers."""
         return [
             any(isinstance(row[i], float) for row in self.rows) for i in range(len(self.columns))
         ]
@@ -58,7 +58,7 @@ class Sheet:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """Tables, lines below them, and whether something is worse."""
+    """Tables, lines below them, and whether something got worse."""
 
     sheets: tuple[Sheet, ...]
     notes: tuple[str, ...] = ()
@@ -138,7 +138,7 @@ def main() -> None:
 
 
 def ask(asked: Options) -> Answer:
-    """The answer to the question of the command line."""
+    """The answer to the question on the command line."""
     from ems.tracking import sqlite_uri
     from ems.tracking.read import RunStore
 
@@ -220,7 +220,7 @@ def _caution(runs: Sequence[TrackedRun]) -> tuple[str, ...]:
 
 
 def compare(store: RunStore, one: str, other: str, tolerance: float) -> Answer:
-    """The parameters in which two runs differ, and the metrics that follow."""
+    """The parameters and metrics in which two runs differ."""
     from ems.tracking.compare import NOISE, different
 
     a, b = store.get(one), store.get(other)
@@ -251,7 +251,7 @@ def compare(store: RunStore, one: str, other: str, tolerance: float) -> Answer:
 
 
 def changed(where: str, a: TrackedRun, b: TrackedRun) -> list[Change]:
-    """The metrics of two runs that belong together."""
+    """The changed metrics of two corresponding runs."""
     from ems.tracking.compare import changes
 
     return changes(where, a.metrics, b.metrics)
@@ -260,7 +260,7 @@ def changed(where: str, a: TrackedRun, b: TrackedRun) -> list[Change]:
 def paired(
     store: RunStore, a: TrackedRun, b: TrackedRun
 ) -> list[tuple[str, TrackedRun, TrackedRun]]:
-    """The two runs; of two pipelines, whose own figures are sums, those below of the same name."""
+    """The two runs; for two pipelines, whose figures are sums, the runs below of equal name."""
     if a.parent_id is not None or b.parent_id is not None:
         return [(a.name, a, b)]
     below = {run.name: run for run in store.below(b)}
@@ -283,7 +283,7 @@ def _alone(
 
 
 def since(store: RunStore, baseline: TrackedRun, runs: Sequence[TrackedRun], asked: Runs) -> Answer:
-    """What got worse in runs of the same experiment and name that started after the baseline."""
+    """What got worse in runs of the same experiment and name started after the baseline."""
     from ems.tracking.compare import PROVENANCE, different, regressions
 
     later = [
@@ -296,6 +296,7 @@ def since(store: RunStore, baseline: TrackedRun, runs: Sequence[TrackedRun], ask
     ][: asked.limit]
     rows: list[tuple[Cell, ...]] = []
     notes = []
+    # Oldest first, as a history is read.
     for now in reversed(later):
         found = [c for where, x, y in paired(store, baseline, now) for c in changed(where, x, y)]
         worse = regressions(found, asked.tolerance)
@@ -322,7 +323,7 @@ def since(store: RunStore, baseline: TrackedRun, runs: Sequence[TrackedRun], ask
 
 
 def stale(runs: Sequence[TrackedRun], stale_h: float) -> Answer:
-    """Runs that did not come to their end."""
+    """Runs that did not finish."""
     from ems.tracking.read import unfinished
 
     found = unfinished(runs, now_utc=datetime.now(UTC), stale_h=stale_h)
@@ -383,7 +384,7 @@ def _change_sheet(name: str, title: str, found: Sequence[Change], heads: tuple[s
 
 
 def _without_empty(sheet: Sheet) -> Sheet:
-    """The table without columns that say nothing."""
+    """The table without empty columns."""
     keep_ = [
         i for i in range(len(sheet.columns)) if any(row[i] not in (None, "") for row in sheet.rows)
     ]
@@ -396,7 +397,7 @@ def _without_empty(sheet: Sheet) -> Sheet:
 
 
 def text(cell: Cell) -> str:
-    """A cell as it is shown: numbers with what matters of them, a dash for nothing."""
+    """A cell as shown: numbers rounded, a dash for nothing."""
     if cell is None:
         return "–"
     if isinstance(cell, float):
@@ -405,7 +406,7 @@ def text(cell: Cell) -> str:
 
 
 def show(out: Console, sheet: Sheet, form: str) -> None:
-    """Print a table, nothing of it when it has no rows but its title."""
+    """Print a table, or only its title if it has no rows."""
     if not sheet.rows:
         out.print(f"{sheet.title}: none")
     elif form == "markdown":
@@ -417,6 +418,7 @@ def show(out: Console, sheet: Sheet, form: str) -> None:
 
 
 def _show_markdown(sheet: Sheet) -> None:
+    # print, not the console: Markdown must not be wrapped.
     print(f"**{sheet.title}**\n")
     for cells in (sheet.columns, ["---:" if number else "---" for number in sheet.numbers]):
         print(f"| {' | '.join(cells)} |")

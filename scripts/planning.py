@@ -1,4 +1,4 @@
-"""What the planning pipelines share: their options, the specification these make, its buildings."""
+"""Options, specifications and building selection shared by the planning pipelines."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from command_line import (
     Count,
     Day,
     Days,
+    Folder,
     NotNegative,
     Number,
     PathName,
@@ -59,7 +60,7 @@ EPILOG = (
     "equations: docs/model.md, forecasts: docs/forecasts.md."
 )
 CONFIG_HELP = "options in a TOML file, as every run keeps its own"
-SCHEDULER_HELP = "tcp://HOST:PORT of a Dask cluster instead of --workers (docs/cloud.md)"
+SCHEDULER_HELP = "tcp://HOST:PORT or tls://… of a Dask cluster instead of --workers (docs/cloud.md)"
 
 
 # --- options ------------------------------------------------------------------------------------
@@ -175,7 +176,7 @@ class Where:
 
     config: PathName | None = option(CONFIG_HELP, None)
     db: PathName = option("measurements", DEFAULT_DB)
-    results: PathName = option("results folder", DEFAULT_RESULTS)
+    results: Folder = option("results folder", DEFAULT_RESULTS)
     tracking_uri: str = option("MLflow store", DEFAULT_TRACKING)
     figures: Switch = option("draw figures", "on")
     report: Switch = option("write the HTML report", "on")
@@ -187,7 +188,7 @@ class Where:
 
 
 def count_of(n_days: int | str) -> int | None:
-    """The number of days that is asked for, None for all."""
+    """The requested number of days, None for all."""
     return None if n_days == "all" else int(n_days)
 
 
@@ -197,7 +198,7 @@ def count_of(n_days: int | str) -> int | None:
 def specification(
     what: What, assets: AssetOptions, foresight: Foresight, solving: Solving
 ) -> ComparisonSpec:
-    """What the command line asks for; raises ``InvalidSpec`` where it makes no sense."""
+    """The specification; raises ``InvalidSpec`` if the options contradict each other."""
     solver = Solver(
         name=solving.solver,
         mip_gap=solving.mip_gap,
@@ -226,6 +227,7 @@ def specification(
 def _assets(asked: AssetOptions) -> Assets:
     start_kwh = asked.battery_start_kwh
     if start_kwh is None:
+        # A smaller battery than the default charge must not be refused.
         start_kwh = min(BatteryAgent.initial_soc_kwh, asked.battery_kwh)
     battery = BatteryAgent(
         capacity_kwh=asked.battery_kwh,
@@ -238,6 +240,7 @@ def _assets(asked: AssetOptions) -> Assets:
     ev = EVSpec(
         strategy=asked.ev_strategy,
         max_discharge_kw=asked.v2g_kw,
+        # Without V2G every kWh must be charged anyway, so wear would change no plan.
         wear_eur_per_kwh=asked.wear_eur_per_kwh if asked.v2g_kw > 0 else EVSpec.wear_eur_per_kwh,
     )
     return Assets(
@@ -270,9 +273,9 @@ class Chosen:
 
 
 def building_named(known: Sequence[str], asked: str | None) -> str:
-    """The building that a person means: its name, or an end of it that only one has.
+    """The building meant by ``asked``: its name, or an unambiguous end of it.
 
-    Without a name it is the only building, else ``DEFAULT_BUILDING``.
+    Without a name the only building, else ``DEFAULT_BUILDING``.
 
     >>> building_named(["DE_KN_residential1", "DE_KN_residential2"], "residential1")
     'DE_KN_residential1'
@@ -286,7 +289,7 @@ def building_named(known: Sequence[str], asked: str | None) -> str:
 
 
 def open_building(con: DuckDBPyConnection, name: str | None, spec: ComparisonSpec) -> Building:
-    """One building of the database, with what is planned in it; an unknown one lists the known."""
+    """One building of the database with its assets; an unknown name lists the known ones."""
     from ems.site.building import Building
     from ems.store.read import list_buildings, read_history
 
@@ -295,7 +298,8 @@ def open_building(con: DuckDBPyConnection, name: str | None, spec: ComparisonSpe
 
 
 def choose(con: DuckDBPyConnection, what: What, spec: ComparisonSpec, out: Console) -> list[Chosen]:
-    """The buildings asked for; with ``all`` those that have the window, and why others have not."""
+    """The requested buildings; with ``all`` those that have the window, with reasons for the
+    others."""
     from ems.pipelines.comparison import choose_window
     from ems.store.read import list_buildings
 
@@ -317,7 +321,7 @@ def choose(con: DuckDBPyConnection, what: What, spec: ComparisonSpec, out: Conso
 
 
 def describe(out: Console, spec: ComparisonSpec, chosen: Sequence[Chosen]) -> None:
-    """Say what is planned, on which data and under which assumptions."""
+    """Print what is planned, on which data and assumptions."""
     tell_data(out, [item.building.history for item in chosen])
     for item in chosen:
         days, skipped = item.window.days, item.window.skipped
@@ -342,7 +346,7 @@ def describe(out: Console, spec: ComparisonSpec, chosen: Sequence[Chosen]) -> No
 
 
 def tell_data(out: Console, histories: Sequence[Any]) -> None:
-    """Say where the measurements come from, first of all when they are none."""
+    """Print the source of the measurements, marking synthetic data first."""
     if histories[0].synthetic:
         out.print(SYNTHETIC, style="bold yellow")
     say(out, f"data      {histories[0].source}")
@@ -351,7 +355,7 @@ def tell_data(out: Console, histories: Sequence[Any]) -> None:
 
 
 def weather_told(spec: ComparisonSpec, building: Building) -> str:
-    """Where forecasts have their weather from."""
+    """The source of the weather in forecasts."""
     from ems.forecast.information import models_of
 
     return models_of(spec.forecaster, building.history.weather_forecast).weather_text
@@ -367,7 +371,7 @@ def _knowledge(spec: ComparisonSpec) -> str:
 
 
 def foresight_text(spec: ComparisonSpec) -> str:
-    """What is said of every result: an upper bound, or made on forecasts."""
+    """Label of every result: an upper bound, or made on forecasts."""
     return foresight_words(spec.foresight, spec.forecaster)
 
 
@@ -398,7 +402,7 @@ def _assets_told(spec: ComparisonSpec, chosen: Sequence[Chosen]) -> str:
 def run_parameters(
     what: What, solving: Solving, where: Where, spec: ComparisonSpec, chosen: Sequence[Chosen]
 ) -> dict[str, object]:
-    """Everything needed to run it again."""
+    """Everything needed to repeat the run."""
     first, uncertain = chosen[0].building, spec.foresight == "forecast"
     return {
         "building": building_of(what, chosen),
@@ -415,20 +419,20 @@ def run_parameters(
 
 
 def data_parameters(history: MeterData, where: Where) -> dict[str, object]:
-    """Which measurements a run is made from."""
+    """The measurements of a run."""
     return {"source": history.source, "hash": history.data_hash, "db": where.db.name}
 
 
 def building_of(what: What, chosen: Sequence[Chosen]) -> str:
-    """What a run calls its building."""
+    """The building's name in a run."""
     return "all" if what.building == "all" else chosen[0].window.building
 
 
 def learn_ahead(out: Console, what: What, spec: ComparisonSpec, chosen: Sequence[Chosen]) -> None:
-    """Learn the first forecasts, so that a start too early to learn from is refused at once.
+    """Train the first forecasts, so that a start with too little history is refused at once.
 
-    Without a named start the windows have enough days before them; a single building's forecasts
-    are kept, and learned only once.
+    Without a named start the windows have enough history; a single building's forecasts are cached
+    and trained only once.
     """
     from ems.pipelines.comparison import blocks_of
     from ems.pipelines.forecasting import foresight_of
@@ -441,7 +445,7 @@ def learn_ahead(out: Console, what: What, spec: ComparisonSpec, chosen: Sequence
 
 
 def best_day(records: Sequence[DayRecord], metered: Sequence[DayRecord]) -> DayRecord:
-    """The planned day that saves most against what was metered, as an example to show."""
+    """The planned day with the largest saving against as metered, as an example."""
     from ems.economics.settlement import savings
 
     before = {record.day: record.kpis for record in metered if record.mode == "as_metered"}

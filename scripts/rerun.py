@@ -44,10 +44,10 @@ if TYPE_CHECKING:
 
 EXIT_DIFFERENT = 1
 ROWS = 20
-"""Figures that disagree are shown up to this number."""
+"""Maximum number of disagreeing figures shown."""
 
 PIPELINE = "(pipeline)"
-"""The pipeline's own figures; its name may be that of a run below it."""
+"""Key of the pipeline's own figures; its name could equal that of a run below it."""
 
 RUN = ("RUN", "the run or one below it; the first characters of its id are enough")
 EPILOG = (
@@ -100,7 +100,7 @@ def main() -> None:
 
 
 def rebuilt(before: TrackedRun, args: Options) -> tuple[list[str], Path]:
-    """The command of a finished run with new places to write to, and the folder to start it in."""
+    """The command of a finished run with new output places, and its folder."""
     from ems.tracking.parameters import LONGEST_TAG
 
     said = before.tags.get("command", "")
@@ -109,6 +109,7 @@ def rebuilt(before: TrackedRun, args: Options) -> tuple[list[str], Path]:
             f"run {before.short_id} has no command: a script of scripts/ did not make it, or it is "
             "older than this; start again what made it"
         )
+    # A tag of full length was cut, and half a command must not be run.
     if len(said) >= LONGEST_TAG:
         raise TrackingError(f"run {before.short_id}: its command is longer than what is kept of it")
     if before.status != "FINISHED":
@@ -130,7 +131,7 @@ def rebuilt(before: TrackedRun, args: Options) -> tuple[list[str], Path]:
 
 
 def _is_ours(script: str) -> bool:
-    """Whether it names a file in this checkout's ``scripts``; a store may hold anything."""
+    """Whether it is a file in this checkout's ``scripts``; a store may contain anything."""
     file = (ROOT / script).resolve()
     return file.parent == ROOT / "scripts" and file.suffix == ".py" and file.is_file()
 
@@ -155,7 +156,7 @@ def _without(options: Sequence[str], name: str) -> list[str]:
 
 
 def tell_software(out: Console, before: TrackedRun) -> None:
-    """Say which versions are not those of the run, and what a commit cannot say."""
+    """Warn about versions that differ from the run, and about uncommitted changes."""
     different = software_differences(before.parameters)
     for line in different:
         say(out, f"warning   {line}", style="yellow")
@@ -172,7 +173,7 @@ def tell_software(out: Console, before: TrackedRun) -> None:
 
 
 def software_differences(parameters: Mapping[str, str]) -> list[str]:
-    """Each version, or the commit, that is not as it was."""
+    """Each version, or the commit, that differs."""
     from ems.tracking import software
 
     now = software()
@@ -195,7 +196,7 @@ def require_same_data(
     args: Options,
     out: Console,
 ) -> None:
-    """Raise ``DataError`` when the database is not the one of the run, unless told otherwise."""
+    """Raise ``DataError`` if the database differs from the run's, unless overridden."""
     from ems.store.connection import get_con, read_meta
 
     file = _database(command, folder)
@@ -224,13 +225,15 @@ def _database(command: Sequence[str], folder: Path) -> Path:
 
 
 def repeat(command: Sequence[str], folder: Path, run_id: str) -> None:
-    """Run the command; raises ``TrackingError`` when it does not come to its end.
+    """Run the command; raises ``TrackingError`` if it does not finish.
 
-    Ctrl-C reaches this script alone, which hands it on once and waits: the run marks itself ended.
+    Ctrl-C reaches only this script, which passes it on once and waits, so that the run can mark
+    itself as ended.
     """
     from ems.tracking import RERUN_OF
 
     script, *options = command
+    # Our lines must come before those of the command.
     sys.stdout.flush()
     with subprocess.Popen(
         [sys.executable, str(ROOT / script), *options],
@@ -242,7 +245,7 @@ def repeat(command: Sequence[str], folder: Path, run_id: str) -> None:
             code = run_again.wait()
         except KeyboardInterrupt:
             run_again.send_signal(signal.SIGINT)
-            if run_again.wait() == EXIT_INTERRUPTED:  # and has said so
+            if run_again.wait() == EXIT_INTERRUPTED:  # it has reported that itself
                 raise SystemExit(EXIT_INTERRUPTED) from None
             raise
     if code:
@@ -252,11 +255,12 @@ def repeat(command: Sequence[str], folder: Path, run_id: str) -> None:
 
 
 def made_since(store: RunStore, before: TrackedRun, started_utc: datetime) -> TrackedRun:
-    """The run that the command has just made."""
+    """The run that the command has just created."""
     made = store.find(f"tags.rerun_of = '{before.run_id}'", [before.experiment])
     new = [
         r
         for r in made
+        # MLflow keeps milliseconds only, so the start may seem earlier.
         if r.parent_id is None and r.started_utc >= started_utc.replace(microsecond=0)
     ]
     if not new:
@@ -265,7 +269,7 @@ def made_since(store: RunStore, before: TrackedRun, started_utc: datetime) -> Tr
 
 
 def tell_parameters(out: Console, before: TrackedRun, after: TrackedRun) -> None:
-    """Say what the same command now asks for otherwise: a default or a tariff file has changed."""
+    """Warn if the same command now has other parameters: a default or a tariff file has changed."""
     from ems.tracking.compare import PROVENANCE, different
 
     for name, then, now in different(before.parameters, after.parameters):
@@ -280,7 +284,7 @@ def compare(
     after: TrackedRun,
     tolerance: float,
 ) -> tuple[list[Disagreement], int]:
-    """What disagrees, in the runs themselves and in those below, and how many figures there are."""
+    """Disagreements in the runs and those below, and the number of figures."""
     from ems.tracking.compare import disagreements, is_timing
 
     found: list[Disagreement] = []
@@ -304,7 +308,7 @@ def tell(
     after: TrackedRun,
     tolerance: float,
 ) -> None:
-    """The verdict, and what disagrees."""
+    """Print the verdict and what disagrees."""
     exactly = "exactly" if tolerance == 0 else f"within {tolerance:g} of their size"
     if not n_figures:
         raise TrackingError(f"run {before.short_id} has no figures to compare")

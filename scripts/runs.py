@@ -1,4 +1,4 @@
-"""A run of a pipeline: its measurements, and all that is kept of it, from MLflow to config.toml."""
+"""A pipeline run: its measurements, and everything kept of it, from MLflow to config.toml."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 
 SHORT_ID = 8
-"""Characters of a run's id in the names of its folders, as ``ems.report.stored`` has them."""
+"""Characters of a run's id in folder names, as in ``ems.report.stored``."""
 
 
 @contextmanager
 def open_database(file: Path, out: Console) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The measurements, read-only; the default database is built from the twin if it is missing."""
+    """The measurements, read-only; a missing default database is built from the twin."""
     if file == DEFAULT_DB and not file.exists():
         with doing(out, "no database yet: making the synthetic twin of seven buildings"):
             from ems.store.build import build_database
@@ -53,7 +53,7 @@ def open_database(file: Path, out: Console) -> Iterator[duckdb.DuckDBPyConnectio
 
 
 def read_portfolio(where: Where, out: Console) -> tuple[PortfolioRow, ...]:
-    """What the database holds, building by building; nothing where neither picture nor page is."""
+    """The contents of the database by building; empty if neither figures nor report are wanted."""
     from ems.store.read import portfolio
 
     if where.figures == where.report == "off":
@@ -64,7 +64,7 @@ def read_portfolio(where: Where, out: Console) -> tuple[PortfolioRow, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class KeptRun:
-    """A run in both stores; what is handed over is kept at once."""
+    """A run in both stores; everything passed to it is stored at once."""
 
     pipeline: str
     where: Where
@@ -74,35 +74,35 @@ class KeptRun:
 
     @property
     def figure_folder(self) -> Path:
-        """Where the figures of the run stand, those that are drawn of it later among them."""
+        """Folder of the run's figures, including those drawn later."""
         return self.where.results / "visualizations" / self.row.run_id[:SHORT_ID]
 
     @property
     def report_file(self) -> Path:
-        """Where the report of the run stands."""
+        """File of the run's report."""
         return self.where.results / "reports" / f"{self.pipeline}_{self.row.run_id}.html"
 
     @property
     def config_file(self) -> Path:
-        """Where the options of the run stand, to run it again with ``--config``."""
+        """File of the run's options, for repeating it with ``--config``."""
         return self.where.results / "runs" / self.row.run_id[:SHORT_ID] / "config.toml"
 
     def days(self, records: Sequence[DayRecord]) -> None:
-        """Keep the results and plans of some days."""
+        """Store the results and plans of some days."""
         from ems.store.frames import day_tables
         from ems.store.results import append_days
 
         append_days(self.where.results_db, self.row, day_tables(records))
 
     def updates(self, building: str, model: str, updates: Sequence[PmfUpdate]) -> None:
-        """Keep how the usage PMFs of a model moved."""
+        """Store how the usage PMFs of a model moved."""
         from ems.store.frames import pmf_frame
         from ems.store.results import append_pmf_updates
 
         append_pmf_updates(self.where.results_db, self.row, pmf_frame(building, model, updates))
 
     def track_days(self, days: Sequence[DayRecord], mode: str, numbers: Sequence[int]) -> None:
-        """Track some days of a building under a mode, by their numbers in the window."""
+        """Track some days of a building and mode, by their numbers in the window."""
         from ems.tracking import day_metrics
 
         kpis = day_metrics([day.kpis for day in days])
@@ -111,7 +111,7 @@ class KeptRun:
     def illustrate(
         self, draw: Callable[[Path], list[Path]] | None, report: Callable[[Path], Path]
     ) -> None:
-        """Draw and write what is wanted of the run, keep it with the run, say where it all is."""
+        """Draw and write what is wanted, store it with the run, and print where everything is."""
         files = []
         if self.where.figures == "on" and draw is not None:
             with doing(self.out, "drawing the figures"):
@@ -127,7 +127,7 @@ class KeptRun:
         self.out.print(f"results   {near(self.where.results_db)}", soft_wrap=True)
 
     def keep_config(self, options: Any) -> None:
-        """Keep all options of the run, defaults spelled out, beside it and with it."""
+        """Store all options of the run, including defaults, as a file and an artifact."""
         self.config_file.parent.mkdir(parents=True, exist_ok=True)
         script = Path(sys.argv[0]).name
         head = f"# python scripts/{script} --config config.toml\n"
@@ -136,7 +136,7 @@ class KeptRun:
 
 
 def start_tracking(where: Where) -> None:
-    """Let MLflow be loaded and its store be opened while the measurements are read."""
+    """Start loading MLflow and opening its store while the measurements are read."""
     from ems.tracking import prepare
 
     prepare(where.tracking_uri)
@@ -157,8 +157,7 @@ def kept_run(
 ) -> Iterator[KeptRun]:
     """A run in MLflow and in the results, marked FINISHED, KILLED or FAILED at its end.
 
-    Both stores are tried before the run begins, so that a place a person has to mend leaves no
-    failed run.
+    Both stores are checked before the run starts, so that a wrong path leaves no failed run.
     """
     from ems.store.results import RunRow, require_results, save_run, set_status
     from ems.tracking import check_store, pipeline_run, store_uri
@@ -193,6 +192,7 @@ def kept_run(
         try:
             kept.keep_config(options)
             yield kept
+        # BaseException: also Ctrl-C and an early exit must leave a final status.
         except BaseException as error:
             status: Status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
             set_status(where.results_db, row.run_id, status)
@@ -202,7 +202,7 @@ def kept_run(
 
 
 def _opened_by(where: Where, run_: PipelineRun) -> str:
-    """What shows the run: a command, or the page of a server."""
+    """How to open the run: a command, or the page of a server."""
     if where.tracking_uri == DEFAULT_TRACKING:
         return "python scripts/launch_mlflow.py"
     if where.tracking_uri.startswith("sqlite:"):
@@ -212,7 +212,7 @@ def _opened_by(where: Where, run_: PipelineRun) -> str:
 
 
 def command_line() -> str:
-    """What a person types to run this again, without a password in an address."""
+    """The command to repeat this run, without passwords in addresses."""
     script, *options = sys.argv
     return shlex.join(["python", f"scripts/{Path(script).name}", *map(_without_password, options)])
 

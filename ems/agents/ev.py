@@ -33,8 +33,8 @@ from ems.types import Bools, Floats
 
 EvStrategy = Literal["free", "three_phase"]
 HALF_A_DAY_H = 12.0
-"""Threshold to detect that the clock passed an hour [h]: in autumn it goes back by 1, at midnight
-by 23."""
+"""Threshold between two falls of the time since the deadline's hour [h]: by almost 24 h when the
+clock reaches that hour, by 1 h when the clock goes back in autumn."""
 SURE_SHARE = 0.95
 """Share of the need that the three-phase strategy guarantees by a deadline."""
 
@@ -521,7 +521,7 @@ class Car(SiteDevice):
             deadline=deadline,
             metered_kw=metered_kwh / view.step_h,
             soc_kwh=spec.capacity_kwh + np.cumsum(spec.efficiency * metered_kwh - trip_kwh),
-            # The nameplate is unknown; metered peaks may exceed the guess.
+            # Sizes are nominal: the metered peak may exceed one by 5 %.
             max_charge_kw=max(view.charger_kw(meter), float(np.max(metered_kwh)) / view.step_h),
         )
 

@@ -124,7 +124,7 @@ class DiscretePhaseDevice(FlexibleDeviceAgent):
         ends_before: Affine | None = None
         for row, cycle in enumerate(self.cycles):
             starts = self._starts(cycle, n)
-            # One binary per possible start: power is then linear in it, and the LP bound is tight.
+            # One binary per possible start, so that power is linear in them.
             start = block.switches(f"start_{cycle.number}", size=len(starts))
             block.require(f"run_{cycle.number}", start.sum() == 1.0, "starts")
             power_kw = power_kw + _placed(cycle, starts, n) @ start

@@ -71,8 +71,7 @@ class GridAgent(Agent):
         earned = horizon.energy_kwh(export_kw) * horizon.export_eur_per_kwh
         cost_eur = spent.sum() - earned.sum()
         if self.demand_charge_eur_per_kw > 0:
-            # Only what exceeds the peak so far is paid; a free epigraph variable models the
-            # maximum.
+            # Only the excess over the peak so far is paid; one variable bounds every step.
             above_kw = block.variables("peak_above_kw", size=1)
             every = np.ones((horizon.n_steps, 1))
             block.require("peak", import_kw - every @ above_kw <= self.peak_so_far_kw, "kW")

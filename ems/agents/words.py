@@ -1,4 +1,4 @@
-"""Formatting of amounts and lists in sentences."""
+"""Formatting of amounts, names and lists in sentences."""
 
 from __future__ import annotations
 

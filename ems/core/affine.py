@@ -98,7 +98,7 @@ class Affine:
         return -self + other
 
     def __mul__(self, factor: Floats | float) -> Affine:
-        # A list inside tuple(): measurably faster than a generator, and this runs for every term.
+        # A list inside tuple() is faster than a generator, and this runs for every expression.
         terms = tuple([term.times(factor) for term in self.terms])
         return Affine(terms, self._const * factor, self.size)
 

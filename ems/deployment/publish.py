@@ -91,7 +91,7 @@ def publish(store: Path, target: JobRun, objective: str | None = None) -> int:
         run_id = workspace.create(experiment_id, run, tags)
         workspace.log(run_id, params=_differing(run, top), metrics=list(_history(client, run)))
         workspace.end(run_id, run)
-    # Last, since a sweep reads it as the end of the trial.
+    # Last, so that the objective appears only when everything is copied.
     workspace.log(target.run_id, metrics=best)
     return len(below)
 

@@ -61,7 +61,7 @@ class Boosted:
     @classmethod
     def fit(cls, x: Floats, y: Floats, week: Ints, group: Ints, n_groups: int) -> Self:
         """Learn ``y`` from rows ``x``; ``week`` and ``group`` of each row as above."""
-        # One thread, since days run in parallel processes, and sums in another order change digits.
+        # One thread: workers run in parallel, and results must not depend on the number of cores.
         with threadpool_limits(limits=1, user_api="openmp"):
             unseen = np.empty(len(y))
             for part in range(FOLDS):

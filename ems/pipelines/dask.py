@@ -25,7 +25,6 @@ from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import dask
 from distributed import CancelledError, Client, Future, KilledWorker, wait
@@ -33,7 +32,8 @@ from distributed.comm import connect
 from distributed.utils import LoopRunner, sync
 from distributed.versions import VersionMismatchWarning
 
-from ems.errors import EmsError, InvalidSpec
+from ems.errors import EmsError
+from ems.pipelines.spec import require_address
 
 Result = TypeVar("Result")
 
@@ -69,7 +69,7 @@ def cluster(
     an early stop or Ctrl-C, jobs not yet begun are cancelled; a running one finishes and its result
     is dropped. The cluster itself keeps running.
     """
-    _require_address(address)
+    require_address(address)
     with _quiet(), dask.config.set(_SETTINGS):
         client = _connect(address, connect_s)
         try:
@@ -219,16 +219,6 @@ def _require_same(who: str, there: Any, here: Mapping[str, str]) -> None:
                 f"{who} has {name} {there.get(name)}, this process has {ours}: install the same "
                 "commit and the same requirements-dev.txt on every machine"
             )
-
-
-def _require_address(address: str) -> None:
-    try:
-        parts = urlsplit(address)
-        good = parts.scheme in ("tcp", "tls") and parts.hostname and parts.port
-    except ValueError:  # an invalid port
-        good = False
-    if not good or parts.path:
-        raise InvalidSpec(f"scheduler is '{address}', allowed is tcp://HOST:PORT or tls://…")
 
 
 def _connect(address: str, connect_s: float) -> Client:

@@ -218,8 +218,8 @@ def _run_controller(pipeline: Integrated, controller: Controller) -> ControllerR
     return ControllerRun(
         controller=controller,
         days=tuple(pipeline.run(controller)),
+        # The bound that the controller is measured against.
         perfect=tuple(pipeline.run(controller, perfect=True)) if on_forecasts else (),
-        # The same controller under perfect foresight: the bound it is measured against.
     )
 
 

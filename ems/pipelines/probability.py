@@ -147,8 +147,8 @@ def search_device(
             place=history.place,
             prior=prior,
             rate=rate,
-            # Learned again outside the grid, which keeps no forecasts of its cells.
         )
+        # Learned again outside the grid, which keeps no forecasts of its cells.
         forecasts = prequential(agent, history, n_train=spec.n_train)
         models = standard_models(history.device, history.place, [prior], rate)
         yield DeviceSearch(

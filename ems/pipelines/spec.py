@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from typing import Literal
+from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -189,7 +190,21 @@ def require_workers(workers: int, scheduler: str | None = None) -> None:
     most = 4 * (os.cpu_count() or 1)
     if not 1 <= workers <= most:
         raise InvalidSpec(f"workers is {workers}, allowed is 1 to {most} on this machine")
-    if scheduler is not None and workers != 1:
+    if scheduler is None:
+        return
+    require_address(scheduler)
+    if workers != 1:
         raise InvalidSpec(
             f"workers is {workers}, but the scheduler has workers of its own: give one"
         )
+
+
+def require_address(scheduler: str) -> None:
+    """Raise ``InvalidSpec`` unless it has the form of a scheduler's address."""
+    try:
+        parts = urlsplit(scheduler)
+        good = parts.scheme in ("tcp", "tls") and parts.hostname and parts.port
+    except ValueError:  # an invalid port
+        good = False
+    if not good or parts.path:
+        raise InvalidSpec(f"scheduler is '{scheduler}', allowed is tcp://HOST:PORT or tls://…")

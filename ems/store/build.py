@@ -162,7 +162,6 @@ def _fill(con: duckdb.DuckDBPyConnection, dataset: Dataset) -> int:
         digest.update(f"{data.building}/{data.place!r}".encode())
         for feed in data.feeds:
             digest.update(f"{data.building}/{feed}".encode())
-            # ascontiguousarray: the hash must not depend on the memory layout.
             digest.update(np.ascontiguousarray(data.energy_kwh[feed.name]).tobytes())
     _write_findings(con, findings)
     _write_tables(con, dataset)

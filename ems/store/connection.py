@@ -50,6 +50,10 @@ def get_con(path: str | Path) -> duckdb.DuckDBPyConnection:
     """
     path = Path(path)
     try:
+        if path.is_dir():
+            raise DataError(
+                f"{path}: is a folder; give the database in it, such as ems_data.duckdb"
+            )
         if not path.is_file():
             raise DataError(f"{path}: there is no database here; {_rebuild(path)}")
         con = duckdb.connect(str(path), read_only=True)

@@ -128,9 +128,9 @@ def _energy(
         "SELECT CASE WHEN quality = 'ok' THEN energy_kwh END AS energy_kwh "
         "FROM reading JOIN feed USING (building, feed) WHERE building = ? "
         "ORDER BY position, ts_utc",
-        # Ordered by feed and time, so that one reshape gives a row for each feed.
         [building],
     ).fetchnumpy()
+    # Ordered by feed and time, so that one reshape gives a row for each feed.
     table = _floats(columns["energy_kwh"]).reshape(len(feeds), n_steps)
     return {feed.name: table[row] for row, feed in enumerate(feeds)}
 

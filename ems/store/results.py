@@ -112,7 +112,7 @@ def append_days(path: str | Path, run: RunRow, tables: DayTables) -> None:
             _require_columns(table, columns, frame)
             con.register("incoming", frame)
             which = ", ".join(key)
-            # Frames hold timestamps, the tables dates; without the cast nothing would match.
+            # Frames hold timestamps, the tables dates.
             same = which.replace("day", "CAST(day AS DATE)")
             con.execute(
                 f"DELETE FROM {table} WHERE run_id = ? AND ({which}) IN "

@@ -65,7 +65,7 @@ def log_habit_model(
     with TemporaryDirectory() as folder:
         state, made = Path(folder) / FILE, Path(folder) / "model"
         state.write_text(json.dumps(agent.to_dict()), encoding="utf-8")
-        # A fixed week as the example: MLflow stores it, and runs must be comparable.
+        # A fixed week, so that equal runs store equal examples.
         week = [date(2016, 1, 4) + timedelta(days=i) for i in range(7)]
         mlflow.pyfunc.save_model(
             str(made),
@@ -79,7 +79,6 @@ def log_habit_model(
         )
         client.log_model_artifacts(model.model_id, str(made))
     client.finalize_logged_model(model.model_id, "READY")
-    # Finalised before it is linked: MLflow shows models that are not READY as failed.
     client.log_outputs(run_id, [LoggedModelOutput(model_id=model.model_id, step=0)])
     return f"models:/{model.model_id}"
 

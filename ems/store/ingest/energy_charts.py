@@ -123,7 +123,7 @@ def _parse(text: str, chunk: _Chunk) -> pd.DataFrame:
         raise DataError(f"not JSON: {error}") from error
     unix_s, eur_per_mwh = _series(answer)
     start_s, stop_s = chunk.unix_range
-    # The service adds the hours around the days asked for.
+    # Only the days asked for, whatever else the answer holds.
     inside = (unix_s >= start_s) & (unix_s < stop_s)
     unix_s, eur_per_mwh = unix_s[inside], eur_per_mwh[inside]
     if not len(unix_s):

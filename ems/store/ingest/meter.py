@@ -35,7 +35,7 @@ from ems.store.ingest.opsd import no_prices, no_weather, read_prices
 from ems.types import Floats, Instants
 
 _PER_KWH: Mapping[str, float] = {"kWh": 1.0, "kW": 1.0, "Wh": 1e-3, "W": 1e-3}
-# A difference of equal readings may be −1e-17 in binary.
+# Above this it is binary rounding, not a meter that runs backwards.
 _NEGATIVE_KWH = -1e-9
 
 

@@ -206,8 +206,8 @@ class _MeterReader:
             starts = self.labels
         else:
             starts = _starts_2017(self.labels, self.step)
-        # In the 2017 layout the repeated hour in autumn maps two rows to one step; the first is
-        # kept.
+        # In spring the 2017 labels name an hour that does not exist. It is moved onto the next one,
+        # of which only the first row is kept.
         keep = np.r_[True, starts[1:] > np.maximum.accumulate(starts)[:-1]]
         offset = ((starts - starts[0]) / self.step).astype(np.int64)
         row_of_step = np.full(offset[keep][-1] + 1, -1, dtype=np.int64)
