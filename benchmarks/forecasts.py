@@ -35,7 +35,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ems.core.mode import Mode
-from ems.economics.tariff import load_tariff
+from ems.economics.tariff_file import load_tariff
 from ems.errors import DataError
 from ems.forecast.clear_sky import ClearSkyRoof, Sun
 from ems.forecast.features import TEMPERATURE

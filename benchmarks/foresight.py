@@ -30,7 +30,8 @@ import numpy as np
 
 from ems.agents import BatteryAgent, GridAgent
 from ems.core.mode import Mode
-from ems.economics.tariff import Figure, Tariff, load_tariff
+from ems.economics.tariff import Figure, Tariff
+from ems.economics.tariff_file import load_tariff
 from ems.errors import EmsError
 from ems.pipelines.captured import captured
 from ems.pipelines.comparison import DayResult, blocks_of, choose_window, run_block

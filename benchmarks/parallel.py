@@ -27,7 +27,7 @@ sys.path.insert(0, str(ROOT))
 
 from distributed import LocalCluster
 
-from ems.economics.tariff import load_tariff
+from ems.economics.tariff_file import load_tariff
 from ems.pipelines.comparison import DayChain, blocks_of, choose_window
 from ems.pipelines.dask import cluster
 from ems.pipelines.parallel import in_parallel, run_blocks

@@ -38,8 +38,9 @@ import ems.core.program
 from ems.core.highs import HIGHS_OPTIONS, pass_model
 from ems.core.matrix import Matrix
 from ems.core.pulp_model import to_pulp
-from ems.core.solver import Outcome, Solver, solve
-from ems.economics.tariff import load_tariff
+from ems.core.solve import solve
+from ems.core.solver import Outcome, Solver
+from ems.economics.tariff_file import load_tariff
 from ems.pipelines.comparison import DayChain, blocks_of, choose_window, run_block
 from ems.pipelines.parallel import run_blocks
 from ems.pipelines.spec import ComparisonSpec

@@ -29,8 +29,9 @@ import numpy as np
 import ems.core.program
 from ems.core.highs import run_highs
 from ems.core.matrix import Matrix
-from ems.core.solver import Outcome, Solver, solve
-from ems.economics.tariff import load_tariff
+from ems.core.solve import solve
+from ems.core.solver import Outcome, Solver
+from ems.economics.tariff_file import load_tariff
 from ems.pipelines.comparison import blocks_of, choose_window, run_block
 from ems.pipelines.forecasting import foresight_of
 from ems.pipelines.spec import ComparisonSpec

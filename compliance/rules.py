@@ -42,7 +42,7 @@ MADE_BELOW: Mapping[str, tuple[str, ...]] = {
     ),  # which asks for prices, not for a plan
     "ems.core.scenario_program.ScenarioProgram": GROUND_FLOOR,
     "ems.agents.dispatch_plan.DispatchPlan": GROUND_FLOOR,
-    "ems.core.solver.solve": GROUND_FLOOR,
+    "ems.core.solve.solve": GROUND_FLOOR,
 }
 """Who may make what; ``GROUND_FLOOR`` is the rooms of the optimizer and below."""
 SOLVERS = (

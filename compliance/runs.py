@@ -18,7 +18,7 @@ from sqlalchemy.exc import SADeprecationWarning
 
 from compliance.replay import Replayed, Series, failures
 from compliance.source import Source
-from ems.economics.tariff import load_tariff
+from ems.economics.tariff_file import load_tariff
 from ems.site.meters import MeterData
 from ems.store.connection import get_con, results_reader
 from ems.store.read import read_history

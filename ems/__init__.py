@@ -83,7 +83,8 @@ _NAMES_OF = {
     "ems.core.participant": ("Plan",),
     "ems.core.solver": ("Solver",),
     "ems.economics.settlement": ("DayKpis", "savings", "settle"),
-    "ems.economics.tariff": ("Tariff", "load_tariff"),
+    "ems.economics.tariff": ("Tariff",),
+    "ems.economics.tariff_file": ("load_tariff",),
     "ems.errors": (
         *("EmsError", "InvalidSpec", "DataError", "SolveError", "Infeasible", "TrackingError"),
     ),

@@ -22,7 +22,7 @@ from ems.economics.settlement import DayKpis as DayKpis
 from ems.economics.settlement import savings as savings
 from ems.economics.settlement import settle as settle
 from ems.economics.tariff import Tariff as Tariff
-from ems.economics.tariff import load_tariff as load_tariff
+from ems.economics.tariff_file import load_tariff as load_tariff
 from ems.errors import DataError as DataError
 from ems.errors import EmsError as EmsError
 from ems.errors import Infeasible as Infeasible

@@ -161,7 +161,7 @@ Numbers = Annotated[
 ]
 Day = Annotated[date, value(date.fromisoformat, "must be a day as YYYY-MM-DD", "YYYY-MM-DD")]
 PathName = Annotated[Path, value(_path, "names no file or folder", "PATH")]
-Folder = Annotated[Path, value(_folder, "names no folder", "PATH")]
+Folder = Annotated[Path, value(_folder, "names no file or folder", "PATH")]
 Words = Annotated[
     tuple[str, ...], value(lambda text: tuple(text.split(",")), "must be names", "NAME,…")
 ]

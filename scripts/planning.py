@@ -31,8 +31,9 @@ from console import SYNTHETIC, counted, doing, say
 from ems.agents import BatteryAgent, GridAgent
 from ems.agents.ev import EVSpec, EvStrategy
 from ems.core.mode import Dispatch
-from ems.core.solver import Solver, require_available, solver_notes
-from ems.economics.tariff import built_in_tariffs, load_tariff
+from ems.core.solve import require_available, solver_notes
+from ems.core.solver import Solver
+from ems.economics.tariff import built_in_tariffs
 from ems.errors import EmsError, InvalidSpec
 from ems.pipelines.spec import (
     PLANNED,
@@ -199,6 +200,8 @@ def specification(
     what: What, assets: AssetOptions, foresight: Foresight, solving: Solving
 ) -> ComparisonSpec:
     """The specification; raises ``InvalidSpec`` if the options contradict each other."""
+    from ems.economics.tariff_file import load_tariff  # pydantic, which --help does without
+
     solver = Solver(
         name=solving.solver,
         mip_gap=solving.mip_gap,

@@ -11,7 +11,7 @@ from documents import ROOT
 
 from ems.agents import BatteryAgent, EVAgent, GridAgent
 from ems.core.solver import Solver
-from ems.economics.tariff import load_tariff
+from ems.economics.tariff_file import load_tariff
 from ems.pipelines.spec import ComparisonSpec, IntegratedSpec
 from ems.site.assets import Assets, EVSpec
 from ems.site.detection import CHARGER_SIZES_KW

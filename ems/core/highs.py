@@ -29,7 +29,7 @@ _STATES = highspy.HighsModelStatus
 
 
 def solve_with_highs(matrix: Matrix, solver: Solver) -> Outcome:
-    """The optimum of ``matrix``, as ``ems.core.solver.solve``."""
+    """The optimum of ``matrix``, as ``ems.core.solve.solve``."""
     started = time.perf_counter()
     highs = run_highs(matrix, solver)
     status = highs.getModelStatus()

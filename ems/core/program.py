@@ -21,7 +21,8 @@ from ems.core.horizon import Horizon
 from ems.core.matrix import Matrix
 from ems.core.participant import Contribution, Participant, Plan
 from ems.core.shortfall import why_infeasible
-from ems.core.solver import Outcome, Solver, row_duals, solve
+from ems.core.solve import row_duals, solve
+from ems.core.solver import Outcome, Solver
 from ems.errors import InvalidSpec
 from ems.types import Floats
 

@@ -59,7 +59,7 @@ def to_pulp(matrix: Matrix) -> tuple[Any, list[Any]]:
 
 
 def solve_with_pulp(matrix: Matrix, solver: Solver) -> Outcome:
-    """The optimum of ``matrix``, as ``ems.core.solver.solve``; with binaries its bound is −∞."""
+    """The optimum of ``matrix``, as ``ems.core.solve.solve``; with binaries its bound is −∞."""
     require_found(solver)
     problem, variables = to_pulp(matrix)
     taken = _takes(solver)

@@ -25,7 +25,8 @@ from ems.core.matrix import Matrix
 from ems.core.participant import Contribution, Participant
 from ems.core.program import Solution, bus_worth, plans_of
 from ems.core.shortfall import why_infeasible
-from ems.core.solver import Solver, solve
+from ems.core.solve import solve
+from ems.core.solver import Solver
 from ems.errors import InvalidSpec
 from ems.types import Floats
 

@@ -7,7 +7,8 @@ import numpy as np
 from ems.core.affine import Affine, Relation
 from ems.core.builder import ModelBuilder, Unit
 from ems.core.horizon import Horizon
-from ems.core.solver import Solver, solve
+from ems.core.solve import solve
+from ems.core.solver import Solver
 from ems.errors import Infeasible, SolveError
 from ems.types import Floats
 

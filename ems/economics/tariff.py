@@ -15,7 +15,6 @@ from typing import Literal
 
 import numpy as np
 
-from ems.errors import InvalidSpec
 from ems.types import Floats
 
 BUILT_IN = Path(__file__).parent / "tariffs"
@@ -88,20 +87,3 @@ class Tariff:
 def built_in_tariffs() -> tuple[str, ...]:
     """Names of the built-in tariffs."""
     return tuple(sorted(path.stem for path in BUILT_IN.glob("*.toml")))
-
-
-def load_tariff(name: str) -> Tariff:
-    """A built-in tariff by name, or a TOML file by path.
-
-    Raises ``InvalidSpec`` for an unknown name, an unreadable file, a missing or unknown key, a
-    figure without a source or not finite, or a VAT outside [0, 1].
-    """
-    from ems.economics.tariff_file import read_tariff  # pydantic only where a file is read
-
-    path = BUILT_IN / f"{name}.toml" if name in built_in_tariffs() else Path(name)
-    if not path.is_file():
-        raise InvalidSpec(
-            f"tariff {name!r}: not built in ({', '.join(built_in_tariffs())}) and no readable TOML "
-            "file of that name"
-        )
-    return read_tariff(path)

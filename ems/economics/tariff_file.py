@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field, StringConstraints, model_validator
 
 from ems.checked import Entry, check, read_toml
-from ems.economics.tariff import Figure, Kind, Tariff
+from ems.economics.tariff import BUILT_IN, Figure, Kind, Tariff, built_in_tariffs
 from ems.errors import InvalidSpec
 
 Hour = Annotated[float, Field(ge=0, le=24, description="an hour from 0 to 24")]
@@ -135,3 +135,18 @@ def _figure(key: str, entry: FigureEntry) -> Figure:
     unit = "1" if isinstance(entry, ShareEntry) else "ct/kWh"
     name = key.removesuffix("_ct_per_kwh")
     return Figure(name=name, value=entry.value, unit=unit, source=entry.source)
+
+
+def load_tariff(name: str) -> Tariff:
+    """A built-in tariff by name, or a TOML file by path.
+
+    Raises ``InvalidSpec`` for an unknown name, an unreadable file, a missing or unknown key, a
+    figure without a source or not finite, or a VAT outside [0, 1].
+    """
+    path = BUILT_IN / f"{name}.toml" if name in built_in_tariffs() else Path(name)
+    if not path.is_file():
+        raise InvalidSpec(
+            f"tariff {name!r}: not built in ({', '.join(built_in_tariffs())}) and no readable TOML "
+            "file of that name"
+        )
+    return read_tariff(path)

@@ -19,7 +19,7 @@ from small_building import histories, twin_database
 from ems.agents import GridAgent
 from ems.agents.on_site import SiteDevice
 from ems.control.optimizer import GlobalOptimizer
-from ems.economics.tariff import load_tariff
+from ems.economics.tariff_file import load_tariff
 from ems.errors import Infeasible, InvalidSpec
 from ems.pipelines.comparison import DayRecord, blocks_of, choose_window, run_block
 from ems.pipelines.forecasting import foresight_of

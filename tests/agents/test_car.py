@@ -13,7 +13,7 @@ from small_building import at, device_of, local_index, made
 
 from ems.agents.ev import Car, EVSpec
 from ems.agents.on_site import Instant
-from ems.economics.tariff import load_tariff
+from ems.economics.tariff_file import load_tariff
 from ems.errors import DataError
 from ems.site.assets import Assets
 from ems.site.building import Building

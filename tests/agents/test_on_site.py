@@ -14,7 +14,7 @@ from ems.agents.comfort import ShiftComfort
 from ems.agents.on_site import Instant, PlanFrame, SiteDevice
 from ems.control.optimizer import GlobalOptimizer
 from ems.core.horizon import Horizon
-from ems.economics.tariff import load_tariff
+from ems.economics.tariff_file import load_tariff
 from ems.site.assets import Assets
 from ems.site.building import Building
 

@@ -14,7 +14,7 @@ from strategies import Case, cases
 
 from ems.agents import BatteryAgent, GridAgent
 from ems.control.baselines import as_metered, rule_based
-from ems.economics.tariff import load_tariff
+from ems.economics.tariff_file import load_tariff
 from ems.site.assets import Assets, EVSpec
 from ems.site.building import Building
 

@@ -15,7 +15,7 @@ from ems.agents import BatteryAgent, DiscretePhaseDevice
 from ems.agents.on_site import Run
 from ems.core.mode import Mode
 from ems.core.solver import Solver
-from ems.economics.tariff import load_tariff
+from ems.economics.tariff_file import load_tariff
 from ems.errors import InvalidSpec
 from ems.forecast.information import (
     UNKNOWN,

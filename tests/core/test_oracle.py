@@ -22,7 +22,7 @@ from ems.control.optimizer import GlobalOptimizer
 from ems.core.horizon import Horizon
 from ems.core.program import Program, Solution
 from ems.core.solver import Solver
-from ems.economics.tariff import load_tariff
+from ems.economics.tariff_file import load_tariff
 from ems.errors import Infeasible
 from ems.pipelines.comparison import blocks_of, choose_window, run_block
 from ems.pipelines.spec import ComparisonSpec

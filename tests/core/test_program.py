@@ -33,7 +33,8 @@ from ems.core.builder import Block
 from ems.core.horizon import Horizon
 from ems.core.participant import Contribution
 from ems.core.program import Program, bus_worth, plans_of
-from ems.core.solver import Outcome, Solver, solve
+from ems.core.solve import solve
+from ems.core.solver import Outcome, Solver
 from ems.errors import Infeasible, InvalidSpec, SolveError
 from ems.types import Floats
 

@@ -17,7 +17,8 @@ import ems.core.highs
 from ems.core.matrix import Matrix, Pattern
 from ems.core.program import Program
 from ems.core.pulp_model import to_pulp
-from ems.core.solver import Solver, solve, solver_notes
+from ems.core.solve import solve, solver_notes
+from ems.core.solver import Solver
 from ems.errors import InvalidSpec, SolveError
 
 OTHERS = [name for name in pulp.listSolvers(onlyAvailable=True) if name != "HiGHS"]

@@ -14,7 +14,7 @@ from ems.agents import BaseLoadAgent, GridAgent
 from ems.agents.dispatch_plan import DispatchPlan
 from ems.core.horizon import Horizon
 from ems.economics.settlement import DayKpis, savings, settle
-from ems.economics.tariff import load_tariff
+from ems.economics.tariff_file import load_tariff
 
 LOCAL_HOUR = np.array([12.0, 13.0, 23.0])
 NET_KW = np.array([2.0, -3.0, 1.0])

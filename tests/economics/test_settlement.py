@@ -16,7 +16,7 @@ from ems.control.optimizer import GlobalOptimizer
 from ems.core.horizon import Horizon
 from ems.core.participant import Plan
 from ems.economics.settlement import DayKpis, savings, settle, total
-from ems.economics.tariff import load_tariff
+from ems.economics.tariff_file import load_tariff
 from ems.site.assets import Assets, EVSpec
 from ems.site.building import Building
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from small_building import local_index, made
 
-from ems.economics.tariff import Tariff, built_in_tariffs, load_tariff
+from ems.economics.tariff import Tariff, built_in_tariffs
+from ems.economics.tariff_file import load_tariff
 from ems.errors import InvalidSpec
 from ems.site.assets import Assets
 from ems.site.building import Building

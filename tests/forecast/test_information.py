@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from small_building import Floats, device_of, local_index, made
 
-from ems.economics.tariff import load_tariff
+from ems.economics.tariff_file import load_tariff
 from ems.errors import DataError
 from ems.forecast.information import ForecastInformation, forecast_days, models_of
 from ems.forecast.load import LearnedLoad

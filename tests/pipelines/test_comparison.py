@@ -17,7 +17,7 @@ from ems.agents.comfort import ShiftComfort
 from ems.control.optimizer import GlobalOptimizer
 from ems.core.mode import Mode
 from ems.core.solver import Solver
-from ems.economics.tariff import load_tariff
+from ems.economics.tariff_file import load_tariff
 from ems.errors import DataError, Infeasible, InvalidSpec, SolveError
 from ems.pipelines.comparison import (
     DayChain,

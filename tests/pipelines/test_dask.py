@@ -19,7 +19,7 @@ import pytest
 from small_building import histories, twin_database
 
 from ems.core.solver import Solver
-from ems.economics.tariff import load_tariff
+from ems.economics.tariff_file import load_tariff
 from ems.errors import Infeasible, InvalidSpec, SolveError
 from ems.learning.search import rate_grid
 from ems.learning.usage import use_histories

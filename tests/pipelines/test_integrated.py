@@ -8,7 +8,7 @@ from datetime import date
 import numpy as np
 import pytest
 
-from ems.economics.tariff import load_tariff
+from ems.economics.tariff_file import load_tariff
 from ems.errors import DataError, InvalidSpec
 from ems.pipelines.integrated import (
     FrontierPoint,

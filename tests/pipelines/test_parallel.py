@@ -14,7 +14,7 @@ import pytest
 from small_building import histories, twin_database
 
 from ems.core.solver import Solver
-from ems.economics.tariff import load_tariff
+from ems.economics.tariff_file import load_tariff
 from ems.errors import InvalidSpec, SolveError
 from ems.pipelines.comparison import DayChain, DayRecord, blocks_of, choose_window
 from ems.pipelines.parallel import in_parallel, run_blocks

@@ -17,7 +17,7 @@ from called_script import SCRIPTS, A, B, C, call, in_process, one_line, script
 import command_line as line  # isort: skip - lies in scripts, which called_script puts on the path
 import planning  # isort: skip
 
-from ems.economics.tariff import load_tariff
+from ems.economics.tariff_file import load_tariff
 from ems.errors import InvalidSpec
 from ems.learning.rate import LearningRate
 from ems.pipelines.spec import ComparisonSpec, IntegratedSpec, SearchSpec

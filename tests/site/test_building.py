@@ -17,7 +17,7 @@ from ems.agents.dispatch_plan import DispatchPlan
 from ems.control.baselines import as_metered
 from ems.control.optimizer import GlobalOptimizer
 from ems.core.horizon import Horizon
-from ems.economics.tariff import load_tariff
+from ems.economics.tariff_file import load_tariff
 from ems.errors import DataError
 from ems.site.assets import Assets, EVSpec
 from ems.site.building import Building

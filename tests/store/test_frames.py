@@ -12,7 +12,7 @@ import pytest
 from small_building import at, local_index, made
 
 from ems.economics.settlement import DayKpis
-from ems.economics.tariff import load_tariff
+from ems.economics.tariff_file import load_tariff
 from ems.pipelines.comparison import DayRecord, run_comparison, summarise
 from ems.pipelines.spec import ComparisonSpec
 from ems.site.assets import Assets

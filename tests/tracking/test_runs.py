@@ -24,7 +24,7 @@ from mlflow.utils.validation import _validate_param
 
 import ems
 from ems.economics.settlement import DayKpis, Savings
-from ems.economics.tariff import load_tariff
+from ems.economics.tariff_file import load_tariff
 from ems.errors import InvalidSpec, SolveError, TrackingError
 from ems.tracking import (
     DAY_METRICS,

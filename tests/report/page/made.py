@@ -13,7 +13,7 @@ from report.page.parsed import Page
 from small_building import at, local_index, made
 
 from ems.agents import BatteryAgent
-from ems.economics.tariff import load_tariff
+from ems.economics.tariff_file import load_tariff
 from ems.pipelines.captured import captured
 from ems.pipelines.comparison import (
     DayRecord,

@@ -31,7 +31,8 @@ from report.page.parsed import Page
 
 from ems.agents import GridAgent
 from ems.economics.settlement import Savings, settle
-from ems.economics.tariff import built_in_tariffs, load_tariff
+from ems.economics.tariff import built_in_tariffs
+from ems.economics.tariff_file import load_tariff
 from ems.learning.search import rate_grid
 from ems.pipelines.captured import Captured
 from ems.pipelines.integrated import FrontierPoint, HabitDay, Integrated, frontier_point

@@ -16,7 +16,7 @@ from ems.agents import Agent, BaseLoadAgent, DiscretePhaseDevice
 from ems.agents.dispatch_plan import DispatchPlan
 from ems.control.optimizer import GlobalOptimizer
 from ems.core.solver import Solver
-from ems.economics.tariff import load_tariff
+from ems.economics.tariff_file import load_tariff
 from ems.report.page.explain import ExplainedDay, explain_day
 from ems.site.assets import Assets
 from ems.site.building import Building
