@@ -61,7 +61,7 @@ def test_the_workspace_gets_what_the_image_is_built_from_and_no_more(image: Path
     assert set(IMAGE_SOURCES) == {"Dockerfile", *copied()}
     assert {file.name for file in image.iterdir()} == set(IMAGE_SOURCES)
     sent = {file.suffix for file in image.rglob("*") if file.is_file()}
-    assert sent <= {"", ".py", ".txt", ".sql", ".toml"}
+    assert sent <= {"", ".py", ".pyi", ".typed", ".txt", ".sql", ".toml", ".j2"}
 
 
 def test_pipeline_b_is_a_command_job(config: AzureConfig, image: Path) -> None:

@@ -16,10 +16,11 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from report.figures.made import TWIN, clashes
 
+from ems.agents.words import spoken
 from ems.errors import DataError
 from ems.pipelines.spec import MODES
 from ems.report.figures.page import Origin, days_in_words, new_page, save, wrapped
-from ems.report.figures.style import DEVICES, HATCHES, MODE_LINES, device_colours, euros, words
+from ems.report.figures.style import DEVICES, HATCHES, MODE_LINES, device_colours, euros
 
 WORDS = st.text("abcdef-", min_size=1, max_size=12)
 PARTS = st.lists(st.lists(WORDS, min_size=1, max_size=8).map(" ".join), min_size=1, max_size=6)
@@ -95,7 +96,7 @@ def test_devices_look_different_while_looks_last(names: list[str]) -> None:
 
 
 def test_names_and_amounts_as_people_read_them() -> None:
-    assert [words(n) for n in ("pv_roof", "ev", "heat_pump")] == ["PV roof", "car", "heat pump"]
+    assert [spoken(n) for n in ("pv_roof", "ev", "heat_pump")] == ["PV roof", "car", "heat pump"]
     assert (euros(-1234.5), euros(-0.001)) == ("−1,234.50 €", "0.00 €")
     usual = ("dishwasher", "heat_pump", "washing_machine")
     assert all(device_colours([n])[n] == device_colours(usual)[n] for n in usual)
