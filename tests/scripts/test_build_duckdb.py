@@ -331,9 +331,9 @@ def test_the_present_forecast_is_kept_and_stands_in_when_the_service_is_down(
     server.routes["/v1/forecast"] = Answer(status=404)
     second = build(*options)
     assert second.code == 0, second.err
-    told = " ".join(second.out.split())
-    assert "HTTP 404" in told
-    assert "the forecast issued 20" in told
+    told = "".join(second.out.split())  # lines may be folded anywhere
+    assert "HTTP404" in told
+    assert "theforecastissued20" in told
     for kept in (tmp_path / "cache").glob("weather_forecast_*"):
         kept.unlink()
     assert "keeps no forecast issued in the 24 h before" in refusal(*options)
