@@ -328,6 +328,10 @@ def test_the_present_forecast_is_kept_and_stands_in_when_the_service_is_down(
     ]
     first = build(*options)
     assert first.code == 0, first.err
+    # An hour old: one of the same second would be read again without asking the service.
+    (kept,) = (tmp_path / "cache").glob("weather_forecast_*")
+    issued = f"{datetime.now(UTC) - timedelta(hours=1):%Y%m%dT%H%M%SZ}"
+    kept.rename(kept.with_stem(f"{kept.stem.rsplit('_', 1)[0]}_{issued}"))
     server.routes["/v1/forecast"] = Answer(status=404)
     second = build(*options)
     assert second.code == 0, second.err
