@@ -33,8 +33,8 @@ from ems.forecast.weather import WeatherAgent as WeatherAgent
 from ems.learning.probability_model import ProbabilityModelAgent as ProbabilityModelAgent
 from ems.learning.rate import LearningRate as LearningRate
 from ems.learning.usage import use_histories as use_histories
-from ems.pipelines.comparison import run_comparison as run_comparison
 from ems.pipelines.comparison import summarise as summarise
+from ems.pipelines.parallel import run_comparison as run_comparison
 from ems.pipelines.probability import search_device as search_device
 from ems.pipelines.spec import ComparisonSpec as ComparisonSpec
 from ems.pipelines.spec import IntegratedSpec as IntegratedSpec

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ems.pipelines.captured import Captured, ErrorCost, Ignorance
-    from ems.pipelines.comparison import DayChain, DayRecord, DayResult, ModeSummary
+    from ems.pipelines.comparison import DayRecord, DayResult, ModeSummary, Window
     from ems.pipelines.spec import ComparisonSpec
     from ems.site.building import Building
     from ems.store.read import PortfolioRow
@@ -55,6 +55,7 @@ if TYPE_CHECKING:
 EXPERIMENT = "comparison"
 CELLS: Mapping[str, Callable[[ModeSummary], str]] = {
     "cost €": lambda row: number(row.kpis.cost_eur, 2),
+    "wear €": lambda row: number(row.kpis.wear_eur, 2),
     "vs metered €": lambda row: saving_text(row.against.get("as_metered")),
     "vs rule €": lambda row: saving_text(row.against.get("rule_based")),
     "import kWh": lambda row: number(row.kpis.import_kwh, 0),
@@ -129,31 +130,30 @@ def main() -> None:
 def compare(
     solving: Solving, spec: ComparisonSpec, chosen: Sequence[Chosen], kept: KeptRun
 ) -> Found:
-    """Plan every block of days; finished blocks are kept whatever happens."""
+    """Plan all days under every mode; finished modes are kept whatever happens."""
     from ems.pipelines.captured import captured, error_costs, ignorance
-    from ems.pipelines.comparison import blocks_of, summarise
-    from ems.pipelines.parallel import run_blocks
+    from ems.pipelines.comparison import summarise
+    from ems.pipelines.parallel import run_windows
 
-    chains = [chain for item in chosen for chain in blocks_of(item.window, spec.block_days)]
+    windows = [item.window for item in chosen]
     numbers = {(c.window.building, day): i for c in chosen for i, day in enumerate(c.window.days)}
     results: list[DayResult] = []
     examples: dict[str, DayRecord] = {}
     shown_mode = "centralized" if "centralized" in spec.modes else spec.modes[0]
     buildings = [item.building for item in chosen]
-    done = run_blocks(buildings, spec, chains, solving.workers, scheduler=solving.scheduler)
+    done = run_windows(buildings, spec, windows, solving.workers, scheduler=solving.scheduler)
     # Closing the generator ends the workers, also on an error or Ctrl-C.
     with closing(done), progress_bar(kept.out, "days") as bar:
-        task = bar.add_task(planning_words(spec), total=_n_records(chains, spec))
+        task = bar.add_task(planning_words(spec), total=_n_records(windows, spec))
         for records in done:
             kept.days(records)
-            building = records[0].building
-            for mode in spec.all_modes:
-                days = [record for record in records if record.mode == mode]
-                kept.track_days(days, mode, [numbers[building, day.day] for day in days])
-            planned = [record for record in records if record.mode == shown_mode]
-            # The first block's best day is kept; records of all blocks would fill the memory.
-            examples.setdefault(building, best_day(planned, records))
+            building, mode = records[0].building, records[0].mode
+            kept.track_days(records, mode, [numbers[building, day.day] for day in records])
             results += [record.result for record in records]
+            if mode == shown_mode:
+                own = [result for result in results if result.building == building]
+                # One day with its plan; the plans of all days would fill the memory.
+                examples[building] = best_day(records, own)
             bar.update(task, advance=len(records))
     return Found(
         results=results,
@@ -170,8 +170,8 @@ def planning_words(spec: ComparisonSpec) -> str:
     return "planning" if spec.foresight == "perfect" else "learning forecasts, planning"
 
 
-def _n_records(chains: Sequence[DayChain], spec: ComparisonSpec) -> int:
-    return sum(len(chain.days) for chain in chains) * len(spec.all_modes)
+def _n_records(windows: Sequence[Window], spec: ComparisonSpec) -> int:
+    return sum(len(window.days) for window in windows) * len(spec.all_modes)
 
 
 # --- what it came to ----------------------------------------------------------------------------
@@ -268,13 +268,17 @@ def show(out: Console, summaries: Sequence[ModeSummary], foresight: str) -> None
         shown += rows
     say(
         out,
-        "cost = bill + wear. Savings (vs metered, vs rule) put the stores back as they were: a "
-        "surplus is sold at the mean export price, a deficit bought at the mean import price.",
+        "cost = the bill with the stores put back: what is left in them is worth what the plan "
+        "that knows everything would earn with it. Wear is assumed and not in it.",
     )
     if any(saved.savings_pct is not None for row in shown for saved in row.against.values()):
         out.print("Percent: of what the baseline paid for import.")
     if any(row.mode == "perfect_foresight" for row in shown):
-        out.print(f"{LABELS['perfect_foresight']}: one plan a block of days.")
+        say(
+            out,
+            f"{LABELS['perfect_foresight']}: planned together; with wear and discomfort no plan "
+            "costs less.",
+        )
 
 
 ROWS = frozenset({*MODES, "centralized_perfect"})
@@ -288,9 +292,9 @@ def label(mode: str) -> str:
 
 def _differs(whole: ModeSummary, rows: Sequence[ModeSummary]) -> bool:
     planned = [row for row in rows if row.mode in (*PLANNED, "centralized_perfect")]
-    # With discomfort, which the plans minimise too; cost alone could be lower than the bound's.
-    worth = [row.kpis.cost_eur + row.kpis.discomfort_eur for row in planned]
-    return abs(min(worth) - whole.kpis.cost_eur - whole.kpis.discomfort_eur) >= SAME_EUR
+    # With wear and discomfort, which plans minimise too; cost alone could be below the bound's.
+    worth = [row.kpis.with_wear_eur + row.kpis.discomfort_eur for row in planned]
+    return abs(min(worth) - whole.kpis.with_wear_eur - whole.kpis.discomfort_eur) >= SAME_EUR
 
 
 def show_captured(out: Console, found: Found) -> None:
@@ -364,8 +368,6 @@ def _within(low: float | None, high: float | None, scale: float) -> str:
 
 def tell_limits(out: Console, spec: ComparisonSpec, chosen: Sequence[Chosen]) -> None:
     """What the table cannot show: the meter's own bill, limits, parts of a demand charge."""
-    from ems.pipelines.comparison import blocks_of
-
     grid = spec.assets.grid
     for item in chosen:
         bill_eur = item.building.metered_bill_eur(item.window.days)
@@ -376,9 +378,6 @@ def tell_limits(out: Console, spec: ComparisonSpec, chosen: Sequence[Chosen]) ->
                 "counts import and export apart;\n          every row nets them within the step"
                 f"{_assumed(item.building)}, so the two are not to be compared",
             )
-        if grid.demand_charge_eur_per_kw > 0:
-            blocks = counted(len(blocks_of(item.window, spec.block_days)), "block")
-            say(out, f"demand    the charge is paid once in each of {blocks} of days")
     if min(grid.max_import_kw, grid.max_export_kw) < float("inf"):
         say(
             out,

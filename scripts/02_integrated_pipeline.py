@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 EXPERIMENT = "integrated"
 CELLS: Mapping[str, Callable[[FrontierPoint], str]] = {
     "cost €": lambda point: number(point.summary.kpis.cost_eur, 2),
+    "wear €": lambda point: number(point.summary.kpis.wear_eur, 2),
     "saved vs metered €": lambda point: saving_text(point.summary.against.get("as_metered")),
     "vs rule €": lambda point: saving_text(point.summary.against.get("rule_based")),
     "discomfort €": lambda point: number(point.summary.kpis.discomfort_eur, 2),
@@ -110,8 +111,7 @@ def main() -> None:
     say(out, f"habits    {devices}: trained on the days before {first}, prior {spec.prior}")
     with doing(out, "learning from the days before"):  # fails here if they are too few
         trained_models(pipeline.histories, pipeline.devices, spec, first)
-        # The first block only: it has the least history, and the others are learned on their way.
-        pipeline.foresight(pipeline.blocks[0])
+        _ = pipeline.known
     foresight = foresight_text(spec.base)
     parameters = run_parameters(asked.what, asked.solving, asked.where, spec.base, chosen)
     weighed = {"preference_eur": spec.weights_eur, "prior": spec.prior, "rate": spec.rate}

@@ -36,6 +36,7 @@ from ems.core.solver import Solver
 from ems.economics.tariff import built_in_tariffs
 from ems.errors import EmsError, InvalidSpec
 from ems.pipelines.spec import (
+    LEARN_DAYS,
     PLANNED,
     ComparisonSpec,
     ForesightName,
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
     from rich.console import Console
 
-    from ems.pipelines.comparison import DayRecord, Window
+    from ems.pipelines.comparison import DayRecord, DayResult, Window
     from ems.site.building import Building
     from ems.site.meters import MeterData
 
@@ -130,7 +131,7 @@ class AssetOptions:
         "limit of the connection [kW]; 0 forbids", GridAgent.max_export_kw
     )
     demand_charge_eur_per_kw: Number = option(
-        "on the highest import of each block of days [€/kW]", GridAgent.demand_charge_eur_per_kw
+        "on the highest import of all days [€/kW]", GridAgent.demand_charge_eur_per_kw
     )
     curtailable_pv: Switch = option("PV may be turned down", "off")
     one_meter: Switch = option(
@@ -437,19 +438,19 @@ def learn_ahead(out: Console, what: What, spec: ComparisonSpec, chosen: Sequence
     Without a named start the windows have enough history; a single building's forecasts are cached
     and trained only once.
     """
-    from ems.pipelines.comparison import blocks_of
+    from ems.pipelines.comparison import chains_of
     from ems.pipelines.forecasting import foresight_of
 
     if spec.foresight == "perfect" or (what.start is None and len(chosen) > 1):
         return
     with doing(out, "learning forecasts from the days before"):
         for item in chosen:
-            foresight_of(item.building, spec, blocks_of(item.window, spec.block_days)[0])
+            foresight_of(item.building, spec, chains_of(item.window, LEARN_DAYS)[0])
 
 
-def best_day(records: Sequence[DayRecord], metered: Sequence[DayRecord]) -> DayRecord:
+def best_day(records: Sequence[DayRecord], metered: Sequence[DayResult]) -> DayRecord:
     """The planned day with the largest saving against as metered, as an example."""
     from ems.economics.settlement import savings
 
-    before = {record.day: record.kpis for record in metered if record.mode == "as_metered"}
+    before = {result.day: result.kpis for result in metered if result.mode == "as_metered"}
     return max(records, key=lambda record: savings(record.kpis, before[record.day]).savings_eur)

@@ -178,12 +178,28 @@ class Agent(ABC):
         """Whether it has nothing to decide."""
         return False
 
-    def stored_kwh(self, plan: Plan | None = None) -> float:
-        """Energy it can deliver to the bus at the end of ``plan``, or now without a plan [kWh].
+    def stored_kwh(self, plan: Plan | None = None) -> Mapping[str, float]:
+        """Energy in each of its stores at the end of ``plan``, or now without a plan [kWh].
 
-        Negative if it still needs energy; zero if it stores nothing.
+        Each store is named by the rule that balances its charge, whose dual is its value; empty if
+        it stores nothing.
         """
-        return 0.0
+        return {}
+
+    def worth_before(self, duals: Mapping[str, Floats]) -> Mapping[str, Floats]:
+        """What a kWh in each store before each step is worth [€/kWh].
+
+        ``duals``: what a kWh more at the end of each step is worth. The same, unless the store
+        loses a part of its charge within a step.
+        """
+        return duals
+
+    def valued(self, left_eur_per_kwh: Mapping[str, float]) -> Self:
+        """The same agent paid for what it leaves in its stores, and free of final targets.
+
+        ``left_eur_per_kwh``: value of a kWh in each store after the last step [€/kWh].
+        """
+        return self
 
     def full_cycles(self, plan: Plan, horizon: Horizon) -> float:
         """Equivalent full cycles of a stationary store, throughput / (2 · capacity)."""

@@ -201,10 +201,17 @@ class BatteryAgent(Agent):
             costs["held"] = -self.hold_value_eur_per_kwh_h * held_kwh_h
         return costs
 
-    def stored_kwh(self, plan: Plan | None = None) -> float:
-        """Energy its charge can deliver to the bus [kWh]."""
-        soc_kwh = self.initial_soc_kwh if plan is None else float(plan.series["soc_kwh"][-1])
-        return self.store.discharge_efficiency * soc_kwh
+    def stored_kwh(self, plan: Plan | None = None) -> Mapping[str, float]:
+        """Its charge [kWh]."""
+        return {"soc": self.initial_soc_kwh if plan is None else float(plan.series["soc_kwh"][-1])}
+
+    def valued(self, left_eur_per_kwh: Mapping[str, float]) -> Self:
+        """The charge left at the end has this value; the final target is the reserve alone."""
+        return replace(
+            self,
+            final_soc_kwh=self.min_soc_kwh,
+            terminal_value_eur_per_kwh=left_eur_per_kwh["soc"],
+        )
 
     def full_cycles(self, plan: Plan, horizon: Horizon) -> float:
         """Equivalent full cycles, throughput / (2 · capacity)."""
@@ -326,10 +333,11 @@ class InstalledBattery(SiteDevice):
 
     def agent(self, frame: PlanFrame) -> BatteryAgent:
         """With the charge handed over; the final target stays that of ``spec``."""
-        soc_kwh = frame.soc_kwh.get(self.name)
+        before = frame.state.get(self.name)
         # On a site the first day starts at the spec's charge; later days hand theirs over.
-        if soc_kwh is None:
+        if before is None:
             return self.spec
+        soc_kwh = before.stored_kwh()["soc"]
         clipped = min(max(soc_kwh, self.spec.min_soc_kwh), self.spec.capacity_kwh)
         final_kwh = self.spec.least_final_kwh
         return replace(self.spec, initial_soc_kwh=clipped, final_soc_kwh=final_kwh)

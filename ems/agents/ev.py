@@ -57,6 +57,7 @@ class EVAgent(Agent):
     ``initial_soc_kwh``: charge before the first step [kWh].
     ``final_soc_kwh``: with vehicle to grid, minimum charge after the last step [kWh]; ``None``
     means the initial charge less all trips.
+    ``terminal_value_eur_per_kwh``: value of the charge after the last step [€/kWh].
     ``wear_eur_per_kwh``: ageing per kWh of throughput at the wall [€/kWh].
     ``metered_kw``: how its people charged it [kW]; ``None``: on arrival at full power.
     """
@@ -72,6 +73,7 @@ class EVAgent(Agent):
     efficiency: float = 0.92
     initial_soc_kwh: float = 60.0
     final_soc_kwh: float | None = None
+    terminal_value_eur_per_kwh: float = 0.0
     wear_eur_per_kwh: float = 0.0
     metered_kw: Floats | None = None
     kind: ClassVar[Kind] = "load"
@@ -88,6 +90,7 @@ class EVAgent(Agent):
             check_range(self, "final_soc_kwh", up=self.capacity_kwh)
         for field in ("max_discharge_kw", "wear_eur_per_kwh"):
             check_range(self, field, up=1e9)
+        check_range(self, "terminal_value_eur_per_kwh", low=-1e9, up=1e9)
         frozen_series(self, "trip_kwh", low=0.0)
         for field in ("min_soc_kwh", "max_soc_kwh"):
             frozen_series(self, field, low=0.0, up=self.capacity_kwh)
@@ -149,13 +152,15 @@ class EVAgent(Agent):
         return max(0.0, self.initial_soc_kwh - float(self.trip_kwh.sum()))
 
     def must_feed_kw(self, horizon: Horizon) -> Floats:
-        """Nothing, unless the upper bound on its charge falls faster than its trips empty it."""
+        """Nothing, unless the bound on its charge falls faster than its trips empty it, or charge
+        left at the end has a negative value."""
         room_kwh = np.diff(self.max_soc_kwh, prepend=self.initial_soc_kwh) + self.trip_kwh
-        emptied = self.max_discharge_kw > 0 and bool(np.any(room_kwh < -SLACK_KWH))
+        forced = self.terminal_value_eur_per_kwh < 0 or bool(np.any(room_kwh < -SLACK_KWH))
+        emptied = self.max_discharge_kw > 0 and forced
         return np.full(horizon.n_steps, np.inf if emptied else 0.0)
 
     def contribute(self, block: Block) -> Contribution:
-        """Cost = Σ wear · (charge + discharge) · Δt [€]; the charge stays within its bounds."""
+        """Cost = Σ wear · (charge + discharge) · Δt − value · soc(T) [€], soc within its bounds."""
         as_steps(self, "trip_kwh", block.horizon)
         charge_kw = block.variables("charge_kw", up=self.charge_limit_kw)
         soc_kwh = block.variables("soc_kwh", up=self.max_soc_kwh)
@@ -183,9 +188,11 @@ class EVAgent(Agent):
                 "kWh",
             )
         through_kwh = block.horizon.energy_kwh(charge_kw + discharge_kw).sum()
+        left_kwh = soc_kwh[-1]
         return Contribution(
             net_load_kw=charge_kw - discharge_kw,
-            cost_eur=self.wear_eur_per_kwh * through_kwh,
+            cost_eur=self.wear_eur_per_kwh * through_kwh
+            - self.terminal_value_eur_per_kwh * left_kwh,
             series={"charge_kw": charge_kw, "discharge_kw": discharge_kw, "soc_kwh": soc_kwh},
         )
 
@@ -294,14 +301,22 @@ class EVAgent(Agent):
             yield from breaks(self.name, "final_soc", soc_kwh[-1:], self.least_final_kwh, np.inf)
 
     def costs_eur(self, plan: Plan, horizon: Horizon) -> Mapping[str, float]:
-        """Wear [€]."""
+        """Wear, minus the value of the charge left at the end [€]."""
         through_kwh = horizon.energy_kwh(plan.series["charge_kw"] + plan.series["discharge_kw"])
-        return {"wear": self.wear_eur_per_kwh * float(through_kwh.sum())}
+        costs = {"wear": self.wear_eur_per_kwh * float(through_kwh.sum())}
+        if self.terminal_value_eur_per_kwh != 0.0:
+            left_kwh = float(plan.series["soc_kwh"][-1])
+            costs["left"] = -self.terminal_value_eur_per_kwh * left_kwh
+        return costs
 
-    def stored_kwh(self, plan: Plan | None = None) -> float:
-        """Minus the energy at the wall until the car is full [kWh]."""
-        soc_kwh = self.initial_soc_kwh if plan is None else float(plan.series["soc_kwh"][-1])
-        return (soc_kwh - self.capacity_kwh) / self.efficiency
+    def stored_kwh(self, plan: Plan | None = None) -> Mapping[str, float]:
+        """Its charge [kWh]."""
+        return {"soc": self.initial_soc_kwh if plan is None else float(plan.series["soc_kwh"][-1])}
+
+    def valued(self, left_eur_per_kwh: Mapping[str, float]) -> Self:
+        """The charge left at the end has this value; deadlines stay, the final target goes."""
+        value = left_eur_per_kwh["soc"]
+        return replace(self, final_soc_kwh=0.0, terminal_value_eur_per_kwh=value)
 
     # --- why it does what it does ----------------------------------------------------------------
 
@@ -592,17 +607,18 @@ class Car(SiteDevice):
         )
 
     def agent(self, frame: PlanFrame) -> EVAgent:
-        """The agent of some steps under its strategy; closed at the end of a window."""
+        """The agent of some steps under its strategy."""
         car = self._free(frame)
         if self.spec.strategy == "three_phase":
             car = three_phase(car, frame.horizon, frame.surplus_kw)
-        return car if frame.stretch.ahead else self._closed(car, frame.stretch.whole)
+        return self._closed(car, frame.stretch.whole) if frame.closed else car
 
     def _free(self, frame: PlanFrame) -> EVAgent:
         whole, spec = frame.stretch.whole, self.spec
         known_kwh = float(self.soc_kwh[whole.start - 1]) if whole.start else spec.capacity_kwh
-        if self.name in frame.soc_kwh:
-            known_kwh = max(frame.soc_kwh[self.name], 0.0)
+        before = frame.state.get(self.name)
+        if before is not None:
+            known_kwh = max(before.stored_kwh()["soc"], 0.0)
         as_people_kwh = np.minimum(self.soc_kwh[whole], spec.capacity_kwh)
         least_kwh = np.where(self.deadline[whole], as_people_kwh, 0.0)
         return EVAgent(
@@ -621,7 +637,7 @@ class Car(SiteDevice):
         )
 
     def _closed(self, car: EVAgent, whole: slice) -> EVAgent:
-        """Require at the window's end the charge its people had, as far as its rules allow."""
+        """Require at the end the charge its people had, as far as its rules allow."""
         # The most it could hold at the end, so that closing never makes a plan infeasible.
         soc_kwh, limit_kw = car.initial_soc_kwh, car.charge_limit_kw
         for t, most_kwh in enumerate(car.max_soc_kwh):

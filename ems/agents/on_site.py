@@ -87,16 +87,18 @@ class Stretch:
 class PlanFrame:
     """What an agent is made for: steps, horizon, and its people's wishes.
 
-    ``soc_kwh``: charge of stores before the first midnight [kWh] by name, if not that of their
-    specification. ``runs_foreseen``: whether an appliance run is known before its people start it;
+    ``state``: the agents as they stand at the first midnight, by name; those that are missing start
+    as specified. ``closed``: the last step must leave stores as their people had them.
+    ``runs_foreseen``: whether an appliance run is known before its people start it;
     if not, it can be delayed but not brought forward. ``before``: agents made before this one.
     """
 
     stretch: Stretch
     horizon: Horizon
-    soc_kwh: Mapping[str, float]
+    state: Mapping[str, Agent]
     comfort: Comfort
     runs_foreseen: bool
+    closed: bool
     before: Sequence[Agent] = ()
 
     @property

@@ -24,6 +24,7 @@ from ems.core.horizon import Horizon
 from ems.core.mode import Dispatch, Mode
 from ems.core.participant import TOLERANCE, Kind, Plan
 from ems.core.solver import Solver
+from ems.economics.store_value import Worth
 from ems.forecast.information import Futures, Information
 from ems.site.building import Building
 from ems.site.task import PlanningTask
@@ -38,11 +39,16 @@ Without it, a battery planned again and again keeps delaying what costs nothing 
 
 @dataclass(frozen=True, kw_only=True)
 class DayToPlan:
-    """A day to plan and execute: look-ahead and initial state."""
+    """A day to plan and execute: look-ahead, initial state, and the value of what is left.
+
+    ``state``: the stores as they stand at midnight; ``worth``: the value of a kWh in each store at
+    the end of the look-ahead, None to end as full as the stores began.
+    """
 
     day: date
     lookahead_h: float
-    soc_kwh: Mapping[str, float]
+    state: Mapping[str, Agent]
+    worth: Worth | None
     comfort: Comfort | None
     grid: GridAgent
 
@@ -75,7 +81,8 @@ def execute_day(
     real = building.problem(
         [live.day],
         lookahead_h=live.lookahead_h,
-        soc_kwh=live.soc_kwh,
+        state=live.state,
+        worth=live.worth,
         comfort=live.comfort,
         # The real series, but appliance runs hidden as the forecast hides them, so windows agree.
         course=replace(building.truth, runs_foreseen=foresight.runs_foreseen),
@@ -128,7 +135,8 @@ def believed(
     problem = building.problem(
         [live.day],
         lookahead_h=live.lookahead_h,
-        soc_kwh=live.soc_kwh,
+        state=live.state,
+        worth=live.worth,
         comfort=live.comfort,
         course=foresight.course(live.day, at),
         at=at,

@@ -14,7 +14,7 @@ from ems.agents.grid import GridAgent
 from ems.core.horizon import Horizon
 from ems.core.mode import Mode
 from ems.core.participant import TOLERANCE, Plan
-from ems.core.program import Program
+from ems.core.program import Program, Solution, StoreDuals
 from ems.core.scenario_program import ScenarioProgram
 from ems.core.solver import Solver
 from ems.errors import InvalidSpec, SolveError
@@ -59,7 +59,18 @@ class GlobalOptimizer:
 
     def optimize_centralized(self, horizon: Horizon) -> DispatchPlan:
         """All agents and the grid in one program."""
-        solution = self._program(horizon).solve(self.solver)
+        return self._central(horizon, self._program(horizon).solve(self.solver))
+
+    def optimize_with_values(self, horizon: Horizon) -> tuple[DispatchPlan, StoreDuals]:
+        """``optimize_centralized``, and the value of a kWh in each store before each step.
+
+        Agent -> rule of the store -> λ [€/kWh], shape ``(n_steps,)``; see
+        ``Program.solve_with_values``.
+        """
+        solution, values = self._program(horizon).solve_with_values(self.solver)
+        return self._central(horizon, solution), values
+
+    def _central(self, horizon: Horizon, solution: Solution) -> DispatchPlan:
         schedule = DispatchPlan(
             mode="centralized",
             horizon=horizon,

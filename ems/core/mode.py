@@ -20,7 +20,7 @@ Mode = Literal[
 ]
 """Who decides: the people, the usual rule, or one of our modes. ``…_unknown``: the mode of ours
 that plans most often, with everything known except that. ``centralized_perfect``: everything known,
-day by day. ``perfect_foresight``: all days of a block at once."""
+day by day. ``perfect_foresight``: all days at once."""
 
 LABELS: Mapping[Mode, str] = {
     "as_metered": "as metered",

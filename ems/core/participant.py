@@ -90,3 +90,9 @@ class Participant(Protocol):
 
     def canonical(self, plan: Plan) -> Plan:
         """The plan to report among plans of equal cost."""
+
+    def stored_kwh(self, plan: Plan | None = None) -> Mapping[str, float]:
+        """Energy in each store by the rule of its charge [kWh]."""
+
+    def worth_before(self, duals: Mapping[str, Floats]) -> Mapping[str, Floats]:
+        """The value of a kWh in each store before each step, from the duals of its rules."""

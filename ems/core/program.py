@@ -21,7 +21,7 @@ from ems.core.horizon import Horizon
 from ems.core.matrix import Matrix
 from ems.core.participant import Contribution, Participant, Plan
 from ems.core.shortfall import why_infeasible
-from ems.core.solve import row_duals, solve
+from ems.core.solve import duals_at, row_duals, solve
 from ems.core.solver import Outcome, Solver
 from ems.errors import InvalidSpec
 from ems.types import Floats
@@ -42,6 +42,10 @@ class Solution:
     bound_eur: float
     build_s: float
     solver_s: float
+
+
+StoreDuals = Mapping[str, Mapping[str, Floats]]
+"""Agent -> rule -> what one kWh more in the store before each step is worth [€/kWh]."""
 
 
 class Program:
@@ -87,6 +91,31 @@ class Program:
         Raises ``Infeasible`` with every broken rule and its shortfall, or ``SolveError`` if no
         optimum is proven within gap and time.
         """
+        return self._solve(solver)[0]
+
+    def solve_with_values(self, solver: Solver) -> tuple[Solution, StoreDuals]:
+        """The optimum, and what one kWh more in each store before each step is worth [€/kWh].
+
+        λ(t) is the dual of the store's charge rule with the binaries fixed; where the cost has a
+        kink, a value between what one kWh less costs and one kWh more saves. Raises as ``solve``.
+        """
+        solution, matrix, outcome = self._solve(solver)
+        duals = duals_at(matrix, outcome, solver)
+        ends = np.cumsum([size for _, size in matrix.row_parts])
+        rows = {
+            name: slice(end - size, end)
+            for (name, size), end in zip(matrix.row_parts, ends, strict=True)
+        }
+        values = {
+            name: agent.worth_before(
+                {rule: -duals[rows[f"{name}.{rule}"]] for rule in agent.stored_kwh()}
+            )
+            for name, agent in self._agents.items()
+            if agent.stored_kwh()
+        }
+        return solution, values
+
+    def _solve(self, solver: Solver) -> tuple[Solution, Matrix, Outcome]:
         started = time.perf_counter()
         columns, shares, cost = self._write()
         matrix = columns.matrix(cost)
@@ -94,13 +123,14 @@ class Program:
         outcome = solve(matrix, solver)
         if not outcome.feasible:
             raise why_infeasible(columns, solver)
-        return Solution(
+        solution = Solution(
             plans=plans_of([(self._agents[name], shares[name]) for name in shares], outcome),
             objective_eur=outcome.objective_eur,
             bound_eur=outcome.bound_eur,
             build_s=build_s,
             solver_s=outcome.solver_s,
         )
+        return solution, matrix, outcome
 
     def bus_prices(self, solver: Solver) -> Floats:
         """What one kWh more drawn from the bus would cost in each step [€/kWh].

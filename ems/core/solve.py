@@ -57,11 +57,14 @@ def row_duals(matrix: Matrix, solver: Solver) -> Floats:
     ``(n_rows,)``; empty when there is no solution. Where the optimum has a kink, any value between
     the slopes on its two sides. Raises ``SolveError`` as ``solve``.
     """
+    chosen = solve(matrix, solver)
+    return duals_at(matrix, chosen, solver) if chosen.feasible else np.zeros(0)
+
+
+def duals_at(matrix: Matrix, chosen: Outcome, solver: Solver) -> Floats:
+    """``row_duals`` of a program whose optimum ``chosen`` is known."""
     from ems.core.highs import linear_duals
 
-    chosen = solve(matrix, solver)
-    if not chosen.feasible:
-        return np.zeros(0)
     if not len(matrix.low):
         return np.zeros(len(matrix.row_low))
     # Rounded, since a binary of 0.9999999 as a bound could make the LP infeasible.

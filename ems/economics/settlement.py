@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 from ems.agents.dispatch_plan import DispatchPlan
+from ems.core.participant import TOLERANCE
+from ems.economics.store_value import Worth
 
 LEAST_BOUGHT_EUR_PER_DAY = 0.10
 """A baseline that buys less than this gives no meaningful percentage [€/day]."""
@@ -20,16 +22,16 @@ LEAST_BOUGHT_EUR_PER_DAY = 0.10
 class DayKpis:
     """The figures of one day or, summed by ``total``, of several.
 
-    ``cost_eur = bill_eur + demand_charge_eur + wear_eur``; discomfort is no money.
+    ``cost_eur = bill_eur + demand_charge_eur − stored_eur``: the bill with the stores put back.
+    Wear is an assumption and stands beside it; discomfort is no money.
     ``bought_eur``: the part of the bill for imported energy [€].
-    ``stored_change_kwh``: change of the energy that stores can deliver to the bus [kWh];
-    ``closed_eur``: value of that change in closed accounts [€], see ``closed``.
+    ``stored_change_kwh``: change of the energy in the stores [kWh]; ``stored_eur``: its value
+    Σ (λ₁ E₁ − λ₀ E₀) [€], see ``ems.economics.store_value``; NaN if it changed and no value is
+    known.
     ``missed_kwh``: energy missing at deadlines, such as a car's departure [kWh].
     ``pv_error_kwh``, ``load_error_kwh``: absolute forecast errors summed over the steps [kWh], zero
     if all was known.
     ``gap_eur``: how far the objective may be from the optimum [€], NaN if nothing was proven.
-    ``mean_import_eur_per_kwh``, ``mean_export_eur_per_kwh``: unweighted means of the prices
-    [€/kWh].
     """
 
     days: float
@@ -49,35 +51,23 @@ class DayKpis:
     shift_h: float
     starts: float
     stored_change_kwh: float
-    mean_import_eur_per_kwh: float
-    mean_export_eur_per_kwh: float
+    stored_eur: float
     build_s: float
     solver_s: float
     gap_eur: float
-    closed_eur: float = 0.0
     missed_kwh: float = 0.0
     pv_error_kwh: float = 0.0
     load_error_kwh: float = 0.0
 
     @property
     def cost_eur(self) -> float:
-        """Cost of the day in money [€]."""
-        return self.bill_eur + self.demand_charge_eur + self.wear_eur
+        """The bill with the stores put back as they were [€]."""
+        return self.bill_eur + self.demand_charge_eur - self.stored_eur
 
     @property
-    def stored_eur(self) -> float:
-        """Value of the change in stored energy [€], positive in our favour.
-
-        A surplus is sold at the mean export price, a deficit bought at the mean import price.
-        """
-        surplus = self.stored_change_kwh > 0
-        price = self.mean_export_eur_per_kwh if surplus else self.mean_import_eur_per_kwh
-        return self.closed_eur + price * self.stored_change_kwh
-
-    def closed(self) -> DayKpis:
-        """The same figures with the change in stored energy settled: the next account starts at
-        zero."""
-        return replace(self, closed_eur=self.stored_eur, stored_change_kwh=0.0)
+    def with_wear_eur(self) -> float:
+        """Cost and wear [€], what plans minimise besides discomfort."""
+        return self.cost_eur + self.wear_eur
 
     @property
     def own_use_kwh(self) -> float:
@@ -105,9 +95,16 @@ class DayKpis:
 
 
 def settle(
-    schedule: DispatchPlan, n_committed: int | None = None, gap_eur: float = np.nan
+    schedule: DispatchPlan,
+    n_committed: int | None = None,
+    gap_eur: float = np.nan,
+    worth: tuple[Worth, Worth] | None = None,
 ) -> DayKpis:
-    """Cost and energy figures of the first ``n_committed`` steps of ``schedule``."""
+    """Cost and energy figures of the first ``n_committed`` steps of ``schedule``.
+
+    ``worth``: the value of a kWh in each store before the first step and after the last [€/kWh].
+    Without it ``stored_eur`` is 0 where no charge changed, else NaN.
+    """
     n = schedule.horizon.n_steps if n_committed is None else n_committed
     done = schedule if n == schedule.horizon.n_steps else schedule.window(0, n)
     horizon, agents = done.horizon, done.agents
@@ -120,7 +117,10 @@ def settle(
     stores = [plan for agent, plan in plans if agent.kind == "storage"]
     through_kw = [p.series["charge_kw"] + p.series["discharge_kw"] for p in stores]
     shifts_h = np.abs([h for agent, plan in plans for h in agent.shifts_h(plan, horizon)])
-    stored_kwh = [agent.stored_kwh(plan) - agent.stored_kwh() for agent, plan in plans]
+    change_kwh = [
+        sum(agent.stored_kwh(plan).values()) - sum(agent.stored_kwh().values())
+        for agent, plan in plans
+    ]
     return DayKpis(
         days=n * horizon.step_h / 24.0,
         bill_eur=costs.get("bill", 0.0),
@@ -139,9 +139,8 @@ def settle(
         peak_import_kw=float(import_kw.max()),
         shift_h=float(shifts_h.sum()),
         starts=float(len(shifts_h)),
-        stored_change_kwh=sum(stored_kwh),
-        mean_import_eur_per_kwh=float(horizon.import_eur_per_kwh.mean()),
-        mean_export_eur_per_kwh=float(horizon.export_eur_per_kwh.mean()),
+        stored_change_kwh=sum(change_kwh),
+        stored_eur=_stored_eur(done, worth),
         build_s=schedule.build_s,
         solver_s=schedule.solver_s,
         gap_eur=gap_eur,
@@ -149,19 +148,30 @@ def settle(
     )
 
 
-_MEANS = frozenset({"mean_import_eur_per_kwh", "mean_export_eur_per_kwh"})
+def _stored_eur(done: DispatchPlan, worth: tuple[Worth, Worth] | None) -> float:
+    """Σ (λ₁ E₁ − λ₀ E₀) over all stores [€]."""
+    value_eur = 0.0
+    for agent in done.agents:
+        left_kwh, held_kwh = agent.stored_kwh(done.plans[agent.name]), agent.stored_kwh()
+        for rule, kwh in held_kwh.items():
+            if worth is not None:
+                before, after = (each[agent.name][rule] for each in worth)
+                value_eur += after * left_kwh[rule] - before * kwh
+            elif abs(left_kwh[rule] - kwh) > TOLERANCE:
+                return np.nan
+    return value_eur
+
+
 _LARGEST = frozenset({"peak_import_kw", "gap_eur"})
 
 
 def total(days: Sequence[DayKpis]) -> DayKpis:
-    """Several days as one: sums, but maximum peak and gap and mean prices."""
+    """Several days as one: sums, but maximum peak and gap."""
     values = {}
     for field in fields(DayKpis):
         column = [getattr(day, field.name) for day in days]
         if field.name in _LARGEST:
             values[field.name] = float(np.max(column))
-        elif field.name in _MEANS:
-            values[field.name] = float(np.average(column, weights=[day.days for day in days]))
         else:
             values[field.name] = float(sum(column))
     return DayKpis(**values)
@@ -171,22 +181,33 @@ def total(days: Sequence[DayKpis]) -> DayKpis:
 class Savings:
     """Savings against a baseline.
 
-    ``savings_eur = (cost − stored)(baseline) − (cost − stored)(ours)``, with the stores of both
-    restored (``DayKpis.stored_eur``); ``stored_eur`` is that adjustment alone.
+    ``savings_eur = cost(baseline) − cost(ours)``, with the stores of both put back; ``stored_eur``
+    is that adjustment alone. ``wear_eur``: our wear less the baseline's.
     ``savings_pct`` is relative to what the baseline paid for imported energy and peak, not to its
     bill, which sales can bring near zero; None if that is below 0.10 €/day.
     """
 
     savings_eur: float
     stored_eur: float
+    wear_eur: float
     savings_pct: float | None
+
+    @property
+    def after_wear_eur(self) -> float:
+        """What is left of the saving after wear [€]."""
+        return self.savings_eur - self.wear_eur
 
 
 def savings(ours: DayKpis, baseline: DayKpis) -> Savings:
     """Compare the same days, devices and energy service."""
     stored_eur = ours.stored_eur - baseline.stored_eur
-    saved_eur = baseline.cost_eur - ours.cost_eur + stored_eur
+    saved_eur = baseline.cost_eur - ours.cost_eur
     paid_eur = baseline.bought_eur + baseline.demand_charge_eur
     tiny = paid_eur < LEAST_BOUGHT_EUR_PER_DAY * baseline.days
     pct = None if tiny else 100.0 * saved_eur / paid_eur
-    return Savings(savings_eur=saved_eur, stored_eur=stored_eur, savings_pct=pct)
+    return Savings(
+        savings_eur=saved_eur,
+        stored_eur=stored_eur,
+        wear_eur=ours.wear_eur - baseline.wear_eur,
+        savings_pct=pct,
+    )

@@ -2,10 +2,11 @@
 
 captured_share = (baseline − ours) / (baseline − perfect)
 
-All three are costs [€] over the same days with the same assets and restored stores; *perfect* is
-the plan under perfect foresight (``centralized_perfect``). Intervals come from a bootstrap over
-days; the share of each draw is a ratio of sums. Days are not independent, since they share weather
-and hand on their charge; ``docs/foresight.md`` gives the results with drawn weeks.
+All three are bill and wear [€], as plans minimise them, over the same days with the same assets and
+the stores put back; *perfect* is the plan under perfect foresight (``centralized_perfect``).
+Intervals come from a bootstrap over days; the share of each draw is a ratio of sums. Days are not
+independent, since they share weather and hand on their charge; ``docs/foresight.md`` gives the
+results with drawn weeks.
 
 The cost of forecast errors is computed alike from the same days: € above the perfect plan per kWh
 of error. No line is fitted through the days, which differ in more than their error: in residential6
@@ -24,7 +25,7 @@ import pandas as pd
 
 from ems.core.mode import Mode
 from ems.economics.intervals import drawn_sums, middle, ratio_interval
-from ems.economics.settlement import DayKpis, total
+from ems.economics.settlement import DayKpis
 from ems.pipelines.comparison import DayResult
 from ems.pipelines.spec import BASELINES, PLANNED, SINGLE_ERRORS
 from ems.types import Floats
@@ -36,8 +37,6 @@ LEAST_POSSIBLE_EUR_PER_DAY = 0.01
 """Below this there is nothing to capture, and a share is not meaningful."""
 LEAST_ERROR_KWH_PER_DAY = 0.01
 """Below this there was no forecast error, and euros per kWh are not meaningful."""
-LEAST_SOLD_KWH = 1e-6
-"""Exports below this are solver tolerance."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,44 +221,15 @@ def _row(
 
 
 def _daily_costs_eur(results: Sequence[DayResult]) -> dict[str, dict[Mode, Floats]]:
-    """Cost of each day by building and mode, minus the value added to the stores.
-
-    The days of a block add up to its closed account (``DayKpis.stored_eur``).
-    """
-    table: dict[str, dict[Mode, dict[date, DayResult]]] = {}
+    """Bill and wear of each day with the stores put back, by building and mode [€]."""
+    table: dict[str, dict[Mode, dict[date, float]]] = {}
     for result in results:
-        table.setdefault(result.building, {}).setdefault(result.mode, {})[result.day] = result
-    costs: dict[str, dict[Mode, Floats]] = {}
-    for building, modes in table.items():
-        days = sorted(next(iter(modes.values())))
-        costs[building] = {}
-        sells = any(r.kpis.export_kwh > LEAST_SOLD_KWH for m in modes.values() for r in m.values())
-        for mode, of_mode in modes.items():
-            of_day = _restored_eur(list(of_mode.values()), sells=sells)
-            costs[building][mode] = np.array([of_day[day] for day in days])
-    return costs
-
-
-def _restored_eur(results: Sequence[DayResult], *, sells: bool) -> dict[date, float]:
-    """Cost of each day of a building and mode with restored stores [€].
-
-    Energy handed to the next day has the same value in every mode: the purchase price if no mode
-    ever sells, else the mean of purchase and sale price. The block's account is closed at one of
-    the two prices; the difference is spread evenly over its days. If days were valued at the
-    closing price, modes that close at different prices would seem to differ by every kWh carried
-    over a night.
-    """
-    blocks: dict[date | None, list[DayResult]] = {}
-    for result in results:
-        blocks.setdefault(result.block, []).append(result)
-    restored: dict[date, float] = {}
-    for days in blocks.values():
-        whole = total([result.kpis for result in days])
-        price = whole.mean_import_eur_per_kwh
-        if sells:
-            price = (price + whole.mean_export_eur_per_kwh) / 2
-        rest_eur = (whole.stored_eur - price * whole.stored_change_kwh) / len(days)
-        for result in days:
-            kept_eur = price * result.kpis.stored_change_kwh + rest_eur
-            restored[result.day] = result.kpis.cost_eur - kept_eur
-    return restored
+        of_mode = table.setdefault(result.building, {}).setdefault(result.mode, {})
+        of_mode[result.day] = result.kpis.with_wear_eur
+    return {
+        building: {
+            mode: np.array([of_day[day] for day in sorted(of_day)])
+            for mode, of_day in modes.items()
+        }
+        for building, modes in table.items()
+    }

@@ -1,9 +1,9 @@
-"""Pipeline A: the same days under every mode, with two baselines and the perfect-foresight bound.
+"""Pipeline A: the same days under every mode, with baselines and the perfect-foresight bound.
 
-A window of days is planned in blocks of at most ``block_days`` consecutive plannable days. Each
-block starts from the specified charge and ends with at least that charge, so its energy account is
-closed, and blocks can run in any order on any number of workers with the same result. Within a
-block, the state is handed from day to day.
+A window of days is a few chains of consecutive plannable days. In each mode every chain starts from
+the specified charge, and the state of stores and grid is handed from day to day. What a day leaves
+in the stores is valued by one λ for all modes (``ems.pipelines.perfect``), so that costs of days
+add up and none has to end as it began.
 
 With ``foresight="perfect"`` every plan knows the true load and sun of its day and look-ahead: all
 results are upper bounds. With ``"forecast"`` every plan is made from what is known at its instant
@@ -17,11 +17,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from itertools import pairwise
 from typing import get_args
 
 import numpy as np
 
+from ems.agents import Agent
 from ems.agents.comfort import Comfort
 from ems.agents.dispatch_plan import DispatchPlan
 from ems.control.baselines import as_metered, rule_based
@@ -29,6 +29,7 @@ from ems.control.execution import DayToPlan, execute_day
 from ems.control.optimizer import GlobalOptimizer
 from ems.core.mode import Mode
 from ems.economics.settlement import DayKpis, Savings, savings, settle, total
+from ems.economics.store_value import StoreValues, Worth
 from ems.errors import DataError, Infeasible, InvalidSpec, SolveError
 from ems.forecast.information import Information
 from ems.pipelines.spec import (
@@ -39,7 +40,6 @@ from ems.pipelines.spec import (
     ComparisonSpec,
 )
 from ems.site.building import Building
-from ems.site.meters import MeterData
 from ems.site.task import PlanningTask
 
 _ORDER: tuple[Mode, ...] = get_args(Mode)
@@ -47,7 +47,7 @@ _ORDER: tuple[Mode, ...] = get_args(Mode)
 
 @dataclass(frozen=True, kw_only=True)
 class DayChain:
-    """Consecutive days of one building planned in one chain."""
+    """Consecutive days of one building."""
 
     building: str
     days: tuple[date, ...]
@@ -55,35 +55,29 @@ class DayChain:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DayResult:
-    """Figures of one day of one building under one mode.
-
-    ``block``: the first day of the block whose energy account it belongs to; None: all days of the
-    building are one account.
-    """
+    """Figures of one day of one building under one mode."""
 
     building: str
     day: date
     mode: Mode
     kpis: DayKpis
-    block: date | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DayRecord(DayResult):
-    """A day's result with the executed plan."""
+    """A day's result with the executed plan.
+
+    ``worth``: the value of a kWh left in each store at the end of its plan's look-ahead; None for a
+    day of the perfect plan, which ends as full as it began.
+    """
 
     schedule: DispatchPlan
+    worth: Worth | None = None
 
     @property
     def result(self) -> DayResult:
         """The result alone, small enough to keep for every day."""
-        return DayResult(
-            building=self.building,
-            day=self.day,
-            mode=self.mode,
-            kpis=self.kpis,
-            block=self.block,
-        )
+        return DayResult(building=self.building, day=self.day, mode=self.mode, kpis=self.kpis)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,81 +133,113 @@ def first_days(building: Building, history_days: int) -> tuple[date, ...]:
     return tuple(day for day in enough if day >= taught)
 
 
-def blocks_of(window: Window, block_days: int) -> tuple[DayChain, ...]:
-    """The window's days in chains without gaps, none longer than ``block_days``."""
+def chains_of(window: Window, most_days: int | None = None) -> tuple[DayChain, ...]:
+    """The window's days in chains without gaps, none longer than ``most_days``."""
     chains: list[list[date]] = []
     for day in window.days:
         follows = chains and day - chains[-1][-1] == timedelta(days=1)
-        if follows and len(chains[-1]) < block_days:
+        if follows and (most_days is None or len(chains[-1]) < most_days):
             chains[-1].append(day)
         else:
             chains.append([day])
     return tuple(DayChain(building=window.building, days=tuple(chain)) for chain in chains)
 
 
-def run_block(
+def run_mode(
     building: Building,
     spec: ComparisonSpec,
-    block: DayChain,
+    window: Window,
     mode: Mode,
+    values: StoreValues,
+    *,
+    known: Mapping[date, Information] | None = None,
     comfort_of: Callable[[date], Comfort] | None = None,
-    foresight: Information | None = None,
 ) -> Iterator[DayRecord]:
-    """Plan, execute and settle the days of ``block`` under ``mode``, one record per day.
+    """Plan, execute and settle the days of ``window`` under ``mode``, one record per day.
 
-    ``comfort_of`` gives the discomfort of moving appliances before each day (default: from the
-    assets). ``foresight``: what planned modes are made from; None for the truth. The charge of
-    stores and the highest import so far are handed from day to day; a demand charge is paid once
-    for the peak of the block.
+    ``values``: what is left in stores is worth this, in the plans and in the settlement. ``known``:
+    what planned modes are made from on each day; None for the truth. ``comfort_of`` gives the
+    discomfort of moving appliances before each day (default: from the assets). The highest import
+    so far is handed on over the whole window.
     """
-    if mode == "perfect_foresight":
-        yield from _run_whole(building, spec, block)
-        return
     knows = mode in (*BASELINES, "centralized_perfect") or spec.foresight == "perfect"
-    if not knows and foresight is None:
-        raise InvalidSpec(f"{block.building}: foresight is missing, but plans are on forecasts")
-    soc_kwh: Mapping[str, float] = {}
+    if not knows and known is None:
+        raise InvalidSpec(f"{window.building}: known is missing, but plans are on forecasts")
     grid = spec.assets.grid
-    for day in block.days:
-        live = DayToPlan(
-            day=day,
-            # The last day of a block closes the account, so it must not plan beyond it.
-            lookahead_h=0.0 if day == block.days[-1] else spec.lookahead_h,
-            soc_kwh=soc_kwh,
-            comfort=None if comfort_of is None else comfort_of(day),
-            grid=grid,
-        )
-        with _named(block, day, mode):
-            if knows or foresight is None:
-                record = _known_day(building, spec, block, mode, live)
-            else:
-                record = _forecast_day(building, spec, block, mode, live, foresight)
-        grid = grid.after(record.schedule.plans[grid.name], record.schedule.horizon.n_steps)
-        soc_kwh = record.schedule.soc_kwh
-        yield record
+    for chain in chains_of(window):
+        state: Mapping[str, Agent] = {}
+        for day in chain.days:
+            live = DayToPlan(
+                day=day,
+                lookahead_h=spec.lookahead_h,
+                state=state,
+                worth=_left_worth(building, values, day, spec.lookahead_h, knows=knows),
+                comfort=None if comfort_of is None else comfort_of(day),
+                grid=grid,
+            )
+            with named(window.building, day, mode):
+                if knows or known is None:
+                    done, kpis = _known_day(building, spec, mode, live, values)
+                else:
+                    done, kpis = _forecast_day(building, spec, mode, live, values, known[day])
+            grid = grid.after(done.plans[grid.name], done.horizon.n_steps)
+            state = stores_after(done)
+            yield DayRecord(
+                building=window.building,
+                day=day,
+                mode=mode,
+                schedule=done,
+                kpis=kpis,
+                worth=live.worth,
+            )
+
+
+def _left_worth(
+    building: Building, values: StoreValues, day: date, lookahead_h: float, *, knows: bool
+) -> Worth:
+    """The value of what is left in the stores at the end of the look-ahead of ``day``.
+
+    A plan on forecasts knows the values of the days that ended a day before it.
+    """
+    end = building.stretch([day], lookahead_h).whole.stop
+    if knows:
+        return values.before(end)
+    span = building.span(day)
+    per_day = round(24 / building.view.step_h)
+    return values.remembered(end, max(0, span.start - per_day), per_day)
+
+
+def stores_after(done: DispatchPlan) -> dict[str, Agent]:
+    """The agents that store something as they stand after ``done``, by name."""
+    agents = done.after(done.horizon.n_steps)
+    return {agent.name: agent for agent in agents if agent.stored_kwh()}
 
 
 def _known_day(
-    building: Building, spec: ComparisonSpec, block: DayChain, mode: Mode, live: DayToPlan
-) -> DayRecord:
+    building: Building, spec: ComparisonSpec, mode: Mode, live: DayToPlan, values: StoreValues
+) -> tuple[DispatchPlan, DayKpis]:
     """A day whose plan knows the truth, so the plan is what happens."""
     problem = building.problem(
-        [live.day], lookahead_h=live.lookahead_h, soc_kwh=live.soc_kwh, comfort=live.comfort
+        [live.day],
+        lookahead_h=live.lookahead_h,
+        state=live.state,
+        worth=live.worth,
+        comfort=live.comfort,
     )
     # The horizon may hold a look-ahead; only the committed steps happen.
     plan = _plan(replace(problem, grid=live.grid), spec, mode)
     done = replace(plan.window(0, problem.n_committed), mode=mode)
-    return _record(block, live.day, done, _proven_gap_eur(plan))
+    return done, settled_day(building, live.day, done, values, proven_gap_eur(plan))
 
 
 def _forecast_day(
     building: Building,
     spec: ComparisonSpec,
-    block: DayChain,
     mode: Mode,
     live: DayToPlan,
+    values: StoreValues,
     foresight: Information,
-) -> DayRecord:
+) -> tuple[DispatchPlan, DayKpis]:
     """A day planned from what is known and executed on what happens."""
     if mode in SINGLE_ERRORS:
         foresight = foresight.knowing_all_but(mode.removesuffix("_unknown"))
@@ -229,33 +255,25 @@ def _forecast_day(
         dispatch=spec.dispatch,
         hedged=spec.risk == "hedged" and planned_as.startswith("centralized"),
     )
+    done = replace(lived.schedule, mode=mode)
     # A proven gap would speak of the forecast, not of the day as it came.
-    record = _record(block, live.day, replace(lived.schedule, mode=mode), np.nan)
-    kpis = replace(
-        record.kpis, pv_error_kwh=lived.pv_error_kwh, load_error_kwh=lived.load_error_kwh
-    )
-    return replace(record, kpis=kpis)
+    kpis = settled_day(building, live.day, done, values, np.nan)
+    return done, replace(kpis, pv_error_kwh=lived.pv_error_kwh, load_error_kwh=lived.load_error_kwh)
 
 
-def _run_whole(building: Building, spec: ComparisonSpec, block: DayChain) -> Iterator[DayRecord]:
-    """All days of the block in one program, with everything known on the first morning."""
-    problem = building.problem(block.days)
-    optimizer = GlobalOptimizer(problem.agents, problem.grid, spec.solver)
-    with _named(block, block.days[0], "perfect_foresight"):
-        plan = optimizer.optimize_centralized(problem.horizon)
-    whole = replace(plan, mode="perfect_foresight")
-    for day, (first, end) in zip(block.days, pairwise(problem.midnights), strict=True):
-        # One solve for all days: its time is shared out by length.
-        share = (end - first) / problem.n_committed
-        done = whole.window(first, end)
-        timed = replace(done, build_s=whole.build_s * share, solver_s=whole.solver_s * share)
-        yield _record(block, day, timed, _proven_gap_eur(whole))
+def settled_day(
+    building: Building, day: date, done: DispatchPlan, values: StoreValues, gap_eur: float
+) -> DayKpis:
+    """The figures of a day, its stores valued at its two midnights."""
+    span = building.span(day)
+    worth = values.before(span.start), values.before(span.stop)
+    return settle(done, gap_eur=gap_eur, worth=worth)
 
 
 @contextmanager
-def _named(block: DayChain, day: date, mode: Mode) -> Iterator[None]:
+def named(building: str, day: date, mode: Mode) -> Iterator[None]:
     """Add building, day and mode to a solver error."""
-    where = f"{block.building} {day} {mode}"
+    where = f"{building} {day} {mode}"
     try:
         yield
     except Infeasible as error:
@@ -264,31 +282,9 @@ def _named(block: DayChain, day: date, mode: Mode) -> Iterator[None]:
         raise SolveError(f"{where}: {error}") from error
 
 
-def _record(block: DayChain, day: date, done: DispatchPlan, gap_eur: float) -> DayRecord:
-    return DayRecord(
-        building=block.building,
-        day=day,
-        mode=done.mode,
-        schedule=done,
-        kpis=settle(done, gap_eur=gap_eur),
-        block=block.days[0],
-    )
-
-
-def _proven_gap_eur(plan: DispatchPlan) -> float:
+def proven_gap_eur(plan: DispatchPlan) -> float:
     """The gap of the plan [€], NaN if nothing was proven."""
     return plan.gap_eur if np.isfinite(plan.gap_eur) else np.nan
-
-
-def run_comparison(
-    history: MeterData, spec: ComparisonSpec, start: date | None = None, n_days: int | None = 7
-) -> Iterator[DayRecord]:
-    """Every mode over the window, block by block; see ``parallel`` for many workers."""
-    building = Building(history, spec.tariff, spec.assets)
-    window = choose_window(building, start, n_days, spec.history_days)
-    for block in blocks_of(window, spec.block_days):
-        for mode in spec.all_modes:
-            yield from run_block(building, spec, block, mode)
 
 
 def _plan(problem: PlanningTask, spec: ComparisonSpec, mode: Mode) -> DispatchPlan:
@@ -321,20 +317,12 @@ class ModeSummary:
     against: Mapping[Mode, Savings]
 
 
-def account(results: Sequence[DayResult]) -> DayKpis:
-    """Several days of one building and mode as one; each block is its own energy account."""
-    blocks: dict[date | None, list[DayKpis]] = {}
-    for result in results:
-        blocks.setdefault(result.block, []).append(result.kpis)
-    return total([total(days).closed() for days in blocks.values()])
-
-
 def summarise(results: Sequence[DayResult]) -> tuple[ModeSummary, ...]:
     """A row for each building and mode, baselines first, then planned modes."""
     rows: dict[tuple[str, Mode], list[DayResult]] = {}
     for result in results:
         rows.setdefault((result.building, result.mode), []).append(result)
-    totals = {key: account(days) for key, days in rows.items()}
+    totals = {key: total([day.kpis for day in days]) for key, days in rows.items()}
     order = sorted(totals, key=lambda key: (key[0], _ORDER.index(key[1])))
     return tuple(
         ModeSummary(

@@ -1,4 +1,4 @@
-"""The foresight of a block: perfect, or forecasts trained on everything before it."""
+"""The foresight of some days: perfect, or forecasts trained on everything before them."""
 
 from __future__ import annotations
 
@@ -22,29 +22,28 @@ from ems.site.building import Building
 from ems.types import Ints
 
 TEMPLATE_DAYS = 60
-"""Days before a block whose forecast errors give the correlation of scenarios."""
+"""Days before the first whose forecast errors give the correlation of scenarios."""
 
 
 @lru_cache(maxsize=1)
-def foresight_of(building: Building, spec: ComparisonSpec, block: DayChain) -> Information:
-    """The information that plans of ``block`` are made from.
+def foresight_of(building: Building, spec: ComparisonSpec, chain: DayChain) -> Information:
+    """The information that plans of the days of ``chain`` are made from.
 
-    Forecasters are trained once per block, on what lies before it, and forecast from every planning
-    instant. Raises ``DataError`` if too little lies before the block, or if recorded weather
-    forecasts exist but do not cover its days. The last result is cached, since reports ask for it
-    again.
+    Forecasters are trained once, on what lies before the days, and forecast from every planning
+    instant. Raises ``DataError`` if too little lies before them, or if recorded weather forecasts
+    exist but do not cover them. The last result is cached, since reports ask for it again.
     """
     if spec.foresight == "perfect":
         return PerfectInformation(building=building)
-    days = list(block.days)
+    days = list(chain.days)
     if spec.risk == "hedged":
-        days = [d for d in building.days if d < block.days[0]][-TEMPLATE_DAYS:] + days
+        days = [d for d in building.days if d < chain.days[0]][-TEMPLATE_DAYS:] + days
     # 25 h: the longest local day.
     longest_h = 25.0 + spec.lookahead_h
     forecasts = forecast_days(
         building,
         models_of(spec.forecaster, building.history.weather_forecast),
-        first_day=block.days[0],
+        first_day=chain.days[0],
         instants=_instants(building, spec, days),
         n_steps=round(longest_h / building.view.step_h),
     )

@@ -21,11 +21,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import cached_property
 
 import numpy as np
 
 from ems.agents.comfort import HabitComfort
 from ems.core.mode import Mode
+from ems.economics.store_value import StoreValues
 from ems.errors import DataError
 from ems.forecast.information import Information
 from ems.learning.habit import PmfUpdate
@@ -34,19 +36,19 @@ from ems.learning.probability_model import ProbabilityModelAgent
 from ems.learning.usage import UseHistory, use_histories
 from ems.pipelines.captured import PERFECT, Captured, captured
 from ems.pipelines.comparison import (
-    DayChain,
     DayRecord,
     ModeSummary,
-    blocks_of,
+    chains_of,
     choose_window,
     first_days,
-    run_block,
+    run_mode,
     summarise,
 )
 from ems.pipelines.parallel import in_parallel
+from ems.pipelines.perfect import perfect_plan
 from ems.pipelines.spec import (
     BASELINES,
-    ComparisonSpec,
+    LEARN_DAYS,
     Controller,
     IntegratedSpec,
 )
@@ -108,8 +110,24 @@ class Integrated:
                 f"{building.history.building}: no appliance whose starts could be learned"
             )
         self.window = choose_window(building, start or self._first_trainable(), n_days)
-        self.blocks = blocks_of(self.window, spec.base.block_days)
-        self._foresights: dict[DayChain, Information] = {}
+
+    @cached_property
+    def values(self) -> StoreValues:
+        """What is left in stores is worth this to all controllers and baselines."""
+        return perfect_plan(self.building, self.spec.base, self.window).values
+
+    @cached_property
+    def known(self) -> Mapping[date, Information] | None:
+        """What plans of each day are made from, learned once for all controllers."""
+        if self.spec.base.foresight == "perfect":
+            return None
+        from ems.pipelines.forecasting import foresight_of  # only forecasts need to learn
+
+        known: dict[date, Information] = {}
+        for piece in chains_of(self.window, LEARN_DAYS):
+            foresight = foresight_of(self.building, self.spec.base, piece)
+            known |= dict.fromkeys(piece.days, foresight)
+        return known
 
     def _first_trainable(self) -> date:
         """The first plannable day with enough known days of every device before it."""
@@ -131,17 +149,15 @@ class Integrated:
     def baselines(self) -> Iterator[DayRecord]:
         """Both baselines over the window."""
         for mode in BASELINES:
-            for block in self.blocks:
-                yield from run_block(self.building, self.spec.base, block, mode)
+            yield from run_mode(self.building, self.spec.base, self.window, mode, self.values)
 
     def runs(self, workers: int = 1, scheduler: str | None = None) -> Iterator[ControllerRun]:
         """Every controller over the window, in order, on ``workers`` processes.
 
         With ``scheduler`` each runs on the Dask cluster at that address. Forecasters are trained
-        here, once for all. Figures do not depend on the number of workers.
+        and stores valued here, once for all. Figures do not depend on the number of workers.
         """
-        for block in self.blocks:
-            self.foresight(block)
+        _ = self.values, self.known  # sent to the workers with this object
         jobs = ((self, controller) for controller in self.spec.controllers)
         yield from in_parallel(_run_controller, jobs, workers, scheduler)
 
@@ -150,38 +166,26 @@ class Integrated:
         base = replace(self.spec.base, foresight="perfect", risk="neutral")
         spec = base if perfect else self.spec.base
         models = trained_models(self.histories, self.devices, self.spec, self.window.days[0])
-        for block in self.blocks:
-            yield from self._run_block(controller, spec, block, models)
-
-    def foresight(self, block: DayChain) -> Information | None:
-        """The information plans of ``block`` are made from, learned once for all controllers."""
-        if self.spec.base.foresight == "perfect":
-            return None
-        if block not in self._foresights:
-            from ems.pipelines.forecasting import foresight_of  # only forecasts need to learn
-
-            self._foresights[block] = foresight_of(self.building, self.spec.base, block)
-        return self._foresights[block]
-
-    def _run_block(
-        self,
-        controller: Controller,
-        spec: ComparisonSpec,
-        block: DayChain,
-        models: Mapping[str, ProbabilityModelAgent],
-    ) -> Iterator[HabitDay]:
         hours: dict[str, Floats] = {}
 
         def comfort_of(day: date) -> HabitComfort:
-            # Also read below, when the record of this day arrives: run_block asks before it yields.
+            # Also read below, when the record of this day arrives: run_mode asks before it yields.
             hours.update({name: model.predict(day).hours for name, model in models.items()})
             return HabitComfort(
                 weight_eur=controller.weight_eur, hours=dict(hours), movable=controller.movable
             )
 
         mode: Mode = spec.modes[0]
-        foresight = self.foresight(block)
-        for record in run_block(self.building, spec, block, mode, comfort_of, foresight):
+        days = run_mode(
+            self.building,
+            spec,
+            self.window,
+            mode,
+            self.values,
+            known=self.known,
+            comfort_of=comfort_of,
+        )
+        for record in days:
             starts = _start_hours(record)
             chances = [(hours[name][h], float(np.max(hours[name]))) for name, h in starts]
             yield HabitDay(

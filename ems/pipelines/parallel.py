@@ -1,8 +1,10 @@
-"""Blocks of days on many processes or machines, with the same result as on one.
+"""Modes of buildings on many processes or machines, with the same result as on one.
 
-Blocks are independent, so neither order nor number of workers changes a figure. On this machine
-joblib starts processes; each building is written to a temporary file once and memory-mapped by
-every worker. On a Dask cluster each building is sent once (see ``dask``).
+The perfect plan of a building comes first, since it gives the value of what is stored; forecasters
+learn meanwhile; then every mode runs over all days by itself. Neither order nor number of workers
+changes a figure. On this machine joblib starts processes; each building is written to a temporary
+file once and memory-mapped by every worker. On a Dask cluster each building is sent once (see
+``dask``).
 """
 
 from __future__ import annotations
@@ -11,19 +13,25 @@ import signal
 import tempfile
 import threading
 import warnings
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import date
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import joblib
 
 from ems.core.mode import Mode
+from ems.economics.store_value import StoreValues
 from ems.errors import InvalidSpec
-from ems.pipelines.comparison import DayChain, DayRecord, run_block
-from ems.pipelines.spec import ComparisonSpec
+from ems.forecast.information import Information
+from ems.pipelines.comparison import DayChain, DayRecord, Window, chains_of, choose_window, run_mode
+from ems.pipelines.perfect import PerfectPlan, perfect_plan
+from ems.pipelines.spec import LEARN_DAYS, ComparisonSpec
 from ems.site.building import Building
+from ems.site.meters import MeterData
 
 if TYPE_CHECKING:
     from ems.pipelines.dask import Cluster
@@ -31,15 +39,24 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 
-def run_blocks(
+def run_comparison(
+    history: MeterData, spec: ComparisonSpec, start: date | None = None, n_days: int | None = 7
+) -> Iterator[DayRecord]:
+    """Every mode over the window, mode by mode, in this process."""
+    building = Building(history, spec.tariff, spec.assets)
+    window = choose_window(building, start, n_days, spec.history_days)
+    for records in run_windows([building], spec, [window]):
+        yield from records
+
+
+def run_windows(
     buildings: Sequence[Building],
     spec: ComparisonSpec,
-    blocks: Sequence[DayChain],
+    windows: Sequence[Window],
     workers: int = 1,
-    modes: tuple[Mode, ...] | None = None,
     scheduler: str | None = None,
 ) -> Generator[list[DayRecord], None, None]:
-    """The records of each block, in the order of ``blocks``; ``modes`` default to all of ``spec``.
+    """The records of each mode of each window, building by building, in the order of ``all_modes``.
 
     With one worker everything runs in this process, with ``scheduler`` on the Dask cluster at that
     address. When the consumer stops, or on Ctrl-C, local workers are ended and waiting cluster jobs
@@ -47,23 +64,85 @@ def run_blocks(
     """
     if workers < 1:
         raise InvalidSpec(f"workers is {workers}, allowed is >= 1")
-    modes = modes or spec.all_modes
     named = {building.history.building: building for building in buildings}
     if scheduler is not None:
         with _cluster(scheduler, workers) as away:
             sent = {name: away.share(building) for name, building in named.items()}
-            yield from away.run(_records, ((sent[b.building], spec, b, modes) for b in blocks))
-        return
-    if workers == 1:
-        for block in blocks:
-            yield _records(named[block.building], spec, block, modes)
-        return
-    with tempfile.TemporaryDirectory(prefix="ems-") as folder:
-        files = {name: str(Path(folder) / name) for name in named}
-        for name, path in files.items():
-            joblib.dump(named[name], path)
-        jobs = ((files[block.building], spec, block, modes) for block in blocks)
-        yield from in_parallel(_work, jobs, workers)
+            yield from _in_stages(away.run, sent, spec, windows)
+    elif workers == 1:
+        yield from _in_stages(_here, named, spec, windows)
+    else:
+        with tempfile.TemporaryDirectory(prefix="ems-") as folder, _processes(workers) as run:
+            files = {name: _Kept(str(Path(folder) / name)) for name in named}
+            for name, kept in files.items():
+                joblib.dump(named[name], kept.path)
+            yield from _in_stages(run, files, spec, windows)
+
+
+class Run(Protocol):
+    """Runs jobs somewhere."""
+
+    def __call__(
+        self, work: Callable[..., Result], jobs: Iterable[tuple[Any, ...]]
+    ) -> Iterator[Result]:
+        """``work(*job)`` for each job, in order."""
+
+
+def _in_stages(
+    run: Run, buildings: Mapping[str, Any], spec: ComparisonSpec, windows: Sequence[Window]
+) -> Iterator[list[DayRecord]]:
+    """Perfect plans and forecasts first, then the modes that need them."""
+    places = [(buildings[window.building], spec, window) for window in windows]
+    plans = list(run(_perfect, places))
+    learned: dict[int, dict[date, Information]] = {i: {} for i in range(len(windows))}
+    if spec.foresight == "forecast":
+        pieces = [(i, piece) for i, w in enumerate(windows) for piece in chains_of(w, LEARN_DAYS)]
+        jobs = ((buildings[piece.building], spec, piece) for _, piece in pieces)
+        for (i, piece), foresight in zip(pieces, run(_foresight, jobs), strict=True):
+            learned[i] |= dict.fromkeys(piece.days, foresight)
+    modes = [mode for mode in spec.all_modes if mode != "perfect_foresight"]
+    jobs_of_modes = (
+        (*places[i], mode, plans[i].values, learned[i])
+        for i in range(len(windows))
+        for mode in modes
+    )
+    results = run(_mode, jobs_of_modes)
+    for plan in plans:
+        for _ in modes:
+            yield next(results)
+        yield list(plan.records)
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """A building in a file."""
+
+    path: str
+
+
+def _perfect(place: Building | _Kept, spec: ComparisonSpec, window: Window) -> PerfectPlan:
+    return perfect_plan(_opened(place), spec, window)
+
+
+def _foresight(place: Building | _Kept, spec: ComparisonSpec, piece: DayChain) -> Information:
+    from ems.pipelines.forecasting import foresight_of  # only forecasts need to learn
+
+    return foresight_of(_opened(place), spec, piece)
+
+
+def _mode(
+    place: Building | _Kept,
+    spec: ComparisonSpec,
+    window: Window,
+    mode: Mode,
+    values: StoreValues,
+    known: Mapping[date, Information],
+) -> list[DayRecord]:
+    return list(run_mode(_opened(place), spec, window, mode, values, known=known))
+
+
+def _opened(place: Building | _Kept) -> Any:
+    return _building(place.path) if isinstance(place, _Kept) else place
 
 
 def in_parallel(
@@ -79,22 +158,38 @@ def in_parallel(
     if scheduler is not None:
         with _cluster(scheduler, workers) as away:
             yield from away.run(work, jobs)
-        return
-    if workers == 1:
-        yield from (work(*job) for job in jobs)
-        return
-    # pre_dispatch keeps few jobs in flight, so that an early stop wastes little.
-    parallel = joblib.Parallel(n_jobs=workers, return_as="generator", pre_dispatch="2*n_jobs")
-    with _starting_workers():
-        results = parallel(joblib.delayed(work)(*job) for job in jobs)
+    elif workers == 1:
+        yield from _here(work, jobs)
+    else:
+        with _processes(workers) as run:
+            yield from run(work, jobs)
+
+
+def _here(work: Callable[..., Result], jobs: Iterable[tuple[Any, ...]]) -> Iterator[Result]:
+    yield from (work(*job) for job in jobs)
+
+
+@contextmanager
+def _processes(workers: int) -> Iterator[Run]:
+    """Worker processes that live until the end of the context."""
+
+    def run(work: Callable[..., Result], jobs: Iterable[tuple[Any, ...]]) -> Iterator[Result]:
+        # pre_dispatch keeps few jobs in flight, so that an early stop wastes little.
+        parallel = joblib.Parallel(n_jobs=workers, return_as="generator", pre_dispatch="2*n_jobs")
+        with _starting_workers():
+            results = parallel(joblib.delayed(work)(*job) for job in jobs)
+        try:
+            for result in results:  # noqa: UP028 - that would close it outside the filter below
+                yield result
+        finally:
+            with warnings.catch_warnings():
+                # joblib warns that work was cancelled; that is what ending early means
+                warnings.filterwarnings("ignore", category=UserWarning, module="joblib")
+                results.close()
+
     try:
-        for result in results:  # noqa: UP028 - that would close it outside the filter below
-            yield result
+        yield run
     finally:
-        with warnings.catch_warnings():
-            # joblib warns that work was cancelled; that is what ending early means
-            warnings.filterwarnings("ignore", category=UserWarning, module="joblib")
-            results.close()
         _end_workers()
 
 
@@ -128,27 +223,6 @@ def _starting_workers() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, usual)
-
-
-def _records(
-    building: Building, spec: ComparisonSpec, block: DayChain, modes: tuple[Mode, ...]
-) -> list[DayRecord]:
-    foresight = None
-    if spec.foresight == "forecast":
-        from ems.pipelines.forecasting import foresight_of  # only forecasts need to learn
-
-        foresight = foresight_of(building, spec, block)
-    return [
-        record
-        for mode in modes
-        for record in run_block(building, spec, block, mode, foresight=foresight)
-    ]
-
-
-def _work(
-    path: str, spec: ComparisonSpec, block: DayChain, modes: tuple[Mode, ...]
-) -> list[DayRecord]:
-    return _records(_building(path), spec, block, modes)
 
 
 # Small: a worker works on few buildings at a time.

@@ -34,6 +34,8 @@ ForesightName = Literal["perfect", "forecast"]
 Risk = Literal["neutral", "hedged"]
 HISTORY_DAYS = 56
 """Forecasters need four weeks to train; with eight the first forecasts are useful."""
+LEARN_DAYS = 28
+"""Forecasters learn anew after this many days."""
 KNOWN_SHARE = 0.75
 """Share of those days that must be known: a meter that starts with a gap teaches nothing."""
 FORECASTERS = ("learned", "persistence")
@@ -43,11 +45,10 @@ FORECASTERS = ("learned", "persistence")
 class ComparisonSpec:
     """What is compared, and how.
 
-    ``modes``: the planned modes, from ``PLANNED``. Both baselines and the optimum of the whole
-    block with everything known on its first morning (``perfect_foresight``) always run.
+    ``modes``: the planned modes, from ``PLANNED``. Both baselines and the optimum of all days
+    with everything known on the first morning (``perfect_foresight``) always run.
     ``lookahead_h``: hours that a plan looks beyond the committed day [h].
     ``phase_h``: length of a phase of ``centralized_phases`` [h].
-    ``block_days``: maximum days planned in one chain.
     ``foresight``: whether plans know the truth or use forecasts by ``forecaster``.
     ``dispatch``: how stores execute set-points, following them or balancing errors.
     ``risk``: ``neutral`` plans for the mean; ``hedged`` plans the centralized modes for
@@ -60,7 +61,6 @@ class ComparisonSpec:
     solver: Solver = field(default_factory=Solver)
     lookahead_h: float = 24.0
     phase_h: float = 6.0
-    block_days: int = 28
     foresight: ForesightName = "perfect"
     forecaster: str = "learned"
     dispatch: Dispatch = "setpoints"
@@ -76,8 +76,6 @@ class ComparisonSpec:
             raise InvalidSpec(f"modes are {', '.join(self.modes)}: name each once")
         if not 0 <= self.lookahead_h <= 24:
             raise InvalidSpec(f"lookahead_h is {self.lookahead_h}, allowed is 0 to 24")
-        if self.block_days < 1:
-            raise InvalidSpec(f"block_days is {self.block_days}, allowed is >= 1")
         if not 0 < self.phase_h <= 24:
             raise InvalidSpec(f"phase_h is {self.phase_h}, allowed is 0 < phase_h <= 24")
         if self.risk == "hedged" and self.foresight == "perfect":
@@ -98,7 +96,7 @@ class ComparisonSpec:
 
     @property
     def all_modes(self) -> tuple[Mode, ...]:
-        """Both baselines, the planned modes, and the optimum of the whole block.
+        """Both baselines, the planned modes, and the optimum of all days at once.
 
         On forecasts also the cost of each single error for the last mode, and the perfect plan.
         """

@@ -5,8 +5,8 @@ its own tariff, PV with full feed-in) are outside, unless ``one_meter`` puts eve
 meter.
 
 A plan starts at local midnight. It looks ``lookahead_h`` hours beyond the committed day, so that
-midnight does not cut the night in two; appliances run as metered there. The last day of a window
-has no look-ahead and must leave the stores as the window found them.
+midnight does not cut the night in two; appliances run as metered there. What it leaves in the
+stores at its end has a value, or must be what they began with.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from ems.agents.heat_pump import HeatPump
 from ems.agents.on_site import PlanFrame, SiteDevice, Stretch
 from ems.agents.pv import Roof
 from ems.core.horizon import Horizon
+from ems.economics.store_value import Worth
 from ems.economics.tariff import Tariff
 from ems.errors import DataError, InvalidSpec
 from ems.site.assets import Assets
@@ -171,15 +172,18 @@ class Building:
         days: Sequence[date],
         *,
         lookahead_h: float = 0.0,
-        soc_kwh: Mapping[str, float] | None = None,
+        state: Mapping[str, Agent] | None = None,
+        worth: Worth | None = None,
         comfort: Comfort | None = None,
         course: SiteSeries | None = None,
         at: int = 0,
     ) -> PlanningTask:
         """The agents of consecutive ``days``, with a horizon ``lookahead_h`` hours beyond them.
 
-        ``soc_kwh``: charge of each store before the first midnight [kWh] by agent name (default:
-        its specification). ``comfort``: discomfort of moving appliances (default: from the assets).
+        ``state``: the stores as they stand at the first midnight, by agent name (default: as
+        specified). ``worth``: the value of a kWh left in each store after the last step; None: the
+        last step leaves them as they began, where nothing is looked ahead to. ``comfort``:
+        discomfort of moving appliances (default: from the assets).
         ``course``: the series to plan on (default: as metered); ``at``: steps after the first
         midnight at which the plan is made. Raises ``DataError`` for a day that cannot be planned.
         """
@@ -190,15 +194,16 @@ class Building:
         frame = PlanFrame(
             stretch=stretch,
             horizon=horizon,
-            soc_kwh=soc_kwh or {},
+            state=state or {},
             comfort=comfort or ShiftComfort(eur_per_h=self.assets.shift_discomfort_eur_per_h),
             runs_foreseen=course.runs_foreseen,
+            closed=worth is None and not stretch.ahead,
         )
         # In order: a car under the three-phase strategy sees the surplus of the agents before it.
         for device in course.devices:
             agent = device.agent(replace(frame, before=tuple(agents)))
             if agent is not None:
-                agents.append(agent)
+                agents.append(agent if worth is None else agent.valued(worth.get(agent.name, {})))
         starts = (*(span.start for span in stretch.spans), stretch.spans[-1].stop)
         return PlanningTask(
             days=tuple(days),
@@ -220,9 +225,11 @@ class Building:
         )
 
     def _lookahead_steps(self, day: date, lookahead_h: float) -> int:
+        most, found = round(lookahead_h / self.history.step_h), 0
         following = day + timedelta(days=1)
         # No look-ahead into a day with gaps: its values would be NaN.
-        if lookahead_h <= 0 or following not in self._plannable:
-            return 0
-        span = self.span(following)
-        return min(round(lookahead_h / self.history.step_h), int(span.stop - span.start))
+        while found < most and following in self._plannable:
+            span = self.span(following)
+            found += int(span.stop - span.start)
+            following += timedelta(days=1)
+        return min(most, found)

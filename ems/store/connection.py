@@ -21,7 +21,7 @@ LOCK_PAUSE_S = 0.05
 SCHEMA_VERSION = "3"
 """Version of ``schema/data.sql``; a database of another version must be rebuilt."""
 
-RESULTS_SCHEMA_VERSION = "3"
+RESULTS_SCHEMA_VERSION = "4"
 """Version of ``schema/results.sql``."""
 
 RESULTS_TABLES = frozenset({"meta", "run", "day_result", "horizon_step", "plan_step", "pmf_update"})

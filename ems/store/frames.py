@@ -26,7 +26,7 @@ DERIVED = (
     "self_consumption",
     "self_sufficiency",
     "mean_shift_h",
-    "stored_eur",
+    "with_wear_eur",
 )
 KPIS = (*(field.name for field in fields(DayKpis)), *DERIVED)
 
@@ -55,7 +55,6 @@ def day_frame(results: Sequence[DayResult]) -> pd.DataFrame:
         {
             "building": np.repeat([r.building for r in results], n_kpis),
             "day": np.repeat(np.array([r.day for r in results], dtype="datetime64[s]"), n_kpis),
-            "block": np.repeat(np.array([r.block for r in results], dtype="M8[s]"), n_kpis),
             "mode": np.repeat([r.mode for r in results], n_kpis),
             "kpi": np.tile(KPIS, len(results)),
             "value": table.reshape(-1),
@@ -72,16 +71,15 @@ def day_results(wide: pd.DataFrame) -> tuple[DayResult, ...]:
     """
     names = [field.name for field in fields(DayKpis)]
     table = wide.reindex(columns=names).to_numpy(float)
-    heads = zip(wide["building"], wide["day"], wide["block"], wide["mode"], strict=True)
+    heads = zip(wide["building"], wide["day"], wide["mode"], strict=True)
     return tuple(
         DayResult(
             building=building,
             day=pd.Timestamp(day).date(),
             mode=mode,
             kpis=DayKpis(**dict(zip(names, values.tolist(), strict=True))),
-            block=None if pd.isna(block) else pd.Timestamp(block).date(),
         )
-        for (building, day, block, mode), values in zip(heads, table, strict=True)
+        for (building, day, mode), values in zip(heads, table, strict=True)
     )
 
 

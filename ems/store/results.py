@@ -21,7 +21,7 @@ from ems.store.connection import results_reader, results_transaction
 
 Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 
-DAY_COLUMNS = ("building", "day", "block", "mode", "kpi", "value")
+DAY_COLUMNS = ("building", "day", "mode", "kpi", "value")
 HORIZON_COLUMNS = (
     "building",
     "day",
@@ -159,7 +159,7 @@ def read_runs(path: str | Path) -> pd.DataFrame:
 def read_days(path: str | Path, run_id: str) -> pd.DataFrame:
     """The KPIs of a run: one row per building, day and mode, one column per KPI."""
     long = _query(path, "SELECT * FROM day_result WHERE run_id = ?", [run_id])
-    wide = long.pivot(index=["building", "day", "block", "mode"], columns="kpi", values="value")
+    wide = long.pivot(index=["building", "day", "mode"], columns="kpi", values="value")
     return wide.rename_axis(columns=None).reset_index()
 
 

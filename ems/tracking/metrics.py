@@ -35,7 +35,7 @@ def total_metrics(summary: ModeSummary) -> dict[str, float | None]:
     """All figures of a mode over all its days, and its savings against each baseline."""
     kpis = summary.kpis
     totals = {item.name: getattr(kpis, item.name) for item in fields(kpis)}
-    money_and_energy = ("cost_eur", "stored_eur", "own_use_kwh")
+    money_and_energy = ("cost_eur", "with_wear_eur", "own_use_kwh")
     derived = (*money_and_energy, "self_consumption", "self_sufficiency", "mean_shift_h")
     totals |= {name: getattr(kpis, name) for name in derived}
     for base, saved in summary.against.items():

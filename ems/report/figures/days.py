@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from itertools import accumulate, groupby
+from itertools import accumulate
 from typing import Any
 
 import matplotlib.dates as mdates
@@ -39,14 +39,12 @@ _THICK_UP_TO = 60
 class Days:
     """The days of one building that every mode has.
 
-    ``kpis``: for each mode, in the order of ``MODES``, one entry per day of ``days``; ``blocks``:
-    the energy account of each day.
+    ``kpis``: for each mode, in the order of ``MODES``, one entry per day of ``days``.
     """
 
     building: str
     days: tuple[date, ...]
     kpis: Mapping[Mode, tuple[DayKpis, ...]]
-    blocks: tuple[date | None, ...]
 
     @classmethod
     def of(cls, results: Sequence[DayResult]) -> Days:
@@ -71,21 +69,11 @@ class Days:
         if not common:
             raise InvalidSpec(f"{buildings[0]}: no day has results of every mode; finish the run")
         kpis = {m: tuple(table[m][day] for day in common) for m in MODES if m in table}
-        block = {result.day: result.block for result in results}
-        blocks = tuple(block[day] for day in common)
-        return cls(building=buildings[0], days=tuple(common), kpis=kpis, blocks=blocks)
+        return cls(building=buildings[0], days=tuple(common), kpis=kpis)
 
     def so_far(self, mode: Mode) -> list[DayKpis]:
-        """The KPIs of ``mode`` from the first day to the end of each day, with closed accounts."""
-        found: list[DayKpis] = []
-        # Each block closes its own account, so blocks are summed separately.
-        for _, days in groupby(
-            zip(self.blocks, self.kpis[mode], strict=True), lambda pair: pair[0]
-        ):
-            before = found[-1:]
-            block = accumulate((kpis for _, kpis in days), lambda sum_, day: total([sum_, day]))
-            found += [total([*before, so_far.closed()]) for so_far in block]
-        return found
+        """The KPIs of ``mode`` from the first day to the end of each day."""
+        return list(accumulate(self.kpis[mode], lambda sum_, day: total([sum_, day])))
 
     def saved_so_far_eur(self, mode: Mode, baseline: Mode) -> list[float]:
         """Savings of ``mode`` against ``baseline`` to the end of each day [€]; see ``savings``."""
@@ -131,13 +119,12 @@ def cumulative_cost(
 ) -> Figure:
     """Cumulative cost over the days [€], and savings so far against each baseline [€].
 
-    A value covers its whole day and includes it. Cost is bill, demand charge and wear; savings
-    include restored stores, so the last value equals the summary table. Raises ``InvalidSpec`` as
-    ``Days.of``.
+    A value covers its whole day and includes it. Cost is bill and demand charge with the stores
+    put back, so the last value equals the summary table. Raises ``InvalidSpec`` as ``Days.of``.
     """
     days = Days.of(results)
     title = f"{days.building} · cumulative cost · {days_in_words(days.days)}"
-    note = f"tariff {tariff} · savings put the stores back as they were · {foresight}"
+    note = f"tariff {tariff} · the stores put back as they were · {foresight}"
     body = new_page(7.0, title, note, origin, paper)
     axes = body.subplots(3, sharex=True, height_ratios=[1.3, 1.0, 1.0])
     for mode in days.kpis:

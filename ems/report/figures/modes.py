@@ -58,8 +58,8 @@ def mode_overview(
     spans = {days_in_words(days[name]) for name in names}
     what = [names[0] if one else f"{len(names)} buildings", *(spans if len(spans) == 1 else ())]
     note = (
-        "cost: bill and wear of the days · savings: the cost saved, once the stores are put back "
-        f"as they were · tariff {tariff} · {foresight}"
+        "cost: the bill with the stores put back as they were · savings: the cost saved · "
+        f"tariff {tariff} · {foresight}"
     )
     heights = [0.45 + (0.24 if one else 0.14) * len(modes) for modes in of_building.values()]
     title = f"{' · '.join(what)} · cost, savings, self-sufficiency by mode"

@@ -53,7 +53,7 @@ def _assets(
     spec: ComparisonSpec, buildings: Sequence[Building], discomfort: str
 ) -> Iterator[tuple[str, str]]:
     assets = spec.assets
-    yield "battery", _battery(assets, spec.block_days)
+    yield "battery", _battery(assets)
     yield "car", "not planned" if assets.ev is None else _car(assets.ev, buildings)
     yield "appliances", _appliances(assets, buildings, discomfort)
     yield "sun", "may be curtailed" if assets.curtailable_pv else "is never curtailed"
@@ -62,21 +62,21 @@ def _assets(
         yield "meters", "as if circuits with meters of their own were behind the building's meter"
     yield (
         "plans",
-        f"local days with {spec.lookahead_h:g} h of look-ahead, none on the last day of a block; "
+        f"local days with {spec.lookahead_h:g} h of look-ahead, at whose end a stored kWh "
+        "is worth what it is to the plan that knows everything; "
         f"solved to within {spec.solver.mip_gap:g} of their cost",
     )
 
 
-def _battery(assets: Assets, block_days: int) -> str:
+def _battery(assets: Assets) -> str:
     battery = assets.battery
     if battery is None:
         return "none"
     return (
         f"{battery.capacity_kwh:g} kWh, {battery.max_charge_kw:g} kW, "
         f"{100 * battery.round_trip_efficiency:g} % round trip, wear "
-        f"{battery.wear_eur_per_kwh:g} €/kWh of throughput (assumed); each block of at most "
-        f"{words.counted(block_days, 'day')} begins with {battery.initial_soc_kwh:g} kWh, and "
-        "plans leave no less at its end"
+        f"{battery.wear_eur_per_kwh:g} €/kWh of throughput (assumed); begins with "
+        f"{battery.initial_soc_kwh:g} kWh"
     )
 
 
@@ -127,5 +127,5 @@ def _grid(assets: Assets) -> str:
     if np.isfinite(grid.max_export_kw):
         parts.append(f"at most {grid.max_export_kw:g} kW sold")
     if grid.demand_charge_eur_per_kw > 0:
-        parts.append(f"{grid.demand_charge_eur_per_kw:g} €/kW of the highest import of each block")
+        parts.append(f"{grid.demand_charge_eur_per_kw:g} €/kW of the highest import")
     return ", ".join(parts) or "no limit and no demand charge"

@@ -179,7 +179,7 @@ def _bounds(spec: ComparisonSpec) -> str:
     """What the reference rows of Pipeline A knew."""
     perfect = "“Perfect plan” knew its day and what it looks ahead at. "
     return (
-        f"{perfect if spec.foresight == 'forecast' else ''}“All days at once” knew the whole block "
-        "on its first morning: with discomfort counted, no plan of these assets that keeps every "
-        "rule costs less."
+        f"{perfect if spec.foresight == 'forecast' else ''}“All days at once” knew all of them "
+        "on the first morning: with wear and discomfort counted, no plan of these assets that "
+        "keeps every rule costs less."
     )

@@ -9,8 +9,8 @@ from ems.agents import Agent
 from ems.agents.comfort import Comfort
 from ems.control.execution import DayToPlan, believed, instants
 from ems.economics.settlement import settle
-from ems.pipelines.comparison import DayRecord, Window, blocks_of
-from ems.pipelines.spec import ComparisonSpec
+from ems.pipelines.comparison import DayRecord, Window, chains_of
+from ems.pipelines.spec import LEARN_DAYS, ComparisonSpec
 from ems.report.figures.day import planned_day
 from ems.report.figures.page import Origin
 from ems.report.figures.paper import PAGE
@@ -43,27 +43,32 @@ def explained(
 ) -> ExplainedDay:
     """The joint plan of the example's day, from the real initial charge of its stores.
 
-    On forecasts it is made from the forecast at that midnight. The last day of a block has no
-    look-ahead, as when it was planned.
+    On forecasts it is made from the forecast at that midnight.
     """
-    block = next(b for b in blocks_of(window, spec.block_days) if example.day in b.days)
     agents, grid = example.schedule.agents, example.schedule.grid
     live = DayToPlan(
         day=example.day,
-        lookahead_h=0.0 if example.day == block.days[-1] else spec.lookahead_h,
-        soc_kwh={agent.name: agent.held_kwh for agent in agents if agent.held_kwh is not None},
+        lookahead_h=spec.lookahead_h,
+        state={agent.name: agent for agent in agents if agent.stored_kwh()},
+        worth=example.worth,
         comfort=comfort,
         grid=grid,
     )
     if spec.foresight == "forecast":
         from ems.pipelines.forecasting import foresight_of  # only forecasts need to learn
 
-        foresight = foresight_of(building, spec, block)
+        pieces = chains_of(window, LEARN_DAYS)
+        piece = next(piece for piece in pieces if example.day in piece.days)
+        foresight = foresight_of(building, spec, piece)
         devices = [agent for agent in agents if agent is not grid]
         problem = believed(building, foresight, live, 0, devices, grid)
         return explain_day(problem, spec.solver, believed=True)
     known = building.problem(
-        [live.day], lookahead_h=live.lookahead_h, soc_kwh=live.soc_kwh, comfort=live.comfort
+        [live.day],
+        lookahead_h=live.lookahead_h,
+        state=live.state,
+        worth=live.worth,
+        comfort=live.comfort,
     )
     return explain_day(replace(known, grid=grid), spec.solver)
 
@@ -125,18 +130,18 @@ def _what_it_is(
     example: DayRecord, day: ExplainedDay, spec: ComparisonSpec, controller: str | None
 ) -> str:
     of = f" by {controller}" if controller else ""
-    planned = settle(day.schedule).cost_eur
+    planned = settle(day.schedule).bill_eur
     text = (
         f"The joint plan of this day{'' if controller is None else f' ({controller})'}, the "
-        "one on which planning saved most against as metered, each day taken by itself with its "
-        "stores put back at its own prices. It is made with the true load, sun "
+        "one on which planning saved most against as metered, each day with its "
+        "stores put back. It is made with the true load, sun "
         "and prices of the day and of what it looks ahead, from the charge that the stores had at "
-        f"midnight, and costs {words.eur(planned)}."
+        f"midnight, and its bill is {words.eur(planned)}."
     )
     if example.mode == "decentralized":
         return (
-            f"{text} What was carried out{of} cost {words.eur(example.kpis.cost_eur)}, with stores "
-            "that may end otherwise: this run planned each device alone."
+            f"{text} What was carried out{of} has a bill of {words.eur(example.kpis.bill_eur)}, "
+            "with stores that may end otherwise: this run planned each device alone."
         )
     return text
 
@@ -148,11 +153,11 @@ def _what_was_planned(
     text = (
         f"The joint plan of this day{'' if controller is None else f' ({controller})'} as midnight "
         "saw it; of all days it is the one on which planning saved most against as metered, "
-        "each taken by itself with its stores put back at its own prices. Sun, use "
+        "each with its stores put back. Sun, use "
         f"and runs of appliances are what was expected at midnight ({spec.forecaster} forecasts), "
         "the charge of the stores is what they really had. The prices of this day were known by "
-        "then. Had all come as expected, the day would have cost "
-        f"{words.eur(settle(day.schedule).cost_eur)}."
+        "then. Had all come as expected, its bill would have been "
+        f"{words.eur(settle(day.schedule).bill_eur)}."
     )
     return f"{text}{''.join(_other_plans(example, day, spec))}"
 
@@ -189,8 +194,8 @@ def _what_came(
 ) -> Iterator[str]:
     """What was executed, and how devices reacted to deviations."""
     yield (
-        f"What was carried out cost {words.eur(example.kpis.cost_eur)}, where the plan expected "
-        f"{words.eur(settle(day.schedule).cost_eur)}{_left(example, day)}. "
+        f"What was carried out has a bill of {words.eur(example.kpis.bill_eur)}, where the plan "
+        f"expected {words.eur(settle(day.schedule).bill_eur)}{_left(example, day)}. "
         f"{' '.join(_rules(spec, [row.agent for row in rows]))}"
     )
     later = _later_plans(example, day, spec)

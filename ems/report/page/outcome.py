@@ -214,5 +214,5 @@ def _sums(
                 "–" if planned_kwh is None else words.number(planned_kwh, 1),
                 words.number(done.soc_kwh[row.agent.name], 1),
             )
-    costs = [words.amount(settle(schedule).cost_eur) for schedule in (plan, done)]
-    yield "cost [€]", costs[0], costs[1]
+    bills = [words.amount(settle(schedule).bill_eur) for schedule in (plan, done)]
+    yield "bill [€]", bills[0], bills[1]

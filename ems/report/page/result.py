@@ -18,13 +18,13 @@ from ems.report.page import words
 from ems.report.page.page import Section, Table
 
 HOW_COUNTED = (
-    "Cost is the energy bill, the charge for the peak where there is one, and wear. Savings put "
-    "the stores back as they were: a surplus is sold at the mean export price, a deficit bought at "
-    "the mean import price. Percentages are of what the baseline paid for import. No purchase and "
-    "no interest is in any figure."
+    "Cost is the energy bill, with the charge for the peak where there is one, and with the stores "
+    "put back: what is left in them is worth what the plan that knows everything would earn with "
+    "it. Wear of the battery is an assumption and stands beside the cost. Percentages are of what "
+    "the baseline paid for import. No purchase and no interest is in any figure."
 )
 _MODE_HEADS = (
-    *("mode", "cost €", "saved vs metered €", "saved vs rule €"),
+    *("mode", "cost €", "saved vs metered €", "saved vs rule €", "wear €"),
     *("import kWh", "export kWh", "self-sufficiency", "cycles"),
 )
 
@@ -69,6 +69,7 @@ def _modes(rows: Sequence[ModeSummary]) -> Table:
             LABELS[row.mode],
             words.amount(row.kpis.cost_eur),
             *(words.saving(row.against.get(base)) for base in BASELINES),
+            words.amount(row.kpis.wear_eur),
             f"{row.kpis.import_kwh:,.0f}",
             f"{row.kpis.export_kwh:,.0f}",
             words.percent(row.kpis.self_sufficiency),

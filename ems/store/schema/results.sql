@@ -16,12 +16,10 @@ CREATE TABLE run (
     synthetic       BOOLEAN NOT NULL
 );
 
--- block: the first day of the block whose energy account the day belongs to.
 CREATE TABLE day_result (
     run_id   VARCHAR NOT NULL,
     building VARCHAR NOT NULL,
     day      DATE NOT NULL,
-    block    DATE,
     mode     VARCHAR NOT NULL,
     kpi      VARCHAR NOT NULL,
     value    DOUBLE

@@ -1,0 +1,69 @@
+"""The value of what is left in a store, one for every mode, day and figure.
+
+λ(t) [€/kWh] is what one kWh more in the store before step t is worth: the dual of the store's
+charge rule in the plan with perfect information. The cost of a day with its stores put back is
+
+    cost − Σ (λ₁ E₁ − λ₀ E₀)   [€]
+
+with E₀, E₁ [kWh] in the stores at its two midnights. Since a midnight has one λ, days add up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ems.core.program import StoreDuals
+from ems.errors import DataError
+from ems.types import Floats
+
+Worth = Mapping[str, Mapping[str, float]]
+"""Agent -> rule of the store -> value of a kWh in it [€/kWh]."""
+
+MEMORY_DAYS = 28
+"""Days whose values a plan on forecasts knows."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StoreValues:
+    """λ of every store on a building's whole grid.
+
+    ``eur_per_kwh``: agent -> rule -> shape ``(n + 1,)``, before each step and after the last one;
+    NaN outside the days that were valued. ``hour``: the local hour of each step [h].
+    """
+
+    eur_per_kwh: StoreDuals
+    hour: Floats
+
+    def before(self, step: int) -> Worth:
+        """The value of a kWh in each store before ``step``."""
+        return {
+            name: {rule: float(values[step]) for rule, values in stores.items()}
+            for name, stores in self.eur_per_kwh.items()
+        }
+
+    def remembered(self, step: int, known_until: int, per_day: int) -> Worth:
+        """What is believed of ``before(step)`` by one who knows the values until ``known_until``.
+
+        The mean at that local hour over the last ``MEMORY_DAYS`` days of ``per_day`` steps. Raises
+        ``DataError`` if none of them was valued.
+        """
+        first = max(0, known_until - MEMORY_DAYS * per_day)
+        hour = self.hour[step % len(self.hour)] if step < len(self.hour) else 0.0
+        where = first + np.flatnonzero(self.hour[first:known_until] == hour)
+        return {
+            name: {rule: _mean(name, values[where]) for rule, values in stores.items()}
+            for name, stores in self.eur_per_kwh.items()
+        }
+
+
+def _mean(name: str, values: Floats) -> float:
+    known = values[np.isfinite(values)]
+    if not known.size:
+        raise DataError(
+            f"{name}: none of the {MEMORY_DAYS} days before the plan could be planned, so nobody "
+            "knows what its charge is worth at the end; start later"
+        )
+    return float(known.mean())

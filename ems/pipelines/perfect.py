@@ -1,0 +1,137 @@
+"""The plan with perfect information: the bound of every mode, and what a stored kWh is worth.
+
+All days are planned together with everything known on the first morning. Long chains are planned in
+pieces that overlap: each looks ``AHEAD_H`` hours beyond its days and hands its state on to the
+next. The duals of the stores' charge rules are the one value of storage
+(``ems.economics.store_value``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from itertools import pairwise
+
+import numpy as np
+
+from ems.agents import Agent, GridAgent
+from ems.agents.dispatch_plan import DispatchPlan
+from ems.control.optimizer import GlobalOptimizer
+from ems.core.program import StoreDuals
+from ems.economics.store_value import MEMORY_DAYS, StoreValues
+from ems.pipelines.comparison import (
+    DayChain,
+    DayRecord,
+    Window,
+    chains_of,
+    named,
+    proven_gap_eur,
+    settled_day,
+    stores_after,
+)
+from ems.pipelines.spec import ComparisonSpec
+from ems.site.building import Building
+from ems.types import Floats
+
+PIECE_DAYS = 28
+"""Most days of one program: machines' starts are binaries."""
+AHEAD_H = 48.0
+"""How far a piece looks beyond its days [h]."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PerfectPlan:
+    """The days of a window under ``perfect_foresight``, and the value of what is stored."""
+
+    records: tuple[DayRecord, ...]
+    values: StoreValues
+
+
+def perfect_plan(building: Building, spec: ComparisonSpec, window: Window) -> PerfectPlan:
+    """Plan the window with perfect information.
+
+    Where plans are made on forecasts, the days before the window are planned too, since such a plan
+    remembers the values of past days.
+    """
+    found: dict[str, dict[str, Floats]] = {}
+    pieces: list[_Piece] = []
+    grid = spec.assets.grid
+    for part in (_remembered(building, spec, window), window):
+        state: Mapping[str, Agent] = {}
+        pieces, grid, end = [], spec.assets.grid, None
+        for chain in chains_of(part, PIECE_DAYS):
+            follows = end is not None and chain.days[0] == end + timedelta(days=1)
+            piece = _planned(building, spec, chain, state if follows else {}, grid)
+            _keep(found, piece, len(building.history.ts_utc))
+            pieces.append(piece)
+            done = piece.plan.window(0, piece.midnights[-1])
+            state, end = stores_after(done), chain.days[-1]
+            grid = grid.after(done.plans[grid.name], done.horizon.n_steps)
+    values = StoreValues(eur_per_kwh=found, hour=building.view.hour)
+    records = tuple(record for piece in pieces for record in _days(building, piece, values))
+    return PerfectPlan(records=records, values=values)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Piece:
+    """A planned piece, its stores' values, and where it lies on the building's grid."""
+
+    chain: DayChain
+    plan: DispatchPlan
+    duals: StoreDuals
+    whole: slice
+    midnights: tuple[int, ...]
+
+
+def _remembered(building: Building, spec: ComparisonSpec, window: Window) -> Window:
+    """The days before the window whose values plans on forecasts know."""
+    days: tuple[date, ...] = ()
+    if spec.foresight == "forecast":
+        first = window.days[0] - timedelta(days=MEMORY_DAYS + 1)
+        days = tuple(day for day in building.plannable_days if first <= day < window.days[0])
+    return Window(building=window.building, days=days, skipped={})
+
+
+def _planned(
+    building: Building,
+    spec: ComparisonSpec,
+    chain: DayChain,
+    state: Mapping[str, Agent],
+    grid: GridAgent,
+) -> _Piece:
+    problem = building.problem(chain.days, lookahead_h=AHEAD_H, state=state)
+    optimizer = GlobalOptimizer(problem.agents, grid, spec.solver)
+    with named(chain.building, chain.days[0], "perfect_foresight"):
+        plan, duals = optimizer.optimize_with_values(problem.horizon)
+    return _Piece(
+        chain=chain,
+        plan=replace(plan, mode="perfect_foresight"),
+        duals=duals,
+        whole=building.stretch(chain.days, AHEAD_H).whole,
+        midnights=problem.midnights,
+    )
+
+
+def _keep(found: dict[str, dict[str, Floats]], piece: _Piece, n: int) -> None:
+    """Write the values of a piece over those that an earlier one looked ahead to."""
+    for name, stores in piece.duals.items():
+        for rule, eur_per_kwh in stores.items():
+            kept = found.setdefault(name, {}).setdefault(rule, np.full(n + 1, np.nan))
+            # What is left after the last step is worth what it was in it.
+            kept[piece.whole.start : piece.whole.stop + 1] = np.append(eur_per_kwh, eur_per_kwh[-1])
+
+
+def _days(building: Building, piece: _Piece, values: StoreValues) -> Iterator[DayRecord]:
+    for day, (first, end) in zip(piece.chain.days, pairwise(piece.midnights), strict=True):
+        # One solve for all days: its time is shared out by length.
+        share = (end - first) / piece.midnights[-1]
+        build_s, solver_s = piece.plan.build_s * share, piece.plan.solver_s * share
+        done = replace(piece.plan.window(first, end), build_s=build_s, solver_s=solver_s)
+        yield DayRecord(
+            building=piece.chain.building,
+            day=day,
+            mode="perfect_foresight",
+            schedule=done,
+            kpis=settled_day(building, day, done, values, proven_gap_eur(piece.plan)),
+        )
