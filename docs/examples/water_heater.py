@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
@@ -24,7 +24,8 @@ class WaterHeaterAgent(Agent):
 
     ``drawn_kwh``: heat drawn as hot water in each step [kWh], shape ``(n_steps,)``.
     ``capacity_kwh``: usable heat of a full tank [kWh]; ``loss_per_h``: share lost in an hour [1/h].
-    ``initial_soc_kwh``: heat before the first step; at the end ``final_soc_kwh`` is left [kWh].
+    ``initial_soc_kwh``: heat before the first step; at the end ``final_soc_kwh`` is left [kWh], and
+    each kWh is worth ``left_eur_per_kwh`` [€/kWh].
     """
 
     drawn_kwh: Floats
@@ -33,6 +34,7 @@ class WaterHeaterAgent(Agent):
     loss_per_h: float = 0.01
     initial_soc_kwh: float = 3.0
     final_soc_kwh: float = 3.0
+    left_eur_per_kwh: float = 0.0
     kind: ClassVar[Kind] = "load"
     colour: ClassVar[str | None] = "#E69F00"
 
@@ -53,7 +55,11 @@ class WaterHeaterAgent(Agent):
         gained_kwh = block.horizon.energy_kwh(power_kw) - self.drawn_kwh
         block.require("heat", soc_kwh == kept_kwh + gained_kwh, "kWh")
         block.require("final_heat", soc_kwh[-1] >= self.final_soc_kwh - SLACK_KWH, "kWh")
-        return Contribution(net_load_kw=power_kw, series={"power_kw": power_kw, "soc_kwh": soc_kwh})
+        return Contribution(
+            net_load_kw=power_kw,
+            cost_eur=-self.left_eur_per_kwh * soc_kwh[-1],
+            series={"power_kw": power_kw, "soc_kwh": soc_kwh},
+        )
 
     def after(self, plan: Plan, n_steps: int) -> Self:
         """The heat reached, and what will be drawn later."""
@@ -69,10 +75,17 @@ class WaterHeaterAgent(Agent):
         yield from breaks(self.name, "soc_kwh", soc_kwh, 0.0, self.capacity_kwh)
         yield from breaks(self.name, "final_heat", soc_kwh[-1:], self.final_soc_kwh, np.inf)
 
-    def stored_kwh(self, plan: Plan | None = None) -> float:
-        """Less what the tank still needs until it is full."""
-        soc_kwh = self.initial_soc_kwh if plan is None else float(plan.series["soc_kwh"][-1])
-        return soc_kwh - self.capacity_kwh
+    def costs_eur(self, plan: Plan, horizon: Horizon) -> Mapping[str, float]:
+        """Minus the value of the heat that is left."""
+        return {"left": -self.left_eur_per_kwh * float(plan.series["soc_kwh"][-1])}
+
+    def stored_kwh(self, plan: Plan | None = None) -> Mapping[str, float]:
+        """The heat in the tank, by the rule that balances it."""
+        return {"heat": self.initial_soc_kwh if plan is None else float(plan.series["soc_kwh"][-1])}
+
+    def valued(self, left_eur_per_kwh: Mapping[str, float]) -> Self:
+        """Heat left at the end has this value; it may end empty."""
+        return replace(self, final_soc_kwh=0.0, left_eur_per_kwh=left_eur_per_kwh["heat"])
 
     # --- without a plan, and with one that was made on a forecast --------------------------------
 
@@ -184,12 +197,12 @@ class WaterHeater(SiteDevice):
 
     def agent(self, frame: PlanFrame) -> WaterHeaterAgent:
         """Full at first and in the end, or with the heat that the day before left."""
-        full_kwh = WaterHeaterAgent.capacity_kwh
+        full_kwh, before = WaterHeaterAgent.capacity_kwh, frame.state.get(self.name)
         return WaterHeaterAgent(
             name=self.name,
             drawn_kwh=self.metered_kwh[frame.stretch.whole],
             max_power_kw=self.max_power_kw,
             loss_per_h=0.0,
-            initial_soc_kwh=min(max(frame.soc_kwh.get(self.name, full_kwh), 0.0), full_kwh),
+            initial_soc_kwh=full_kwh if before is None else before.stored_kwh()["heat"],
             final_soc_kwh=full_kwh,
         )

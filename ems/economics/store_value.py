@@ -31,10 +31,13 @@ class StoreValues:
     """λ of every store on a building's whole grid.
 
     ``eur_per_kwh``: agent -> rule -> shape ``(n + 1,)``, before each step and after the last one;
-    NaN outside the days that were valued. ``hour``: the local hour of each step [h].
+    NaN outside the days that were valued. ``past_eur_per_kwh``: the same, but of each day only what
+    was known when the next one ended: what plans on forecasts remember. ``hour``: the local hour of
+    each step [h].
     """
 
     eur_per_kwh: StoreDuals
+    past_eur_per_kwh: StoreDuals
     hour: Floats
 
     def before(self, step: int) -> Worth:
@@ -51,11 +54,11 @@ class StoreValues:
         ``DataError`` if none of them was valued.
         """
         first = max(0, known_until - MEMORY_DAYS * per_day)
-        hour = self.hour[step % len(self.hour)] if step < len(self.hour) else 0.0
+        hour = self.hour[step] if step < len(self.hour) else 0.0  # a record ends at midnight
         where = first + np.flatnonzero(self.hour[first:known_until] == hour)
         return {
             name: {rule: _mean(name, values[where]) for rule, values in stores.items()}
-            for name, stores in self.eur_per_kwh.items()
+            for name, stores in self.past_eur_per_kwh.items()
         }
 
 

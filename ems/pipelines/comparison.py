@@ -169,11 +169,12 @@ def run_mode(
     for chain in chains_of(window):
         state: Mapping[str, Agent] = {}
         for day in chain.days:
+            certain = knows or known is None or known[day].certain
             live = DayToPlan(
                 day=day,
                 lookahead_h=spec.lookahead_h,
                 state=state,
-                worth=_left_worth(building, values, day, spec.lookahead_h, knows=knows),
+                worth=_left_worth(building, values, day, spec.lookahead_h, knows=certain),
                 comfort=None if comfort_of is None else comfort_of(day),
                 grid=grid,
             )
@@ -199,7 +200,7 @@ def _left_worth(
 ) -> Worth:
     """The value of what is left in the stores at the end of the look-ahead of ``day``.
 
-    A plan on forecasts knows the values of the days that ended a day before it.
+    A plan on forecasts knows what it was on days that ended a day before it.
     """
     end = building.stretch([day], lookahead_h).whole.stop
     if knows:

@@ -8,7 +8,7 @@ next. The duals of the stores' charge rules are the one value of storage
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from itertools import pairwise
@@ -49,26 +49,13 @@ class PerfectPlan:
 
 
 def perfect_plan(building: Building, spec: ComparisonSpec, window: Window) -> PerfectPlan:
-    """Plan the window with perfect information.
-
-    Where plans are made on forecasts, the days before the window are planned too, since such a plan
-    remembers the values of past days.
-    """
-    found: dict[str, dict[str, Floats]] = {}
-    pieces: list[_Piece] = []
-    grid = spec.assets.grid
-    for part in (_remembered(building, spec, window), window):
-        state: Mapping[str, Agent] = {}
-        pieces, grid, end = [], spec.assets.grid, None
-        for chain in chains_of(part, PIECE_DAYS):
-            follows = end is not None and chain.days[0] == end + timedelta(days=1)
-            piece = _planned(building, spec, chain, state if follows else {}, grid)
-            _keep(found, piece, len(building.history.ts_utc))
-            pieces.append(piece)
-            done = piece.plan.window(0, piece.midnights[-1])
-            state, end = stores_after(done), chain.days[-1]
-            grid = grid.after(done.plans[grid.name], done.horizon.n_steps)
-    values = StoreValues(eur_per_kwh=found, hour=building.view.hour)
+    """Plan the window with perfect information."""
+    pieces = list(_pieces(building, spec, window))
+    values = StoreValues(
+        eur_per_kwh=_on_grid(building, pieces),
+        past_eur_per_kwh=_on_grid(building, list(_past(building, spec, window))),
+        hour=building.view.hour,
+    )
     records = tuple(record for piece in pieces for record in _days(building, piece, values))
     return PerfectPlan(records=records, values=values)
 
@@ -84,13 +71,30 @@ class _Piece:
     midnights: tuple[int, ...]
 
 
-def _remembered(building: Building, spec: ComparisonSpec, window: Window) -> Window:
-    """The days before the window whose values plans on forecasts know."""
-    days: tuple[date, ...] = ()
-    if spec.foresight == "forecast":
-        first = window.days[0] - timedelta(days=MEMORY_DAYS + 1)
-        days = tuple(day for day in building.plannable_days if first <= day < window.days[0])
-    return Window(building=window.building, days=days, skipped={})
+def _pieces(building: Building, spec: ComparisonSpec, window: Window) -> Iterator[_Piece]:
+    state: Mapping[str, Agent] = {}
+    grid, next_day = spec.assets.grid, date.min
+    for chain in chains_of(window, PIECE_DAYS):
+        before = state if chain.days[0] == next_day else {}
+        piece = _planned(building, spec, chain, before, grid, AHEAD_H)
+        done = piece.plan.window(0, piece.midnights[-1])
+        state, next_day = stores_after(done), chain.days[-1] + timedelta(days=1)
+        grid = grid.after(done.plans[grid.name], done.horizon.n_steps)
+        yield piece
+
+
+def _past(building: Building, spec: ComparisonSpec, window: Window) -> Iterator[_Piece]:
+    """Each day that a plan on forecasts may remember, planned with itself and the next day known.
+
+    A piece of many days would know more than could be known when the plan is made.
+    """
+    if spec.foresight == "perfect":
+        return
+    first = window.days[0] - timedelta(days=MEMORY_DAYS + 2)
+    for day in building.plannable_days:
+        if first <= day < window.days[-1]:
+            chain = DayChain(building=window.building, days=(day,))
+            yield _planned(building, spec, chain, {}, spec.assets.grid, 24.0)
 
 
 def _planned(
@@ -99,8 +103,9 @@ def _planned(
     chain: DayChain,
     state: Mapping[str, Agent],
     grid: GridAgent,
+    ahead_h: float,
 ) -> _Piece:
-    problem = building.problem(chain.days, lookahead_h=AHEAD_H, state=state)
+    problem = building.problem(chain.days, lookahead_h=ahead_h, state=state)
     optimizer = GlobalOptimizer(problem.agents, grid, spec.solver)
     with named(chain.building, chain.days[0], "perfect_foresight"):
         plan, duals = optimizer.optimize_with_values(problem.horizon)
@@ -108,18 +113,23 @@ def _planned(
         chain=chain,
         plan=replace(plan, mode="perfect_foresight"),
         duals=duals,
-        whole=building.stretch(chain.days, AHEAD_H).whole,
+        whole=building.stretch(chain.days, ahead_h).whole,
         midnights=problem.midnights,
     )
 
 
-def _keep(found: dict[str, dict[str, Floats]], piece: _Piece, n: int) -> None:
-    """Write the values of a piece over those that an earlier one looked ahead to."""
-    for name, stores in piece.duals.items():
-        for rule, eur_per_kwh in stores.items():
-            kept = found.setdefault(name, {}).setdefault(rule, np.full(n + 1, np.nan))
-            # What is left after the last step is worth what it was in it.
-            kept[piece.whole.start : piece.whole.stop + 1] = np.append(eur_per_kwh, eur_per_kwh[-1])
+def _on_grid(building: Building, pieces: Sequence[_Piece]) -> StoreDuals:
+    """The values of all pieces on the building's grid; later ones over what was looked ahead to."""
+    found: dict[str, dict[str, Floats]] = {}
+    n = len(building.history.ts_utc)
+    for piece in pieces:
+        where = slice(piece.whole.start, piece.whole.stop + 1)
+        for name, stores in piece.duals.items():
+            for rule, eur_per_kwh in stores.items():
+                kept = found.setdefault(name, {}).setdefault(rule, np.full(n + 1, np.nan))
+                # What is left after the last step is worth what it was in it.
+                kept[where] = np.append(eur_per_kwh, eur_per_kwh[-1])
+    return found
 
 
 def _days(building: Building, piece: _Piece, values: StoreValues) -> Iterator[DayRecord]:

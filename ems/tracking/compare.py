@@ -15,7 +15,15 @@ HIGHER_IS_BETTER = (
     *("stored_eur", "learning_score", "gain_bits_vs_uniform", "mean_start_probability"),
 )
 LOWER_IS_BETTER = (
-    *("cost_eur", "bill_eur", "bought_eur", "demand_charge_eur", "wear_eur", "discomfort_eur"),
+    *(
+        "cost_eur",
+        "with_wear_eur",
+        "bill_eur",
+        "bought_eur",
+        "demand_charge_eur",
+        "wear_eur",
+        "discomfort_eur",
+    ),
     *("import_kwh", "peak_import_kw", "curtailed_kwh", "missed_kwh", "pv_error_kwh"),
     *("load_error_kwh", "gap_eur", "build_s", "solver_s", "shift_h", "mean_shift_h", "unusual"),
     *("log_loss_bits", "log_loss_bits_low", "log_loss_bits_high"),

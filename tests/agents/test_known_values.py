@@ -49,7 +49,9 @@ def car(**changed: object) -> EVAgent:
 )
 def test_what_stores_nothing_stores_misses_and_shifts_nothing(agent: Agent) -> None:
     plan = agent.unplanned(TWO)
-    assert agent.stored_kwh() == agent.stored_kwh(plan) == agent.missed_kwh(plan) == 0.0
+    assert agent.stored_kwh() == agent.stored_kwh(plan) == {}
+    assert agent.valued({}) is agent
+    assert agent.missed_kwh(plan) == 0.0
     assert agent.full_cycles(plan, TWO) == 0.0
     assert agent.shifts_h(plan, TWO) == ()
 
@@ -78,7 +80,8 @@ def test_a_car_without_a_deadline_misses_nothing_and_with_one_what_it_is_short_o
     assert free.missed_kwh(charged) == 0.0
     assert due.missed_kwh(charged) == pytest.approx(18.16, abs=1e-4)
     assert due.without_targets().missed_kwh(charged) == 0.0
-    assert free.stored_kwh() == pytest.approx(-50.0 / 0.92)
+    assert free.stored_kwh() == {"soc": 10.0}
+    assert free.stored_kwh(charged) == {"soc": 11.84}
 
 
 def test_people_let_their_machines_be_moved_unless_told_otherwise() -> None:

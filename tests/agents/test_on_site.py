@@ -48,9 +48,10 @@ def test_what_leaves_the_base_load_is_what_the_agent_draws(
     frame = PlanFrame(
         stretch=stretch,
         horizon=horizon,
-        soc_kwh={},
+        state={},
         comfort=ShiftComfort(eur_per_h=0.02),
         runs_foreseen=True,
+        closed=False,
     )
     agent, taken_kwh = device.agent(frame), device.planned_kwh(stretch)
     assert agent is not None

@@ -15,6 +15,8 @@ from ems.agents import BatteryAgent, DiscretePhaseDevice
 from ems.agents.on_site import Run
 from ems.core.mode import Mode
 from ems.core.solver import Solver
+from ems.economics.settlement import total
+from ems.economics.store_value import StoreValues
 from ems.economics.tariff_file import load_tariff
 from ems.errors import InvalidSpec
 from ems.forecast.information import (
@@ -29,8 +31,9 @@ from ems.forecast.information import (
 from ems.forecast.price import PriceForecast, known_until
 from ems.forecast.series import LEVELS, Forecast, Series
 from ems.pipelines.captured import captured
-from ems.pipelines.comparison import DayRecord, account, blocks_of, choose_window, run_block
+from ems.pipelines.comparison import DayRecord, chains_of, choose_window, run_mode
 from ems.pipelines.forecasting import foresight_of
+from ems.pipelines.perfect import perfect_plan
 from ems.pipelines.spec import PLANNED, ComparisonSpec
 from ems.site.assets import Assets, EVSpec
 from ems.site.building import Building
@@ -113,8 +116,20 @@ def lived(
     of: Building, foresight: Information, mode: Mode, n_days: int = 4, **given: object
 ) -> list[DayRecord]:
     spec = specification(of, **given)
-    block = blocks_of(choose_window(of, START, n_days), 28)[0]
-    return list(run_block(of, spec, block, mode, foresight=foresight))
+    window = choose_window(of, START, n_days)
+    known = dict.fromkeys(window.days, foresight)
+    return list(run_mode(of, spec, window, mode, values_of(of, spec, n_days), known=known))
+
+
+def values_of(of: Building, spec: ComparisonSpec, n_days: int) -> StoreValues:
+    """One value of storage a building, whatever else is asked."""
+    key = id(of), n_days
+    if key not in _VALUES:
+        _VALUES[key] = of, perfect_plan(of, spec, choose_window(of, START, n_days)).values
+    return _VALUES[key][1]
+
+
+_VALUES: dict[tuple[int, int], tuple[Building, StoreValues]] = {}
 
 
 def dishes_of(foresight: Information, day: date, at: int = 0) -> tuple[Run, ...]:
@@ -124,8 +139,8 @@ def dishes_of(foresight: Information, day: date, at: int = 0) -> tuple[Run, ...]
 
 
 def cost_eur(records: list[DayRecord]) -> float:
-    kpis = account([record.result for record in records])
-    return kpis.cost_eur - kpis.stored_eur + kpis.discomfort_eur
+    kpis = total([record.kpis for record in records])
+    return kpis.with_wear_eur + kpis.discomfort_eur
 
 
 # --- with the truth as the forecast ------------------------------------------------------------
@@ -152,14 +167,10 @@ def test_with_the_truth_as_the_forecast_all_of_the_possible_is_captured(
 def test_agents_that_plan_alone_carry_out_what_they_planned() -> None:
     of = building()
     ours = lived(of, PerfectInformation(building=of), "decentralized")
-    perfect = list(
-        run_block(
-            of,
-            specification(of, foresight="perfect"),
-            blocks_of(choose_window(of, START, 4), 28)[0],
-            "decentralized",
-        )
-    )
+    spec = specification(of, foresight="perfect")
+    window = choose_window(of, START, 4)
+    values = values_of(of, spec, 4)
+    perfect = list(run_mode(of, spec, window, "decentralized", values))
     assert cost_eur(ours) == pytest.approx(cost_eur(perfect), abs=1e-4)
 
 
@@ -175,7 +186,7 @@ def test_each_single_error_is_run_with_all_else_known() -> None:
     of = building()
     foresight = believed(of)
     errors = {
-        mode: account([r.result for r in lived(of, foresight, mode)])  # type: ignore[arg-type]
+        mode: total([r.kpis for r in lived(of, foresight, mode)])  # type: ignore[arg-type]
         for mode in ("pv_unknown", "load_unknown", "price_unknown", "devices_unknown")
     }
     assert errors["pv_unknown"].pv_error_kwh > 1.0
@@ -228,8 +239,8 @@ def test_the_models_of_the_pipeline_know_nothing_of_what_comes(at_hour: int, ris
     courses, futures = [], []
     for of in (now, later):
         spec = specification(of, modes=("centralized_phases",), risk=risk)
-        block = blocks_of(choose_window(of, START, 2), 28)[0]
-        foresight = foresight_of(of, spec, block)
+        (chain,) = chains_of(choose_window(of, START, 2))
+        foresight = foresight_of(of, spec, chain)
         courses.append(foresight.course(START, at_hour))
         if risk == "hedged":
             futures.append(foresight.futures(START, at_hour, 24))
@@ -509,9 +520,9 @@ def test_what_cannot_be_planned(given: dict[str, object], says: str) -> None:
 
 def test_plans_on_forecasts_need_a_foresight() -> None:
     of = building()
-    block = blocks_of(choose_window(of, START, 2), 28)[0]
-    with pytest.raises(InvalidSpec, match="foresight is missing"):
-        list(run_block(of, specification(of), block, "centralized"))
+    values = values_of(of, specification(of), 2)
+    with pytest.raises(InvalidSpec, match="known is missing"):
+        list(run_mode(of, specification(of), choose_window(of, START, 2), "centralized", values))
 
 
 def test_only_what_exists_can_be_unknown() -> None:

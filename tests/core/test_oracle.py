@@ -24,7 +24,8 @@ from ems.core.program import Program, Solution
 from ems.core.solver import Solver
 from ems.economics.tariff_file import load_tariff
 from ems.errors import Infeasible
-from ems.pipelines.comparison import blocks_of, choose_window, run_block
+from ems.pipelines.comparison import choose_window, run_mode
+from ems.pipelines.perfect import perfect_plan
 from ems.pipelines.spec import ComparisonSpec
 from ems.site.assets import Assets, EVSpec
 from ems.site.building import Building
@@ -212,6 +213,6 @@ def test_real_chains_under_the_three_phase_strategy(real_building: Building) -> 
     """Days handed on with a car at 95 % can always be planned, to the end of the chain."""
     spec = ComparisonSpec(tariff=real_building.tariff, assets=real_building.assets)
     window = choose_window(real_building, date(2015, 10, 11), 26)
-    for block in blocks_of(window, 28):
-        records = list(run_block(real_building, spec, block, "centralized_phases"))
-        assert [record.day for record in records] == list(block.days)
+    values = perfect_plan(real_building, spec, window).values
+    records = list(run_mode(real_building, spec, window, "centralized_phases", values))
+    assert [record.day for record in records] == list(window.days)

@@ -58,13 +58,13 @@ def test_what_did_not_happen_is_zero() -> None:
     """A meter alone: nothing stored, missed, worn, moved, curtailed or expected otherwise."""
     happened = {
         *("days", "bill_eur", "bought_eur", "import_kwh", "export_kwh", "demand_kwh"),
-        *("peak_import_kw", "mean_import_eur_per_kwh", "mean_export_eur_per_kwh", "gap_eur"),
+        *("peak_import_kw", "gap_eur"),
     }
     kpis = day("flat")
     others = {f.name: getattr(kpis, f.name) for f in fields(kpis) if f.name not in happened}
     assert others == dict.fromkeys(others, 0.0)
     assert {f.name for f in fields(kpis) if f.default == 0.0} == {
-        *("closed_eur", "missed_kwh", "pv_error_kwh", "load_error_kwh"),
+        *("missed_kwh", "pv_error_kwh", "load_error_kwh"),
     }
     assert (kpis.mean_shift_h, kpis.stored_eur, kpis.own_use_kwh) == (0.0, 0.0, 0.0)
 

@@ -61,7 +61,7 @@ def test_every_figure_of_a_day_by_hand() -> None:
     assert kpis.bill_eur == pytest.approx(bought - 0.5 * 3 * 0.10)
     assert kpis.demand_charge_eur == pytest.approx(2.0 * (2.0 - 1.0))
     assert kpis.wear_eur == pytest.approx(0.02 * 1.5)
-    assert kpis.cost_eur == pytest.approx(0.70 + 2.0 + 0.03)
+    assert np.isnan(kpis.cost_eur)  # nobody said what the charge is worth
     assert kpis.discomfort_eur == 0.0
     assert (kpis.import_kwh, kpis.export_kwh) == (2.5, 1.5)
     assert (kpis.generation_kwh, kpis.demand_kwh, kpis.own_use_kwh) == (3.5, 4.0, 2.0)
@@ -72,23 +72,25 @@ def test_every_figure_of_a_day_by_hand() -> None:
     assert kpis.throughput_kwh == 1.5
     assert kpis.full_cycles == pytest.approx(1.5 / 20)
     assert kpis.days == pytest.approx(2 / 24)
-    assert kpis.stored_change_kwh == pytest.approx(0.9 * (0.9 * 1.0 - 0.5 / 0.9))
-    assert kpis.mean_import_eur_per_kwh == pytest.approx(0.35)
-    assert kpis.mean_export_eur_per_kwh == pytest.approx(0.075)
+    assert kpis.stored_change_kwh == pytest.approx(0.9 * 1.0 - 0.5 / 0.9)
 
 
-def test_a_surplus_is_sold_and_a_deficit_bought() -> None:
-    kpis = settle(made_schedule())
-    assert replace(kpis, stored_change_kwh=2.0).stored_eur == pytest.approx(2 * 0.075)
-    assert replace(kpis, stored_change_kwh=-2.0).stored_eur == pytest.approx(-2 * 0.35)
-    assert replace(kpis, stored_change_kwh=0.0).stored_eur == 0.0
+def test_the_stores_are_put_back_at_their_value_before_and_after() -> None:
+    """λ₁ E₁ − λ₀ E₀; wear stands beside the cost."""
+    done = made_schedule()
+    (battery,) = (agent for agent in done.agents if agent.name == "battery")
+    held_kwh = battery.stored_kwh()["soc"]
+    left_kwh = held_kwh + 0.9 * 1.0 - 0.5 / 0.9
+    kpis = settle(done, worth=({"battery": {"soc": 0.2}}, {"battery": {"soc": 0.3}}))
+    assert kpis.stored_eur == pytest.approx(0.3 * left_kwh - 0.2 * held_kwh)
+    assert kpis.cost_eur == pytest.approx(0.70 + 2.0 - kpis.stored_eur)
+    assert kpis.with_wear_eur == pytest.approx(kpis.cost_eur + 0.03)
 
 
 def test_only_committed_steps_are_settled() -> None:
     kpis = settle(made_schedule(), n_committed=2)
     assert (kpis.import_kwh, kpis.export_kwh, kpis.days) == (1.0, 1.5, pytest.approx(1 / 24))
-    assert kpis.stored_change_kwh == pytest.approx(0.9 * 0.9)
-    assert kpis.mean_import_eur_per_kwh == pytest.approx(0.25)
+    assert kpis.stored_change_kwh == pytest.approx(0.9)
 
 
 def test_shares_are_not_defined_without_sun_or_demand() -> None:
@@ -130,7 +132,7 @@ def test_shift_discomfort_and_curtailment_by_hand() -> None:
 
 
 def test_an_empty_car_is_energy_owed() -> None:
-    """5 kWh less in the battery of the car are 5 / 0.9 kWh the wall still has to give."""
+    """20 kWh are missing at the wall, 10 kWh are charged on the first day."""
     day = date(2016, 6, 1)
     index = local_index(day, 2)
     charged = at(index, ("2016-06-01 22:00", 4, 5.0))
@@ -140,23 +142,24 @@ def test_an_empty_car_is_energy_owed() -> None:
     )
     problem = building.problem([day], lookahead_h=24.0)
     kpis = settle(as_metered(problem.agents, problem.grid, problem.horizon), problem.n_committed)
-    assert kpis.stored_change_kwh == pytest.approx(-10.0)  # 20 kWh missing, 10 kWh charged
+    assert kpis.stored_change_kwh == pytest.approx(-0.9 * 10.0)
     assert kpis.demand_kwh == pytest.approx(24 * 0.4 + 10.0)
 
 
 def kpis_of(**values: float) -> DayKpis:
     base = settle(made_schedule())
-    zero = dict.fromkeys(("demand_charge_eur", "wear_eur", "stored_change_kwh"), 0.0)
+    zero = dict.fromkeys(("demand_charge_eur", "wear_eur", "stored_change_kwh", "stored_eur"), 0.0)
     return replace(base, days=1.0, **{**zero, **values})
 
 
 def test_savings_put_the_stores_back() -> None:
-    base = kpis_of(bill_eur=3.0, bought_eur=4.0, stored_change_kwh=1.0)
-    ours = kpis_of(bill_eur=1.0, bought_eur=2.0, wear_eur=0.5, stored_change_kwh=-2.0)
+    base = kpis_of(bill_eur=3.0, bought_eur=4.0, stored_eur=0.1)
+    ours = kpis_of(bill_eur=1.0, bought_eur=2.0, wear_eur=0.5, stored_eur=-0.7)
     found = savings(ours, base)
-    assert found.stored_eur == pytest.approx(-2 * 0.35 - 1 * 0.075)
-    assert found.savings_eur == pytest.approx(3.0 - 1.5 - 0.775)
-    assert found.savings_pct == pytest.approx(100 * 0.725 / 4.0)
+    assert found.stored_eur == pytest.approx(-0.8)
+    assert found.savings_eur == pytest.approx(3.0 - 1.0 - 0.8)
+    assert found.savings_pct == pytest.approx(100 * 1.2 / 4.0)
+    assert (found.wear_eur, found.after_wear_eur) == pytest.approx((0.5, 0.7))
 
 
 @pytest.mark.parametrize(
@@ -180,9 +183,9 @@ def test_the_demand_charge_counts_as_paid() -> None:
 
 
 def test_days_add_up() -> None:
-    a = kpis_of(bill_eur=1.0, peak_import_kw=3.0, gap_eur=0.1, mean_import_eur_per_kwh=0.2)
+    a = kpis_of(bill_eur=1.0, peak_import_kw=3.0, gap_eur=0.1)
     b = replace(
-        kpis_of(bill_eur=2.0, peak_import_kw=2.0, gap_eur=0.2, mean_import_eur_per_kwh=0.4),
+        kpis_of(bill_eur=2.0, peak_import_kw=2.0, gap_eur=0.2),
         days=23 / 24,
         stored_change_kwh=-1.5,
     )
@@ -192,17 +195,5 @@ def test_days_add_up() -> None:
     assert both.days == pytest.approx(47 / 24)
     assert both.import_kwh == a.import_kwh + b.import_kwh
     assert both.stored_change_kwh == -1.5
-    assert both.mean_import_eur_per_kwh == pytest.approx((24 * 0.2 + 23 * 0.4) / 47)
     assert both.self_consumption == pytest.approx(2 / 3.5)
     assert total([a]) == a
-
-
-def test_each_account_is_closed_by_itself() -> None:
-    """A surplus of one block does not make up for the deficit of the next."""
-    a, b = kpis_of(stored_change_kwh=2.0), kpis_of(stored_change_kwh=-2.0)
-    assert total([a, b]).stored_eur == 0.0
-    closed = total([a.closed(), b.closed()])
-    assert closed.stored_change_kwh == 0.0
-    assert closed.stored_eur == pytest.approx(2 * 0.075 - 2 * 0.35)
-    again = a.closed().closed()
-    assert (again.stored_eur, again.stored_change_kwh) == (a.closed().stored_eur, 0.0)

@@ -11,20 +11,16 @@ import pytest
 from ems.core.mode import Mode
 from ems.economics.settlement import DayKpis
 from ems.pipelines.captured import captured, error_costs, ignorance
-from ems.pipelines.comparison import DayResult, account
+from ems.pipelines.comparison import DayResult
 
 FIRST = date(2016, 3, 1)
 
 
-def result(
-    mode: Mode, day: int, bill_eur: float, stored_kwh: float = 0.0, export_kwh: float = 1.0
-) -> DayResult:
+def result(mode: Mode, day: int, bill_eur: float, **kpis: float) -> DayResult:
     values = {field.name: 0.0 for field in fields(DayKpis)}
-    values |= {"days": 1.0, "bill_eur": bill_eur, "stored_change_kwh": stored_kwh}
-    values["export_kwh"] = export_kwh
-    values |= {"mean_import_eur_per_kwh": 0.25, "mean_export_eur_per_kwh": 0.10}
-    kpis = DayKpis(**values)
-    return DayResult(building="house", day=FIRST + timedelta(days=day), mode=mode, kpis=kpis)
+    values |= {"days": 1.0, "bill_eur": bill_eur, **kpis}
+    when = FIRST + timedelta(days=day)
+    return DayResult(building="house", day=when, mode=mode, kpis=DayKpis(**values))
 
 
 def days(**bills_eur: list[float]) -> list[DayResult]:
@@ -51,60 +47,11 @@ def test_the_share_is_a_ratio_of_sums() -> None:
     assert by_baseline["rule_based"].possible_eur == pytest.approx(3.0)
 
 
-@pytest.mark.parametrize(
-    ("stored_kwh", "eur_per_kwh"),
-    [pytest.param(4.0, 0.10, id="sold"), pytest.param(-4.0, 0.25, id="bought")],
-)
-def test_the_stores_are_put_back_as_the_accounts_are_closed(
-    stored_kwh: float, eur_per_kwh: float
-) -> None:
+def test_bill_and_wear_are_compared_with_the_stores_put_back() -> None:
     results = days(as_metered=[5.0], rule_based=[5.0], centralized_perfect=[3.0])
-    ours = result("centralized", 0, 4.0, stored_kwh=stored_kwh)
+    ours = result("centralized", 0, 4.0, stored_eur=0.5, wear_eur=0.2)
     rows = captured([*results, ours])
-    assert rows[0].saved_eur == pytest.approx(5.0 - (4.0 - eur_per_kwh * stored_kwh))
-    closed = account([ours])
-    assert rows[0].saved_eur == pytest.approx(5.0 - (closed.cost_eur - closed.stored_eur))
-
-
-def test_days_that_hand_their_charge_on_add_up_to_the_closed_account() -> None:
-    results = days(as_metered=[5.0, 5.0], rule_based=[5.0, 5.0], centralized_perfect=[3.0, 3.0])
-    ours = [result("centralized", 0, 4.0, stored_kwh=6.0), result("centralized", 1, 4.0, -5.0)]
-    closed = account(ours)
-    row = captured([*results, *ours])[0]
-    assert row.saved_eur == pytest.approx(10.0 - (closed.cost_eur - closed.stored_eur))
-
-
-def test_modes_that_close_at_different_prices_do_not_differ_by_what_they_carry_over_nights() -> (
-    None
-):
-    """Both swing by 5 kWh from day to day; one ends with a little more, one with a little less."""
-    results = days(as_metered=[9.0] * 10, centralized_perfect=[3.0] * 10)
-    for mode, end_kwh in (("rule_based", 0.1), ("centralized", -0.1)):
-        swings = [5.0, -5.0] * 5
-        swings[-1] += end_kwh
-        results += [result(mode, i, 4.0, stored_kwh=kwh) for i, kwh in enumerate(swings)]  # type: ignore[arg-type]
-    row = captured(results)[1]
-    assert row.saved_eur == pytest.approx(-0.1 * 0.25 - 0.1 * 0.10)
-    assert row.saved_low_eur == pytest.approx(row.saved_eur, abs=0.1)
-    assert row.saved_high_eur == pytest.approx(row.saved_eur, abs=0.1)
-
-
-def test_what_is_bought_for_the_next_day_is_worth_what_it_cost_where_nothing_is_sold() -> None:
-    swings = [5.0, -5.0] * 5
-    made = {
-        "as_metered": [(5.0, 0.0)] * 10,
-        "rule_based": [(5.0, 0.0)] * 10,
-        "centralized": [(4.0 + 0.25 * kwh, kwh) for kwh in swings],
-        "centralized_perfect": [(3.0, 0.0)] * 10,
-    }
-    row = captured(
-        [
-            result(mode, day, bill_eur, stored_kwh=kwh, export_kwh=0.0)  # type: ignore[arg-type]
-            for mode, of_mode in made.items()
-            for day, (bill_eur, kwh) in enumerate(of_mode)
-        ]
-    )[0]
-    assert (row.saved_low_eur, row.saved_high_eur) == pytest.approx((10.0, 10.0))
+    assert rows[0].saved_eur == pytest.approx(5.0 - (4.0 + 0.2 - 0.5))
 
 
 def test_days_may_come_in_any_order() -> None:
@@ -219,11 +166,13 @@ def test_errors_that_cost_ten_cents_a_kwh_are_told_so() -> None:
 
 def test_the_cost_of_an_error_is_a_ratio_of_sums_with_the_stores_put_back() -> None:
     made = days(as_metered=[9.0] * 2, rule_based=[9.0] * 2, centralized_perfect=[3.0] * 2)
-    made += [result("centralized", 0, 4.0, stored_kwh=4.0), result("centralized", 1, 4.5, -4.0)]
+    made += [
+        result("centralized", 0, 4.0, stored_eur=0.7),
+        result("centralized", 1, 4.5, stored_eur=-0.7),
+    ]
     (row,) = error_costs(with_errors(made, "centralized", [4.0, 1.0], [0.0, 0.0]))
     assert row.eur_per_kwh == pytest.approx((1.0 + 1.5) / 5.0)
-    worth = 4.0 * (0.25 + 0.10) / 2
-    assert row.above_eur == pytest.approx([1.0 - worth, 1.5 + worth])
+    assert row.above_eur == pytest.approx([1.0 - 0.7, 1.5 + 0.7])
 
 
 def test_without_a_perfect_plan_no_error_has_a_cost() -> None:

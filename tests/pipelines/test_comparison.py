@@ -1,4 +1,4 @@
-"""Pipeline A: windows, blocks, the state handed from day to day, and the order of the modes."""
+"""Pipeline A: windows, chains, the state handed from day to day, and the order of the modes."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ from ems.agents.comfort import ShiftComfort
 from ems.control.optimizer import GlobalOptimizer
 from ems.core.mode import Mode
 from ems.core.solver import Solver
+from ems.economics.store_value import StoreValues
 from ems.economics.tariff_file import load_tariff
 from ems.errors import DataError, Infeasible, InvalidSpec, SolveError
 from ems.pipelines.comparison import (
-    DayChain,
     DayRecord,
     Window,
-    blocks_of,
+    chains_of,
     choose_window,
-    run_block,
-    run_comparison,
+    run_mode,
     summarise,
 )
+from ems.pipelines.parallel import run_comparison
+from ems.pipelines.perfect import PerfectPlan, perfect_plan
 from ems.pipelines.spec import BASELINES, MODES, PLANNED, ComparisonSpec
 from ems.site.assets import Assets, EVSpec
 from ems.site.building import Building
@@ -46,20 +47,39 @@ def building(spec: ComparisonSpec = SPEC) -> Building:
     return Building(histories(twin_database())["DE_KN_residential4"], spec.tariff, spec.assets)
 
 
+def window_of(*days: date, name: str = "DE_KN_residential4") -> Window:
+    return Window(building=name, days=days, skipped={})
+
+
 @cache
-def block() -> DayChain:
-    days = tuple(START + timedelta(days=i) for i in range(N_DAYS))
-    return DayChain(building="DE_KN_residential4", days=days)
+def window() -> Window:
+    return window_of(*(START + timedelta(days=i) for i in range(N_DAYS)))
+
+
+@cache
+def perfect() -> PerfectPlan:
+    return perfect_plan(building(), SPEC, window())
 
 
 @cache
 def done(mode: Mode) -> tuple[DayRecord, ...]:
-    return tuple(run_block(building(), SPEC, block(), mode))
+    if mode == "perfect_foresight":
+        return perfect().records
+    return tuple(run_mode(building(), SPEC, window(), mode, perfect().values))
+
+
+def days_of(
+    house: Building, spec: ComparisonSpec, window: Window, mode: Mode, **more: object
+) -> list[DayRecord]:
+    plan = perfect_plan(house, spec, window)
+    if mode == "perfect_foresight":
+        return list(plan.records)
+    return list(run_mode(house, spec, window, mode, plan.values, **more))  # type: ignore[arg-type]
 
 
 def objective_eur(records: tuple[DayRecord, ...]) -> float:
-    """What a mode minimises over the block [€]."""
-    return sum(record.kpis.cost_eur + record.kpis.discomfort_eur for record in records)
+    """What a mode minimises over the window [€]."""
+    return sum(record.kpis.with_wear_eur + record.kpis.discomfort_eur for record in records)
 
 
 def slack_eur(*modes: Mode) -> float:
@@ -67,7 +87,7 @@ def slack_eur(*modes: Mode) -> float:
     return sum(1e-3 * N_DAYS + 2e-4 * abs(objective_eur(done(mode))) for mode in modes)
 
 
-# --- windows and blocks ----------------------------------------------------------------------
+# --- windows and chains ----------------------------------------------------------------------
 
 
 def with_gap() -> Building:
@@ -126,13 +146,17 @@ def test_a_history_without_any_day_that_can_be_planned() -> None:
 
 
 @pytest.mark.parametrize(
-    ("block_days", "expected"), [(28, [[1, 2, 3], [6, 7]]), (2, [[1, 2], [3], [6, 7]]), (1, 5)]
+    ("most_days", "expected"),
+    [
+        (None, [[1, 2, 3], [6, 7]]),
+        (2, [[1, 2], [3], [6, 7]]),
+        (1, [[1], [2], [3], [6], [7]]),
+    ],
 )
-def test_blocks_are_chains_without_holes(block_days: int, expected: object) -> None:
-    blocks = blocks_of(choose_window(with_gap(), None, None), block_days)
-    found = [[day.day for day in block.days] for block in blocks]
-    assert found == ([[1], [2], [3], [6], [7]] if expected == 5 else expected)
-    assert blocks_of(Window(building="x", days=(), skipped={}), 28) == ()
+def test_chains_have_no_holes(most_days: int | None, expected: object) -> None:
+    chains = chains_of(choose_window(with_gap(), None, None), most_days)
+    assert [[day.day for day in chain.days] for chain in chains] == expected
+    assert chains_of(window_of()) == ()
 
 
 @pytest.mark.parametrize(
@@ -143,7 +167,6 @@ def test_blocks_are_chains_without_holes(block_days: int, expected: object) -> N
         ("lookahead_h", -1.0, "lookahead_h is -1.0, allowed is 0 to 24"),
         ("lookahead_h", 24.5, "lookahead_h is 24.5, allowed is 0 to 24"),
         ("lookahead_h", float("nan"), "lookahead_h is nan, allowed is 0 to 24"),
-        ("block_days", 0, "block_days is 0, allowed is >= 1"),
     ],
 )
 def test_what_cannot_be_compared(field: str, value: object, says: str) -> None:
@@ -157,7 +180,7 @@ def test_what_cannot_be_compared(field: str, value: object, says: str) -> None:
 @pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "as_metered"])
 def test_stores_go_on_where_they_were(mode: Mode) -> None:
     records = done(mode)
-    assert tuple(record.day for record in records) == block().days
+    assert tuple(record.day for record in records) == window().days
     assert {record.mode for record in records} == {mode}
     for before, after in pairwise(records):
         for name in ("battery", "ev"):
@@ -168,14 +191,6 @@ def test_stores_go_on_where_they_were(mode: Mode) -> None:
     assert lengths == [24, 24, 24, 23, *[24] * 5]
 
 
-@pytest.mark.parametrize("mode", [*PLANNED, "perfect_foresight"])
-def test_the_window_ends_with_stores_closed(mode: Mode) -> None:
-    last, metered = done(mode)[-1].schedule, done("as_metered")[-1].schedule
-    assert last.plans["battery"].series["soc_kwh"][-1] >= 8.0 - 1e-5
-    full_kwh = metered.plans["ev"].series["soc_kwh"][-1]
-    assert last.plans["ev"].series["soc_kwh"][-1] >= full_kwh - 1e-5
-
-
 def test_planning_together_is_never_dearer_than_apart_from_the_same_state() -> None:
     problem = building().problem([START], lookahead_h=24.0)
     optimizer = GlobalOptimizer(problem.agents, problem.grid)
@@ -184,7 +199,7 @@ def test_planning_together_is_never_dearer_than_apart_from_the_same_state() -> N
     assert together.objective_eur <= apart.objective_eur + together.gap_eur + 1e-6
 
 
-def test_knowing_the_whole_block_is_never_dearer() -> None:
+def test_knowing_the_whole_window_is_never_dearer() -> None:
     for mode in PLANNED:
         least_eur = objective_eur(done("perfect_foresight"))
         assert least_eur <= objective_eur(done(mode)) + slack_eur("perfect_foresight")
@@ -200,9 +215,14 @@ def test_the_order_of_the_modes_on_real_days(shared_data: Path) -> None:
     for name, start in [("DE_KN_residential4", START), ("DE_KN_residential6", date(2016, 8, 1))]:
         history = histories(real_database(shared_data))[name]
         house = Building(history, SPEC.tariff, SPEC.assets)
-        window = choose_window(house, start, 7)
-        (chain,) = blocks_of(window, 28)
-        found = {mode: tuple(run_block(house, SPEC, chain, mode)) for mode in SPEC.all_modes}
+        week = choose_window(house, start, 7)
+        plan = perfect_plan(house, SPEC, week)
+        found = {
+            mode: tuple(run_mode(house, SPEC, week, mode, plan.values))
+            for mode in SPEC.all_modes
+            if mode != "perfect_foresight"
+        }
+        found["perfect_foresight"] = plan.records
         eur = {mode: objective_eur(records) for mode, records in found.items()}
         slack = 7 * 1e-3 + 4e-4 * abs(eur["centralized"])
         assert eur["perfect_foresight"] <= min(eur[mode] for mode in PLANNED) + slack
@@ -210,7 +230,7 @@ def test_the_order_of_the_modes_on_real_days(shared_data: Path) -> None:
         assert eur["centralized"] <= eur["decentralized"] + slack
 
 
-def test_a_demand_charge_is_paid_once_a_block() -> None:
+def test_a_demand_charge_is_paid_once() -> None:
     """The same peak of 2 kW on two days is paid on the first."""
     index = local_index(FIRST, 2)
     loads = {"fridge": at(index, ("2016-06-01 19:00", 1, 1.6), ("2016-06-02 19:00", 1, 1.6))}
@@ -232,9 +252,11 @@ def test_what_comes_later_changes_no_day_before() -> None:
         price_eur_per_mwh=np.where(later, -50.0, history.price_eur_per_mwh),
         load_kwh=np.where(later, 2 * history.load_kwh, history.load_kwh),
     )
-    chain = DayChain(building=history.building, days=block().days[:3])
+    three = window_of(*window().days[:3])
+    values = perfect().values  # what is left at the end is worth what it was
     for mode in PLANNED:
-        found = list(run_block(Building(other, SPEC.tariff, SPEC.assets), SPEC, chain, mode))
+        house = Building(other, SPEC.tariff, SPEC.assets)
+        found = list(run_mode(house, SPEC, three, mode, values))
         first, same = done(mode)[0].schedule.plans, found[0].schedule.plans
         for name, plan in first.items():
             assert np.array_equal(plan.net_load_kw, same[name].net_load_kw), (mode, name)
@@ -243,7 +265,7 @@ def test_what_comes_later_changes_no_day_before() -> None:
 
 def test_a_run_is_repeated_to_the_bit() -> None:
     for mode in ("decentralized", "centralized_phases"):
-        again = tuple(run_block(building(), SPEC, block(), mode))
+        again = tuple(run_mode(building(), SPEC, window(), mode, perfect().values))
         for one, two in zip(done(mode), again, strict=True):
             for name, plan in one.schedule.plans.items():
                 assert np.array_equal(plan.net_load_kw, two.schedule.plans[name].net_load_kw)
@@ -271,8 +293,7 @@ def test_three_phases_end_as_full_as_their_promise_lets_them(mode: Mode) -> None
     """A car that comes home before the window's end after a night that gave 95 % of the need."""
     spec = replace(SPEC, assets=Assets(ev=EVSpec(strategy="three_phase")))
     days = tuple(date(2016, 12, 4) + timedelta(days=i) for i in range(28))
-    chain = DayChain(building="DE_KN_residential4", days=days)
-    records = list(run_block(building(spec), spec, chain, mode))
+    records = days_of(building(spec), spec, window_of(*days), mode)
     assert len(records) == 28
     soc_kwh = records[-1].schedule.plans["ev"].series["soc_kwh"]
     assert 35.0 < soc_kwh[-1] < 60.0
@@ -284,9 +305,9 @@ def test_comfort_is_asked_for_each_day() -> None:
     pv = at(index, ("2016-06-01 10:00", 3, 3.0), ("2016-06-02 10:00", 3, 3.0))
     spec = replace(SPEC, assets=Assets(battery=None, ev=None))
     house = Building(made(index, loads, pv_kwh=pv), spec.tariff, spec.assets)
-    chain = DayChain(building="made_house", days=(FIRST, date(2016, 6, 2)))
+    both = window_of(FIRST, date(2016, 6, 2), name="made_house")
     prices = {FIRST: ShiftComfort(eur_per_h=0.0), date(2016, 6, 2): ShiftComfort(eur_per_h=1.0)}
-    records = list(run_block(house, spec, chain, "centralized", prices.__getitem__))
+    records = days_of(house, spec, both, "centralized", comfort_of=prices.__getitem__)
     assert [record.kpis.mean_shift_h > 5 for record in records] == [True, False]
 
 
@@ -302,12 +323,19 @@ def test_what_cannot_be_planned_names_building_day_and_mode(mode: Mode) -> None:
     history = made(index, {"fridge": at(index, ("2016-06-02 19:00", 1, 3.0))})
     spec = limited(history)
     house = Building(history, spec.tariff, spec.assets)
-    chain = DayChain(building="made_house", days=(FIRST, date(2016, 6, 2)))
-    if mode == "decentralized":
-        chain = DayChain(building="made_house", days=(date(2016, 6, 2),))
-    day = FIRST if mode == "perfect_foresight" else chain.days[-1]
+    days = (FIRST, date(2016, 6, 2))[mode == "decentralized" :]
+    window = window_of(*days, name="made_house")
+    day = FIRST if mode == "perfect_foresight" else days[-1]
+    nothing = StoreValues(eur_per_kwh={}, past_eur_per_kwh={}, hour=house.view.hour)
+
+    def plan() -> None:
+        if mode == "perfect_foresight":
+            perfect_plan(house, spec, window)
+        else:
+            list(run_mode(house, replace(spec, lookahead_h=0.0), window, mode, nothing))
+
     with pytest.raises(SolveError, match=f"^made_house {day} {mode}: .*0.5") as error:
-        list(run_block(house, replace(spec, lookahead_h=0.0), chain, mode))
+        plan()
     if isinstance(error.value, Infeasible):
         assert list(error.value.shortfalls) == ["grid.import_limit"]
 
@@ -316,7 +344,7 @@ def test_too_little_time_is_said() -> None:
     spec = replace(SPEC, solver=Solver(time_limit_s=1e-4))
     says = r"^DE_KN_residential4 2016-03-24 centralized: solver HiGHS: .*time limit 0.0001 s"
     with pytest.raises(SolveError, match=says):
-        list(run_block(building(), spec, block(), "centralized"))
+        list(run_mode(building(), spec, window(), "centralized", perfect().values))
 
 
 # --- the table ---------------------------------------------------------------------------------
@@ -335,28 +363,23 @@ def test_a_row_for_each_mode_against_both_baselines() -> None:
     by_mode = {summary.mode: summary for summary in summaries}
     saved = by_mode["centralized"].against["as_metered"]
     assert saved.savings_eur == pytest.approx(
-        by_mode["as_metered"].kpis.cost_eur
-        - by_mode["as_metered"].kpis.stored_eur
-        - by_mode["centralized"].kpis.cost_eur
-        + by_mode["centralized"].kpis.stored_eur
+        by_mode["as_metered"].kpis.cost_eur - by_mode["centralized"].kpis.cost_eur
     )
     assert saved.savings_eur > 0
 
 
-def test_the_pipeline_is_its_blocks() -> None:
+def test_the_pipeline_is_its_modes_and_each_chain_starts_as_specified() -> None:
     spec = ComparisonSpec(
         tariff=FLAT,
         assets=Assets(battery=BatteryAgent(capacity_kwh=5.0, initial_soc_kwh=2.0), ev=EVSpec()),
         modes=("centralized",),
-        block_days=2,
     )
-    records = list(run_comparison(made(local_index(FIRST, 3)), spec, n_days=None))
+    history = made(local_index(FIRST, 4))
+    history.load_kwh[60] = np.nan  # on the third day
+    records = list(run_comparison(history, spec, n_days=None))
     found = [(record.day.day, record.mode) for record in records]
-    assert found == [
-        *((day, mode) for mode in spec.all_modes for day in (1, 2)),
-        *((3, mode) for mode in spec.all_modes),
-    ]
+    assert found == [(day, mode) for mode in spec.all_modes for day in (1, 2, 4)]
     for record in records:
-        if record.day.day in (1, 3):  # each block starts with the specified charge
-            battery = next(a for a in record.schedule.agents if a.name == "battery")
-            assert battery.initial_soc_kwh == 2.0  # type: ignore[attr-defined]
+        battery = next(a for a in record.schedule.agents if a.name == "battery")
+        if record.day.day in (1, 4):
+            assert battery.stored_kwh() == {"soc": 2.0}

@@ -23,8 +23,8 @@ from ems.economics.tariff_file import load_tariff
 from ems.errors import Infeasible, InvalidSpec, SolveError
 from ems.learning.search import rate_grid
 from ems.learning.usage import use_histories
-from ems.pipelines.comparison import DayChain, DayRecord, blocks_of, choose_window
-from ems.pipelines.parallel import run_blocks
+from ems.pipelines.comparison import DayRecord, Window, choose_window
+from ems.pipelines.parallel import run_windows
 from ems.pipelines.probability import search_devices
 from ems.pipelines.spec import ComparisonSpec, SearchSpec
 from ems.site.building import Building
@@ -35,7 +35,7 @@ from distributed import Client, LocalCluster
 from ems.pipelines.dask import Cluster, ClusterError, cluster, fingerprint
 
 ROOT = Path(__file__).resolve().parents[2]
-SPEC = ComparisonSpec(tariff=load_tariff("dynamic"), block_days=2)
+SPEC = ComparisonSpec(tariff=load_tariff("dynamic"))
 
 local = partial(
     LocalCluster,
@@ -73,16 +73,15 @@ def buildings() -> list[Building]:
     return [Building(found[name], SPEC.tariff, SPEC.assets) for name in names]
 
 
-def blocks(buildings: list[Building], n_days: int = 6) -> list[DayChain]:
-    windows = [choose_window(building, date(2016, 10, 27), n_days) for building in buildings]
-    return [block for window in windows for block in blocks_of(window, SPEC.block_days)]
+def windows(buildings: list[Building], n_days: int = 3) -> list[Window]:
+    return [choose_window(building, date(2016, 10, 27), n_days) for building in buildings]
 
 
 def same(one: list[list[DayRecord]], other: list[list[DayRecord]]) -> None:
     """Every record is there once, in the same order, and equal to the bit."""
     assert [len(records) for records in one] == [len(records) for records in other]
     for a, b in zip(chain(*one), chain(*other), strict=True):
-        assert (a.building, a.day, a.mode, a.block) == (b.building, b.day, b.mode, b.block)
+        assert (a.building, a.day, a.mode) == (b.building, b.day, b.mode)
         assert set(a.schedule.plans) == set(b.schedule.plans)
         for name, plan in a.schedule.plans.items():
             series = b.schedule.plans[name].series
@@ -107,9 +106,9 @@ def until(true: Callable[[], object], seconds: float = 20.0) -> None:
 
 
 def test_a_cluster_gives_the_same_to_the_bit(two: LocalCluster, buildings: list[Building]) -> None:
-    chosen = blocks(buildings)
-    here = list(run_blocks(buildings, SPEC, chosen))
-    same(here, list(run_blocks(buildings, SPEC, chosen, scheduler=two.scheduler_address)))
+    chosen = windows(buildings)
+    here = list(run_windows(buildings, SPEC, chosen))
+    same(here, list(run_windows(buildings, SPEC, chosen, scheduler=two.scheduler_address)))
 
 
 def test_a_search_finds_the_same(two: LocalCluster) -> None:
@@ -251,7 +250,9 @@ def test_an_error_of_a_worker_comes_home_as_it_is(
         list(away.run(broken, [("bug",)]))
     hurried = ComparisonSpec(tariff=SPEC.tariff, solver=Solver(time_limit_s=1e-4))
     with pytest.raises(SolveError, match=r"2016-10-27 .*: solver HiGHS: stopped"):
-        list(run_blocks(buildings, hurried, blocks(buildings, 2), scheduler=two.scheduler_address))
+        list(
+            run_windows(buildings, hurried, windows(buildings, 2), scheduler=two.scheduler_address)
+        )
 
 
 def fatal() -> None:
@@ -366,7 +367,7 @@ def test_a_cluster_that_somebody_restarts_is_said() -> None:
 
 def test_workers_and_a_scheduler_exclude_each_other(buildings: list[Building]) -> None:
     with pytest.raises(InvalidSpec, match="workers is 2, but the scheduler has workers of its own"):
-        list(run_blocks(buildings, SPEC, [], workers=2, scheduler="tcp://127.0.0.1:1"))
+        list(run_windows(buildings, SPEC, [], workers=2, scheduler="tcp://127.0.0.1:1"))
 
 
 # --- as a person would call it -------------------------------------------------------------------

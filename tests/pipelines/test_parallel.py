@@ -16,12 +16,12 @@ from small_building import histories, twin_database
 from ems.core.solver import Solver
 from ems.economics.tariff_file import load_tariff
 from ems.errors import InvalidSpec, SolveError
-from ems.pipelines.comparison import DayChain, DayRecord, blocks_of, choose_window
-from ems.pipelines.parallel import in_parallel, run_blocks
+from ems.pipelines.comparison import DayRecord, Window, choose_window
+from ems.pipelines.parallel import in_parallel, run_windows
 from ems.pipelines.spec import ComparisonSpec
 from ems.site.building import Building
 
-SPEC = ComparisonSpec(tariff=load_tariff("dynamic"), block_days=3)
+SPEC = ComparisonSpec(tariff=load_tariff("dynamic"))
 
 
 @pytest.fixture(scope="module")
@@ -31,14 +31,12 @@ def buildings() -> list[Building]:
     return [Building(found[name], SPEC.tariff, SPEC.assets) for name in names]
 
 
-def blocks(buildings: list[Building], n_days: int = 6) -> list[DayChain]:
-    start = date(2016, 10, 27)
-    windows = [choose_window(building, start, n_days) for building in buildings]
-    return [block for window in windows for block in blocks_of(window, SPEC.block_days)]
+def windows(buildings: list[Building], n_days: int = 6) -> list[Window]:
+    return [choose_window(building, date(2016, 10, 27), n_days) for building in buildings]
 
 
 def run(buildings: list[Building], workers: int) -> list[list[DayRecord]]:
-    return list(run_blocks(buildings, SPEC, blocks(buildings), workers))
+    return list(run_windows(buildings, SPEC, windows(buildings), workers))
 
 
 def children() -> set[int]:
@@ -75,7 +73,7 @@ def _command(process: int) -> bytes:
 def test_two_workers_give_the_same_to_the_bit(buildings: list[Building]) -> None:
     before = children()
     one, two = run(buildings, 1), run(buildings, 2)
-    assert [len(records) for records in one] == [3 * len(SPEC.all_modes)] * 4
+    assert [len(records) for records in one] == [6] * len(SPEC.all_modes) * 2
     for alone, shared in zip(one, two, strict=True):
         for a, b in zip(alone, shared, strict=True):
             assert (a.building, a.day, a.mode) == (b.building, b.day, b.mode)
@@ -91,7 +89,7 @@ def test_two_workers_give_the_same_to_the_bit(buildings: list[Building]) -> None
 
 def test_who_stops_early_leaves_no_worker(buildings: list[Building]) -> None:
     before = children()
-    results = run_blocks(buildings, SPEC, blocks(buildings), 2)
+    results = run_windows(buildings, SPEC, windows(buildings), 2)
     first = next(results)
     assert first[0].building == "DE_KN_residential1"
     results.close()  # joblib's warning would fail this test
@@ -102,13 +100,8 @@ def test_an_error_in_a_worker_comes_home_as_it_is(buildings: list[Building]) -> 
     before = children()
     hurried = ComparisonSpec(tariff=SPEC.tariff, solver=Solver(time_limit_s=1e-4))
     with pytest.raises(SolveError, match=r"2016-10-27 .*: solver HiGHS: stopped"):
-        list(run_blocks(buildings, hurried, blocks(buildings, 2), 2))
+        list(run_windows(buildings, hurried, windows(buildings, 2), 2))
     assert workers_left(before) == set()
-
-
-def test_only_the_modes_asked_for(buildings: list[Building]) -> None:
-    (first, *_rest) = run_blocks(buildings, SPEC, blocks(buildings), modes=("as_metered",))
-    assert [record.mode for record in first] == ["as_metered"] * 3
 
 
 def double(value: int) -> int:
@@ -127,8 +120,8 @@ def test_another_thread_may_ask_for_workers() -> None:
 
 def test_no_workers_are_too_few(buildings: list[Building]) -> None:
     with pytest.raises(InvalidSpec, match="workers is 0, allowed is >= 1"):
-        list(run_blocks(buildings, SPEC, [], workers=0))
-    assert list(run_blocks(buildings, SPEC, [], workers=1)) == []
+        list(run_windows(buildings, SPEC, [], workers=0))
+    assert list(run_windows(buildings, SPEC, [], workers=1)) == []
 
 
 def test_without_dask_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -241,8 +241,10 @@ def test_the_day_before_a_gap_does_not_look_into_it() -> None:
     assert lengths == {1: 48, 2: 24, 4: 24}
 
 
-@pytest.mark.parametrize(("lookahead_h", "n_steps"), [(0, 24), (6, 30), (23, 47), (24, 47)])
-def test_the_look_ahead_ends_with_the_next_day(lookahead_h: float, n_steps: int) -> None:
+@pytest.mark.parametrize(
+    ("lookahead_h", "n_steps"), [(0, 24), (6, 30), (23, 47), (24, 48), (48, 71)]
+)
+def test_the_look_ahead_goes_on_into_the_next_days(lookahead_h: float, n_steps: int) -> None:
     building = Building(made(local_index(date(2016, 3, 26), 3)), FLAT, Assets(ev=None))
     problem = building.problem([date(2016, 3, 26)], lookahead_h=lookahead_h)
     assert problem.horizon.n_steps == n_steps
@@ -337,7 +339,14 @@ def test_a_window_ends_with_the_car_as_full_as_its_people_had_it() -> None:
 
 def test_the_charge_handed_over_is_where_the_next_day_begins() -> None:
     building = Building(made(local_index(FIRST, 2)), FLAT, Assets())
-    problem = building.problem([FIRST], soc_kwh={"battery": 3.0, "ev": 55.0})
+    problem = building.problem([FIRST])
+    charges = {"battery": 3.0, "ev": 55.0}
+    state = {
+        a.name: replace(a, initial_soc_kwh=charges[a.name])  # type: ignore[type-var]
+        for a in problem.agents
+        if a.name in charges
+    }
+    problem = building.problem([FIRST], state=state)
     found = {a.name: a.initial_soc_kwh for a in problem.agents if hasattr(a, "initial_soc_kwh")}
     assert found == {"battery": 3.0, "ev": 55.0}
     battery = next(a for a in problem.agents if a.name == "battery")

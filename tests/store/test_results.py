@@ -39,7 +39,6 @@ def days(day: str, mode: str = "centralized", cost_eur: float = 1.5) -> pd.DataF
         {
             "building": RUN.building,
             "day": pd.Timestamp(day),
-            "block": pd.Timestamp("2016-05-30"),
             "mode": mode,
             "kpi": ["cost_eur", "savings_pct"],
             "value": [cost_eur, None],
@@ -90,7 +89,6 @@ def test_a_run_is_saved_and_read_back(tmp_path: Path) -> None:
     table = read_days(path, "r1")
     assert table["cost_eur"].tolist() == [1.5]
     assert table["savings_pct"].isna().all()
-    assert table["block"].tolist() == [pd.Timestamp("2016-05-30")]
     planned = read_steps(path, "r1", RUN.building, "centralized")
     assert planned["value"].tolist() == list(range(24))
     assert planned["ts_utc"].is_monotonic_increasing

@@ -48,8 +48,7 @@ def test_no_metric_has_two_ways_and_those_of_days_are_real_figures() -> None:
     assert {base_name(f"total/{name}_vs_rule_based") for name in ours} == ours
     assert {name for name in ours if direction(name) is None} == {
         *("days", "export_kwh", "generation_kwh", "demand_kwh", "throughput_kwh", "full_cycles"),
-        *("starts", "stored_change_kwh", "mean_import_eur_per_kwh", "mean_export_eur_per_kwh"),
-        "closed_eur",
+        *("starts", "stored_change_kwh"),
     }
 
 

@@ -355,13 +355,13 @@ def test_the_figures_of_days_and_modes() -> None:
 
     days = day_metrics([kpis(1.0), kpis(2.0)])
     assert tuple(days) == DAY_METRICS
-    assert days["cost_eur"] == [3.0, 6.0]  # bill + demand charge + wear
-    saved = Savings(savings_eur=4.0, stored_eur=0.5, savings_pct=None)
+    assert days["cost_eur"] == [1.0, 2.0]  # bill + demand charge − stored
+    saved = Savings(savings_eur=4.0, stored_eur=0.5, wear_eur=0.1, savings_pct=None)
     summary: Any = SimpleNamespace(kpis=kpis(2.0), against={"rule_based": saved})
     totals = total_metrics(summary)
     assert {item.name for item in fields(DayKpis)} <= set(totals)
-    derived = ("cost_eur", "stored_eur", "own_use_kwh")  # closed: 2 € and 2 kWh at 2 €/kWh
-    assert [totals[name] for name in derived] == [6.0, 6.0, 0.0]
+    derived = ("cost_eur", "with_wear_eur", "own_use_kwh")
+    assert [totals[name] for name in derived] == [2.0, 4.0, 0.0]
     assert totals["savings_eur_vs_rule_based"] == 4.0
     assert totals["savings_pct_vs_rule_based"] is None
 

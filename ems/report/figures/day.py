@@ -75,7 +75,7 @@ def planned_day(
     kWh on the bus if given, ``worth_eur_per_kwh`` [€/kWh], shape ``(n_steps,)``. Works for any
     number of agents and steps, and days of any length.
     """
-    note = f"tariff {tariff} · cost {euros(record.kpis.cost_eur)}"
+    note = f"tariff {tariff} · bill {euros(record.kpis.bill_eur)}"
     if record.mode not in BASELINES:
         note += f" · {foresight}"
     title = f"{record.building} · {days_in_words([record.day])} · {LABELS[record.mode]}"

@@ -149,8 +149,7 @@ def results(
                 "days": 1.0,
                 "bill_eur": scale * float(rng.uniform(0.0, 3.0) - 0.3 * k),
                 "stored_change_kwh": float(rng.uniform(-5.0, 5.0)) * (mode != "as_metered"),
-                "mean_import_eur_per_kwh": 0.28,
-                "mean_export_eur_per_kwh": 0.12,
+                "stored_eur": float(rng.uniform(-1.0, 1.0)) * (mode != "as_metered"),
                 "generation_kwh": 6.0,
                 "demand_kwh": 5.0,
             }

@@ -117,4 +117,4 @@ def test_only_a_plan_is_called_an_upper_bound(mode: Mode) -> None:
     assert ("perfect foresight: upper bound" in text) == (mode == "decentralized")
     assert f"DE_KN_residential9 · Wed 1 Jun 2016 · {LABELS[mode]}" in text
     assert "tariff my-tariff" in text
-    assert f"{made.kpis.cost_eur:.2f} €" in text
+    assert f"bill {made.kpis.bill_eur:.2f} €" in text

@@ -69,8 +69,8 @@ def test_one_building_names_its_modes_and_says_what_the_numbers_are() -> None:
     assert rows_of(figure.axes[0]) == [LABELS[mode] for mode in MODES]
     text = " ".join(all_text(figure).split())
     assert "DE_KN_residential9 · 1–7 Mar 2016 (7 days)" in text
-    assert "cost: bill and wear of the days" in text
-    assert "savings: the cost saved, once the stores are put back as they were" in text
+    assert "cost: the bill with the stores put back as they were" in text
+    assert "savings: the cost saved · tariff" in text
     assert text.count("no generation") == len(MODES)
 
 

@@ -19,11 +19,10 @@ from ems.pipelines.comparison import (
     DayRecord,
     ModeSummary,
     Window,
-    blocks_of,
     choose_window,
     summarise,
 )
-from ems.pipelines.parallel import run_blocks
+from ems.pipelines.parallel import run_windows
 from ems.pipelines.spec import ComparisonSpec
 from ems.report.page import Report, comparison_report
 from ems.site.assets import Assets, EVSpec
@@ -102,8 +101,7 @@ def done(
     """The run of a history."""
     building = Building(history, spec.tariff, spec.assets)
     window = choose_window(building, first, n_days)
-    blocks = run_blocks([building], spec, blocks_of(window, spec.block_days))
-    records = tuple(chain.from_iterable(blocks))
+    records = tuple(chain.from_iterable(run_windows([building], spec, [window])))
     return Done(
         building=building,
         window=window,

@@ -54,7 +54,7 @@ def money(amount_eur: float) -> str:
 def test_a_saving_has_a_true_minus_and_no_negative_zero() -> None:
     of = {(3.871, 27.4): "3.87 (27 %)", (-0.001, -0.2): "0.00 (0 %)", (-0.5, None): "−0.50"}
     for (eur, pct), said in of.items():
-        saving = Savings(savings_eur=eur, stored_eur=0.0, savings_pct=pct)
+        saving = Savings(savings_eur=eur, stored_eur=0.0, wear_eur=0.0, savings_pct=pct)
         assert words.saving(saving).replace("\u00a0", " ") == said
     assert words.saving(None) == words.percent(None) == "–"
 
@@ -91,13 +91,13 @@ def test_the_result_is_that_of_the_summaries_in_table_and_picture() -> None:
 
 @pytest.mark.parametrize("number", [0, 1])
 def test_the_explained_day_is_the_plan_that_was_carried_out(number: int) -> None:
-    """The last day has no look-ahead and begins with its own charge."""
+    """The last day begins with its own charge."""
     run = usual()
     example = run.planned[number]
     day = explained(run.building, run.window, run.spec, example)
-    assert settle(day.schedule).cost_eur == pytest.approx(example.kpis.cost_eur, abs=1e-6)
+    assert settle(day.schedule).bill_eur == pytest.approx(example.kpis.bill_eur, abs=1e-6)
     said = page(run, example=example).text
-    assert f"at midnight, and costs {money(example.kpis.cost_eur)} €." in said
+    assert f"at midnight, and its bill is {money(example.kpis.bill_eur)} €." in said
 
 
 def test_every_hour_of_the_explained_day_has_its_worth_and_its_reasons() -> None:
@@ -134,7 +134,7 @@ Changes = Callable[[], dict[str, Any]]
         (
             usual,
             dict,
-            "SYNTHETIC DATA / upper bound / “All days at once” knew the whole block on its first "
+            "SYNTHETIC DATA / upper bound / “All days at once” knew all of them on the first "
             "morning / As metered and rule-based are no plans / assumed: drives 8 kWh a day / "
             "a load on top of the meter in every row / no limit and no demand charge / The "
             "building uses / fingerprint of the data is none / in the run's tracking. python",
@@ -146,9 +146,9 @@ Changes = Callable[[], dict[str, Any]]
             dict,
             "“Perfect plan” knew its day / Plans are made from persistence forecasts / as midnight "
             "saw it / The building is expected to use / , the sun to give / when its people are "
-            "expected to start it / What was carried out cost / a forecast may miss them / missed "
-            "by a car at its deadlines, in the worst mode 0.0 kWh / made again for this page, from "
-            "the forecasts that the run had",
+            "expected to start it / What was carried out has a bill of / a forecast may miss them "
+            "/ missed by a car at its deadlines, in the worst mode 0.0 kWh / made again for this "
+            "page, from the forecasts that the run had",
             "upper bound / metered: / when its people started it / perfect knowledge",
         ),
         (
@@ -280,7 +280,7 @@ def test_the_price_of_comfort_is_told_for_every_controller() -> None:
     rows = found.sections["The result"].tables["made_house, 2 days"][1:]
     for point, cells in zip(controllers()[1], rows, strict=True):
         assert cells[:2] == (point.controller.name, money(point.summary.kpis.cost_eur))
-    cost = f"costs {money(controllers()[2].record.kpis.cost_eur)} €"
+    cost = f"its bill is {money(controllers()[2].record.kpis.bill_eur)} €".replace("−0.00", "0.00")
     said = (
         "made_house: what comfort costs / habits learned day by day from the uniform prior / "
         "counts the weight w of discomfort / upper bound / The joint plan of this day (cost-only) "

@@ -47,7 +47,8 @@ def test_the_explained_plan_is_the_one_that_was_carried_out(dispatch: str, numbe
     real = run.building.problem(
         [example.day],
         lookahead_h=0.0,
-        soc_kwh={agent.name: agent.held_kwh for agent in agents if agent.held_kwh is not None},
+        state={agent.name: agent for agent in agents if agent.stored_kwh()},
+        worth=example.worth,
         course=replace(run.building.truth, runs_foreseen=False),
     )
     again = execute(day.schedule, real.agents, GridAgent(), real.horizon, run.spec.dispatch)
@@ -133,8 +134,8 @@ def test_the_outcome_adds_up_to_what_the_run_has() -> None:
     assert sums["sold [kWh]"][1] == f"{kpis.export_kwh:.1f}"
     held_kwh = (day.schedule.soc_kwh["battery"], done_.soc_kwh["battery"])
     assert sums["battery, charge at the end [kWh]"] == tuple(f"{kwh:.1f}" for kwh in held_kwh)
-    costs_eur = (settle(day.schedule).cost_eur, kpis.cost_eur)
-    assert sums["cost [€]"] == tuple(f"{eur:.2f}".replace("-", "−") for eur in costs_eur)
+    bills_eur = (settle(day.schedule).bill_eur, kpis.bill_eur)
+    assert sums["bill [€]"] == tuple(f"{eur:.2f}".replace("-", "−") for eur in bills_eur)
     heads, *hours = section.tables["hour by hour: power in the plan and as it came [kW]"]
     assert heads[1:3] == ("sun: plan", "sun: came")
     assert [line[0] for line in hours] == [f"{hour:02}:00" for hour in range(24)]
