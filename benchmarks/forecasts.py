@@ -39,7 +39,7 @@ from ems.economics.tariff_file import load_tariff
 from ems.errors import DataError
 from ems.forecast.clear_sky import ClearSkyRoof, Sun
 from ems.forecast.features import TEMPERATURE
-from ems.forecast.information import ForecastInformation, forecast_days, models_of
+from ems.forecast.information import ForecastInformation, Information, forecast_days, models_of
 from ems.forecast.load import LearnedLoad
 from ems.forecast.persistence import SameHourLastWeek
 from ems.forecast.price import PriceForecast, known_until
@@ -56,8 +56,9 @@ from ems.forecast.rolling_origin import (
 from ems.forecast.series import Forecaster, Series
 from ems.forecast.weather import WeatherAgent
 from ems.pipelines.captured import PERFECT, Captured, captured
-from ems.pipelines.comparison import Window, blocks_of, choose_window, run_block
-from ems.pipelines.spec import BASELINES, ComparisonSpec
+from ems.pipelines.comparison import Window, chains_of, choose_window, run_mode
+from ems.pipelines.perfect import perfect_plan
+from ems.pipelines.spec import BASELINES, LEARN_DAYS, ComparisonSpec
 from ems.report.figures.forecasts import fan_chart, skill_by_month
 from ems.report.figures.page import Origin, save
 from ems.site.assets import Assets
@@ -331,18 +332,22 @@ def captured_with(building: Building, window: Window, recorded: RecordedWeather 
         dispatch="balance",
     )
     models, n_steps = models_of("learned", recorded), round(49.0 / building.view.step_h)
-    results = []
-    for block in blocks_of(window, spec.block_days):
-        spans = [building.span(day) for day in block.days]
+    known: dict[date, Information] = {}
+    for piece in chains_of(window, LEARN_DAYS):
+        spans = [building.span(day) for day in piece.days]
         steps = np.concatenate([np.arange(span.start, span.stop) for span in spans])
         instants = steps[building.view.hour[steps] % spec.phase_h == 0]
         forecasts = forecast_days(
-            building, models, first_day=block.days[0], instants=instants, n_steps=n_steps
+            building, models, first_day=piece.days[0], instants=instants, n_steps=n_steps
         )
         foresight = ForecastInformation(building=building, forecasts=forecasts)
-        for one in (*BASELINES, mode, PERFECT):
-            records = run_block(building, spec, block, one, foresight=foresight)
-            results += [record.result for record in records]
+        known |= dict.fromkeys(piece.days, foresight)
+    values = perfect_plan(building, spec, window).values
+    results = [
+        record.result
+        for one in (*BASELINES, mode, PERFECT)
+        for record in run_mode(building, spec, window, one, values, known=known)
+    ]
     return next(row for row in captured(results) if row.baseline == "as_metered")
 
 

@@ -34,9 +34,10 @@ from ems.economics.tariff import Figure, Tariff
 from ems.economics.tariff_file import load_tariff
 from ems.errors import EmsError
 from ems.pipelines.captured import captured
-from ems.pipelines.comparison import DayResult, blocks_of, choose_window, run_block
-from ems.pipelines.forecasting import foresight_of
-from ems.pipelines.spec import ComparisonSpec
+from ems.pipelines.comparison import DayResult, choose_window, run_mode
+from ems.pipelines.forecasting import known_on
+from ems.pipelines.perfect import perfect_plan
+from ems.pipelines.spec import LEARN_DAYS, ComparisonSpec
 from ems.site.assets import Assets
 from ems.site.building import Building
 from ems.site.meters import MeterData
@@ -133,12 +134,12 @@ def _study_shares(
     found = []
     for start in starts:
         window = choose_window(building, start, STUDY_DAYS)
+        known = known_on(building, spec, window)
+        values = perfect_plan(building, spec, window).values
         results: list[DayResult] = []
-        for block in blocks_of(window, STUDY_DAYS):
-            foresight = foresight_of(building, spec, block)
-            for one in ("as_metered", "rule_based", mode, "centralized_perfect"):
-                records = run_block(building, spec, block, one, foresight=foresight)  # type: ignore[arg-type]
-                results += [record.result for record in records]
+        for one in ("as_metered", "rule_based", mode, "centralized_perfect"):
+            records = run_mode(building, spec, window, one, values, known=known)  # type: ignore[arg-type]
+            results += [record.result for record in records]
         row = next(row for row in captured(results) if row.baseline == "as_metered")
         found.append(np.nan if row.share is None else row.share)
     return found
@@ -183,18 +184,17 @@ def year(history: MeterData) -> None:
     learned = building.days[0] + timedelta(days=spec.history_days)
     start = next(day for day in building.plannable_days if day >= learned)
     n_days = min(365, (building.days[-1] - start).days + 1)
-    blocks = blocks_of(choose_window(building, start, n_days), spec.block_days)
-    forecasting_s = planning_s = solver_s = 0.0
-    plans = 0
-    for block in blocks:
-        begin = time.perf_counter()
-        foresight = foresight_of(building, spec, block)
-        forecasting_s += time.perf_counter() - begin
-        begin = time.perf_counter()
-        for record in run_block(building, spec, block, "centralized_phases", foresight=foresight):
-            plans += record.schedule.horizon.n_steps
-            solver_s += record.kpis.solver_s
-        planning_s += time.perf_counter() - begin
+    window = choose_window(building, start, n_days)
+    values = perfect_plan(building, spec, window).values
+    begin = time.perf_counter()
+    known = known_on(building, spec, window)
+    forecasting_s = time.perf_counter() - begin
+    solver_s, plans = 0.0, 0
+    begin = time.perf_counter()
+    for record in run_mode(building, spec, window, "centralized_phases", values, known=known):
+        plans += record.schedule.horizon.n_steps
+        solver_s += record.kpis.solver_s
+    planning_s = time.perf_counter() - begin
     print(
         f"{history.building}: {plans} hourly re-plans: learning and forecasting "
         f"{forecasting_s:.0f} s, planning and carrying out {planning_s:.0f} s, of which the solver "
@@ -202,9 +202,10 @@ def year(history: MeterData) -> None:
         f"{planning_s / solver_s:.2f} x the solver"
     )
     hedged = replace(spec, risk="hedged", phase_h=6.0)
-    foresight = foresight_of(building, hedged, blocks[-1])
+    last = replace(window, days=window.days[-LEARN_DAYS:])
+    known = known_on(building, hedged, last)
     begin = time.perf_counter()
-    days = list(run_block(building, hedged, blocks[-1], "centralized", foresight=foresight))
+    days = list(run_mode(building, hedged, last, "centralized", values, known=known))
     each_s = (time.perf_counter() - begin) / len(days)
     print(f"{history.building}: a hedged day with {hedged.n_scenarios} scenarios {each_s:.3f} s")
 

@@ -1,8 +1,8 @@
-"""What it costs to spread blocks over processes or a Dask cluster, against one process.
+"""What it costs to spread modes over processes or a Dask cluster, against one process.
 
-``python benchmarks/parallel.py [--db FILE] [--building NAME] [--n_days 28] [--block_days 4]``
+``python benchmarks/parallel.py [--db FILE] [--building NAME] [--n_days 28]``
 
-1. one: every block in this process
+1. one: every mode in this process
 2. joblib: two processes of this machine, started and ended with the call
 3. dask: two worker processes of a cluster that is already there, each round with a new connection
 4. overhead: one job that does nothing, a thousand times, in milliseconds a job
@@ -28,9 +28,9 @@ sys.path.insert(0, str(ROOT))
 from distributed import LocalCluster
 
 from ems.economics.tariff_file import load_tariff
-from ems.pipelines.comparison import DayChain, blocks_of, choose_window
+from ems.pipelines.comparison import Window, choose_window
 from ems.pipelines.dask import cluster
-from ems.pipelines.parallel import in_parallel, run_blocks
+from ems.pipelines.parallel import in_parallel, run_windows
 from ems.pipelines.spec import ComparisonSpec
 from ems.site.building import Building
 from ems.store.connection import get_con
@@ -45,36 +45,35 @@ def main() -> None:
     parser.add_argument("--db", type=Path, default=ROOT / "ems_data.duckdb")
     parser.add_argument("--building", default="DE_KN_residential4")
     parser.add_argument("--n_days", type=int, default=28)
-    parser.add_argument("--block_days", type=int, default=4)
     parser.add_argument("--repeats", type=int, default=5)
     args = parser.parse_args()
-    spec = ComparisonSpec(tariff=load_tariff("dynamic"), block_days=args.block_days)
+    spec = ComparisonSpec(tariff=load_tariff("dynamic"))
     with get_con(args.db) as con:
         building = Building(read_history(con, args.building), spec.tariff, spec.assets)
-    blocks = blocks_of(choose_window(building, None, args.n_days), spec.block_days)
+    window = choose_window(building, None, args.n_days)
     print(
         f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}; "
-        f"{args.building}, {args.n_days} days in {len(blocks)} blocks, "
+        f"{args.building}, {args.n_days} days, "
         f"{len(spec.all_modes)} modes"
     )
     with LocalCluster(
         n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=100
     ) as workers:
-        planning(building, spec, blocks, workers.scheduler_address, args.repeats)
+        planning(building, spec, window, workers.scheduler_address, args.repeats)
         idling(workers.scheduler_address)
 
 
 def planning(
     building: Building,
     spec: ComparisonSpec,
-    blocks: tuple[DayChain, ...],
+    window: Window,
     scheduler: str,
     repeats: int,
 ) -> None:
-    """The same blocks everywhere."""
+    """The same days everywhere."""
 
     def run(workers: int = 1, address: str | None = None) -> list[float]:
-        found = run_blocks([building], spec, blocks, workers, scheduler=address)
+        found = run_windows([building], spec, [window], workers, scheduler=address)
         return [record.kpis.cost_eur for records in found for record in records]
 
     contest: dict[str, Callable[[], list[float]]] = {

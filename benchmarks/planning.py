@@ -23,6 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from unittest.mock import patch
@@ -40,9 +41,11 @@ from ems.core.matrix import Matrix
 from ems.core.pulp_model import to_pulp
 from ems.core.solve import solve
 from ems.core.solver import Outcome, Solver
+from ems.economics.store_value import StoreValues
 from ems.economics.tariff_file import load_tariff
-from ems.pipelines.comparison import DayChain, blocks_of, choose_window, run_block
-from ems.pipelines.parallel import run_blocks
+from ems.pipelines.comparison import Window, choose_window, run_mode
+from ems.pipelines.parallel import in_parallel
+from ems.pipelines.perfect import perfect_plan
 from ems.pipelines.spec import ComparisonSpec
 from ems.site.building import Building
 from ems.store.connection import get_con
@@ -75,8 +78,8 @@ def measure(args: argparse.Namespace, lookahead_h: float) -> None:
         history = read_history(con, args.building)
     building = Building(history, spec.tariff, spec.assets)
     window = choose_window(building, None, args.n_days)
-    blocks = blocks_of(window, spec.block_days)
-    matrices = models(building, spec, blocks)
+    values = perfect_plan(building, spec, window).values
+    matrices = models(building, spec, window, values)
     steps = statistics.median(len(m.row_low) for m in matrices)
     print(
         f"\n{args.building}, {len(window.days)} days, look-ahead {lookahead_h:g} h, "
@@ -85,8 +88,8 @@ def measure(args: argparse.Namespace, lookahead_h: float) -> None:
     )
     contest = {
         "HiGHS alone": lambda: bare(matrices),
-        "plan and audit": lambda: plan(building, spec, blocks),
-        "whole pipeline": lambda: pipeline(args.db, args.building, spec, blocks),
+        "plan and audit": lambda: plan(building, spec, window, values),
+        "whole pipeline": lambda: pipeline(args.db, args.building, spec, window, values),
         "PuLP and its HiGHS": lambda: through_pulp(matrices[:60]),
         "scipy.optimize.milp": lambda: scipy_objectives(matrices[:60]),
     }
@@ -103,9 +106,12 @@ def measure(args: argparse.Namespace, lookahead_h: float) -> None:
     for name, seconds in per_day.items():
         ratio = seconds / per_day["HiGHS alone"]
         print(f"  {name:22} {1000 * seconds:7.2f} ms a day   {ratio:5.2f} × HiGHS alone")
-    print(f"  {'of it: build':22} {1000 * build_seconds(building, spec, blocks):7.2f} ms a day")
+    print(
+        f"  {'of it: build':22} "
+        f"{1000 * build_seconds(building, spec, window, values):7.2f} ms a day"
+    )
     for workers in (1, 2):
-        seconds = timed(lambda w=workers: backtest(building, spec, blocks, w))
+        seconds = timed(lambda w=workers: backtest(building, spec, window, values, w))
         rate = len(window.days) / seconds
         print(f"  {f'{workers} worker(s)':22} {rate:7.0f} building-days a second")
     worst = max(
@@ -131,7 +137,9 @@ def timed(run: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def models(building: Building, spec: ComparisonSpec, blocks: tuple[DayChain, ...]) -> list[Matrix]:
+def models(
+    building: Building, spec: ComparisonSpec, window: Window, values: StoreValues
+) -> list[Matrix]:
     """The centralized model of every day, as a run solves them."""
     matrices: list[Matrix] = []
 
@@ -140,7 +148,7 @@ def models(building: Building, spec: ComparisonSpec, blocks: tuple[DayChain, ...
         return solve(matrix, solver)
 
     with patch.object(ems.core.program, "solve", recorded):
-        plan(building, spec, blocks)
+        plan(building, spec, window, values)
     return matrices
 
 
@@ -166,27 +174,30 @@ def objectives(matrices: list[Matrix]) -> list[float]:
     return [solved(matrix).getInfo().objective_function_value for matrix in matrices]
 
 
-def plan(building: Building, spec: ComparisonSpec, blocks: tuple[DayChain, ...]) -> None:
+def plan(building: Building, spec: ComparisonSpec, window: Window, values: StoreValues) -> None:
     """Build, solve, audit and settle every day."""
-    for block in blocks:
-        for _ in run_block(building, spec, block, "centralized"):
-            pass
+    for _ in run_mode(building, spec, window, "centralized", values):
+        pass
 
 
-def build_seconds(building: Building, spec: ComparisonSpec, blocks: tuple[DayChain, ...]) -> float:
+def build_seconds(
+    building: Building, spec: ComparisonSpec, window: Window, values: StoreValues
+) -> float:
     """Mean seconds a day to write the program."""
-    days = [r.kpis.build_s for b in blocks for r in run_block(building, spec, b, "centralized")]
+    days = [r.kpis.build_s for r in run_mode(building, spec, window, "centralized", values)]
     return statistics.fmean(days)
 
 
-def pipeline(db: Path, name: str, spec: ComparisonSpec, blocks: tuple[DayChain, ...]) -> None:
+def pipeline(
+    db: Path, name: str, spec: ComparisonSpec, window: Window, values: StoreValues
+) -> None:
     """Read, plan, audit, settle, store and track every day."""
     with tempfile.TemporaryDirectory() as folder, get_con(db) as con:
         building = Building(read_history(con, name), spec.tariff, spec.assets)
         with pipeline_run(
             sqlite_uri(STORE), experiment="benchmark", name="benchmark", parameters={}
         ) as run:
-            records = [r for b in blocks for r in run_block(building, spec, b, "centralized")]
+            records = list(run_mode(building, spec, window, "centralized", values))
             run.days(
                 name, "centralized", day_metrics([r.kpis for r in records]), range(len(records))
             )
@@ -205,10 +216,12 @@ def pipeline(db: Path, name: str, spec: ComparisonSpec, blocks: tuple[DayChain, 
 
 
 def backtest(
-    building: Building, spec: ComparisonSpec, blocks: tuple[DayChain, ...], workers: int
+    building: Building, spec: ComparisonSpec, window: Window, values: StoreValues, workers: int
 ) -> None:
-    """The centralized plan of every day, blocks spread over processes."""
-    for _ in run_blocks([building], spec, blocks, workers, modes=("centralized",)):
+    """The centralized plan of every day, weeks spread over processes."""
+    weeks = [replace(window, days=window.days[i : i + 7]) for i in range(0, len(window.days), 7)]
+    jobs = ((building, spec, week, values) for week in weeks)
+    for _ in in_parallel(plan, jobs, workers):
         pass
 
 

@@ -32,8 +32,9 @@ from ems.core.matrix import Matrix
 from ems.core.solve import solve
 from ems.core.solver import Outcome, Solver
 from ems.economics.tariff_file import load_tariff
-from ems.pipelines.comparison import blocks_of, choose_window, run_block
-from ems.pipelines.forecasting import foresight_of
+from ems.pipelines.comparison import choose_window, run_mode
+from ems.pipelines.forecasting import known_on
+from ems.pipelines.perfect import perfect_plan
 from ems.pipelines.spec import ComparisonSpec
 from ems.site.assets import Assets
 from ems.site.building import Building
@@ -103,12 +104,13 @@ def replans(building: Building, start: date, n_days: int) -> Iterator[tuple[Matr
         seen.append((matrix, solver))
         return solve(matrix, solver)
 
-    for block in blocks_of(choose_window(building, start, n_days), spec.block_days):
-        foresight = foresight_of(building, spec, block)
-        with patch.object(ems.core.program, "solve", recorded):
-            for _ in run_block(building, spec, block, "centralized_phases", foresight=foresight):
-                yield from seen
-                seen.clear()
+    window = choose_window(building, start, n_days)
+    known = known_on(building, spec, window)
+    values = perfect_plan(building, spec, window).values
+    with patch.object(ems.core.program, "solve", recorded):
+        for _ in run_mode(building, spec, window, "centralized_phases", values, known=known):
+            yield from seen
+            seen.clear()
 
 
 def pattern(matrix: Matrix) -> bytes:

@@ -16,13 +16,21 @@ from ems.forecast.information import (
     forecast_days,
     models_of,
 )
-from ems.pipelines.comparison import DayChain
-from ems.pipelines.spec import ComparisonSpec
+from ems.pipelines.comparison import DayChain, Window, chains_of
+from ems.pipelines.spec import LEARN_DAYS, ComparisonSpec
 from ems.site.building import Building
 from ems.types import Ints
 
 TEMPLATE_DAYS = 60
 """Days before the first whose forecast errors give the correlation of scenarios."""
+
+
+def known_on(building: Building, spec: ComparisonSpec, window: Window) -> dict[date, Information]:
+    """What plans of each day of ``window`` are made from, learned anew every ``LEARN_DAYS``."""
+    known: dict[date, Information] = {}
+    for piece in chains_of(window, LEARN_DAYS):
+        known |= dict.fromkeys(piece.days, foresight_of(building, spec, piece))
+    return known
 
 
 @lru_cache(maxsize=1)

@@ -38,7 +38,6 @@ from ems.pipelines.captured import PERFECT, Captured, captured
 from ems.pipelines.comparison import (
     DayRecord,
     ModeSummary,
-    chains_of,
     choose_window,
     first_days,
     run_mode,
@@ -48,7 +47,6 @@ from ems.pipelines.parallel import in_parallel
 from ems.pipelines.perfect import perfect_plan
 from ems.pipelines.spec import (
     BASELINES,
-    LEARN_DAYS,
     Controller,
     IntegratedSpec,
 )
@@ -121,13 +119,9 @@ class Integrated:
         """What plans of each day are made from, learned once for all controllers."""
         if self.spec.base.foresight == "perfect":
             return None
-        from ems.pipelines.forecasting import foresight_of  # only forecasts need to learn
+        from ems.pipelines.forecasting import known_on  # only forecasts need to learn
 
-        known: dict[date, Information] = {}
-        for piece in chains_of(self.window, LEARN_DAYS):
-            foresight = foresight_of(self.building, self.spec.base, piece)
-            known |= dict.fromkeys(piece.days, foresight)
-        return known
+        return known_on(self.building, self.spec.base, self.window)
 
     def _first_trainable(self) -> date:
         """The first plannable day with enough known days of every device before it."""
