@@ -111,8 +111,6 @@ def _stores(run: Replayed) -> Iterator[str]:
             for name, power_kw in (("charge_kw", charge_kw), ("discharge_kw", discharge_kw)):
                 most_kw = run.value(f"{spec}.max_{name}")
                 yield from _beyond(f"{agent}: {name}", power_kw, 0.0, most_kw)
-            if run.knows_all and run.mode not in BASELINES and soc_kwh.iloc[-1] < start_kwh - 1e-4:
-                yield f"{agent}: ends with {soc_kwh.iloc[-1]:.4f} kWh, below {start_kwh:g} kWh"
         else:  # what a car drives is known to its meter alone; it never gains energy by it
             yield from _beyond(f"{agent}: driven [kWh]", taken_kwh.iloc[1:], 0.0, capacity_kwh)
 

@@ -3,15 +3,18 @@
 λ(t) [€/kWh] is what one kWh more in the store before step t is worth: the dual of the store's
 charge rule in the plan with perfect information. The cost of a day with its stores put back is
 
-    cost − Σ (λ₁ E₁ − λ₀ E₀)   [€]
+    cost − Σ (λ₁ (E₁ − E₁ᵐ) − λ₀ (E₀ − E₀ᵐ))   [€]
 
-with E₀, E₁ [kWh] in the stores at its two midnights. Since a midnight has one λ, days add up.
+with E₀, E₁ [kWh] in the stores at its two midnights, and E₀ᵐ, E₁ᵐ as metered at the same: so that
+*as metered* costs what its meter bills, and no mode gains from a change of λ alone. Since a
+midnight has one λ, days add up.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import date
 
 import numpy as np
 
@@ -32,13 +35,15 @@ class StoreValues:
 
     ``eur_per_kwh``: agent -> rule -> shape ``(n + 1,)``, before each step and after the last one;
     NaN outside the days that were valued. ``past_eur_per_kwh``: the same, but of each day only what
-    was known when the next one ended: what plans on forecasts remember. ``hour``: the local hour of
-    each step [h].
+    was known when the next one ended: what plans on forecasts remember. ``metered_eur``: what the
+    stores gained on each day as metered, λ₁ E₁ᵐ − λ₀ E₀ᵐ [€]. ``hour``: the local hour of each step
+    [h].
     """
 
     eur_per_kwh: StoreDuals
     past_eur_per_kwh: StoreDuals
     hour: Floats
+    metered_eur: Mapping[date, float] = field(default_factory=dict)
 
     def before(self, step: int) -> Worth:
         """The value of a kWh in each store before ``step``."""

@@ -268,7 +268,9 @@ def settled_day(
     """The figures of a day, its stores valued at its two midnights."""
     span = building.span(day)
     worth = values.before(span.start), values.before(span.stop)
-    return settle(done, gap_eur=gap_eur, worth=worth)
+    kpis = settle(done, gap_eur=gap_eur, worth=worth)
+    # Against the stores as metered, so that a λ that rises earns nobody anything.
+    return replace(kpis, stored_eur=kpis.stored_eur - values.metered_eur.get(day, 0.0))
 
 
 @contextmanager

@@ -27,6 +27,7 @@ from ems.pipelines.comparison import (
     chains_of,
     named,
     proven_gap_eur,
+    run_mode,
     settled_day,
     stores_after,
 )
@@ -56,6 +57,8 @@ def perfect_plan(building: Building, spec: ComparisonSpec, window: Window) -> Pe
         past_eur_per_kwh=_on_grid(building, list(_past(building, spec, window))),
         hour=building.view.hour,
     )
+    metered = run_mode(building, spec, window, "as_metered", values)
+    values = replace(values, metered_eur={day.day: day.kpis.stored_eur for day in metered})
     records = tuple(record for piece in pieces for record in _days(building, piece, values))
     return PerfectPlan(records=records, values=values)
 

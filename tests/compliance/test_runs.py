@@ -108,7 +108,7 @@ def told(run: Replayed, **parameters: str) -> Replayed:
         (lambda run: told(run, battery__max_charge_kw="0.1"), "battery: charge_kw"),
         (lambda run: told(run, battery__max_discharge_kw="0.1"), "battery: discharge_kw"),
         (lambda run: told(run, battery__round_trip_efficiency="0.9"), "battery: charge account"),
-        (lambda run: told(run, battery__initial_soc_kwh="9.0"), "battery: ends with"),
+        (lambda run: told(run, battery__initial_soc_kwh="9.0"), "battery: charge account"),
         (lambda run: told(run, grid__max_export_kw="0.05"), "grid: export_kw"),
         (lambda run: scaled(run, "heat_pump", "power_kw", 0.5), "heat_pump: energy of the day"),
         (lambda run: scaled(run, "pv", "generation_kw", 0.5), "pv: more or less than the meter"),

@@ -130,7 +130,14 @@ def test_the_cost_of_a_chain_is_that_of_its_parts(mode: str, cut: int) -> None:
     left = _value(records[-1], end, after=True)
     parts = sum(restored_eur(part) for part in (records[:cut], records[cut:]))
     wear = sum(record.kpis.wear_eur for record in records)
-    assert parts == pytest.approx(sum(bills) + wear + held[0] - left, abs=1e-6)
+    as_metered = sum(perfect().values.metered_eur.values())
+    assert parts == pytest.approx(sum(bills) + wear + held[0] - left + as_metered, abs=1e-6)
+
+
+def test_as_metered_costs_its_bill() -> None:
+    for record in done("as_metered"):
+        assert record.kpis.cost_eur == pytest.approx(record.kpis.bill_eur, abs=1e-9)
+    assert any(abs(eur) > 0.1 for eur in perfect().values.metered_eur.values())
 
 
 def _value(record: DayRecord, worth: object, *, after: bool) -> float:

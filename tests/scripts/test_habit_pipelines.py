@@ -36,7 +36,7 @@ def test_every_controller_is_tracked_and_stored(habits: tuple[Place, Done]) -> N
     assert {status for _, status in runs} == {"FINISHED"}
     metrics = place.metrics()
     assert metrics["total/mean_start_probability"] == 3
-    assert metrics["total/captured_share_vs_rule_based"] >= 3
+    assert metrics["total/captured_share_vs_as_metered"] >= 3
     modes = {mode for (mode,) in place.found("SELECT DISTINCT mode FROM day_result")}
     planned = {f"centralized_phases {one}" for one in CONTROLLERS}
     assert modes == planned | {"as_metered", "rule_based"}

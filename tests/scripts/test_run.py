@@ -259,14 +259,14 @@ def test_results_that_another_process_holds(place: Place) -> None:
 @pytest.mark.parametrize(
     ("args", "says"),
     [
-        (("--max_import_kw", "0.1"), r"grid.import_limit: [\d.]+ kW over at 2016-06-01"),
+        (("--max_import_kw", "0.1"), r"grid.import_limit: [\d.]+ kW over at 2016-06-0"),
         (("--time_limit", "0.0001"), "no proven optimum .*time limit 0.0001 s.*allow more time"),
     ],
 )
 def test_what_cannot_be_planned_is_failed_with_its_reason(
     place: Place, args: tuple[str, ...], says: str
 ) -> None:
-    says = f"DE_KN_residential4 2016-06-01 centralized: .*{says}"
+    says = f"DE_KN_residential4 2016-06-01 perfect_foresight: .*{says}"
     one_line(place.call(A, "--start", "2016-06-01", *ONE_DAY, "--battery", "off", *args), says)
     assert place.found("SELECT status FROM run") == [("FAILED",)]
     assert place.tracked("SELECT DISTINCT status FROM runs") == [("FAILED",)]
@@ -320,8 +320,8 @@ def until(condition: object, process: subprocess.Popen[str]) -> None:
 def test_ctrl_c_keeps_what_is_finished(place: Place, workers: int) -> None:
     args = ("--n_days", "600", "--mode", "decentralized", "--workers", str(workers))
     with running(place, *args) as process:
-        # its modes have runs below the pipeline's as soon as the days of a block are kept
-        until(lambda: place.tracked("SELECT count(*) FROM runs")[0][0] >= 3, process)
+        # its modes have runs below the pipeline's as soon as its days are kept
+        until(lambda: place.tracked("SELECT count(*) FROM runs")[0][0] >= 2, process)
         os.killpg(process.pid, signal.SIGINT)
         _out, err = process.communicate(timeout=30)
         assert (process.returncode, err) == (130, "error: interrupted; what was finished is kept\n")
@@ -333,8 +333,7 @@ def test_ctrl_c_keeps_what_is_finished(place: Place, workers: int) -> None:
     ((n_days, n_modes),) = place.found(
         "SELECT count(DISTINCT day), count(DISTINCT (day, mode)) FROM day_result"
     )
-    assert n_days >= 28
-    assert n_days % 28 == 0
-    assert n_modes == 4 * n_days
-    sql = "SELECT status FROM runs WHERE name = 'DE_KN_residential4 decentralized' LIMIT 1"
+    assert n_days >= 500
+    assert n_modes in (n_days, 2 * n_days, 3 * n_days)  # whole modes
+    sql = "SELECT status FROM runs WHERE name = 'DE_KN_residential4 as_metered' LIMIT 1"
     assert place.tracked(sql) == [("KILLED",)]
