@@ -9,14 +9,14 @@ from typing import ClassVar, Self
 import numpy as np
 
 from ems.agents import words
-from ems.agents.base import Agent, breaks, check_range, differs
+from ems.agents.base import Agent, breaks, check_range, differs, frozen_series
 from ems.agents.priced import VISIBLE_KW, PricedPlan
 from ems.core.affine import Affine
 from ems.core.builder import Block
 from ems.core.horizon import Horizon
 from ems.core.participant import TOLERANCE, Contribution, Kind, Plan
 from ems.errors import InvalidSpec
-from ems.types import Floats
+from ems.types import Floats, Ints
 
 GRID_NAME = "grid"
 """Name of the connection in plans, unless a site sets another."""
@@ -29,15 +29,22 @@ class GridAgent(Agent):
     """The grid connection: imports what the building lacks, exports what it cannot use.
 
     ``max_import_kw``, ``max_export_kw``: limits of the connection [kW], ∞ for none.
-    ``demand_charge_eur_per_kw``: price of the highest import of the horizon [€/kW].
-    ``peak_so_far_kw``: highest import already paid for in this billing period [kW].
+    ``cross_kw``: import and export that the registers counted within the same step [kW], one number
+    or shape ``(n_steps,)``; metered, in no balance, on every bill.
+    ``demand_charge_eur_per_kw``: price of the highest import of each billing period [€/kW].
+    ``period``: the billing period of each step, one number or shape ``(n_steps,)``, such as months
+    since 1970. ``peak_so_far_kw``: highest import already paid for in ``peak_period`` [kW]; None:
+    in the period of the first step.
     """
 
     name: str = GRID_NAME
     max_import_kw: float = np.inf
     max_export_kw: float = np.inf
     demand_charge_eur_per_kw: float = 0.0
+    cross_kw: Floats | float = 0.0
+    period: Ints | int = 0
     peak_so_far_kw: float = 0.0
+    peak_period: int | None = None
     kind: ClassVar[Kind] = "grid"
     colour: ClassVar[str | None] = "#7F7F7F"
     layer: ClassVar[int] = 5
@@ -48,6 +55,10 @@ class GridAgent(Agent):
             check_range(self, field)
         for field in ("demand_charge_eur_per_kw", "peak_so_far_kw"):
             check_range(self, field, up=1e9)
+        if np.ndim(self.cross_kw):
+            frozen_series(self, "cross_kw", low=0.0)
+        else:
+            check_range(self, "cross_kw", up=1e9)
 
     @property
     def flow_labels(self) -> tuple[str, str]:
@@ -57,7 +68,7 @@ class GridAgent(Agent):
     def contribute(self, block: Block) -> Contribution:
         """Bill = Σ (import(t) · price_in(t) − export(t) · price_out(t)) · Δt [€].
 
-        Import and export exclude each other. A binary enforces it only in steps where export earns
+        Beside the metered cross-flow, import and export exclude each other. A binary enforces it only in steps where export earns
         more than import costs; elsewhere doing both never pays.
         """
         horizon = block.horizon
@@ -67,20 +78,42 @@ class GridAgent(Agent):
             block.require("import_limit", import_kw <= self.max_import_kw, "kW")
         if np.isfinite(self.max_export_kw):
             block.require("export_limit", export_kw <= self.max_export_kw, "kW")
+        net_load_kw = export_kw - import_kw
+        cross_kw = self._cross(horizon.n_steps)
+        import_kw, export_kw = import_kw + cross_kw, export_kw + cross_kw
         spent = horizon.energy_kwh(import_kw) * horizon.import_eur_per_kwh
         earned = horizon.energy_kwh(export_kw) * horizon.export_eur_per_kwh
         cost_eur = spent.sum() - earned.sum()
         if self.demand_charge_eur_per_kw > 0:
-            # Only the excess over the peak so far is paid; one variable bounds every step.
-            above_kw = block.variables("peak_above_kw", size=1)
-            every = np.ones((horizon.n_steps, 1))
-            block.require("peak", import_kw - every @ above_kw <= self.peak_so_far_kw, "kW")
-            cost_eur = cost_eur + self.demand_charge_eur_per_kw * above_kw
+            # Only the excess over the peak so far is paid; a variable a period bounds its steps.
+            periods, paid_kw = self._periods(horizon.n_steps)
+            above_kw = block.variables("peak_above_kw", size=len(paid_kw))
+            of_step = np.eye(len(paid_kw))[periods]
+            block.require("peak", import_kw - of_step @ above_kw <= paid_kw[periods], "kW")
+            cost_eur = cost_eur + self.demand_charge_eur_per_kw * above_kw.sum()
         return Contribution(
-            net_load_kw=export_kw - import_kw,
+            net_load_kw=net_load_kw,
             cost_eur=cost_eur,
             series={"import_kw": import_kw, "export_kw": export_kw},
         )
+
+    def _cross(self, n_steps: int) -> Floats:
+        """``cross_kw`` of the first steps; a window keeps what comes behind it."""
+        if isinstance(self.cross_kw, np.ndarray):
+            return self.cross_kw[:n_steps]
+        return np.full(n_steps, self.cross_kw, dtype=np.float64)
+
+    def _period_of(self, n_steps: int) -> Ints:
+        if isinstance(self.period, np.ndarray):
+            return self.period[:n_steps]
+        return np.full(n_steps, self.period, dtype=np.int64)
+
+    def _periods(self, n_steps: int) -> tuple[Ints, Floats]:
+        """The number of each step's period, counted from 0, and what is paid for in each [kW]."""
+        of_step = self._period_of(n_steps)
+        found, periods = np.unique(of_step, return_inverse=True)
+        paid_in = found[0] if self.peak_period is None else self.peak_period
+        return periods, np.where(found == paid_in, self.peak_so_far_kw, 0.0)
 
     def _one_direction(self, block: Block, import_kw: Affine, export_kw: Affine) -> None:
         horizon = block.horizon
@@ -101,9 +134,24 @@ class GridAgent(Agent):
         block.require("export_only", export_kw[at] + most_out * importing <= most_out, "kW")
 
     def after(self, plan: Plan, n_steps: int) -> Self:
-        """The same connection with the highest import so far."""
-        peak_kw = float(np.max(plan.series["import_kw"][:n_steps], initial=self.peak_so_far_kw))
-        return replace(self, peak_so_far_kw=peak_kw)
+        """The same connection with the highest import so far in the period it is in."""
+        periods, paid_kw = self._periods(n_steps)
+        last = periods == periods[-1]
+        import_kw = plan.series["import_kw"][:n_steps]
+        later = slice(n_steps, None)
+        return replace(
+            self,
+            cross_kw=self.cross_kw[later]
+            if isinstance(self.cross_kw, np.ndarray)
+            else self.cross_kw,
+            period=self.period[later] if isinstance(self.period, np.ndarray) else self.period,
+            peak_so_far_kw=float(np.max(import_kw[last], initial=paid_kw[-1])),
+            peak_period=int(self._period_of(n_steps)[-1]),
+        )
+
+    def with_state_of(self, real: Self, horizon: Horizon) -> Self:
+        """With what the real connection has paid for."""
+        return replace(self, peak_so_far_kw=real.peak_so_far_kw, peak_period=real.peak_period)
 
     def unplanned(self, horizon: Horizon) -> Plan:
         """No flow of its own; see ``settle``."""
@@ -111,12 +159,13 @@ class GridAgent(Agent):
 
     def settle(self, net_load_kw: Floats) -> Plan:
         """Flow through the meter when all others draw ``net_load_kw`` [kW]."""
+        cross_kw = self._cross(len(net_load_kw))
         return Plan(
             agent=self.name,
             net_load_kw=-net_load_kw,
             series={
-                "import_kw": np.maximum(net_load_kw, 0.0),
-                "export_kw": np.maximum(-net_load_kw, 0.0),
+                "import_kw": np.maximum(net_load_kw, 0.0) + cross_kw,
+                "export_kw": np.maximum(-net_load_kw, 0.0) + cross_kw,
             },
         )
 
@@ -125,8 +174,11 @@ class GridAgent(Agent):
         return self.settle(-plan.net_load_kw)
 
     def audit(self, plan: Plan, horizon: Horizon) -> Iterator[str]:
-        """Both directions non-negative, exclusive, within the limits, and equal to the net load."""
-        import_kw, export_kw = plan.series["import_kw"], plan.series["export_kw"]
+        """Both directions non-negative, within the limits, equal to the net load, and exclusive
+        but for the metered cross-flow."""
+        cross_kw = self._cross(len(plan.net_load_kw))
+        import_kw = plan.series["import_kw"] - cross_kw
+        export_kw = plan.series["export_kw"] - cross_kw
         yield from breaks(self.name, "import_kw", import_kw, 0.0, self.max_import_kw)
         yield from breaks(self.name, "export_kw", export_kw, 0.0, self.max_export_kw)
         yield from differs(self.name, "net_load_kw", plan.net_load_kw, export_kw - import_kw)
@@ -138,7 +190,10 @@ class GridAgent(Agent):
         """The energy bill and the demand charge [€]."""
         import_kw = plan.series["import_kw"]
         bill_eur = float(horizon.bill_eur(import_kw, plan.series["export_kw"]).sum())
-        above_kw = max(0.0, float(np.max(import_kw)) - self.peak_so_far_kw)
+        periods, paid_kw = self._periods(len(import_kw))
+        peaks_kw = paid_kw.copy()
+        np.maximum.at(peaks_kw, periods, import_kw)
+        above_kw = float((peaks_kw - paid_kw).sum())
         return {"bill": bill_eur, "demand_charge": self.demand_charge_eur_per_kw * above_kw}
 
     def explain(self, priced: PricedPlan, t: int) -> Iterator[str]:

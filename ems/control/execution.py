@@ -41,8 +41,8 @@ Without it, a battery planned again and again keeps delaying what costs nothing 
 class DayToPlan:
     """A day to plan and execute: look-ahead, initial state, and the value of what is left.
 
-    ``state``: the stores as they stand at midnight; ``worth``: the value of a kWh in each store at
-    the end of the look-ahead, None to end as full as the stores began.
+    ``state``: stores and grid as they stand at midnight; ``worth``: the value of a kWh in each
+    store at the end of the look-ahead, None to end as full as the stores began.
     """
 
     day: date
@@ -50,7 +50,6 @@ class DayToPlan:
     state: Mapping[str, Agent]
     worth: Worth | None
     comfort: Comfort | None
-    grid: GridAgent
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -88,12 +87,12 @@ def execute_day(
         course=replace(building.truth, runs_foreseen=foresight.runs_foreseen),
     )
     starts = instants(real.horizon, real.n_committed, mode, phase_h)
-    agents, grid = real.agents, live.grid
+    agents, grid = real.agents, real.grid
     parts: list[DispatchPlan] = []
     errors_kwh = np.zeros(2)
     for first, end in zip(starts, (*starts[1:], real.n_committed), strict=True):
         problem = believed(building, foresight, live, first, agents, grid)
-        optimizer = GlobalOptimizer(problem.agents, grid, solver)
+        optimizer = GlobalOptimizer(problem.agents, problem.grid, solver)
         if hedged:
             futures = foresight.futures(live.day, first, problem.horizon.n_steps)
             scenarios = _scenarios(problem.agents, futures)
@@ -114,7 +113,7 @@ def execute_day(
         if not last:
             *others, _ = part.after(end - first)
             agents, grid = tuple(others), grid.after(part.plans[grid.name], end - first)
-    schedule = _whole_day(mode, real, live.grid, parts)
+    schedule = _whole_day(mode, real, parts)
     return ExecutedDay(
         schedule=schedule, pv_error_kwh=float(errors_kwh[0]), load_error_kwh=float(errors_kwh[1])
     )
@@ -144,6 +143,8 @@ def believed(
     agents = _standing(problem.agents, real, problem.horizon)
     if not foresight.certain:
         agents = tuple(agent.holding(HOLD_VALUE_EUR_PER_KWH_H) for agent in agents)
+        # What both registers will count within a step is not known either.
+        grid = replace(grid, cross_kw=0.0)
     return replace(problem, agents=agents, grid=grid)
 
 
@@ -238,11 +239,10 @@ def _balancing(told: Plan, others_kw: Floats, planned_kw: Floats) -> Plan:
     return Plan(agent=told.agent, net_load_kw=power_kw, series=series)
 
 
-def _whole_day(
-    mode: Mode, real: PlanningTask, grid: GridAgent, parts: Sequence[DispatchPlan]
-) -> DispatchPlan:
+def _whole_day(mode: Mode, real: PlanningTask, parts: Sequence[DispatchPlan]) -> DispatchPlan:
     """Join the parts into one plan, audit it, and cut it to the committed steps."""
     plans = {agent.name: joined(agent.name, parts) for agent in real.agents}
+    grid = real.grid
     done = settled(mode, real.agents, grid, real.horizon, plans)
     # Forecast errors may miss deadlines and grid limits; physics must hold all the same.
     physical = [agent.without_targets() for agent in real.agents]

@@ -110,8 +110,8 @@ def settle(
     horizon, agents = done.horizon, done.agents
     costs = done.costs_eur()
     plans = [(agent, done.plans[agent.name]) for agent in agents]
-    grid_kw = done.net_load_kw("grid")
-    import_kw, export_kw = np.maximum(-grid_kw, 0.0), np.maximum(grid_kw, 0.0)
+    registers = done.plans[done.grid.name].series
+    import_kw, export_kw = registers["import_kw"], registers["export_kw"]
     generation_kw = -done.net_load_kw("generation")
     curtailed = [p.series["curtailed_kw"] for _, p in plans if "curtailed_kw" in p.series]
     stores = [plan for agent, plan in plans if agent.kind == "storage"]

@@ -165,9 +165,9 @@ def run_mode(
     knows = mode in (*BASELINES, "centralized_perfect") or spec.foresight == "perfect"
     if not knows and known is None:
         raise InvalidSpec(f"{window.building}: known is missing, but plans are on forecasts")
-    grid = spec.assets.grid
+    grid: Mapping[str, Agent] = {}
     for chain in chains_of(window):
-        state: Mapping[str, Agent] = {}
+        state = grid  # what is paid for a peak is paid for, also over a gap
         for day in chain.days:
             certain = knows or known is None or known[day].certain
             live = DayToPlan(
@@ -176,15 +176,14 @@ def run_mode(
                 state=state,
                 worth=_left_worth(building, values, day, spec.lookahead_h, knows=certain),
                 comfort=None if comfort_of is None else comfort_of(day),
-                grid=grid,
             )
             with named(window.building, day, mode):
                 if knows or known is None:
                     done, kpis = _known_day(building, spec, mode, live, values)
                 else:
                     done, kpis = _forecast_day(building, spec, mode, live, values, known[day])
-            grid = grid.after(done.plans[grid.name], done.horizon.n_steps)
-            state = stores_after(done)
+            state = state_after(done)
+            grid = {done.grid.name: state[done.grid.name]}
             yield DayRecord(
                 building=window.building,
                 day=day,
@@ -210,10 +209,10 @@ def _left_worth(
     return values.remembered(end, max(0, span.start - per_day), per_day)
 
 
-def stores_after(done: DispatchPlan) -> dict[str, Agent]:
-    """The agents that store something as they stand after ``done``, by name."""
+def state_after(done: DispatchPlan) -> dict[str, Agent]:
+    """The stores and the grid as they stand after ``done``, by name."""
     agents = done.after(done.horizon.n_steps)
-    return {agent.name: agent for agent in agents if agent.stored_kwh()}
+    return {agent.name: agent for agent in agents if agent.stored_kwh() or agent.kind == "grid"}
 
 
 def _known_day(
@@ -228,7 +227,7 @@ def _known_day(
         comfort=live.comfort,
     )
     # The horizon may hold a look-ahead; only the committed steps happen.
-    plan = _plan(replace(problem, grid=live.grid), spec, mode)
+    plan = _plan(problem, spec, mode)
     done = replace(plan.window(0, problem.n_committed), mode=mode)
     return done, settled_day(building, live.day, done, values, proven_gap_eur(plan))
 

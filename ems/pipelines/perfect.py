@@ -15,7 +15,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from ems.agents import Agent, GridAgent
+from ems.agents import Agent
 from ems.agents.dispatch_plan import DispatchPlan
 from ems.control.optimizer import GlobalOptimizer
 from ems.core.program import StoreDuals
@@ -29,7 +29,7 @@ from ems.pipelines.comparison import (
     proven_gap_eur,
     run_mode,
     settled_day,
-    stores_after,
+    state_after,
 )
 from ems.pipelines.spec import ComparisonSpec
 from ems.site.building import Building
@@ -76,13 +76,13 @@ class _Piece:
 
 def _pieces(building: Building, spec: ComparisonSpec, window: Window) -> Iterator[_Piece]:
     state: Mapping[str, Agent] = {}
-    grid, next_day = spec.assets.grid, date.min
+    next_day = date.min
     for chain in chains_of(window, PIECE_DAYS):
-        before = state if chain.days[0] == next_day else {}
-        piece = _planned(building, spec, chain, before, grid, AHEAD_H)
-        done = piece.plan.window(0, piece.midnights[-1])
-        state, next_day = stores_after(done), chain.days[-1] + timedelta(days=1)
-        grid = grid.after(done.plans[grid.name], done.horizon.n_steps)
+        if chain.days[0] != next_day:  # stores begin anew behind a gap
+            state = {name: agent for name, agent in state.items() if agent.kind == "grid"}
+        piece = _planned(building, spec, chain, state, AHEAD_H)
+        state = state_after(piece.plan.window(0, piece.midnights[-1]))
+        next_day = chain.days[-1] + timedelta(days=1)
         yield piece
 
 
@@ -97,7 +97,7 @@ def _past(building: Building, spec: ComparisonSpec, window: Window) -> Iterator[
     for day in building.plannable_days:
         if first <= day < window.days[-1]:
             chain = DayChain(building=window.building, days=(day,))
-            yield _planned(building, spec, chain, {}, spec.assets.grid, 24.0)
+            yield _planned(building, spec, chain, {}, 24.0)
 
 
 def _planned(
@@ -105,11 +105,10 @@ def _planned(
     spec: ComparisonSpec,
     chain: DayChain,
     state: Mapping[str, Agent],
-    grid: GridAgent,
     ahead_h: float,
 ) -> _Piece:
     problem = building.problem(chain.days, lookahead_h=ahead_h, state=state)
-    optimizer = GlobalOptimizer(problem.agents, grid, spec.solver)
+    optimizer = GlobalOptimizer(problem.agents, problem.grid, spec.solver)
     with named(chain.building, chain.days[0], "perfect_foresight"):
         plan, duals = optimizer.optimize_with_values(problem.horizon)
     return _Piece(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
 from ems.agents import BatteryAgent, EVSpec, GridAgent
 from ems.errors import InvalidSpec
 
-__all__ = ["Assets", "EVSpec"]
+__all__ = ["Assets", "DemandPeriod", "EVSpec"]
+
+DemandPeriod = Literal["month", "year"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +20,7 @@ class Assets:
     """What is planned besides the metered devices, and how free the planner is.
 
     ``battery``, ``ev``: None leaves them out; a metered EV then stays in the base load.
+    ``demand_period``: what a demand charge is paid once for, a calendar ``month`` or ``year``.
     ``appliances``: whether dishwasher, washing machine and heat pump may be moved.
     ``heat_shift_h``: how much earlier or later than metered heat may be made [h] (assumed).
     ``shift_discomfort_eur_per_h``: discomfort of moving an appliance's start [€/h] (assumed);
@@ -27,6 +31,7 @@ class Assets:
     ev: EVSpec | None = field(default_factory=EVSpec)
     appliances: bool = True
     grid: GridAgent = field(default_factory=GridAgent)
+    demand_period: DemandPeriod = "month"
     curtailable_pv: bool = False
     one_meter: bool = False
     heat_shift_h: float = 2.0

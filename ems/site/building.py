@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from functools import cached_property
+from typing import cast
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from ems.agents.battery import InstalledBattery
 from ems.agents.comfort import Comfort, ShiftComfort
 from ems.agents.ev import Car
 from ems.agents.flexible_device import Machine
+from ems.agents.grid import GridAgent
 from ems.agents.heat_pump import HeatPump
 from ems.agents.on_site import PlanFrame, SiteDevice, Stretch
 from ems.agents.pv import Roof
@@ -110,17 +112,39 @@ class Building:
     def metered_bill_eur(self, days: Sequence[date]) -> float | None:
         """What the meter would bill for ``days``, with import and export counted separately [€].
 
-        None if exports are not metered. Differs from a settlement, which nets them within a step.
+        None if exports are not metered. Where no device is assumed, *as metered* costs the same.
         """
-        of_role = {f.role: f.name for f in self.history.feeds if f.role in ("import", "export")}
-        if set(of_role) != {"import", "export"}:
+        if self._registers_kwh is None:
             return None
-        bought_kwh = self.history.energy_kwh[of_role["import"]]
-        sold_kwh = self.history.energy_kwh[of_role["export"]]
+        bought_kwh, sold_kwh = self._registers_kwh
         spot = self.history.price_eur_per_mwh
         bill_eur = bought_kwh * self.tariff.import_eur_per_kwh(spot, self.view.hour)
         bill_eur -= sold_kwh * self.tariff.export_eur_per_kwh(spot)
         return float(sum(bill_eur[self.view.spans[day]].sum() for day in days))
+
+    @cached_property
+    def _registers_kwh(self) -> tuple[Floats, Floats] | None:
+        """What import and export registers counted in each step [kWh]; None without both."""
+        of_role = {
+            f.role: f.name
+            for f in self.history.feeds
+            if f.role in ("import", "export") and self.view.on_bus(f)
+        }
+        if set(of_role) != {"import", "export"}:
+            return None
+        energy_kwh = self.history.energy_kwh
+        return energy_kwh[of_role["import"]], energy_kwh[of_role["export"]]
+
+    @cached_property
+    def cross_kwh(self) -> Floats:
+        """What both registers counted within the same step [kWh], shape ``(n,)``; 0 if unknown.
+
+        A step is an hour or a quarter of it: within it the house bought in one minute and sold in
+        another. The registers count both.
+        """
+        if self._registers_kwh is None:
+            return np.zeros(len(self.history.ts_utc))
+        return np.nan_to_num(np.minimum(*self._registers_kwh))
 
     # --- what stands on the bus --------------------------------------------------------------
 
@@ -209,10 +233,21 @@ class Building:
             days=tuple(days),
             horizon=horizon,
             agents=tuple(agents),
-            grid=self.assets.grid,
+            grid=self._grid(horizon, stretch.whole, frame.state),
             n_committed=stretch.n_committed,
             midnights=tuple(start - stretch.whole.start for start in starts),
         )
+
+    def _grid(self, horizon: Horizon, whole: slice, state: Mapping[str, Agent]) -> GridAgent:
+        """The connection in some steps, with what it has paid for before."""
+        unit = "datetime64[M]" if self.assets.demand_period == "month" else "datetime64[Y]"
+        grid = replace(
+            self.assets.grid,
+            cross_kw=self.cross_kwh[whole] / self.history.step_h,
+            period=horizon.wall_clock.astype(unit).astype(np.int64),
+        )
+        before = state.get(grid.name)
+        return grid if before is None else grid.with_state_of(cast(GridAgent, before), horizon)
 
     def _horizon(self, course: SiteSeries, whole: slice) -> Horizon:
         spot = course.spot_eur_per_mwh[whole]

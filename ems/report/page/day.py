@@ -49,10 +49,9 @@ def explained(
     live = DayToPlan(
         day=example.day,
         lookahead_h=spec.lookahead_h,
-        state={agent.name: agent for agent in agents if agent.stored_kwh()},
+        state={agent.name: agent for agent in agents if agent.stored_kwh() or agent is grid},
         worth=example.worth,
         comfort=comfort,
-        grid=grid,
     )
     if spec.foresight == "forecast":
         from ems.pipelines.forecasting import foresight_of  # only forecasts need to learn
@@ -70,7 +69,7 @@ def explained(
         worth=live.worth,
         comfort=live.comfort,
     )
-    return explain_day(replace(known, grid=grid), spec.solver)
+    return explain_day(known, spec.solver)
 
 
 def day_sections(
