@@ -116,16 +116,26 @@ def _stores(run: Replayed) -> Iterator[str]:
 
 
 def _grid(run: Replayed) -> Iterator[str]:
-    """Import and export within the connection's limits, never at once, equal to the net load."""
+    """Import and export within the connection's limits, equal to the net load, and never at once
+    but for what both registers counted as metered."""
     import_kw, export_kw = run.series["grid", "import_kw"], run.series["grid", "export_kw"]
+    cross_kw = _both(run.metered)
     planned = run.mode not in BASELINES and run.knows_all
     for name, power_kw in (("import_kw", import_kw), ("export_kw", export_kw)):
         most_kw = run.value(f"assets.grid.max_{name}") if planned else np.inf
-        yield from _beyond(f"grid: {name}", power_kw, 0.0, most_kw)
-    both_kw = import_kw.where(import_kw < export_kw, export_kw)
-    yield from _beyond("grid: imports and exports at once [kW]", both_kw, 0.0, 0.0)
+        yield from _beyond(f"grid: {name}", power_kw - cross_kw, 0.0, most_kw)
+    yield from _beyond(
+        "grid: imports and exports at once [kW]", _both(run.series) - cross_kw, 0.0, 0.0
+    )
     net_kw = run.series["grid", "net_load_kw"] - export_kw + import_kw
     yield from _beyond("grid: net load [kW]", net_kw, 0.0, 0.0)
+
+
+def _both(series: Series) -> pd.Series:
+    """What import and export have in common in each step [kW]."""
+    import_kw, export_kw = series["grid", "import_kw"], series["grid", "export_kw"]
+    both_kw: pd.Series = import_kw.where(import_kw < export_kw, export_kw)
+    return both_kw
 
 
 def _sun(run: Replayed) -> Iterator[str]:

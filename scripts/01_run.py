@@ -367,16 +367,15 @@ def _within(low: float | None, high: float | None, scale: float) -> str:
 
 
 def tell_limits(out: Console, spec: ComparisonSpec, chosen: Sequence[Chosen]) -> None:
-    """What the table cannot show: the meter's own bill, limits, parts of a demand charge."""
+    """What the table cannot show: the meter's own bill, and limits that baselines may break."""
     grid = spec.assets.grid
     for item in chosen:
         bill_eur = item.building.metered_bill_eur(item.window.days)
         if bill_eur is not None:
             say(
                 out,
-                f"meter     {item.window.building}: {number(bill_eur, 2)} € by the meter, which "
-                "counts import and export apart;\n          every row nets them within the step"
-                f"{_assumed(item.building)}, so the two are not to be compared",
+                f"meter     {item.window.building}: {number(bill_eur, 2)} € by the meter, the bill "
+                f"of as metered{_assumed(item.building)}",
             )
     if min(grid.max_import_kw, grid.max_export_kw) < float("inf"):
         say(
@@ -388,7 +387,7 @@ def tell_limits(out: Console, spec: ComparisonSpec, chosen: Sequence[Chosen]) ->
 def _assumed(building: Building) -> str:
     """Devices in every row that no meter saw."""
     found = [device.assumed for device in building.truth.devices if device.assumed]
-    return f" and carries {', '.join(found)}" if found else ""
+    return f" without {', '.join(found)}" if found else ""
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from console import SYNTHETIC, counted, doing, say
 
 from ems.agents import BatteryAgent, GridAgent
 from ems.agents.ev import EVSpec, EvStrategy
+from ems.agents.words import listed, spoken
 from ems.core.mode import Dispatch
 from ems.core.solve import require_available, solver_notes
 from ems.core.solver import Solver
@@ -44,7 +45,7 @@ from ems.pipelines.spec import (
     foresight_words,
     require_workers,
 )
-from ems.site.assets import Assets
+from ems.site.assets import Assets, DemandPeriod
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from ems.site.meters import MeterData
 
 DEFAULT_BUILDING = "DE_KN_residential4"
+CarOption = Literal["auto", "on", "off"]
 EPILOG = (
     "With --foresight perfect every plan knows the true load, sun and prices of its day and of its "
     "look-ahead: the savings are upper bounds. With --foresight forecast it is made from what is "
@@ -106,14 +108,20 @@ class AssetOptions:
     )
     battery_start_kwh: Number | None = option(
         "charge at the start [kWh] "
-        f"[default: {BatteryAgent.initial_soc_kwh:g}, or the capacity where that is less]",
+        f"[default: the same share of any capacity as {BatteryAgent.initial_soc_kwh:g} of "
+        f"{BatteryAgent.capacity_kwh:g}]",
         None,
     )
     battery_efficiency: Number = option("round trip", BatteryAgent.round_trip_efficiency)
     wear_eur_per_kwh: Number = option(
         "ageing per kWh charged or discharged, assumed [€/kWh]", BatteryAgent.wear_eur_per_kwh
     )
-    ev: Switch = option("plan the electric car", "on")
+    ev: CarOption = option(
+        "the electric car: auto plans a metered one, on also assumes one where none is metered, "
+        "off leaves it as metered",
+        "auto",
+    )
+    ev_seed: Whole = option("seed of the trips of an assumed car", EVSpec.seed)
     ev_strategy: EvStrategy = option(
         "when the car charges: free, or three_phase (cheap hours first, sure by its deadline)",
         EVSpec.strategy,
@@ -131,7 +139,10 @@ class AssetOptions:
         "limit of the connection [kW]; 0 forbids", GridAgent.max_export_kw
     )
     demand_charge_eur_per_kw: Number = option(
-        "on the highest import of all days [€/kW]", GridAgent.demand_charge_eur_per_kw
+        "on the highest import of each --demand_period [€/kW]", GridAgent.demand_charge_eur_per_kw
+    )
+    demand_period: DemandPeriod = option(
+        "calendar period of the demand charge", Assets.demand_period
     )
     curtailable_pv: Switch = option("PV may be turned down", "off")
     one_meter: Switch = option(
@@ -231,8 +242,8 @@ def specification(
 def _assets(asked: AssetOptions) -> Assets:
     start_kwh = asked.battery_start_kwh
     if start_kwh is None:
-        # A smaller battery than the default charge must not be refused.
-        start_kwh = min(BatteryAgent.initial_soc_kwh, asked.battery_kwh)
+        share = BatteryAgent.initial_soc_kwh / BatteryAgent.capacity_kwh
+        start_kwh = share * asked.battery_kwh
     battery = BatteryAgent(
         capacity_kwh=asked.battery_kwh,
         max_charge_kw=asked.battery_kw,
@@ -242,6 +253,8 @@ def _assets(asked: AssetOptions) -> Assets:
         wear_eur_per_kwh=asked.wear_eur_per_kwh,
     )
     ev = EVSpec(
+        assumed=asked.ev == "on",
+        seed=asked.ev_seed,
         strategy=asked.ev_strategy,
         max_discharge_kw=asked.v2g_kw,
         # Without V2G every kWh must be charged anyway, so wear would change no plan.
@@ -249,7 +262,8 @@ def _assets(asked: AssetOptions) -> Assets:
     )
     return Assets(
         battery=battery if asked.battery == "on" else None,
-        ev=ev if asked.ev == "on" else None,
+        ev=None if asked.ev == "off" else ev,
+        demand_period=asked.demand_period,
         appliances=asked.appliances == "on",
         grid=GridAgent(
             max_import_kw=asked.max_import_kw,
@@ -342,6 +356,10 @@ def describe(out: Console, spec: ComparisonSpec, chosen: Sequence[Chosen]) -> No
         amount = f"{100 * figure.value:g} %" if share else f"{figure.value:g} {figure.unit}"
         say(out, f"          {figure.name} {amount} ({figure.source})")
     say(out, f"assets    {_assets_told(spec, chosen)}")
+    for item in chosen:
+        told = _left_out_told(item.building)
+        if told is not None:
+            say(out, f"left out  {told}", style="yellow")
     say(out, f"plans     local days with {spec.lookahead_h:g} h look-ahead, {_knowledge(spec)}")
     for note in solver_notes(spec.solver):
         say(out, f"solver    {note}")
@@ -384,23 +402,36 @@ def _assets_told(spec: ComparisonSpec, chosen: Sequence[Chosen]) -> str:
     if assets.battery is not None:
         b = assets.battery
         parts.append(
-            f"battery {b.capacity_kwh:g} kWh, {b.max_charge_kw:g} kW, starts and ends at "
-            f"{b.initial_soc_kwh:g} kWh, wear {b.wear_eur_per_kwh:g} €/kWh (assumed)"
+            f"battery {b.capacity_kwh:g} kWh, {b.max_charge_kw:g} kW, starts at "
+            f"{b.initial_soc_kwh:.3g} kWh, wear {b.wear_eur_per_kwh:g} €/kWh (assumed)"
         )
-    if assets.ev is not None:
+    buildings = [item.building for item in chosen]
+    metered = any(building.view.meters("ev") for building in buildings)
+    if assets.ev is not None and (metered or assets.ev.assumed):
         use = (
-            ""
-            if all(item.building.history.feeds_of("ev") for item in chosen)
-            else f", assumed to drive {assets.ev.trip_kwh:g} kWh a day where none is metered: a "
+            f", assumed to drive {assets.ev.trip_kwh:g} kWh a day where none is metered: a "
             "load on top of the meter in every row, as metered too"
+            if assets.ev.assumed and not all(b.view.meters("ev") for b in buildings)
+            else ""
         )
         parts.append(f"EV full by {assets.ev.must_be_full_by_hour}:00{use}")
-    if assets.appliances:
-        parts.append(
-            f"appliances, {assets.shift_discomfort_eur_per_h:g} €/h discomfort, "
-            f"heat ± {assets.heat_shift_h:g} h (assumed)"
-        )
+    if assets.appliances and any(building.appliance_names for building in buildings):
+        parts.append(f"appliances, {assets.shift_discomfort_eur_per_h:g} €/h discomfort")
+    if assets.appliances and any(b.view.meters("partial_usage") for b in buildings):
+        parts.append(f"heat ± {assets.heat_shift_h:g} h (assumed)")
     return "; ".join(parts) or "none"
+
+
+def _left_out_told(building: Building) -> str | None:
+    """What could be planned were it not a circuit with a meter of its own; None for nothing."""
+    found = building.left_out()
+    if not found:
+        return None
+    names = listed([spoken(feed.name) for feed in found])
+    return (
+        f"{building.history.building}: {names}, on meters of their own beside the building's; "
+        "--one_meter on plans them as if behind it"
+    )
 
 
 def run_parameters(

@@ -35,6 +35,12 @@ EvStrategy = Literal["free", "three_phase"]
 HALF_A_DAY_H = 12.0
 """Threshold between two falls of the time since the deadline's hour [h]: by almost 24 h when the
 clock reaches that hour, by 1 h when the clock goes back in autumn."""
+LATEST_H = 3.0
+"""An assumed car comes up to this much later than its hour, alike likely [h]."""
+DRIVES = 6.0 / 7.0
+"""Share of the days on which an assumed car drives."""
+TRIP_SHAPE = 4.0
+"""Shape of the gamma distribution of an assumed car's trips: they vary by half of their mean."""
 SURE_SHARE = 0.95
 """Share of the need that the three-phase strategy guarantees by a deadline."""
 
@@ -113,9 +119,7 @@ class EVAgent(Agent):
 
     @property
     def otherwise(self) -> str:
-        """How an unexpected arrival is handled; an assumed car always comes as assumed."""
-        if self.metered_kw is None:
-            return ""
+        """How an unexpected arrival is handled."""
         return f"A {self.title} that was not expected charges as soon as it comes."
 
     def expected(self, t: int) -> bool:
@@ -441,8 +445,10 @@ class EVSpec:
     """The car, and its assumed use in a building without a metered one.
 
     ``must_be_full_by_hour``: local hour by which a session must be finished [h].
-    ``arrival_hour``, ``trip_kwh``: assumed daily arrival [h] and energy driven, at the battery
-    [kWh], if no EV is metered. A metered car arrives when its metered charging starts, charges the
+    ``assumed``: whether a building without a metered car is given one. It drives on six days of
+    seven, comes home at ``arrival_hour`` [h] or up to ``LATEST_H`` later, and has then driven
+    ``trip_kwh`` at the battery on average over all days [kWh], spread by a gamma distribution
+    (``TRIP_SHAPE``), all assumed and drawn with ``seed``. A metered car arrives when its metered charging starts, charges the
     metered energy, and is assumed to stay plugged in until its deadline.
     ``max_charge_kw``: assumed wallbox [kW]; a metered car keeps its own charger.
     """
@@ -451,8 +457,10 @@ class EVSpec:
     max_charge_kw: float = 11.0
     efficiency: float = 0.92
     must_be_full_by_hour: int = 7
+    assumed: bool = False
     arrival_hour: int = 18
     trip_kwh: float = 8.0
+    seed: int = 0
     max_discharge_kw: float = 0.0
     wear_eur_per_kwh: float = 0.0
     strategy: EvStrategy = "free"
@@ -504,7 +512,9 @@ class Car(SiteDevice):
         if spec is None:
             return ()
         meters = view.meters("ev")
-        return (cls._as_metered(view, meters[0], spec) if meters else cls._as_assumed(view, spec),)
+        if meters:
+            return (cls._as_metered(view, meters[0], spec),)
+        return (cls._as_assumed(view, spec),) if spec.assumed else ()
 
     @classmethod
     def _as_metered(cls, view: SiteView, meter: str, spec: EVSpec) -> Self:
@@ -542,7 +552,7 @@ class Car(SiteDevice):
 
     @classmethod
     def _as_assumed(cls, view: SiteView, spec: EVSpec) -> Self:
-        """One trip per day, plugged in from ``arrival_hour`` to ``must_be_full_by_hour``."""
+        """At home from its arrival to ``must_be_full_by_hour``, driving as ``spec`` says."""
         hour, leaves, arrives = view.hour, spec.must_be_full_by_hour, spec.arrival_hour
         # Usual case: the stay crosses midnight.
         if leaves < arrives:
@@ -551,12 +561,12 @@ class Car(SiteDevice):
             plugged = (hour >= arrives) & (hour < leaves)
         # The first and last step repeat themselves, so that a record's edge is no arrival or
         # departure.
-        before = np.concatenate((plugged[:1], plugged[:-1]))
         behind = np.concatenate((plugged[1:], plugged[-1:]))
+        trip_kwh = _drawn_trips(plugged, spec, view.step_h)
         return cls(
             step_h=view.step_h,
             spec=spec,
-            trip_kwh=np.where(plugged & ~before, spec.trip_kwh, 0.0),
+            trip_kwh=trip_kwh,
             plugged_in=plugged,
             deadline=plugged & ~behind,
             metered_kw=None,
@@ -569,7 +579,7 @@ class Car(SiteDevice):
         """Describes a car that no meter saw."""
         if self.metered_kw is not None:
             return ""
-        return f"an assumed car ({self.spec.trip_kwh:g} kWh a day; leave it out: --ev off)"
+        return f"an assumed car ({self.spec.trip_kwh:g} kWh a day)"
 
     def used_kwh(self, where: slice) -> Floats:
         """Metered charging energy; an assumed car is in no meter."""
@@ -578,22 +588,23 @@ class Car(SiteDevice):
         return self.metered_kw[where] * self.step_h
 
     def believed(self, now: Instant, forecast_kw: Floats | None) -> Self:
-        """What is known of a metered car: future arrivals are not expected.
+        """What is known of a car: future arrivals are not expected.
 
         A plugged-in car must be full at the next ``must_be_full_by_hour`` after its arrival, or at
-        once if that has passed. An assumed car comes as assumed.
+        once if that has passed.
         """
-        if self.metered_kw is None:
-            return self
         at, later = now.step, slice(now.step, None)
         trip_kwh, soc_kwh = self.trip_kwh.copy(), self.soc_kwh.copy()
         plugged, deadline = self.plugged_in.copy(), self.deadline.copy()
-        metered_kw = self.metered_kw.copy()
-        trip_kwh[later], plugged[later], deadline[later], metered_kw[later] = 0.0, False, False, 0.0
+        trip_kwh[later], plugged[later], deadline[later] = 0.0, False, False
+        metered_kw = None
+        if self.metered_kw is not None:
+            metered_kw = np.where(np.arange(len(trip_kwh)) < at, self.metered_kw, 0.0)
         soc_kwh[later] = self.spec.capacity_kwh
         # Still plugged in at `now`: only then is there anything to expect.
         if at and self.plugged_in[at - 1] and not self.deadline[at - 1]:
-            arrival = int(np.flatnonzero(self.trip_kwh[:at])[-1])
+            away = np.flatnonzero(~self.plugged_in[:at] | (self.trip_kwh[:at] > 0))
+            arrival = int(away[-1]) if away.size else 0
             last = max(_last_before_due(arrival, now.hour, self.spec.must_be_full_by_hour), at)
             plugged[at : last + 1] = True
             deadline[last] = True
@@ -647,6 +658,21 @@ class Car(SiteDevice):
         wanted_kwh = min(float(self.soc_kwh[whole.stop - 1]), max(0.0, soc_kwh))
         least_kwh[-1] = max(least_kwh[-1], wanted_kwh)
         return replace(car, min_soc_kwh=least_kwh)
+
+
+def _drawn_trips(plugged: Bools, spec: EVSpec, step_h: float) -> Floats:
+    """Energy driven before each arrival [kWh]; late arrivals are taken out of ``plugged``."""
+    rng, trip_kwh = np.random.default_rng(spec.seed), np.zeros(len(plugged))
+    came = np.flatnonzero(plugged[1:] & ~plugged[:-1]) + 1
+    left = np.append(np.flatnonzero(~plugged[1:] & plugged[:-1]) + 1, len(plugged))
+    for start in came:
+        stay = int(left[np.searchsorted(left, start)]) - int(start)
+        late = min(round(rng.uniform(0.0, LATEST_H) / step_h), stay - 1)
+        share = rng.gamma(TRIP_SHAPE, 1.0 / TRIP_SHAPE) / DRIVES
+        drives = rng.uniform() < DRIVES
+        plugged[start : start + late] = False
+        trip_kwh[start + late] = min(share * spec.trip_kwh, spec.capacity_kwh) if drives else 0.0
+    return trip_kwh
 
 
 def _last_before_due(arrival: int, hour: Floats, full_by_hour: int) -> int:

@@ -68,8 +68,8 @@ class GridAgent(Agent):
     def contribute(self, block: Block) -> Contribution:
         """Bill = Σ (import(t) · price_in(t) − export(t) · price_out(t)) · Δt [€].
 
-        Beside the metered cross-flow, import and export exclude each other. A binary enforces it only in steps where export earns
-        more than import costs; elsewhere doing both never pays.
+        Beside the metered cross-flow, import and export exclude each other. A binary enforces it
+        only in steps where export earns more than import costs; elsewhere doing both never pays.
         """
         horizon = block.horizon
         import_kw, export_kw = block.variables("import_kw"), block.variables("export_kw")

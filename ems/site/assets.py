@@ -19,7 +19,8 @@ DemandPeriod = Literal["month", "year"]
 class Assets:
     """What is planned besides the metered devices, and how free the planner is.
 
-    ``battery``, ``ev``: None leaves them out; a metered EV then stays in the base load.
+    ``battery``, ``ev``: None leaves them out; a metered EV then stays in the base load. A car that
+    no meter saw is assumed only if ``ev`` says so.
     ``demand_period``: what a demand charge is paid once for, a calendar ``month`` or ``year``.
     ``appliances``: whether dishwasher, washing machine and heat pump may be moved.
     ``heat_shift_h``: how much earlier or later than metered heat may be made [h] (assumed).

@@ -34,7 +34,7 @@ from ems.economics.store_value import Worth
 from ems.economics.tariff import Tariff
 from ems.errors import DataError, InvalidSpec
 from ems.site.assets import Assets
-from ems.site.meters import MeterData
+from ems.site.meters import Feed, MeterData
 from ems.site.series import SiteSeries
 from ems.site.task import PlanningTask
 from ems.site.view import MeterView
@@ -55,6 +55,15 @@ class Building:
                 f"assets: heat_shift_h is {assets.heat_shift_h}, it must be a multiple of the step "
                 f"of {history.step_h:g} h"
             )
+
+    def left_out(self) -> tuple[Feed, ...]:
+        """Circuits with meters of their own that could be planned if they were on the bus."""
+        kinds = ("pv", "ev", "discrete_phase", "partial_usage")
+        return tuple(
+            feed
+            for feed in self.history.feeds
+            if feed.category in kinds and not self.view.on_bus(feed)
+        )
 
     def devices(self) -> tuple[SiteDevice, ...]:
         """The devices on the bus that can be planned, in planning order."""

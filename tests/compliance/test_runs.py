@@ -104,7 +104,7 @@ def told(run: Replayed, **parameters: str) -> Replayed:
         (lambda run: moved(run, "base_load", "net_load_kw", 1.0), "balance: Σ net load"),
         (lambda run: moved(run, "battery", "soc_kwh", 0.1), "battery: charge account"),
         (lambda run: moved(run, "ev", "soc_kwh", 0.1), "ev: driven"),
-        (lambda run: told(run, battery__capacity_kwh="8.5"), "battery: soc"),
+        (lambda run: told(run, battery__capacity_kwh="1.0"), "battery: soc"),
         (lambda run: told(run, battery__max_charge_kw="0.1"), "battery: charge_kw"),
         (lambda run: told(run, battery__max_discharge_kw="0.1"), "battery: discharge_kw"),
         (lambda run: told(run, battery__round_trip_efficiency="0.9"), "battery: charge account"),

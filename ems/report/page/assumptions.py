@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from ems.agents.ev import LATEST_H
 from ems.economics.tariff import Tariff
 from ems.pipelines.spec import ComparisonSpec
 from ems.report.page import words
@@ -85,12 +86,16 @@ def _car(ev: EVSpec, buildings: Sequence[Building]) -> str:
     uses = {
         True: f"metered: plugged in from when it was metered to charge to {full_by}, and by then "
         "as full as its people had it (assumed)",
-        False: f"assumed: drives {ev.trip_kwh:g} kWh a day, plugged in from {ev.arrival_hour}:00, "
-        f"full by {full_by}; a load on top of the meter in every row",
+        False: f"assumed: drives {ev.trip_kwh:g} kWh a day, plugged in from {ev.arrival_hour}:00 "
+        f"or up to {LATEST_H:g} h later, full by {full_by}; a load on top of the meter in every row",
     }
     owners: dict[bool, list[str]] = {True: [], False: []}
     for building in buildings:
-        owners[bool(building.history.feeds_of("ev"))].append(building.history.building)
+        metered = bool(building.view.meters("ev"))
+        if metered or ev.assumed:
+            owners[metered].append(building.history.building)
+    if not any(owners.values()):
+        return "none is metered"
     several = all(owners.values())
     parts = [f"{ev.capacity_kwh:g} kWh, {100 * ev.efficiency:g} % one way"]
     for metered, names in owners.items():
@@ -127,5 +132,8 @@ def _grid(assets: Assets) -> str:
     if np.isfinite(grid.max_export_kw):
         parts.append(f"at most {grid.max_export_kw:g} kW sold")
     if grid.demand_charge_eur_per_kw > 0:
-        parts.append(f"{grid.demand_charge_eur_per_kw:g} €/kW of the highest import")
+        parts.append(
+            f"{grid.demand_charge_eur_per_kw:g} €/kW of the highest import of each "
+            f"{assets.demand_period}"
+        )
     return ", ".join(parts) or "no limit and no demand charge"
