@@ -98,8 +98,8 @@ class Agent(ABC):
         """
         return self
 
-    def holding(self, value_eur_per_kwh_h: float) -> Self:
-        """The same agent with a value on holding a kWh for an hour [€/kWh/h]."""
+    def acting_early(self, delay_eur_per_kwh: float) -> Self:
+        """The same agent, to which a kWh seems to cost more with every step that passes [€/kWh]."""
         return self
 
     def without_targets(self) -> Self:

@@ -31,8 +31,9 @@ class BatteryAgent(Agent):
     ``initial_soc_kwh``: charge before the first step [kWh].
     ``final_soc_kwh``: minimum charge after the last step [kWh]; ``None`` means the initial charge.
     ``terminal_value_eur_per_kwh``: value of charge above ``final_soc_kwh`` at the end [€/kWh].
-    ``hold_value_eur_per_kwh_h``: value of holding a kWh for an hour [€/kWh/h]. Steers plans under
-    uncertainty to charge early and discharge late where that costs nothing. Never part of the bill.
+    ``delay_eur_per_kwh``: what a kWh charged or discharged seems to cost more with every step that
+    passes [€/kWh]. Steers plans that will be made again to act early where that costs nothing.
+    Never part of the bill.
     ``wear_eur_per_kwh``: ageing per kWh of throughput, charge plus discharge at the bus [€/kWh].
     Assumed: 400 €/kWh of capacity over 10,000 kWh of throughput per kWh of capacity and direction.
     """
@@ -47,7 +48,7 @@ class BatteryAgent(Agent):
     final_soc_kwh: float | None = None
     terminal_value_eur_per_kwh: float = 0.0
     wear_eur_per_kwh: float = 0.02
-    hold_value_eur_per_kwh_h: float = 0.0
+    delay_eur_per_kwh: float = 0.0
     kind: ClassVar[Kind] = "storage"
     colour: ClassVar[str | None] = "#009E73"
     layer: ClassVar[int] = 4
@@ -58,7 +59,7 @@ class BatteryAgent(Agent):
         for field in ("capacity_kwh", "max_charge_kw", "max_discharge_kw", "wear_eur_per_kwh"):
             check_range(self, field, up=1e9)
         check_range(self, "terminal_value_eur_per_kwh", low=-1e9, up=1e9)
-        check_range(self, "hold_value_eur_per_kwh_h", up=1e9)
+        check_range(self, "delay_eur_per_kwh", up=1.0)
         check_range(self, "round_trip_efficiency", up=1.0, above=True)
         check_range(self, "min_soc_kwh", up=self.capacity_kwh)
         check_range(self, "initial_soc_kwh", low=self.min_soc_kwh, up=self.capacity_kwh)
@@ -103,7 +104,7 @@ class BatteryAgent(Agent):
     def contribute(self, block: Block) -> Contribution:
         """Cost = Σ wear · (charge + discharge) · Δt − value · (soc(T) − final) [€].
 
-        Minus Σ hold value · soc · Δt, which steers the plan but is no money.
+        Plus Σ delay · t · (charge + discharge) · Δt, which steers the plan but is no money.
         """
         charge_kw = block.variables("charge_kw", up=self.max_charge_kw)
         discharge_kw = block.variables("discharge_kw", up=self.max_discharge_kw)
@@ -111,14 +112,14 @@ class BatteryAgent(Agent):
         self.store.account(block, charge_kw, discharge_kw, soc_kwh, self.initial_soc_kwh)
         self.store.exclude(block, charge_kw, discharge_kw)
         block.require("final_soc", soc_kwh[-1] >= self.least_final_kwh - SLACK_KWH, "kWh")
-        through_kwh = block.horizon.energy_kwh(charge_kw + discharge_kw).sum()
-        cost_eur = self.wear_eur_per_kwh * through_kwh
+        through_kwh = block.horizon.energy_kwh(charge_kw + discharge_kw)
+        cost_eur = self.wear_eur_per_kwh * through_kwh.sum()
         if self.terminal_value_eur_per_kwh != 0.0:
             left_kwh = soc_kwh[-1] - self.least_final_kwh
             cost_eur = cost_eur - self.terminal_value_eur_per_kwh * left_kwh
-        if self.hold_value_eur_per_kwh_h != 0.0:
-            held_kwh_h = block.horizon.step_h * soc_kwh.sum()
-            cost_eur = cost_eur - self.hold_value_eur_per_kwh_h * held_kwh_h
+        if self.delay_eur_per_kwh != 0.0:
+            late = np.arange(float(block.horizon.n_steps))
+            cost_eur = cost_eur + self.delay_eur_per_kwh * (through_kwh * late).sum()
         return Contribution(
             net_load_kw=charge_kw - discharge_kw,
             cost_eur=cost_eur,
@@ -170,9 +171,9 @@ class BatteryAgent(Agent):
         least_kwh = min(self.least_final_kwh, reachable_kwh, self.capacity_kwh)
         return replace(self, initial_soc_kwh=real.initial_soc_kwh, final_soc_kwh=least_kwh)
 
-    def holding(self, value_eur_per_kwh_h: float) -> Self:
-        """Ties between plans are broken in favour of charging early."""
-        return replace(self, hold_value_eur_per_kwh_h=value_eur_per_kwh_h)
+    def acting_early(self, delay_eur_per_kwh: float) -> Self:
+        """Ties between plans are broken in favour of the earliest."""
+        return replace(self, delay_eur_per_kwh=delay_eur_per_kwh)
 
     def without_targets(self) -> Self:
         """The final target is the reserve alone."""
@@ -196,9 +197,9 @@ class BatteryAgent(Agent):
         if self.terminal_value_eur_per_kwh != 0.0:
             left_kwh = float(plan.series["soc_kwh"][-1]) - self.least_final_kwh
             costs["left"] = -self.terminal_value_eur_per_kwh * left_kwh
-        if self.hold_value_eur_per_kwh_h != 0.0:
-            held_kwh_h = horizon.step_h * float(plan.series["soc_kwh"].sum())
-            costs["held"] = -self.hold_value_eur_per_kwh_h * held_kwh_h
+        if self.delay_eur_per_kwh != 0.0:
+            late_kwh = float((through_kwh * np.arange(horizon.n_steps)).sum())
+            costs["late"] = self.delay_eur_per_kwh * late_kwh
         return costs
 
     def stored_kwh(self, plan: Plan | None = None) -> Mapping[str, float]:

@@ -448,8 +448,9 @@ class EVSpec:
     ``assumed``: whether a building without a metered car is given one. It drives on six days of
     seven, comes home at ``arrival_hour`` [h] or up to ``LATEST_H`` later, and has then driven
     ``trip_kwh`` at the battery on average over all days [kWh], spread by a gamma distribution
-    (``TRIP_SHAPE``), all assumed and drawn with ``seed``. A metered car arrives when its metered charging starts, charges the
-    metered energy, and is assumed to stay plugged in until its deadline.
+    (``TRIP_SHAPE``), all assumed and drawn with ``seed``. A metered car arrives when its metered
+    charging starts, charges the metered energy, and is assumed to stay plugged in until its
+    deadline.
     ``max_charge_kw``: assumed wallbox [kW]; a metered car keeps its own charger.
     """
 

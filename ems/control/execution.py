@@ -30,10 +30,11 @@ from ems.site.building import Building
 from ems.site.task import PlanningTask
 from ems.types import Floats
 
-HOLD_VALUE_EUR_PER_KWH_H = 3e-5
-"""Value of holding a kWh for an hour in plans on forecasts: 0.07 ct for a day.
+DELAY_EUR_PER_KWH = 1e-6
+"""What a kWh through a battery seems to cost more with every step, in plans on forecasts [€/kWh].
 
-Without it, a battery planned again and again keeps delaying what costs nothing to delay.
+Of equal plans it takes the one that acts early. Without it, a battery planned again and again keeps
+delaying what costs nothing to delay, and what is then not needed is never used.
 """
 
 
@@ -142,7 +143,7 @@ def believed(
     )
     agents = _standing(problem.agents, real, problem.horizon)
     if not foresight.certain:
-        agents = tuple(agent.holding(HOLD_VALUE_EUR_PER_KWH_H) for agent in agents)
+        agents = tuple(agent.acting_early(DELAY_EUR_PER_KWH) for agent in agents)
         # What both registers will count within a step is not known either.
         grid = replace(grid, cross_kw=0.0)
     return replace(problem, agents=agents, grid=grid)

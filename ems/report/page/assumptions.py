@@ -87,7 +87,8 @@ def _car(ev: EVSpec, buildings: Sequence[Building]) -> str:
         True: f"metered: plugged in from when it was metered to charge to {full_by}, and by then "
         "as full as its people had it (assumed)",
         False: f"assumed: drives {ev.trip_kwh:g} kWh a day, plugged in from {ev.arrival_hour}:00 "
-        f"or up to {LATEST_H:g} h later, full by {full_by}; a load on top of the meter in every row",
+        f"or up to {LATEST_H:g} h later, full by {full_by}; a load on top of the meter in "
+        "every row",
     }
     owners: dict[bool, list[str]] = {True: [], False: []}
     for building in buildings:
