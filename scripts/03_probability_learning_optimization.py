@@ -70,9 +70,11 @@ class Learned:
     device_filter: Annotated[tuple[str, ...], among(*CATEGORIES)] = option(
         f"categories of devices: {', '.join(CATEGORIES)}", CATEGORIES
     )
-    start: Day | None = option("first day [default: the first known]", None)
-    n_days: Days = option("days to learn from, or all to the end", "all")
-    n_train: Whole = option("days that only train", SearchSpec.n_train)
+    start: Day | None = option(
+        "first day that is scored [default: the first with enough known days before it]", None
+    )
+    n_days: Days = option("days that are scored, or all to the end", "all")
+    n_train: Whole = option("known days before them that only train", SearchSpec.n_train)
 
 
 @group("grid")
@@ -192,7 +194,8 @@ def read_devices(con: DuckDBPyConnection, asked: Learned) -> Devices:
         if every and asked.target_device not in (None, *uses):
             continue
         chosen = devices_of(uses, target=asked.target_device, categories=asked.device_filter)
-        read.devices.extend(within(use, asked.start, count_of(asked.n_days)) for use in chosen)
+        n_days = count_of(asked.n_days)
+        read.devices.extend(within(use, asked.start, n_days, asked.n_train) for use in chosen)
     if not read.devices:
         raise InvalidSpec(f"no building has a device {asked.target_device!r}")
     return read

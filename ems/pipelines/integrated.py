@@ -8,8 +8,9 @@ the weight w and in whether they may move appliances:
 - ``habit-only``: appliances stay where people had them, everything else is planned;
 - ``w = …``: the weights between.
 
-Each controller has its own models. From a day on which it moved a device it learns that and how
-often the device was used, but not at what hour, since it chose the hour itself.
+Habits are learned from requests: when people filled and set the machine, which is known whether or
+not its start was then moved. So every controller learns the same, and nobody learns from their own
+plans.
 
 As in Pipeline A, plans know the true load, sun and number of starts of their day (perfect
 foresight: upper bounds), or are made from forecasts and executed on what happened. The habit itself
@@ -196,8 +197,7 @@ class Integrated:
         updates = []
         for name, model in models.items():
             if self.histories[name].knows(record.day):
-                use = self.histories[name].on(record.day)
-                update = model.update(replace(use, shifted=_was_shifted(record, name)))
+                update = model.update(self.histories[name].on(record.day))
                 updates += [] if update is None else [update]
         return tuple(updates)
 
@@ -230,14 +230,6 @@ def _start_hours(record: DayRecord) -> list[tuple[str, int]]:
         if "started" in plan.series
         for step in np.flatnonzero(plan.series["started"] > 0.5)
     ]
-
-
-def _was_shifted(record: DayRecord, name: str) -> bool:
-    """Whether the device started at another time than its people started it."""
-    schedule = record.schedule
-    agents = [agent for agent in schedule.agents if agent.name == name]
-    moved = [agent.shifts_h(schedule.plans[name], schedule.horizon) for agent in agents]
-    return any(hours != 0 for shifts in moved for hours in shifts)
 
 
 @dataclass(frozen=True, kw_only=True)

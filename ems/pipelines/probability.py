@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+import numpy as np
+
 from ems.errors import DataError, InvalidSpec
 from ems.learning.habit import PmfUpdate
 from ems.learning.priors import prior_named
@@ -74,6 +76,8 @@ class DeviceSearch:
     @property
     def verdict(self) -> str:
         """Whether learning beats knowing nothing, judged by the interval."""
+        if self.gain_bits.low == self.gain_bits.high:
+            return "too few starts to tell"
         if self.gain_bits.low > 0:
             return "learning beats uniform"
         return "uniform beats learning" if self.gain_bits.high < 0 else "no difference is proven"
@@ -113,11 +117,20 @@ def devices_of(
     return chosen
 
 
-def within(history: UseHistory, start: date | None, n_days: int | None) -> UseHistory:
-    """The known days of a window of ``n_days`` local days; None: from the first, to the end."""
+def within(history: UseHistory, start: date | None, n_days: int | None, n_train: int) -> UseHistory:
+    """The known days of a window of ``n_days`` local days, and the ``n_train`` known days before.
+
+    ``start`` None: the first day with so many before it; ``n_days`` None: to the end. Raises
+    ``DataError`` if fewer are known before it, ``InvalidSpec`` if none is known within.
+    """
     if not len(history):
         raise DataError(f"{history.who}: no known day; choose another device")
-    first = start or history.days[0].item()
+    if start is None and len(history) <= n_train:
+        raise DataError(
+            f"{history.who}: {len(history)} known days ({history.n_unknown} unknown), needed are "
+            f"{n_train} to train and at least one to score"
+        )
+    first = start or history.days[n_train].item()
     last = history.days[-1].item() if n_days is None else first + timedelta(days=n_days - 1)
     days = history.days.astype(object)
     inside = (days >= first) & (days <= last)
@@ -126,6 +139,13 @@ def within(history: UseHistory, start: date | None, n_days: int | None) -> UseHi
             f"{history.who}: no known day from {first} to {last}; known are "
             f"{history.days[0]} to {history.days[-1]}"
         )
+    before = np.flatnonzero(days < first)
+    if len(before) < n_train:
+        raise DataError(
+            f"{history.who}: {len(before)} known days before {first}, needed are {n_train} to "
+            "train; start later"
+        )
+    inside[before[len(before) - n_train :]] = True
     return history.take(inside)
 
 
