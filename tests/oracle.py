@@ -264,10 +264,12 @@ def _grid(model: Model, grid: GridAgent, horizon: Horizon) -> None:
     sold = model.columns(0.0, min(grid.max_export_kw, most), -price_out)
     peak = model.column(grid.peak_so_far_kw, np.inf, grid.demand_charge_eur_per_kw)
     model.offset_eur -= grid.demand_charge_eur_per_kw * grid.peak_so_far_kw
+    cross_kw = np.broadcast_to(grid.cross_kw, (model.n_steps,))  # on the bill, in no balance
+    model.offset_eur += float((cross_kw * (price_in - price_out)).sum())
     for t, importing in enumerate(model.binaries(model.n_steps)):
         model.row({bought[t]: 1.0, importing: -most}, -np.inf, 0.0)
         model.row({sold[t]: 1.0, importing: most}, -np.inf, most)
-        model.row({bought[t]: 1.0, peak: -1.0}, -np.inf, 0.0)
+        model.row({bought[t]: 1.0, peak: -1.0}, -np.inf, -cross_kw[t])
         balance = {**model.bus[t], bought[t]: -1.0, sold[t]: 1.0}
         model.row(balance, -model.fixed_kw[t], -model.fixed_kw[t])
 
@@ -279,10 +281,13 @@ def cost_eur(schedule: DispatchPlan) -> float:
         plan = schedule.plans[agent.name]
         match agent:
             case GridAgent():
+                cross_kw = np.broadcast_to(agent.cross_kw, (h.n_steps,))
                 for t, kw in enumerate(-plan.net_load_kw):
                     price = h.import_eur_per_kwh[t] if kw > 0 else h.export_eur_per_kwh[t]
-                    total += kw * h.step_h * price
-                above_kw = max(0.0, float(np.max(-plan.net_load_kw)) - agent.peak_so_far_kw)
+                    spread = h.import_eur_per_kwh[t] - h.export_eur_per_kwh[t]
+                    total += (kw * price + cross_kw[t] * spread) * h.step_h
+                most_kw = float(np.max(np.maximum(-plan.net_load_kw, 0.0) + cross_kw))
+                above_kw = max(0.0, most_kw - agent.peak_so_far_kw)
                 total += agent.demand_charge_eur_per_kw * above_kw
             case BatteryAgent() | EVAgent():
                 total += agent.wear_eur_per_kwh * float(np.abs(plan.net_load_kw).sum()) * h.step_h

@@ -144,7 +144,7 @@ def test_options_are_read_as_they_always_were() -> None:
         (A, ("--time_limit", "0"), "--time_limit: '0' must be a number above 0"),
         (A, ("--workers", "0"), "--workers: '0' must be a whole number of at least 1"),
         (A, ("--seed", "-1"), "--seed: '-1' must be a whole number of at least 0"),
-        (A, ("--ev", "maybe"), '"maybe" for --ev. Choose from: "on", "off"'),
+        (A, ("--ev", "maybe"), '"maybe" for --ev. Choose from: "auto", "on", "off"'),
         (A, ("--results", " "), "--results: ' ' names no file or folder"),
         (A, ("--db",), "--db requires an argument"),
         (A, ("stray",), "unused Tokens: .'stray'."),

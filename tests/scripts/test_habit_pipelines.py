@@ -99,11 +99,43 @@ def test_two_workers_find_the_same(tmp_path: Path) -> None:
     assert printed[0] == printed[1]
 
 
+RATES = ("--lr_tau_values", "10,20,30", "--lr_max_values", "0.05,0.10,0.15")
+
+
+@pytest.mark.parametrize(
+    ("args", "n_devices"),
+    [
+        (("--building", "DE_KN_residential1", *RATES, "--target_device", "heat_pump"), 1),
+        (
+            (
+                *("--test_multiple_devices", "--device_filter", "discrete_phase,partial_usage"),
+                *("--test_both_priors", "--lr_tau_values", "10,20", "--lr_max_values", "0.05,0.10"),
+            ),
+            3,
+        ),
+        (("--use_learned_priors", "--target_device", "dishwasher"), 1),
+    ],
+)
+def test_the_days_that_are_asked_for_are_scored(
+    place: Place, args: tuple[str, ...], n_devices: int
+) -> None:
+    """Ten days, with as many known days before them as train."""
+    done = place.call(C, "--n_days", "10", *args, "--figures", "off", "--log_model", "off")
+    assert (done.code, done.err) == (0, "")
+    rows = place.found("SELECT feed, model, count(DISTINCT day) FROM pmf_update GROUP BY ALL")
+    assert len({feed for feed, _, _ in rows}) == n_devices
+    assert all(0 < n_days <= 38 for _, _, n_days in rows)
+
+
 @pytest.mark.parametrize(
     ("script", "args", "says"),
     [
         (C, ("--target_device", "oven"), r"no device 'oven'.*the building has: .*dishwasher"),
-        (C, ("--target_device", "dishwasher", "--n_days", "10"), r"10 known days.*28 to train"),
+        (
+            C,
+            ("--target_device", "dishwasher", "--start", "2015-10-20", "--n_days", "10"),
+            r"9 known days before 2015-10-20, needed are 28 to train; start later",
+        ),
         (C, ("--lr_tau_values", "-1"), "lr_tau = -1.0"),
         (C, ("--building", "nope"), "'nope' is unknown; known are DE_KN_industrial3"),
         (C, ("--use_learned_priors", "--test_both_priors"), "exclude each other"),

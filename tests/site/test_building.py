@@ -338,7 +338,7 @@ def test_a_window_ends_with_the_car_as_full_as_its_people_had_it() -> None:
 
 
 def test_the_charge_handed_over_is_where_the_next_day_begins() -> None:
-    building = Building(made(local_index(FIRST, 2)), FLAT, Assets())
+    building = Building(made(local_index(FIRST, 2)), FLAT, Assets(ev=EVSpec(assumed=True)))
     problem = building.problem([FIRST])
     charges = {"battery": 3.0, "ev": 55.0}
     state = {

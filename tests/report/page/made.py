@@ -31,7 +31,9 @@ from ems.site.meters import MeterData
 from ems.store.read import FeedProblem, PortfolioRow
 
 FIRST = date(2016, 6, 1)
-SPEC = ComparisonSpec(tariff=load_tariff("dynamic"), modes=("centralized",))
+SPEC = ComparisonSpec(
+    tariff=load_tariff("dynamic"), modes=("centralized",), assets=Assets(ev=EVSpec(assumed=True))
+)
 GUESSING = replace(
     SPEC,
     tariff=load_tariff("tou"),
@@ -40,7 +42,9 @@ GUESSING = replace(
     modes=("centralized", "centralized_phases"),
 )
 BARE = Assets(battery=None, ev=None, appliances=False)
-V2G = Assets(battery=BatteryAgent(), ev=EVSpec(max_discharge_kw=5.0, strategy="three_phase"))
+V2G = Assets(
+    battery=BatteryAgent(), ev=EVSpec(assumed=True, max_discharge_kw=5.0, strategy="three_phase")
+)
 COMMAND = "python scripts/01_run.py --n_days 2"
 
 
