@@ -4,9 +4,8 @@ captured_share = (baseline − ours) / (baseline − perfect)
 
 All three are bill and wear [€], as plans minimise them, over the same days with the same assets and
 the stores put back; *perfect* is the plan under perfect foresight (``centralized_perfect``).
-Intervals come from a bootstrap over days; the share of each draw is a ratio of sums. Days are not
-independent, since they share weather and hand on their charge; ``docs/foresight.md`` gives the
-results with drawn weeks.
+Intervals come from a bootstrap over blocks of days (``ems.economics.intervals``), since days share
+weather; the share of each draw is a ratio of sums.
 
 The cost of forecast errors is computed alike from the same days: € above the perfect plan per kWh
 of error. No line is fitted through the days, which differ in more than their error: in residential6
