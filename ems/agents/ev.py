@@ -241,6 +241,37 @@ class EVAgent(Agent):
             soc_kwh += horizon.energy_kwh(self.efficiency * charge_kw[t])
         return charge_kw
 
+    def follow_rule(self, horizon: Horizon, net_load_kw: Floats) -> Plan:
+        """Surplus charging with a departure time, as wallboxes offer it.
+
+        It takes any surplus of the others, and at full power what could otherwise not be charged in
+        time. It knows when it is to be full, no sun and no load.
+        """
+        surplus_kw, limit_kw = np.maximum(-net_load_kw, 0.0), self.charge_limit_kw
+        due_kwh = self._in_time_kwh(horizon)
+        charge_kw, soc_kwh = np.zeros(horizon.n_steps), self.initial_soc_kwh
+        for t in horizon.steps:
+            soc_kwh -= float(self.trip_kwh[t])
+            least_kw = (due_kwh[t] - soc_kwh) / self.efficiency / horizon.step_h
+            room_kw = (self.max_soc_kwh[t] - soc_kwh) / self.efficiency / horizon.step_h
+            charge_kw[t] = max(0.0, min(max(surplus_kw[t], least_kw), limit_kw[t], room_kw))
+            soc_kwh += horizon.energy_kwh(self.efficiency * charge_kw[t])
+        idle = np.zeros(horizon.n_steps)
+        series_kwh = self.store.soc_after(
+            horizon, charge_kw, idle, self.initial_soc_kwh, self.trip_kwh
+        )
+        return self.store.plan(charge_kw, idle, series_kwh)
+
+    def _in_time_kwh(self, horizon: Horizon) -> Floats:
+        """Least charge at the end of each step from which every later need can be met [kWh]."""
+        step_kwh = horizon.energy_kwh(self.efficiency * self.charge_limit_kw)
+        due_kwh, later_kwh = np.array(self.min_soc_kwh), 0.0
+        for t in reversed(horizon.steps):
+            due_kwh[t] = max(due_kwh[t], later_kwh)
+            after_trip_kwh = max(0.0, due_kwh[t] - float(step_kwh[t]))
+            later_kwh = after_trip_kwh + float(self.trip_kwh[t])
+        return due_kwh
+
     def execute(self, horizon: Horizon, told: Plan | None, believed: Agent | None) -> Plan:
         """The set-points, within the limits of charge and charger.
 

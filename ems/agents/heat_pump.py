@@ -150,6 +150,26 @@ class PartialUsageDevice(FlexibleDeviceAgent):
             series["on"] = (power_kw > 0).astype(np.float64)
         return Plan(agent=self.name, net_load_kw=power_kw, series=series)
 
+    def follow_rule(self, horizon: Horizon, net_load_kw: Floats) -> Plan:
+        """On surplus it heats ahead within its band (SG-Ready), else only what it is behind.
+
+        As metered for a device with minimum power or minimum run time.
+        """
+        if self.switched:
+            return self.unplanned(horizon)
+        surplus_kw = np.maximum(-net_load_kw, 0.0)
+        metered_kwh = self.drawn_kwh + np.cumsum(horizon.energy_kwh(self.metered_kw))
+        power_kw, drawn_kwh = np.zeros(horizon.n_steps), self.drawn_kwh
+        for t in horizon.steps:
+            behind_kw = horizon.power_kw(metered_kwh[t] - drawn_kwh)
+            most_kw = horizon.power_kw(self.max_cumulative_kwh[t] - drawn_kwh)
+            wanted_kw = max(behind_kw, surplus_kw[t], 0.0)
+            power_kw[t] = min(wanted_kw, max(most_kw, 0.0), self.max_power_kw)
+            drawn_kwh += horizon.energy_kwh(power_kw[t])
+        series_kwh = self.drawn_kwh + np.cumsum(horizon.energy_kwh(power_kw))
+        series = {"power_kw": power_kw, "drawn_kwh": series_kwh}
+        return Plan(agent=self.name, net_load_kw=power_kw, series=series)
+
     def execute(self, horizon: Horizon, told: Plan | None, believed: Agent | None) -> Plan:
         """The set-points, but the band of the real demand takes precedence.
 

@@ -27,10 +27,14 @@ def as_metered(agents: Sequence[Agent], grid: GridAgent, horizon: Horizon) -> Di
 
 
 def rule_based(agents: Sequence[Agent], grid: GridAgent, horizon: Horizon) -> DispatchPlan:
-    """The same devices under self-consumption: the battery stores surplus and covers deficits."""
+    """The same devices under the rules that every shop sells, none of which needs a forecast.
+
+    The heat pump heats ahead on surplus, the car charges from what is left of it and in time, and
+    the battery stores the rest and covers deficits. Appliances start when their people set them.
+    """
     plans: dict[str, Plan] = {}
     net_load_kw = np.zeros(horizon.n_steps)
-    # Stores last: their rule needs the net load of everything else.
+    # In the order of the building, each with the surplus that those before it leave; stores last.
     for agent in sorted(agents, key=lambda agent: agent.kind == "storage"):
         plans[agent.name] = agent.follow_rule(horizon, net_load_kw)
         net_load_kw = net_load_kw + plans[agent.name].net_load_kw
