@@ -201,6 +201,10 @@ class Agent(ABC):
         """
         return self
 
+    def leaving(self, held_kwh: Mapping[str, float], horizon: Horizon) -> Self:
+        """The same agent, to leave at least this in each store as far as it can [kWh]."""
+        return self
+
     def full_cycles(self, plan: Plan, horizon: Horizon) -> float:
         """Equivalent full cycles of a stationary store, throughput / (2 · capacity)."""
         return 0.0

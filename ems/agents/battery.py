@@ -214,6 +214,11 @@ class BatteryAgent(Agent):
             terminal_value_eur_per_kwh=left_eur_per_kwh["soc"],
         )
 
+    def leaving(self, held_kwh: Mapping[str, float], horizon: Horizon) -> Self:
+        """The final target is this charge, or what full power can reach."""
+        wanted_kwh = min(max(held_kwh["soc"], self.min_soc_kwh), self.capacity_kwh)
+        return replace(self, final_soc_kwh=wanted_kwh).with_state_of(self, horizon)
+
     def full_cycles(self, plan: Plan, horizon: Horizon) -> float:
         """Equivalent full cycles, throughput / (2 · capacity)."""
         if self.capacity_kwh == 0:

@@ -24,7 +24,7 @@ from ems.core.horizon import Horizon
 from ems.core.mode import Dispatch, Mode
 from ems.core.participant import TOLERANCE, Kind, Plan
 from ems.core.solver import Solver
-from ems.economics.store_value import Worth
+from ems.economics.store_value import Left
 from ems.forecast.information import Futures, Information
 from ems.site.building import Building
 from ems.site.task import PlanningTask
@@ -42,14 +42,14 @@ delaying what costs nothing to delay, and what is then not needed is never used.
 class DayToPlan:
     """A day to plan and execute: look-ahead, initial state, and the value of what is left.
 
-    ``state``: stores and grid as they stand at midnight; ``worth``: the value of a kWh in each
-    store at the end of the look-ahead, None to end as full as the stores began.
+    ``state``: stores and grid as they stand at midnight; ``left``: what is left in the stores
+    at the end of the look-ahead, None to end as full as they began.
     """
 
     day: date
     lookahead_h: float
     state: Mapping[str, Agent]
-    worth: Worth | None
+    left: Left | None
     comfort: Comfort | None
 
 
@@ -82,7 +82,7 @@ def execute_day(
         [live.day],
         lookahead_h=live.lookahead_h,
         state=live.state,
-        worth=live.worth,
+        left=live.left,
         comfort=live.comfort,
         # The real series, but appliance runs hidden as the forecast hides them, so windows agree.
         course=replace(building.truth, runs_foreseen=foresight.runs_foreseen),
@@ -136,7 +136,7 @@ def believed(
         [live.day],
         lookahead_h=live.lookahead_h,
         state=live.state,
-        worth=live.worth,
+        left=live.left,
         comfort=live.comfort,
         course=foresight.course(live.day, at),
         at=at,

@@ -25,6 +25,21 @@ from ems.types import Floats
 Worth = Mapping[str, Mapping[str, float]]
 """Agent -> rule of the store -> value of a kWh in it [€/kWh]."""
 
+
+@dataclass(frozen=True, kw_only=True)
+class Left:
+    """What a plan is told of its end.
+
+    ``worth``: the value of a kWh in each store [€/kWh]; ``held_kwh``: what the perfect plan holds
+    then [kWh], by agent and rule, empty for a plan on forecasts. λ is a slope: the first kWh that
+    is missing may cost twice what one more would earn, so that a plan with perfect information must
+    not leave less than the perfect plan does.
+    """
+
+    worth: Worth
+    held_kwh: Worth = field(default_factory=dict)
+
+
 MEMORY_DAYS = 28
 """Days whose values a plan on forecasts knows."""
 
@@ -35,7 +50,8 @@ class StoreValues:
 
     ``eur_per_kwh``: agent -> rule -> shape ``(n + 1,)``, before each step and after the last one;
     NaN outside the days that were valued. ``past_eur_per_kwh``: the same, but of each day only what
-    was known when the next one ended: what plans on forecasts remember. ``metered_eur``: what the
+    was known when the next one ended: what plans on forecasts remember. ``held_kwh``: what the
+    perfect plan holds, alike [kWh]. ``metered_eur``: what the
     stores gained on each day as metered, λ₁ E₁ᵐ − λ₀ E₀ᵐ [€]. ``hour``: the local hour of each step
     [h].
     """
@@ -43,6 +59,7 @@ class StoreValues:
     eur_per_kwh: StoreDuals
     past_eur_per_kwh: StoreDuals
     hour: Floats
+    held_kwh: StoreDuals = field(default_factory=dict)
     metered_eur: Mapping[date, float] = field(default_factory=dict)
 
     def before(self, step: int) -> Worth:
@@ -51,6 +68,14 @@ class StoreValues:
             name: {rule: float(values[step]) for rule, values in stores.items()}
             for name, stores in self.eur_per_kwh.items()
         }
+
+    def left(self, step: int) -> Left:
+        """What the perfect plan says of the end of a plan at ``step``."""
+        held_kwh = {
+            name: {rule: float(kwh[step]) for rule, kwh in stores.items()}
+            for name, stores in self.held_kwh.items()
+        }
+        return Left(worth=self.before(step), held_kwh=held_kwh)
 
     def remembered(self, step: int, known_until: int, per_day: int) -> Worth:
         """What is believed of ``before(step)`` by one who knows the values until ``known_until``.

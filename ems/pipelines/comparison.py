@@ -29,7 +29,7 @@ from ems.control.execution import DayToPlan, execute_day
 from ems.control.optimizer import GlobalOptimizer
 from ems.core.mode import Mode
 from ems.economics.settlement import DayKpis, Savings, savings, settle, total
-from ems.economics.store_value import StoreValues, Worth
+from ems.economics.store_value import Left, StoreValues
 from ems.errors import DataError, Infeasible, InvalidSpec, SolveError
 from ems.forecast.information import Information
 from ems.pipelines.spec import (
@@ -67,12 +67,12 @@ class DayResult:
 class DayRecord(DayResult):
     """A day's result with the executed plan.
 
-    ``worth``: the value of a kWh left in each store at the end of its plan's look-ahead; None for a
-    day of the perfect plan, which ends as full as it began.
+    ``left``: what its plan was told of the end of its look-ahead; None for a day of the perfect
+    plan, which ends as full as it began.
     """
 
     schedule: DispatchPlan
-    worth: Worth | None = None
+    left: Left | None = None
 
     @property
     def result(self) -> DayResult:
@@ -174,7 +174,7 @@ def run_mode(
                 day=day,
                 lookahead_h=spec.lookahead_h,
                 state=state,
-                worth=_left_worth(building, values, day, spec.lookahead_h, knows=certain),
+                left=_left(building, values, day, spec.lookahead_h, knows=certain),
                 comfort=None if comfort_of is None else comfort_of(day),
             )
             with named(window.building, day, mode):
@@ -190,23 +190,23 @@ def run_mode(
                 mode=mode,
                 schedule=done,
                 kpis=kpis,
-                worth=live.worth,
+                left=live.left,
             )
 
 
-def _left_worth(
+def _left(
     building: Building, values: StoreValues, day: date, lookahead_h: float, *, knows: bool
-) -> Worth:
-    """The value of what is left in the stores at the end of the look-ahead of ``day``.
+) -> Left:
+    """What is told of the stores at the end of the look-ahead of ``day``.
 
     A plan on forecasts knows what it was on days that ended a day before it.
     """
     end = building.stretch([day], lookahead_h).whole.stop
     if knows:
-        return values.before(end)
+        return values.left(end)
     span = building.span(day)
     per_day = round(24 / building.view.step_h)
-    return values.remembered(end, max(0, span.start - per_day), per_day)
+    return Left(worth=values.remembered(end, max(0, span.start - per_day), per_day))
 
 
 def state_after(done: DispatchPlan) -> dict[str, Agent]:
@@ -223,7 +223,7 @@ def _known_day(
         [live.day],
         lookahead_h=live.lookahead_h,
         state=live.state,
-        worth=live.worth,
+        left=live.left,
         comfort=live.comfort,
     )
     # The horizon may hold a look-ahead; only the committed steps happen.

@@ -56,6 +56,7 @@ def perfect_plan(building: Building, spec: ComparisonSpec, window: Window) -> Pe
         eur_per_kwh=_on_grid(building, pieces),
         past_eur_per_kwh=_on_grid(building, list(_past(building, spec, window))),
         hour=building.view.hour,
+        held_kwh=_on_grid(building, pieces, held=True),
     )
     metered = run_mode(building, spec, window, "as_metered", values)
     values = replace(values, metered_eur={day.day: day.kpis.stored_eur for day in metered})
@@ -120,17 +121,31 @@ def _planned(
     )
 
 
-def _on_grid(building: Building, pieces: Sequence[_Piece]) -> StoreDuals:
-    """The values of all pieces on the building's grid; later ones over what was looked ahead to."""
+def _on_grid(building: Building, pieces: Sequence[_Piece], *, held: bool = False) -> StoreDuals:
+    """The values of all pieces on the building's grid, or what their stores held [kWh].
+
+    Later ones over what was looked ahead to.
+    """
     found: dict[str, dict[str, Floats]] = {}
     n = len(building.history.ts_utc)
     for piece in pieces:
         where = slice(piece.whole.start, piece.whole.stop + 1)
-        for name, stores in piece.duals.items():
-            for rule, eur_per_kwh in stores.items():
+        for name, stores in (_held(piece) if held else piece.duals).items():
+            for rule, values in stores.items():
                 kept = found.setdefault(name, {}).setdefault(rule, np.full(n + 1, np.nan))
                 # What is left after the last step is worth what it was in it.
-                kept[where] = np.append(eur_per_kwh, eur_per_kwh[-1])
+                kept[where] = values if held else np.append(values, values[-1])
+    return found
+
+
+def _held(piece: _Piece) -> StoreDuals:
+    """What each store held before each step and after the last [kWh]."""
+    found: dict[str, dict[str, Floats]] = {}
+    for agent in piece.plan.agents:
+        series = piece.plan.plans[agent.name].series
+        for rule, kwh in agent.stored_kwh().items():
+            if f"{rule}_kwh" in series:
+                found.setdefault(agent.name, {})[rule] = np.append(kwh, series[f"{rule}_kwh"])
     return found
 
 

@@ -30,7 +30,7 @@ from ems.agents.heat_pump import HeatPump
 from ems.agents.on_site import PlanFrame, SiteDevice, Stretch
 from ems.agents.pv import Roof
 from ems.core.horizon import Horizon
-from ems.economics.store_value import Worth
+from ems.economics.store_value import Left
 from ems.economics.tariff import Tariff
 from ems.errors import DataError, InvalidSpec
 from ems.site.assets import Assets
@@ -206,7 +206,7 @@ class Building:
         *,
         lookahead_h: float = 0.0,
         state: Mapping[str, Agent] | None = None,
-        worth: Worth | None = None,
+        left: Left | None = None,
         comfort: Comfort | None = None,
         course: SiteSeries | None = None,
         at: int = 0,
@@ -214,8 +214,8 @@ class Building:
         """The agents of consecutive ``days``, with a horizon ``lookahead_h`` hours beyond them.
 
         ``state``: the stores as they stand at the first midnight, by agent name (default: as
-        specified). ``worth``: the value of a kWh left in each store after the last step; None: the
-        last step leaves them as they began, where nothing is looked ahead to. ``comfort``:
+        specified). ``left``: what a kWh left in each store is worth, and how much is left; None:
+        the last step leaves them as they began, where nothing is looked ahead to. ``comfort``:
         discomfort of moving appliances (default: from the assets).
         ``course``: the series to plan on (default: as metered); ``at``: steps after the first
         midnight at which the plan is made. Raises ``DataError`` for a day that cannot be planned.
@@ -230,13 +230,13 @@ class Building:
             state=state or {},
             comfort=comfort or ShiftComfort(eur_per_h=self.assets.shift_discomfort_eur_per_h),
             runs_foreseen=course.runs_foreseen,
-            closed=worth is None and not stretch.ahead,
+            closed=left is None and not stretch.ahead,
         )
         # In order: a car under the three-phase strategy sees the surplus of the agents before it.
         for device in course.devices:
             agent = device.agent(replace(frame, before=tuple(agents)))
             if agent is not None:
-                agents.append(agent if worth is None else agent.valued(worth.get(agent.name, {})))
+                agents.append(agent if left is None else _ending(agent, left, horizon))
         starts = (*(span.start for span in stretch.spans), stretch.spans[-1].stop)
         return PlanningTask(
             days=tuple(days),
@@ -277,3 +277,10 @@ class Building:
             found += int(span.stop - span.start)
             following += timedelta(days=1)
         return min(most, found)
+
+
+def _ending(agent: Agent, left: Left, horizon: Horizon) -> Agent:
+    """The agent with a value on what it leaves, and with what it must leave."""
+    valued = agent.valued(left.worth.get(agent.name, {}))
+    held_kwh = left.held_kwh.get(agent.name)
+    return valued if held_kwh is None else valued.leaving(held_kwh, horizon)

@@ -196,3 +196,16 @@ def test_what_is_remembered_knows_nothing_of_the_day_after_tomorrow() -> None:
         found.append(plan.values.past_eur_per_kwh["battery"]["soc"])
     assert np.array_equal(found[0][:48], found[1][:48], equal_nan=True)
     assert np.isfinite(found[0][:96]).all()
+
+
+def test_a_plan_leaves_at_least_what_the_perfect_plan_holds() -> None:
+    """And no more than full power can reach: 2 kW for two hours into an empty battery."""
+    battery = replace(LOSSLESS, initial_soc_kwh=0.0, max_charge_kw=2.0, capacity_kwh=9.0)
+    horizon = hours(0.2, 0.2)
+    assert battery.leaving({"soc": 3.0}, horizon).least_final_kwh == 3.0
+    assert battery.leaving({"soc": 8.0}, horizon).least_final_kwh == pytest.approx(4.0)
+    kept = perfect().values.left(house().span(DAYS[2]).start)
+    record = done("centralized")[2]
+    assert set(kept.held_kwh) >= {"battery", "ev"}
+    assert record.left is not None
+    assert record.left.held_kwh["battery"]["soc"] >= 0.0

@@ -50,7 +50,7 @@ def explained(
         day=example.day,
         lookahead_h=spec.lookahead_h,
         state={agent.name: agent for agent in agents if agent.stored_kwh() or agent is grid},
-        worth=example.worth,
+        left=example.left,
         comfort=comfort,
     )
     if spec.foresight == "forecast":
@@ -66,7 +66,7 @@ def explained(
         [live.day],
         lookahead_h=live.lookahead_h,
         state=live.state,
-        worth=live.worth,
+        left=live.left,
         comfort=live.comfort,
     )
     return explain_day(known, spec.solver)

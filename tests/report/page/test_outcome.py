@@ -47,7 +47,7 @@ def test_the_explained_plan_is_the_one_that_was_carried_out(dispatch: str, numbe
         [example.day],
         lookahead_h=0.0,
         state={agent.name: agent for agent in agents if agent.stored_kwh()},
-        worth=example.worth,
+        left=example.left,
         course=replace(run.building.truth, runs_foreseen=False),
     )
     again = execute(day.schedule, real.agents, GridAgent(), real.horizon, run.spec.dispatch)
