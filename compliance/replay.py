@@ -14,7 +14,7 @@ import pandas as pd
 
 TOLERANCE = 2e-5
 """How far a row may miss a rule in its own unit [kW, kWh, €]: twice what a plan's audit allows."""
-BASELINES = ("as_metered", "rule_based")
+UNPLANNED = ("as_metered", "self_consumption", "timer", "price_threshold", "rule_based")
 Series = Mapping[tuple[str, str], pd.Series]
 
 
@@ -120,7 +120,7 @@ def _grid(run: Replayed) -> Iterator[str]:
     but for what both registers counted as metered."""
     import_kw, export_kw = run.series["grid", "import_kw"], run.series["grid", "export_kw"]
     cross_kw = _both(run.metered)
-    planned = run.mode not in BASELINES and run.knows_all
+    planned = run.mode not in UNPLANNED and run.knows_all
     for name, power_kw in (("import_kw", import_kw), ("export_kw", export_kw)):
         most_kw = run.value(f"assets.grid.max_{name}") if planned else np.inf
         yield from _beyond(f"grid: {name}", power_kw - cross_kw, 0.0, most_kw)
@@ -163,11 +163,33 @@ def _devices(run: Replayed) -> Iterator[str]:
         0.0,
     )
     for agent in run.agents:
-        if (agent, "power_kw") in run.series:
+        if (agent, "heat_kw") in run.series:
+            yield from _heat(run, agent)
+        elif (agent, "power_kw") in run.series:
             own, theirs = (_by_day(run, s[agent, "power_kw"]) for s in (run.series, run.metered))
             more_kwh = own.sub(theirs, fill_value=0.0)  # a day without it has no rows of it
             if run.knows_all:
                 yield from _beyond(f"{agent}: energy of the day [kWh]", more_kwh, 0.0, 0.0)
+
+
+def _heat(run: Replayed, agent: str) -> Iterator[str]:
+    """A house never colder than metered, in which heat beside the metered is kept or lost [kWh].
+
+    E(t) = a·E(t−1) + b·(heat − metered heat)·Δt, a = exp(−Δt/τ), b = (1 − a)·τ/Δt.
+    """
+    power_kw, heat_kw, held_kwh, net_kw = (
+        run.series[agent, name] for name in ("power_kw", "heat_kw", "heat_kwh", "net_load_kw")
+    )
+    yield from _beyond(f"{agent}: net load [kW]", net_kw - power_kw, 0.0, 0.0)
+    yield from _beyond(f"{agent}: colder than metered [kWh]", held_kwh, 0.0, np.inf)
+    steps = run.step_h / run.value("assets.heat.time_constant_h")
+    keep, gain = np.exp(-steps), (1 - np.exp(-steps)) / steps
+    metered_kw = run.metered[agent, "heat_kw"].reindex(heat_kw.index)
+    comes_kwh = gain * (heat_kw - metered_kw) * run.step_h
+    account_kwh = held_kwh - keep * held_kwh.shift(1, fill_value=0.0) - comes_kwh
+    yield from _beyond(f"{agent}: heat account [kWh]", account_kwh, 0.0, 0.0)
+    # Heat is made of power alone, and no heat pump makes it at less than 1 or more than 10 to 1.
+    yield from _beyond(f"{agent}: heat of its power [kW]", heat_kw, power_kw, 10 * power_kw)
 
 
 def _money(run: Replayed) -> Iterator[str]:

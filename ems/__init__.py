@@ -20,7 +20,7 @@ GridAgent                    the connection to the grid: limits, prices, demand 
 BaseLoadAgent                what nobody plans
 FlexibleDeviceAgent          what the two kinds of devices below have in common
 DiscretePhaseDevice          an appliance whose runs start at one time or another
-PartialUsageDevice           a heat pump that may shift its heat within a band of hours
+HeatPumpAgent                a heat pump in a house that keeps heat and loses it
 Cycle                        one run of an appliance: its profile, when it may start
 WeatherAgent                 what a weather forecast says of sun and temperature
 ProbabilityModelAgent        learns when people use an appliance, and predicts it
@@ -28,7 +28,7 @@ LearningRate                 how fast it learns
 control
 GlobalOptimizer              plans a day: decentralized, centralized, or again in phases
 as_metered                   the baseline of what the meters recorded
-rule_based                   the baseline of a control without forecasts
+by_rule                      the same devices under a rule that people run
 money
 Tariff                       what a kWh costs and earns, with its sources
 load_tariff                  a tariff by name or from a TOML file
@@ -73,11 +73,11 @@ __version__ = "0.2.0"
 _NAMES_OF = {
     "ems.agents": (
         *("Agent", "BatteryAgent", "EVAgent", "three_phase", "PVAgent", "GridAgent"),
-        *("BaseLoadAgent", "FlexibleDeviceAgent", "DiscretePhaseDevice", "PartialUsageDevice"),
+        *("BaseLoadAgent", "FlexibleDeviceAgent", "DiscretePhaseDevice", "HeatPumpAgent"),
         "Cycle",
     ),
     "ems.agents.dispatch_plan": ("DispatchPlan",),
-    "ems.control.baselines": ("as_metered", "rule_based"),
+    "ems.control.baselines": ("as_metered", "by_rule"),
     "ems.control.optimizer": ("GlobalOptimizer",),
     "ems.core.horizon": ("Horizon",),
     "ems.core.participant": ("Plan",),

@@ -7,13 +7,13 @@ from ems.agents import DiscretePhaseDevice as DiscretePhaseDevice
 from ems.agents import EVAgent as EVAgent
 from ems.agents import FlexibleDeviceAgent as FlexibleDeviceAgent
 from ems.agents import GridAgent as GridAgent
-from ems.agents import PartialUsageDevice as PartialUsageDevice
+from ems.agents import HeatPumpAgent as HeatPumpAgent
 from ems.agents import PVAgent as PVAgent
 from ems.agents import three_phase as three_phase
 from ems.agents.dispatch_plan import DispatchPlan as DispatchPlan
 from ems.agents.ev import EVSpec as EVSpec
 from ems.control.baselines import as_metered as as_metered
-from ems.control.baselines import rule_based as rule_based
+from ems.control.baselines import by_rule as by_rule
 from ems.control.optimizer import GlobalOptimizer as GlobalOptimizer
 from ems.core.horizon import Horizon as Horizon
 from ems.core.participant import Plan as Plan

@@ -41,7 +41,7 @@ from planning import (
 from runs import KeptRun, command_line, kept_run, open_database, read_portfolio, start_tracking
 
 from ems.core.mode import LABELS
-from ems.pipelines.spec import MODES, PLANNED, SINGLE_ERRORS
+from ems.pipelines.spec import MODES, PLANNED, RULES, SINGLE_ERRORS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -57,7 +57,7 @@ CELLS: Mapping[str, Callable[[ModeSummary], str]] = {
     "cost €": lambda row: number(row.kpis.cost_eur, 2),
     "wear €": lambda row: number(row.kpis.wear_eur, 2),
     "vs metered €": lambda row: saving_text(row.against.get("as_metered")),
-    "vs rule €": lambda row: saving_text(row.against.get("rule_based")),
+    "vs best rule €": lambda row: saving_text(row.against.get("rule_based")),
     "import kWh": lambda row: number(row.kpis.import_kwh, 0),
     "export kWh": lambda row: number(row.kpis.export_kwh, 0),
     "self-cons.": lambda row: percent_text(row.kpis.self_consumption),
@@ -258,18 +258,29 @@ def draw(
 
 def show(out: Console, summaries: Sequence[ModeSummary], foresight: str) -> None:
     """A row for each mode of each building, savings against both baselines, and what they mean."""
+    from ems.pipelines.comparison import best_rule
+
     shown: list[ModeSummary] = []
     for building in dict.fromkeys(summary.building for summary in summaries):
         rows = [row for row in summaries if row.building == building and row.mode in ROWS]
         rows = [row for row in rows if row.mode != "perfect_foresight" or _differs(row, rows)]
         days = counted(round(rows[0].kpis.days), "day")
-        cells = [[label(row.mode), *(cell(row) for cell in CELLS.values())] for row in rows]
+        best = best_rule(summaries, building)
+        cells = [
+            [label(row.mode) + " *" * (row.mode == best), *(cell(row) for cell in CELLS.values())]
+            for row in rows
+        ]
         show_table(out, f"{building}, {days} ({foresight})", ["mode", *CELLS], cells)
         shown += rows
     say(
         out,
         "cost = the bill with the stores put back: what is left in them is worth what the plan "
         "that knows everything would earn with it. Wear is assumed and not in it.",
+    )
+    say(
+        out,
+        "* the best rule: it costs least over these days, wear included. Nobody knows beforehand "
+        "which that is, which favours it.",
     )
     if any(saved.savings_pct is not None for row in shown for saved in row.against.values()):
         out.print("Percent: of what the baseline paid for import.")
@@ -281,8 +292,8 @@ def show(out: Console, summaries: Sequence[ModeSummary], foresight: str) -> None
         )
 
 
-ROWS = frozenset({*MODES, "centralized_perfect"})
-"""Modes shown as rows; single errors are reported in a line."""
+ROWS = frozenset({*MODES, *RULES, "centralized_perfect"} - {"rule_based"})
+"""Modes shown as rows; single errors are reported in a line, the best rule marked in its row."""
 
 
 def label(mode: str) -> str:

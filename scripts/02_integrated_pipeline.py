@@ -54,7 +54,7 @@ CELLS: Mapping[str, Callable[[FrontierPoint], str]] = {
     "cost €": lambda point: number(point.summary.kpis.cost_eur, 2),
     "wear €": lambda point: number(point.summary.kpis.wear_eur, 2),
     "saved vs metered €": lambda point: saving_text(point.summary.against.get("as_metered")),
-    "vs rule €": lambda point: saving_text(point.summary.against.get("rule_based")),
+    "vs best rule €": lambda point: saving_text(point.summary.against.get("rule_based")),
     "discomfort €": lambda point: number(point.summary.kpis.discomfort_eur, 2),
     "start probability": lambda point: (
         "–" if point.mean_start_probability is None else f"{point.mean_start_probability:.3f}"

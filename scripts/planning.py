@@ -28,7 +28,7 @@ from command_line import (
 )
 from console import SYNTHETIC, counted, doing, say
 
-from ems.agents import BatteryAgent, GridAgent
+from ems.agents import BatteryAgent, GridAgent, HeatSpec
 from ems.agents.ev import EVSpec, EvStrategy
 from ems.agents.words import listed, spoken
 from ems.core.mode import Dispatch
@@ -128,9 +128,17 @@ class AssetOptions:
     )
     v2g_kw: NotNegative = option("power from the car to the house [kW]", EVSpec.max_discharge_kw)
     appliances: Switch = option("move the starts of appliances", "on")
-    heat_shift_h: Number = option(
-        "how much earlier or later heat may be made, assumed [h]", Assets.heat_shift_h
+    heat_time_constant_h: Number = option(
+        "in which the house loses 63 % of extra warmth, assumed [h]", HeatSpec.time_constant_h
     )
+    heat_warmer_k: Number = option(
+        "how much warmer than metered the house may be, assumed [K]", HeatSpec.warmer_k
+    )
+    heat_mass_share: Number = option(
+        "part of the house's capacity in its walls, 0 for air and walls as one, assumed",
+        HeatSpec.mass_share,
+    )
+    heat_start_eur: Number = option("wear of a heat pump's start [€]", HeatSpec.start_eur)
     shift_discomfort_eur_per_h: Number = option(
         "what moving a start costs in comfort, assumed [€/h]", Assets.shift_discomfort_eur_per_h
     )
@@ -272,7 +280,12 @@ def _assets(asked: AssetOptions) -> Assets:
         ),
         curtailable_pv=asked.curtailable_pv == "on",
         one_meter=asked.one_meter == "on",
-        heat_shift_h=asked.heat_shift_h,
+        heat=HeatSpec(
+            time_constant_h=asked.heat_time_constant_h,
+            warmer_k=asked.heat_warmer_k,
+            mass_share=asked.heat_mass_share,
+            start_eur=asked.heat_start_eur,
+        ),
         shift_discomfort_eur_per_h=asked.shift_discomfort_eur_per_h,
     )
 
@@ -357,8 +370,7 @@ def describe(out: Console, spec: ComparisonSpec, chosen: Sequence[Chosen]) -> No
         say(out, f"          {figure.name} {amount} ({figure.source})")
     say(out, f"assets    {_assets_told(spec, chosen)}")
     for item in chosen:
-        told = _left_out_told(item.building)
-        if told is not None:
+        for told in _left_out_told(item.building):
             say(out, f"left out  {told}", style="yellow")
     say(out, f"plans     local days with {spec.lookahead_h:g} h look-ahead, {_knowledge(spec)}")
     for note in solver_notes(spec.solver):
@@ -417,21 +429,19 @@ def _assets_told(spec: ComparisonSpec, chosen: Sequence[Chosen]) -> str:
         parts.append(f"EV full by {assets.ev.must_be_full_by_hour}:00{use}")
     if assets.appliances and any(building.appliance_names for building in buildings):
         parts.append(f"appliances, {assets.shift_discomfort_eur_per_h:g} €/h discomfort")
-    if assets.appliances and any(b.view.meters("partial_usage") for b in buildings):
-        parts.append(f"heat ± {assets.heat_shift_h:g} h (assumed)")
+    devices = [device for building in buildings for device in building.truth.devices]
+    parts += dict.fromkeys(device.modelled for device in devices if device.modelled)
     return "; ".join(parts) or "none"
 
 
-def _left_out_told(building: Building) -> str | None:
-    """What could be planned were it not a circuit with a meter of its own; None for nothing."""
-    found = building.left_out()
-    if not found:
-        return None
-    names = listed([spoken(feed.name) for feed in found])
-    return (
-        f"{building.history.building}: {names}, on meters of their own beside the building's; "
-        "--one_meter on plans them as if behind it"
-    )
+def _left_out_told(building: Building) -> list[str]:
+    """What is metered and not planned, a line for each reason."""
+    names: dict[str, list[str]] = {}
+    for left in building.left_out():
+        names.setdefault(left.why, []).append(spoken(left.name))
+    return [
+        f"{building.history.building}: {listed(devices)}, {why}" for why, devices in names.items()
+    ]
 
 
 def run_parameters(

@@ -9,6 +9,7 @@ specs alone. Nothing of ``ems`` is used but the dataclasses that hold the specs.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
@@ -21,10 +22,11 @@ from ems.agents import (
     DiscretePhaseDevice,
     EVAgent,
     GridAgent,
-    PartialUsageDevice,
+    HeatPumpAgent,
     PVAgent,
 )
 from ems.agents.dispatch_plan import DispatchPlan
+from ems.agents.thermal import LOAD_SHARES, RELATIVE_COP
 from ems.core.horizon import Horizon
 from ems.types import Floats
 
@@ -113,7 +115,7 @@ def cheapest_eur(
                 _ev(model, agent, horizon.step_h)
             case DiscretePhaseDevice():
                 _machine(model, agent)
-            case PartialUsageDevice():
+            case HeatPumpAgent():
                 _heat_pump(model, agent, horizon.step_h)
             case _:
                 raise TypeError(type(agent).__name__)
@@ -234,26 +236,53 @@ def _machine(model: Model, machine: DiscretePhaseDevice) -> None:
         previous = (starts, length)
 
 
-def _heat_pump(model: Model, device: PartialUsageDevice, step_h: float) -> None:
+def _heat_pump(model: Model, pump: HeatPumpAgent, step_h: float) -> None:
+    """Every kWh of heat that is still there, summed over all steps before."""
     n = model.n_steps
-    power, on = model.columns(0.0, device.max_power_kw), model.binaries(n)
-    model.most_kw += device.max_power_kw
+    model.most_kw += pump.max_power_kw
+    shares = np.diff((0.0, *LOAD_SHARES))
+    made = np.diff((0.0, *np.array(LOAD_SHARES) * np.array(RELATIVE_COP))) / shares
+    widths = shares * pump.max_power_kw
+    parts = [model.columns(0.0, float(width)) for width in widths]
+    on, full = model.binaries(n), [model.binaries(n) for _ in widths[1:]]
+    keep, gain = _keep_and_gain(pump, step_h)
     for t in range(n):
-        model.bus[t][power[t]] = 1.0
-        model.row({power[t]: 1.0, on[t]: -device.max_power_kw}, -np.inf, 0.0)
-        model.row({power[t]: 1.0, on[t]: -device.min_power_kw}, 0.0, np.inf)
-        model.kwh_row(
-            dict.fromkeys(power[: t + 1], step_h),
-            float(device.min_cumulative_kwh[t]) - device.drawn_kwh,
-            float(device.max_cumulative_kwh[t]) - device.drawn_kwh,
-        )
-        if t < device.must_run_steps:
+        for part, width in zip(parts, widths, strict=True):
+            model.bus[t][part[t]] = 1.0
+            model.row({part[t]: 1.0, on[t]: -width}, -np.inf, 0.0)
+        for k, binary in enumerate(full):  # a piece is full before the next one begins
+            model.row({parts[k][t]: 1.0, binary[t]: -widths[k]}, 0.0, np.inf)
+            model.row({parts[k + 1][t]: 1.0, binary[t]: -widths[k + 1]}, -np.inf, 0.0)
+        row: dict[int, float] = {}
+        held = keep ** (t + 1) * pump.beside_kwh[0]
+        for u in range(t + 1):
+            left = keep ** (t - u) * gain * step_h
+            held -= (
+                left
+                * pump.cop[u]
+                * np.interp(
+                    pump.metered_kw[u],
+                    np.concatenate(([0.0], np.cumsum(widths))),
+                    np.concatenate(([0.0], np.cumsum(widths * made))),
+                )
+            )
+            for part, share in zip(parts, made, strict=True):
+                row[part[u]] = left * pump.cop[u] * share
+        least = pump.least_final_kwh if t == n - 1 else 0.0
+        model.kwh_row(row, least - held, pump.most_kwh - held)
+        if pump.switched:
+            model.row({parts[0][t]: 1.0, on[t]: -0.1 * pump.max_power_kw}, 0.0, np.inf)
+        if t < pump.must_run_steps:
             model.low[on[t]] = 1.0
-        for later in range(t + 1, min(t + device.min_run_steps, n)):
+        for later in range(t + 1, min(t + pump.min_run_steps, n)):
             if t > 0:
                 model.row({on[later]: 1.0, on[t]: -1.0, on[t - 1]: 1.0}, 0.0, np.inf)
-            elif not device.on:
+            elif not pump.on:
                 model.row({on[later]: 1.0, on[t]: -1.0}, 0.0, np.inf)
+        start = model.column(0.0, 1.0, pump.start_eur)
+        before = {on[t - 1]: 1.0} if t > 0 else {}
+        model.row({start: 1.0, on[t]: -1.0, **before}, -float(pump.on and t == 0), np.inf)
+    assert not any(pump.left_eur_per_kwh), "the oracle knows no value of heat left"
 
 
 def _grid(model: Model, grid: GridAgent, horizon: Horizon) -> None:
@@ -291,6 +320,10 @@ def cost_eur(schedule: DispatchPlan) -> float:
                 total += agent.demand_charge_eur_per_kw * above_kw
             case BatteryAgent() | EVAgent():
                 total += agent.wear_eur_per_kwh * float(np.abs(plan.net_load_kw).sum()) * h.step_h
+            case HeatPumpAgent():
+                on = [agent.on, *(plan.net_load_kw > 0.05 * agent.max_power_kw)]
+                starts = sum(now and not before for before, now in pairwise(on))
+                total += agent.start_eur * starts
             case DiscretePhaseDevice(discomfort_eur=table) if table is not None:
                 for t, number in enumerate(np.rint(plan.series["started"]).astype(int)):
                     rows = [i for i, c in enumerate(agent.cycles) if c.number == number]
@@ -347,17 +380,30 @@ def _breaks(schedule: DispatchPlan, tolerance: float) -> Iterator[tuple[str, flo
                 yield "ev trip", float((agent.trip_kwh - before).max())
             case DiscretePhaseDevice():
                 yield from _machine_breaks(agent, schedule)
-            case PartialUsageDevice():
-                drawn = agent.drawn_kwh + np.cumsum(net_kw) * h.step_h
-                yield "heat above", float((drawn - agent.max_cumulative_kwh).max())
-                yield "heat below", float((agent.min_cumulative_kwh - drawn).max())
+            case HeatPumpAgent():
+                held, worst = agent.beside_kwh[0], 0.0
+                keep, gain = _keep_and_gain(agent, h.step_h)
+                for t in range(h.n_steps):
+                    extra = _heat(agent, net_kw[t], t) - _heat(agent, agent.metered_kw[t], t)
+                    held = keep * held + gain * extra * h.step_h
+                    worst = max(worst, -held, held - agent.most_kwh)
+                yield "heat band", worst
                 yield "heat power", float(net_kw.max() - agent.max_power_kw)
-                if agent.min_power_kw > 0:
-                    on = net_kw > tolerance
-                    yield (
-                        "heat least power",
-                        float((agent.min_power_kw - net_kw[on]).max(initial=0)),
-                    )
+
+
+def _keep_and_gain(pump: HeatPumpAgent, step_h: float) -> tuple[float, float]:
+    """What is left of heat after a step, and of heat made during one, for a house of one node."""
+    assert pump.house.mass_share == 0
+    steps = step_h / pump.house.time_constant_h
+    return float(np.exp(-steps)), float((1 - np.exp(-steps)) / steps)
+
+
+def _heat(pump: HeatPumpAgent, power_kw: float, t: int) -> float:
+    """Heat of this power, piece by piece [kW]."""
+    shares = (0.0, *LOAD_SHARES)
+    made = (0.0, *(s * c for s, c in zip(LOAD_SHARES, RELATIVE_COP, strict=True)))
+    of_max = power_kw / pump.max_power_kw
+    return float(pump.cop[t] * pump.max_power_kw * np.interp(of_max, shares, made))
 
 
 def _stored(net_kw: Floats, eta: float) -> Floats:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
@@ -17,7 +18,7 @@ from ems.site.place import KONSTANZ
 from ems.site.series import SiteSeries
 from ems.store.build import build_database
 from ems.store.connection import get_con
-from ems.store.ingest.opsd import read_opsd
+from ems.store.ingest.opsd import read_opsd, read_weather
 from ems.store.ingest.twin import twin_dataset
 from ems.store.read import list_buildings, read_history
 from ems.types import Floats
@@ -97,6 +98,8 @@ def made(
         synthetic=True,
         source="made for a test",
         data_hash="none",
+        # Only where something needs it; 5 °C every hour.
+        weather={"temperature_c": np.full(n, 5.0)} if "heat_pump" in loads else {},
     )
 
 
@@ -125,7 +128,9 @@ def real_database(shared_data: Path) -> Path:
     target = Path(_folder().name) / "real.duckdb"
     readings = shared_data / "opsd_household" / "household_data_60min_singleindex.csv.gz"
     prices = shared_data / "prices" / "de_day_ahead_2015_2020_utc.csv.gz"
-    build_database(read_opsd(readings, prices), target)
+    dataset = read_opsd(readings, prices)
+    weather = read_weather(shared_data / "weather" / "de_2015_2019.csv.gz")
+    build_database(replace(dataset, weather=weather), target)
     return target
 
 

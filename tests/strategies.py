@@ -20,9 +20,10 @@ from ems.agents import (
     DiscretePhaseDevice,
     EVAgent,
     GridAgent,
-    PartialUsageDevice,
+    HeatPumpAgent,
     PVAgent,
 )
+from ems.agents.thermal import House
 from ems.core.horizon import Horizon
 
 Prices = Literal["usual", "negative", "export_above", "flat", "free"]
@@ -143,24 +144,22 @@ def make_machine(rng: np.random.Generator, horizon: Horizon) -> DiscretePhaseDev
     return DiscretePhaseDevice(name="machine", cycles=tuple(cycles), discomfort_eur=discomfort)
 
 
-def make_heat_pump(
-    rng: np.random.Generator, horizon: Horizon, *, switched: bool
-) -> PartialUsageDevice:
+def make_heat_pump(rng: np.random.Generator, horizon: Horizon, *, switched: bool) -> HeatPumpAgent:
     n, run = horizon.n_steps, 3 if switched else 1
     blocks = np.repeat(rng.random(n // run + 1) < 0.5, run)[:n]
     metered = np.where(blocks, np.round(rng.uniform(1.0, 3.0, n), 2), 0.0)
-    drawn = np.concatenate(([0.0], np.cumsum(metered) * horizon.step_h))
-    shift, ends = int(rng.integers(0, 4)), np.arange(1, n + 1)
-    least, most = drawn[np.maximum(ends - shift, 0)], drawn[np.minimum(ends + shift, n)].copy()
-    least[-1] = most[-1] = drawn[-1]
-    return PartialUsageDevice(
+    return HeatPumpAgent(
         name="switched_heat_pump" if switched else "heat_pump",
         metered_kw=metered,
-        min_cumulative_kwh=least,
-        max_cumulative_kwh=most,
+        cop=np.round(rng.uniform(2.5, 4.5, n), 2),
         max_power_kw=3.0,
-        min_power_kw=0.8 if switched else 0.0,
+        house=House(
+            capacity_kwh_per_k=round(float(rng.uniform(2.0, 12.0)), 2),
+            time_constant_h=float(rng.choice([12.0, 48.0, 200.0])),
+        ),
+        warmer_k=float(rng.choice([0.0, 0.5, 1.0, 2.0])),
         min_run_steps=run,
+        start_eur=0.03 if switched else 0.0,
     )
 
 

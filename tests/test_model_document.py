@@ -72,7 +72,12 @@ def default(row: str) -> str:
             f"{CAR.arrival_hour} h to {CAR.must_be_full_by_hour} h",
         ),
         ("EV deadline", f"full by {CAR.must_be_full_by_hour}:00"),
-        ("heat band", f"± {ASSETS.heat_shift_h:g} h"),
+        (
+            "house with a heat pump",
+            "loss fitted to its meter and the outdoor temperature; time constant "
+            f"{ASSETS.heat.time_constant_h:g} h, up to {ASSETS.heat.warmer_k:g} K warmer than "
+            "metered",
+        ),
         ("discomfort of moving a start", f"{ASSETS.shift_discomfort_eur_per_h} € an hour"),
         (
             "weights of a habit, Pipeline B",

@@ -10,7 +10,7 @@ from ems.agents.flexible_device import (
     FlexibleDeviceAgent,
 )
 from ems.agents.grid import GridAgent
-from ems.agents.heat_pump import PartialUsageDevice
+from ems.agents.heat_pump import HeatPumpAgent, HeatSpec
 from ems.agents.pv import PVAgent
 
 __all__ = [
@@ -23,7 +23,8 @@ __all__ = [
     "EVSpec",
     "FlexibleDeviceAgent",
     "GridAgent",
+    "HeatPumpAgent",
+    "HeatSpec",
     "PVAgent",
-    "PartialUsageDevice",
     "three_phase",
 ]

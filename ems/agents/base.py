@@ -11,6 +11,7 @@ import numpy as np
 
 from ems.agents import words
 from ems.agents.priced import VISIBLE_KW, PricedPlan
+from ems.agents.rule import RuleSignal
 from ems.core.builder import Block
 from ems.core.horizon import Horizon
 from ems.core.participant import TOLERANCE, Contribution, Kind, Participant, Plan
@@ -62,8 +63,8 @@ class Agent(ABC):
     def audit(self, plan: Plan, horizon: Horizon) -> Iterator[str]:
         """Yield one line for each rule that ``plan`` breaks."""
 
-    def follow_rule(self, horizon: Horizon, net_load_kw: Floats) -> Plan:
-        """Its behaviour under the usual control rule, given the net load of all others [kW]."""
+    def follow_rule(self, horizon: Horizon, net_load_kw: Floats, signal: RuleSignal) -> Plan:
+        """Its behaviour under a control rule, given the net load of those before it [kW]."""
         return self.unplanned(horizon)
 
     def execute(self, horizon: Horizon, told: Plan | None, believed: Agent | None) -> Plan:
@@ -186,7 +187,7 @@ class Agent(ABC):
         """
         return {}
 
-    def worth_before(self, duals: Mapping[str, Floats]) -> Mapping[str, Floats]:
+    def worth_before(self, duals: Mapping[str, Floats], horizon: Horizon) -> Mapping[str, Floats]:
         """What a kWh in each store before each step is worth [€/kWh].
 
         ``duals``: what a kWh more at the end of each step is worth. The same, unless the store

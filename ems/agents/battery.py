@@ -12,6 +12,7 @@ from ems.agents import words
 from ems.agents.base import SLACK_KWH, Agent, breaks, check_range
 from ems.agents.on_site import PlanFrame, SiteDevice
 from ems.agents.priced import SAME_CT, VISIBLE_KW, VISIBLE_KWH, PricedPlan
+from ems.agents.rule import RuleSignal
 from ems.agents.store import Store
 from ems.agents.store_reasons import gain_ct, given, given_back, replaced, verdict
 from ems.core.builder import Block
@@ -139,9 +140,17 @@ class BatteryAgent(Agent):
         idle = np.zeros(horizon.n_steps)
         return self.store.plan(idle, idle, idle + self.initial_soc_kwh)
 
-    def follow_rule(self, horizon: Horizon, net_load_kw: Floats) -> Plan:
-        """Self-consumption rule: store any surplus, cover any deficit, never trade."""
-        return self._as_far_as_possible(horizon, -net_load_kw, net_load_kw)
+    def follow_rule(self, horizon: Horizon, net_load_kw: Floats, signal: RuleSignal) -> Plan:
+        """Store any surplus and cover any deficit; fill up and hold back as the rule signals.
+
+        It buys only where what a kWh replaces later pays for its losses and wear.
+        """
+        wear_eur = self.wear_eur_per_kwh * (1 + self.round_trip_efficiency)
+        paid_eur = horizon.import_eur_per_kwh + wear_eur
+        pays = signal.replaces_eur_per_kwh * self.round_trip_efficiency > paid_eur
+        bought_kw = np.where(signal.buy & pays, self.max_charge_kw, 0.0)
+        wanted_kw = np.where(signal.hold | (bought_kw > 0), 0.0, net_load_kw)
+        return self._as_far_as_possible(horizon, np.maximum(-net_load_kw, bought_kw), wanted_kw)
 
     def execute(self, horizon: Horizon, told: Plan | None, believed: Agent | None) -> Plan:
         """The set-points, within the limits of charge and power."""

@@ -22,6 +22,7 @@ from ems.agents.base import (
 )
 from ems.agents.on_site import Instant, PlanFrame, SiteDevice, SiteView
 from ems.agents.priced import SAME_CT, VISIBLE_KW, VISIBLE_KWH, PricedPlan
+from ems.agents.rule import RuleSignal
 from ems.agents.store import Store
 from ems.agents.store_reasons import given
 from ems.core.affine import Affine
@@ -241,13 +242,14 @@ class EVAgent(Agent):
             soc_kwh += horizon.energy_kwh(self.efficiency * charge_kw[t])
         return charge_kw
 
-    def follow_rule(self, horizon: Horizon, net_load_kw: Floats) -> Plan:
+    def follow_rule(self, horizon: Horizon, net_load_kw: Floats, signal: RuleSignal) -> Plan:
         """Surplus charging with a departure time, as wallboxes offer it.
 
         It takes any surplus of the others, and at full power what could otherwise not be charged in
-        time. It knows when it is to be full, no sun and no load.
+        time, or where the rule signals to buy. It knows when it is to be full, no sun and no load.
         """
-        surplus_kw, limit_kw = np.maximum(-net_load_kw, 0.0), self.charge_limit_kw
+        limit_kw = self.charge_limit_kw
+        surplus_kw = np.where(signal.buy, limit_kw, np.maximum(-net_load_kw, 0.0))
         due_kwh = self._in_time_kwh(horizon)
         charge_kw, soc_kwh = np.zeros(horizon.n_steps), self.initial_soc_kwh
         for t in horizon.steps:

@@ -14,6 +14,7 @@ from ems.agents import words
 from ems.agents.base import Agent, breaks, differs, frozen_series
 from ems.agents.on_site import Instant, PlanFrame, Run, SiteDevice, SiteView, Stretch
 from ems.agents.priced import SAME_CT, PricedPlan
+from ems.agents.rule import RuleSignal
 from ems.core.affine import Affine
 from ems.core.builder import Block
 from ems.core.horizon import Horizon
@@ -205,19 +206,37 @@ class DiscretePhaseDevice(FlexibleDeviceAgent):
         series = {"power_kw": power_kw, "started": started}
         return Plan(agent=self.name, net_load_kw=power_kw, series=series)
 
+    def follow_rule(self, horizon: Horizon, net_load_kw: Floats, signal: RuleSignal) -> Plan:
+        """Once filled, each run waits for the first step with surplus enough for its mean power.
+
+        Where none comes as long as it may wait, it starts when waiting ends; filled later, at once.
+        """
+        slots = {}
+        for cycle in self.cycles:
+            filled = max(cycle.metered_start, 0)
+            waits = signal.wait[filled:]
+            last = filled + (int(np.argmin(waits)) if not waits.all() else len(waits) - 1)
+            enough_kw = float(np.mean(cycle.profile_kw))
+            sunny = np.flatnonzero(-net_load_kw[filled : last + 1] >= enough_kw)
+            slots[cycle.number] = filled + int(sunny[0]) if sunny.size else last
+        return self._run_at(horizon.n_steps, slots)
+
     def execute(self, horizon: Horizon, told: Plan | None, believed: Agent | None) -> Plan:
         """Each run in the plan's slot for its number; without a slot, at its people's start.
 
         Runs keep their order and windows. A waiting run leaves time for the runs behind it.
         """
-        n = horizon.n_steps
         slots: dict[int, int] = {}
         if told is not None:
             # The solver's 0/1 are rounded, since 0.9999999 · number would be cut to the wrong run.
-            numbers = np.rint(told.series["started"][:n]).astype(int)
+            numbers = np.rint(told.series["started"][: horizon.n_steps]).astype(int)
             slots = {int(numbers[at]): int(at) for at in np.flatnonzero(numbers)}
+        return self._run_at(horizon.n_steps, slots)
+
+    def _run_at(self, n: int, slots: Mapping[int, int]) -> Plan:
+        """Each run in its slot by number, or its people's start, as far as window and order let."""
         power_kw, started, free = self._committed(n), np.zeros(n), self.busy_steps
-        for cycle, latest in zip(self.cycles, self._latest_starts(), strict=True):
+        for cycle, latest in zip(self.cycles, self._latest_starts(n), strict=True):
             wanted = slots.get(cycle.number, max(cycle.metered_start, 0))
             at = np.array([min(max(wanted, cycle.earliest, free), latest)])
             power_kw = power_kw + _placed(cycle, at, n)[:, 0]
@@ -226,12 +245,12 @@ class DiscretePhaseDevice(FlexibleDeviceAgent):
         series = {"power_kw": power_kw, "started": started}
         return Plan(agent=self.name, net_load_kw=power_kw, series=series)
 
-    def _latest_starts(self) -> list[int]:
-        """Last start of each cycle that leaves time for those behind it."""
+    def _latest_starts(self, n: int) -> list[int]:
+        """Last start of each cycle in ``n`` steps that leaves time for those behind it."""
         latest: list[int] = []
         # Backwards, since each depends on the next.
         for cycle in reversed(self.cycles):
-            before_next = latest[0] - len(cycle.profile_kw) if latest else cycle.latest
+            before_next = (latest[0] if latest else n) - len(cycle.profile_kw)
             latest.insert(0, min(cycle.latest, before_next))
         return latest
 

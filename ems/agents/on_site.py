@@ -48,6 +48,10 @@ class SiteView(Protocol):
     def meters(self, category: str) -> tuple[str, ...]:
         """The feeds of one category on the bus, in store order."""
 
+    @property
+    def temperature_c(self) -> Floats:
+        """Outdoor temperature of each step [°C], NaN if unknown."""
+
     def energy_kwh(self, meter: str) -> Floats:
         """Energy of each step [kWh], NaN if unknown."""
 
@@ -173,6 +177,11 @@ class SiteDevice(ABC):
     def believed(self, now: Instant, forecast_kw: Floats | None) -> Self:
         """The device as forecast; ``forecast_kw``: the learned series on ``ahead``."""
         return self
+
+    @property
+    def modelled(self) -> str:
+        """How it is modelled, where that was fitted or assumed; empty if nothing was."""
+        return ""
 
     @property
     def assumed(self) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 from ems.agents.base import Agent
 from ems.agents.dispatch_plan import DispatchPlan
 from ems.agents.grid import GridAgent
+from ems.control.rules import SIGNALS
 from ems.core.horizon import Horizon
 from ems.core.mode import Mode
 from ems.core.participant import Plan
@@ -26,19 +27,22 @@ def as_metered(agents: Sequence[Agent], grid: GridAgent, horizon: Horizon) -> Di
     return settled("as_metered", agents, grid, horizon, plans)
 
 
-def rule_based(agents: Sequence[Agent], grid: GridAgent, horizon: Horizon) -> DispatchPlan:
-    """The same devices under the rules that every shop sells, none of which needs a forecast.
+def by_rule(rule: Mode, agents: Sequence[Agent], grid: GridAgent, horizon: Horizon) -> DispatchPlan:
+    """The same devices under one of the rules of ``ems.control.rules``.
 
-    The heat pump heats ahead on surplus, the car charges from what is left of it and in time, and
-    the battery stores the rest and covers deficits. Appliances start when their people set them.
+    Machines and heat pump take surplus first, then the car, charged in time, and the battery stores
+    the rest and covers deficits. Without sun nothing waits for it.
     """
+    signal = SIGNALS[rule](horizon)
+    if not any(agent.kind == "generation" for agent in agents):
+        signal = replace(signal, wait=np.zeros(horizon.n_steps, dtype=np.bool_))
     plans: dict[str, Plan] = {}
     net_load_kw = np.zeros(horizon.n_steps)
     # In the order of the building, each with the surplus that those before it leave; stores last.
     for agent in sorted(agents, key=lambda agent: agent.kind == "storage"):
-        plans[agent.name] = agent.follow_rule(horizon, net_load_kw)
+        plans[agent.name] = agent.follow_rule(horizon, net_load_kw, signal)
         net_load_kw = net_load_kw + plans[agent.name].net_load_kw
-    return settled("rule_based", agents, grid, horizon, plans)
+    return settled(rule, agents, grid, horizon, plans)
 
 
 def settled(

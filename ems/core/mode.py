@@ -7,6 +7,9 @@ from typing import Literal
 
 Mode = Literal[
     "as_metered",
+    "self_consumption",
+    "timer",
+    "price_threshold",
     "rule_based",
     "decentralized",
     "centralized",
@@ -18,13 +21,17 @@ Mode = Literal[
     "centralized_perfect",
     "perfect_foresight",
 ]
-"""Who decides: the people, the usual rule, or one of our modes. ``…_unknown``: the mode of ours
+"""Who decides: the people, a rule that people run, or one of our modes. ``rule_based``: the one of
+the rules that cost a building least over all days. ``…_unknown``: the mode of ours
 that plans most often, with everything known except that. ``centralized_perfect``: everything known,
 day by day. ``perfect_foresight``: all days at once."""
 
 LABELS: Mapping[Mode, str] = {
     "as_metered": "as metered",
-    "rule_based": "rule-based",
+    "self_consumption": "self-consumption",
+    "timer": "timer",
+    "price_threshold": "price threshold",
+    "rule_based": "best rule",
     "decentralized": "decentralized",
     "centralized": "centralized",
     "centralized_phases": "centralized, phases",

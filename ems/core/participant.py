@@ -94,5 +94,5 @@ class Participant(Protocol):
     def stored_kwh(self, plan: Plan | None = None) -> Mapping[str, float]:
         """Energy in each store by the rule of its charge [kWh]."""
 
-    def worth_before(self, duals: Mapping[str, Floats]) -> Mapping[str, Floats]:
+    def worth_before(self, duals: Mapping[str, Floats], horizon: Horizon) -> Mapping[str, Floats]:
         """The value of a kWh in each store before each step, from the duals of its rules."""

@@ -108,7 +108,7 @@ class Program:
         }
         values = {
             name: agent.worth_before(
-                {rule: -duals[rows[f"{name}.{rule}"]] for rule in agent.stored_kwh()}
+                {rule: -duals[rows[f"{name}.{rule}"]] for rule in agent.stored_kwh()}, self.horizon
             )
             for name, agent in self._agents.items()
             if agent.stored_kwh()

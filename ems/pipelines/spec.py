@@ -20,7 +20,11 @@ from ems.learning.rate import MIN_TRAIN_DAYS, LearningRate, PriorName
 from ems.site.assets import Assets
 
 BASELINES: tuple[Mode, ...] = ("as_metered", "rule_based")
+RULES: tuple[Mode, ...] = ("self_consumption", "timer", "price_threshold")
+"""The rules of which ``rule_based`` is the best."""
 PLANNED: tuple[Mode, ...] = ("decentralized", "centralized", "centralized_phases")
+UNPLANNED: tuple[Mode, ...] = ("as_metered", *RULES, "rule_based")
+"""Modes that nobody plans."""
 MODES: tuple[Mode, ...] = (*BASELINES, *PLANNED, "perfect_foresight")
 """Modes that every run can show."""
 SINGLE_ERRORS: tuple[Mode, ...] = (
@@ -45,8 +49,9 @@ FORECASTERS = ("learned", "persistence")
 class ComparisonSpec:
     """What is compared, and how.
 
-    ``modes``: the planned modes, from ``PLANNED``. Both baselines and the optimum of all days
-    with everything known on the first morning (``perfect_foresight``) always run.
+    ``modes``: the planned modes, from ``PLANNED``. As metered, the rules, the best of them and the
+    optimum of all days with everything known on the first morning (``perfect_foresight``) always
+    run.
     ``lookahead_h``: hours that a plan looks beyond the committed day [h].
     ``phase_h``: length of a phase of ``centralized_phases`` [h].
     ``foresight``: whether plans know the truth or use forecasts by ``forecaster``.
@@ -96,13 +101,13 @@ class ComparisonSpec:
 
     @property
     def all_modes(self) -> tuple[Mode, ...]:
-        """Both baselines, the planned modes, and the optimum of all days at once.
+        """Without planning, the planned modes, and the optimum of all days at once.
 
         On forecasts also the cost of each single error for the last mode, and the perfect plan.
         """
         if self.foresight == "perfect":
-            return (*BASELINES, *self.modes, "perfect_foresight")
-        return (*BASELINES, *self.modes, *SINGLE_ERRORS, "centralized_perfect", "perfect_foresight")
+            return (*UNPLANNED, *self.modes, "perfect_foresight")
+        return (*UNPLANNED, *self.modes, *SINGLE_ERRORS, "centralized_perfect", "perfect_foresight")
 
 
 def foresight_words(foresight: str, forecaster: str) -> str:

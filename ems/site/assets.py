@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from ems.agents import BatteryAgent, EVSpec, GridAgent
+from ems.agents import BatteryAgent, EVSpec, GridAgent, HeatSpec
 from ems.errors import InvalidSpec
 
 __all__ = ["Assets", "DemandPeriod", "EVSpec"]
@@ -23,7 +23,7 @@ class Assets:
     no meter saw is assumed only if ``ev`` says so.
     ``demand_period``: what a demand charge is paid once for, a calendar ``month`` or ``year``.
     ``appliances``: whether dishwasher, washing machine and heat pump may be moved.
-    ``heat_shift_h``: how much earlier or later than metered heat may be made [h] (assumed).
+    ``heat``: what is assumed of a house with a metered heat pump.
     ``shift_discomfort_eur_per_h``: discomfort of moving an appliance's start [€/h] (assumed);
     steers the plan, never part of the bill.
     """
@@ -35,12 +35,10 @@ class Assets:
     demand_period: DemandPeriod = "month"
     curtailable_pv: bool = False
     one_meter: bool = False
-    heat_shift_h: float = 2.0
+    heat: HeatSpec = field(default_factory=HeatSpec)
     shift_discomfort_eur_per_h: float = 0.02
 
     def __post_init__(self) -> None:
-        if not 0 <= self.heat_shift_h <= 24:
-            raise InvalidSpec(f"assets: heat_shift_h is {self.heat_shift_h}, allowed is 0 to 24")
         if not 0 <= self.shift_discomfort_eur_per_h < np.inf:
             raise InvalidSpec(
                 "assets: shift_discomfort_eur_per_h is "

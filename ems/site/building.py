@@ -12,7 +12,7 @@ stores at its end has a value, or must be what they began with.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cached_property
 from typing import cast
@@ -32,13 +32,23 @@ from ems.agents.pv import Roof
 from ems.core.horizon import Horizon
 from ems.economics.store_value import Left
 from ems.economics.tariff import Tariff
-from ems.errors import DataError, InvalidSpec
+from ems.errors import DataError
 from ems.site.assets import Assets
-from ems.site.meters import Feed, MeterData
+from ems.site.meters import MeterData
 from ems.site.series import SiteSeries
 from ems.site.task import PlanningTask
 from ems.site.view import MeterView
 from ems.types import Floats
+
+APART = "on a meter of its own beside the building's; --one_meter on plans it as if behind it"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftOut:
+    """A metered device that is not planned, and why."""
+
+    name: str
+    why: str
 
 
 class Building:
@@ -47,23 +57,17 @@ class Building:
     def __init__(self, history: MeterData, tariff: Tariff, assets: Assets) -> None:
         self.history, self.tariff, self.assets = history, tariff, assets
         self.view = MeterView(history=history, one_meter=assets.one_meter)
-        shift = assets.heat_shift_h / history.step_h
-        # Multiples only: the comfort band is counted in whole steps. 1e-9 allows for binary
-        # fractions.
-        if abs(shift - round(shift)) > 1e-9:
-            raise InvalidSpec(
-                f"assets: heat_shift_h is {assets.heat_shift_h}, it must be a multiple of the step "
-                f"of {history.step_h:g} h"
-            )
 
-    def left_out(self) -> tuple[Feed, ...]:
-        """Circuits with meters of their own that could be planned if they were on the bus."""
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """What is metered and could be planned, but is not, and why."""
         kinds = ("pv", "ev", "discrete_phase", "partial_usage")
-        return tuple(
-            feed
-            for feed in self.history.feeds
-            if feed.category in kinds and not self.view.on_bus(feed)
-        )
+        could = [feed for feed in self.history.feeds if feed.category in kinds]
+        planned = {device.name for device in self.truth.devices}
+        heat = [f for f in could if f.category == "partial_usage" and f.name not in planned]
+        why_not = {feed.name: HeatPump.why_not(self.view) for feed in heat}
+        apart = {feed.name: APART for feed in could if not self.view.on_bus(feed)}
+        told = {**(why_not if self.assets.appliances else {}), **apart}
+        return tuple(LeftOut(name=name, why=why) for name, why in told.items())
 
     def devices(self) -> tuple[SiteDevice, ...]:
         """The devices on the bus that can be planned, in planning order."""
@@ -71,7 +75,7 @@ class Building:
         return (
             *Roof.on_site(view, curtailable=assets.curtailable_pv),
             *(Machine.on_site(view) if assets.appliances else ()),
-            *(HeatPump.on_site(view, shift_h=assets.heat_shift_h) if assets.appliances else ()),
+            *(HeatPump.on_site(view, assets.heat) if assets.appliances else ()),
             *Car.on_site(view, assets.ev),
             *InstalledBattery.on_site(assets.battery, view.step_h),
         )

@@ -78,6 +78,12 @@ class MeterView:
         feeds = self.history.feeds
         return tuple(f.name for f in feeds if f.category == category and self.on_bus(f))
 
+    @property
+    def temperature_c(self) -> Floats:
+        """Outdoor temperature of each step [°C], NaN if unknown."""
+        unknown = np.full(len(self.history.ts_utc), np.nan)
+        return self.history.weather.get("temperature_c", unknown)
+
     def energy_kwh(self, meter: str) -> Floats:
         """Energy of each step [kWh], NaN if unknown."""
         return self.history.energy_kwh[meter]

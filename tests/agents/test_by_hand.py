@@ -18,12 +18,14 @@ from ems.agents import (
     DiscretePhaseDevice,
     EVAgent,
     GridAgent,
-    PartialUsageDevice,
+    HeatPumpAgent,
     PVAgent,
     three_phase,
 )
 from ems.agents.dispatch_plan import DispatchPlan
+from ems.agents.thermal import House
 from ems.control.optimizer import GlobalOptimizer
+from ems.control.rules import self_consumption
 from ems.core.horizon import Horizon
 from ems.core.participant import Plan
 from ems.core.solver import Solver
@@ -81,13 +83,15 @@ def cycle(number: int, *profile_kw: float, at: int = 0, late: int = 99) -> Cycle
     return Cycle(number=number, profile_kw=profile_kw, metered_start=at, earliest=0, latest=late)
 
 
-def heat_pump(least: list[float], most: list[float], **fields: Any) -> PartialUsageDevice:
-    values: dict[str, Any] = {"metered_kw": np.ones(len(least)), "max_power_kw": 2.0}
-    return PartialUsageDevice(
+def heat_pump(*metered_kw: float, ahead_kwh: float = 1.0, **fields: Any) -> HeatPumpAgent:
+    """In a house that loses nothing; up to 3 kW it makes 1.1 kWh of heat of a kWh."""
+    return HeatPumpAgent(
         name="heat_pump",
-        min_cumulative_kwh=np.array(least),
-        max_cumulative_kwh=np.array(most),
-        **values | fields,
+        metered_kw=np.array(metered_kw),
+        cop=np.ones(len(metered_kw)),
+        max_power_kw=10.0,
+        house=House(capacity_kwh_per_k=1.1 * ahead_kwh, time_constant_h=1e6),
+        **fields,
     )
 
 
@@ -104,7 +108,6 @@ TO_AND_FRO = horizon([0.10, 0.50], [0.0, 0.45])
 BY_THE_END = {"min_soc_kwh": np.array([0, 0, 0, 0, 60.0]), "initial_soc_kwh": 40.0}
 WITHOUT_STEP_1 = np.array([1, 0, 1, 1, 1], dtype=bool)
 HABIT = np.array([[0.0, 0.50, 0.50, 0.0]])
-LATE_BAND = ([0.0, 0, 0, 2], [2.0, 2, 2, 2])
 PEAK = {"demand_charge_eur_per_kw": 1.0}
 PEAK_CAR = car(2, efficiency=1.0, initial_soc_kwh=56.0, min_soc_kwh=np.array([0.0, 60.0]))
 
@@ -178,37 +181,44 @@ BY_HAND: dict[str, tuple[Horizon, list[Agent], float]] = {
         [machine(cycle(1, 1.0, late=2), committed_kw=np.array([1.5, 1.5]))],
         0.80,
     ),
-    # an hour earlier or later: 2 kWh at 0.10, 2 kWh at 0.20
-    "heat pump moves inside its band": (
+    # never later than metered: 1 kWh at 0.40, 2 at 0.10, none at 0.30, 1 at 0.20
+    "heat pump heats ahead within its band": (HEAT_HOURS, [heat_pump(1, 1, 1, 1)], 0.80),
+    "heat pump in a house that may not be warmer": (
         HEAT_HOURS,
-        [heat_pump([0, 1, 2, 4], [2, 3, 4, 4])],
-        0.60,
+        [heat_pump(1, 1, 1, 1, warmer_k=0.0)],
+        1.0,
     ),
-    "heat pump in a closed band": (HEAT_HOURS, [heat_pump([1, 2, 3, 4], [1, 2, 3, 4])], 1.0),
+    # half a kWh ahead: 1 at 0.40, 1.5 at 0.10, 0.5 at 0.30, 1 at 0.20
+    "heat pump with half the band": (HEAT_HOURS, [heat_pump(1, 1, 1, 1, warmer_k=0.5)], 0.90),
+    # 3 kWh make 1.1 kWh of heat each and the next 3.5 only 0.3075 / 0.35: at 0.10 the 2.2 kWh for
+    # the last step cost (0.9 + 0.1 · 1.1 / 0.868…) · 0.10 with what the first step needs
+    "heat pump makes less of more power": (
+        horizon([0.10, 0.50]),
+        [heat_pump(3, 3, ahead_kwh=1.0)],
+        0.30 + 0.10 * 1.1 / ((0.65 * 0.975 - 0.3 * 1.1) / 0.35) + 0.50 * 2.0,
+    ),
     "heat pump free to pulse": (
         horizon([0.10, 0.30, 0.12, 0.40]),
-        [heat_pump(*LATE_BAND)],
+        [heat_pump(0, 0, 0, 2, ahead_kwh=2.0)],
         0.20,
     ),
-    # two steps of at least 0.5 kW: 1.5 at 0.10 and 0.5 at 0.30; steps 1–2 would cost 0.33
+    # a second start would cost 6 ct to save 5: both kWh at 0.10
+    "heat pump whose starts wear": (
+        horizon([0.10, 0.30, 0.05, 0.40]),
+        [heat_pump(1, 0, 0, 1, start_eur=0.06)],
+        0.26,
+    ),
+    # two steps of at least 1 kW: both kWh at 0.10 and 0.30, or at 0.30 and 0.12
     "heat pump runs for its least time": (
         horizon([0.10, 0.30, 0.12, 0.40]),
-        [heat_pump(*LATE_BAND, min_power_kw=0.5, min_run_steps=2)],
-        0.30,
+        [heat_pump(0, 0, 0, 2, ahead_kwh=2.0, min_run_steps=2)],
+        0.40,
     ),
-    # on, and owing one more step: 0.5 kWh at 0.40, then 1.5 kWh at 0.10
+    # on, and owing one more step: 1 kWh at 0.40, then 1 at 0.10
     "heat pump keeps running what it owes": (
         horizon([0.40, 0.10, 0.30]),
-        [
-            heat_pump(
-                *([0, 0, 2], [2, 2, 2]),
-                min_power_kw=0.5,
-                min_run_steps=3,
-                must_run_steps=1,
-                on=True,
-            )
-        ],
-        0.35,
+        [heat_pump(0, 0, 2, ahead_kwh=2.0, min_run_steps=3, must_run_steps=1, on=True)],
+        0.50,
     ),
     # 3 kWh of sun thrown away at −0.05, or paid for
     "sun is curtailed": (horizon([0.30], -0.05), [load(1), sun(4.0, curtailable=True)], 0.0),
@@ -266,9 +276,13 @@ def test_wear_stands_apart_and_what_is_planned_is_named() -> None:
 
 def test_battery_follows_the_self_consumption_rule() -> None:
     """Stores 3 kW · 0.9, then 5 kW · 0.9 of a 6 kW surplus, covers 2 kW, then gives all it has."""
-    rule = battery().follow_rule(horizon([0.3, 0.3, 0.3, 0.3]), np.array([-3.0, -6.0, 2.0, 20.0]))
+    hours = horizon([0.3, 0.3, 0.3, 0.3])
+    net_load_kw = np.array([-3.0, -6.0, 2.0, 20.0])
+    rule = battery().follow_rule(hours, net_load_kw, self_consumption(hours))
     assert_allclose(rule.series["soc_kwh"], [2.7, 7.2, 7.2 - 2 / 0.9, 0.0], atol=1e-9)
-    empties = battery(max_discharge_kw=50.0).follow_rule(horizon([0.3]), np.array([20.0]))
+    empty = battery(max_discharge_kw=50.0)
+    hour = horizon([0.3])
+    empties = empty.follow_rule(hour, np.array([20.0]), self_consumption(hour))
     assert_allclose(empties.net_load_kw, 0.0)
 
 
@@ -402,17 +416,17 @@ def test_a_machine_alone_is_an_argmin(data: st.DataObject) -> None:
     assert done.objective_eur == pytest.approx(costs.min(), abs=CENT)
 
 
-def test_heat_pump_hands_over_what_it_has_really_drawn() -> None:
-    """The slack of 1e-6 kWh is used once, not once a phase; a solver's tolerance is taken back."""
-    device = heat_pump([0.0, 1.0, 3.0], [2.0, 2.0, 3.0])
-    for drawn_kwh, expected_kwh in [
-        (2 + 1e-6, 2 + 1e-6),
-        (2 + 2e-6, 2 + 1e-6),
-        (1 - 2e-6, 1 - 1e-6),
-    ]:
-        series = {"power_kw": np.zeros(3), "drawn_kwh": np.array([0.5, drawn_kwh, 3.0])}
-        done = Plan(agent="heat_pump", net_load_kw=np.zeros(3), series=series)
-        assert device.after(done, 2).drawn_kwh == pytest.approx(expected_kwh, abs=1e-12)
+@pytest.mark.parametrize(("held_kwh", "kept_kwh"), [(0.5, 0.5), (1.1 + 2e-6, 1.1), (-2e-6, 0.0)])
+def test_heat_pump_hands_over_the_heat_of_its_house(held_kwh: float, kept_kwh: float) -> None:
+    """A solver's tolerance is taken back."""
+    device = heat_pump(1, 1, 1)
+    series = {
+        "power_kw": np.ones(3),
+        "heat_kw": np.ones(3),
+        "heat_kwh": np.array([0.5, held_kwh, 0]),
+    }
+    done = Plan(agent="heat_pump", net_load_kw=np.ones(3), series=series)
+    assert device.after(done, 2).beside_kwh == (pytest.approx(kept_kwh, abs=1e-12),)
 
 
 @pytest.mark.parametrize(
@@ -429,15 +443,8 @@ def test_heat_pump_hands_over_what_it_has_really_drawn() -> None:
 def test_heat_pump_hands_over_what_it_owes(
     on_before: bool, owed_before: int, states: list[int], on: bool, owed: int
 ) -> None:
-    device = heat_pump(
-        [0.0] * 4,
-        [9.0] * 4,
-        min_power_kw=0.5,
-        min_run_steps=3,
-        on=on_before,
-        must_run_steps=owed_before,
-    )
+    device = heat_pump(*(0, 0, 0, 0), min_run_steps=3, on=on_before, must_run_steps=owed_before)
     power_kw = np.array([*states, 0, 0], dtype=float)
-    series = {"power_kw": power_kw, "drawn_kwh": np.cumsum(power_kw), "on": power_kw}
+    series = {"power_kw": power_kw, "heat_kwh": np.zeros(4), "on": power_kw}
     later = device.after(Plan(agent="heat_pump", net_load_kw=power_kw, series=series), 2)
     assert (later.on, later.must_run_steps) == (on, owed)

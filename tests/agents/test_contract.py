@@ -20,12 +20,14 @@ from ems.agents import (
     DiscretePhaseDevice,
     EVAgent,
     GridAgent,
-    PartialUsageDevice,
+    HeatPumpAgent,
     PVAgent,
     three_phase,
 )
 from ems.agents.dispatch_plan import DispatchPlan
+from ems.agents.thermal import House
 from ems.control.optimizer import GlobalOptimizer
+from ems.control.rules import self_consumption
 from ems.core.builder import Block
 from ems.core.horizon import Horizon
 from ems.core.participant import Contribution, Plan
@@ -60,12 +62,12 @@ MACHINE = DiscretePhaseDevice(
     committed_kw=np.array([0.3]),
     discomfort_eur=np.tile(STEPS * 0.01, (2, 1)),
 )
-HEAT_PUMP = PartialUsageDevice(
+HEAT_PUMP = HeatPumpAgent(
     name="heat_pump",
     metered_kw=np.array([1.0, 1.0, 0.0, 1.0, 1.0, 0.0]),
-    min_cumulative_kwh=np.array([0.0, 1.0, 2.0, 2.0, 3.0, 4.0]),
-    max_cumulative_kwh=np.array([2.0, 2.0, 3.0, 4.0, 4.0, 4.0]),
+    cop=np.array([3.0, 3.0, 3.5, 4.0, 4.0, 3.0]),
     max_power_kw=2.0,
+    house=House(capacity_kwh_per_k=3.0),
 )
 SUN = PVAgent(name="pv", available_kw=np.array([0.0, 3.0, 4.0, 2.0, 0.0, 0.0]))
 AGENTS: dict[str, Agent] = {
@@ -81,7 +83,7 @@ AGENTS: dict[str, Agent] = {
     "ev_three_phase": three_phase(CAR, HORIZON, SUN.available_kw),
     "machine": MACHINE,
     "heat_pump": HEAT_PUMP,
-    "switched_heat_pump": replace(HEAT_PUMP, min_power_kw=0.5, min_run_steps=2),
+    "switched_heat_pump": replace(HEAT_PUMP, start_eur=0.03, min_run_steps=2),
     "pv": SUN,
     "curtailable_pv": replace(SUN, curtailable=True),
     "grid": GridAgent(),
@@ -142,7 +144,7 @@ def test_nothing_is_mutated(name: str) -> None:
     whole.audit()
     for agent in own.agents:
         agent.unplanned(HORIZON)
-        agent.follow_rule(HORIZON, -LOAD.load_kw)
+        agent.follow_rule(HORIZON, -LOAD.load_kw, self_consumption(HORIZON))
     assert [state(value) for value in values] == before
     assert state(dict(whole.plans)) == plans
 
@@ -308,8 +310,10 @@ def test_an_audit_catches_import_and_export_at_once() -> None:
         (AGENTS["ev"], {"max_soc_kwh": np.full(N, 46.0)}, "soc_kwh"),
         (AGENTS["ev"], {"plugged_in": np.zeros(N, dtype=bool)}, "charge_kw"),
         (AGENTS["ev"], {"trip_kwh": np.where(STEPS == 1, 50.0, 0.0)}, "charge before the trip"),
-        (AGENTS["heat_pump"], {"max_power_kw": 1.0}, "power_kw"),
-        (AGENTS["heat_pump"], {"max_cumulative_kwh": STEPS / 2.0 + 0.5}, "drawn_kwh"),
+        (AGENTS["heat_pump"], {"cop": np.full(N, 2.0)}, "heat_kw"),
+        (AGENTS["heat_pump"], {"house": House(capacity_kwh_per_k=0.1)}, "heat_kwh"),
+        (AGENTS["heat_pump"], {"warmer_k": 0.1}, "heat_kwh"),
+        (AGENTS["heat_pump"], {"least_final_kwh": 2.0}, "final_heat_kwh"),
         (AGENTS["grid_with_limits"], {"max_import_kw": 3.0}, "import_kw"),
     ],
 )
@@ -318,8 +322,6 @@ def test_an_audit_catches_a_plan_made_for_wider_limits(
 ) -> None:
     name = next(key for key, value in AGENTS.items() if value is agent)
     plan = schedule(name).plans[agent.name]
-    if "max_cumulative_kwh" in change:
-        change = {**change, "min_cumulative_kwh": np.zeros(N)}
     narrower = replace(agent, **change)
     assert rule in "; ".join(narrower.audit(plan, HORIZON))
 
@@ -336,9 +338,9 @@ EV = {
 HEAT = {
     "name": "heat_pump",
     "metered_kw": np.ones(3),
-    "min_cumulative_kwh": np.zeros(3),
-    "max_cumulative_kwh": np.full(3, 9.0),
+    "cop": np.full(3, 3.0),
     "max_power_kw": 3.0,
+    "house": House(capacity_kwh_per_k=3.0),
 }
 NAN, INF = float("nan"), float("inf")
 
@@ -378,14 +380,18 @@ NAN, INF = float("nan"), float("inf")
         (GridAgent, {"max_export_kw": NAN}, "grid: max_export_kw is nan"),
         (GridAgent, {"demand_charge_eur_per_kw": -1.0}, r"demand_charge_eur_per_kw is -1.0"),
         (GridAgent, {"peak_so_far_kw": INF}, "grid: peak_so_far_kw is inf"),
-        (PartialUsageDevice, {**HEAT, "min_power_kw": 4.0}, r"min_power_kw is 4.0.*<= 3"),
-        (PartialUsageDevice, {**HEAT, "min_run_steps": 0}, "min_run_steps is 0"),
-        (PartialUsageDevice, {**HEAT, "must_run_steps": -1}, "must_run_steps is -1"),
-        (PartialUsageDevice, {**HEAT, "max_power_kw": NAN}, "max_power_kw is nan"),
-        (PartialUsageDevice, {**HEAT, "drawn_kwh": NAN}, "drawn_kwh is nan"),
-        (PartialUsageDevice, {**HEAT, "metered_kw": [1, -1, 1]}, r"metered_kw\[1\] is -1.0"),
-        (PartialUsageDevice, {**HEAT, "min_cumulative_kwh": [0, 10, 0]}, "1 kWh above"),
-        (PartialUsageDevice, {**HEAT, "max_cumulative_kwh": np.ones(2)}, r"has shape \(2,\)"),
+        (HeatPumpAgent, {**HEAT, "metered_kw": [1, 4, 1]}, r"metered_kw\[1\] is 4.0.*to 3"),
+        (HeatPumpAgent, {**HEAT, "warmer_k": NAN}, "warmer_k is nan"),
+        (HeatPumpAgent, {**HEAT, "start_eur": -0.1}, "start_eur is -0.1"),
+        (HeatPumpAgent, {**HEAT, "min_run_steps": 0}, "min_run_steps is 0"),
+        (HeatPumpAgent, {**HEAT, "must_run_steps": -1}, "must_run_steps is -1"),
+        (HeatPumpAgent, {**HEAT, "max_power_kw": NAN}, "max_power_kw is nan"),
+        (HeatPumpAgent, {**HEAT, "cop": [3, NAN, 3]}, r"cop\[1\] is nan"),
+        (HeatPumpAgent, {**HEAT, "beside_kwh": (NAN,)}, "beside_kwh is .nan,."),
+        (HeatPumpAgent, {**HEAT, "beside_kwh": (0.0, 0.0)}, "for each of the nodes heat"),
+        (HeatPumpAgent, {**HEAT, "least_final_kwh": 4.0}, "least_final_kwh is 4.0"),
+        (HeatPumpAgent, {**HEAT, "metered_kw": [1, -1, 1]}, r"metered_kw\[1\] is -1.0"),
+        (HeatPumpAgent, {**HEAT, "cop": np.ones(2)}, r"cop has shape \(2,\)"),
         (DiscretePhaseDevice, {"name": "m", "cycles": CYCLES[:1] * 2}, "m: two cycles have"),
         (
             DiscretePhaseDevice,
@@ -508,7 +514,7 @@ def test_nobody_tells_it_anything(name: str) -> None:
 
 def test_what_has_a_least_run_is_not_carried_out_on_a_forecast() -> None:
     heat_pump = AGENTS["switched_heat_pump"]
-    with pytest.raises(InvalidSpec, match=r"min_power_kw 0\.5 and min_run_steps 2 cannot be"):
+    with pytest.raises(InvalidSpec, match="min_run_steps 2 cannot be"):
         heat_pump.execute(HORIZON, None, None)
 
 

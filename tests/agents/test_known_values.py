@@ -12,11 +12,12 @@ from ems.agents import (
     DiscretePhaseDevice,
     EVAgent,
     GridAgent,
-    PartialUsageDevice,
+    HeatPumpAgent,
     PVAgent,
 )
 from ems.agents.base import Agent
 from ems.agents.comfort import HabitComfort, ShiftComfort
+from ems.agents.thermal import House
 from ems.core.horizon import Horizon
 from ems.core.participant import Plan
 
@@ -125,23 +126,24 @@ def test_late_runs_leave_room_for_those_behind_them() -> None:
     assert starts(machine(*[(4, 0, 4)] * 3).execute(SIX, None, None)) == [1, 0, 2, 0, 3, 0]
 
 
-@pytest.mark.parametrize(("run_steps", "least_kw", "switched"), [(1, 0, 0), (2, 0, 1), (1, 0.5, 1)])
-def test_a_heat_pump_is_switched_where_it_has_a_least_run_or_power(
-    run_steps: int, least_kw: float, switched: bool
+@pytest.mark.parametrize(("run_steps", "eur", "switched"), [(1, 0, 0), (2, 0, 1), (1, 0.5, 1)])
+def test_a_heat_pump_is_switched_where_it_has_a_least_run_or_starts_that_wear(
+    run_steps: int, eur: float, switched: bool
 ) -> None:
-    pump = PartialUsageDevice(
+    pump = HeatPumpAgent(
         name="pump",
         metered_kw=np.full(6, 1.0),
-        min_cumulative_kwh=np.arange(6.0),
-        max_cumulative_kwh=np.arange(2.0, 8.0),
+        cop=np.full(6, 3.0),
         max_power_kw=2.0,
-        min_power_kw=least_kw,
+        house=House(capacity_kwh_per_k=3.0),
         min_run_steps=run_steps,
+        start_eur=eur,
+        beside_kwh=(2.0,),
     )
     assert pump.switched is bool(switched)
     later = pump.after(pump.unplanned(SIX), 2)
-    assert later.drawn_kwh == pytest.approx(2.0)
-    assert (later.on, later.must_run_steps) == (bool(switched), 0)
+    assert later.beside_kwh == pytest.approx((2.0 * np.exp(-2 / 48.0),))
+    assert (later.on, later.must_run_steps) == (True, 0)
 
 
 def test_a_roof_is_throttled_to_what_the_plan_let_through_and_only_where_it_throttled() -> None:

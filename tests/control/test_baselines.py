@@ -13,7 +13,7 @@ from small_building import at, histories, local_index, made, real_database, twin
 from strategies import Case, cases
 
 from ems.agents import BatteryAgent, GridAgent
-from ems.control.baselines import as_metered, rule_based
+from ems.control.baselines import as_metered, by_rule
 from ems.economics.tariff_file import load_tariff
 from ems.site.assets import Assets, EVSpec
 from ems.site.building import Building
@@ -46,7 +46,7 @@ def test_as_metered_is_what_the_real_registers_counted(
 @given(cases())
 def test_the_rule_never_trades_with_the_grid(case: Case) -> None:
     """A battery takes surplus only and covers deficit only, so it never turns the sign."""
-    schedule = rule_based(case.agents, case.grid, case.horizon)
+    schedule = by_rule("self_consumption", case.agents, case.grid, case.horizon)
     stores = [a for a in case.agents if isinstance(a, BatteryAgent)]
     others_kw = schedule.net_load_kw("load", "generation")
     grid = schedule.plans["grid"].series
@@ -66,8 +66,8 @@ def test_the_rule_on_the_twin_lowers_import_and_export_of_a_day() -> None:
     for day in building.plannable_days[::60]:
         problem = building.problem([day])
         args = (problem.agents, problem.grid, problem.horizon)
-        metered, rule = as_metered(*args).plans, rule_based(*args).plans
-        for name in set(metered) - {"grid", "battery", "ev", "heat_pump"}:
+        metered, rule = as_metered(*args).plans, by_rule("self_consumption", *args).plans
+        for name in {"base_load", "pv"}:
             assert np.array_equal(metered[name].net_load_kw, rule[name].net_load_kw)
         for series in ("import_kw", "export_kw"):
             less_kw = metered["grid"].series[series] - rule["grid"].series[series]
@@ -90,7 +90,7 @@ def test_both_by_hand() -> None:
     building = Building(history, DYNAMIC, Assets(battery=battery, ev=None))
     problem = building.problem([date(2016, 6, 1)])
     metered = as_metered(problem.agents, problem.grid, problem.horizon)
-    rule = rule_based(problem.agents, problem.grid, problem.horizon)
+    rule = by_rule("self_consumption", problem.agents, problem.grid, problem.horizon)
     assert metered.plans["grid"].series["import_kw"].sum() == pytest.approx(21 * 0.5 + 5)
     assert metered.plans["grid"].series["export_kw"].sum() == pytest.approx(4.5)
     assert metered.plans["battery"].series["soc_kwh"].tolist() == [1.0] * 24

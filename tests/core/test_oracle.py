@@ -7,6 +7,7 @@ needless, so each agreement also shows that leaving them out is exact.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -32,7 +33,7 @@ from ems.site.building import Building
 from ems.site.task import PlanningTask
 from ems.store.build import build_database
 from ems.store.connection import get_con
-from ems.store.ingest.opsd import read_opsd
+from ems.store.ingest.opsd import read_opsd, read_weather
 from ems.store.read import list_buildings, read_history
 
 N_REAL_DAYS = 112
@@ -129,7 +130,8 @@ def real_store(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     target = tmp_path_factory.mktemp("real") / "ems_data.duckdb"
     readings = shared_data / "opsd_household" / "household_data_60min_singleindex.csv.gz"
     prices = shared_data / "prices" / "de_day_ahead_2015_2020_utc.csv.gz"
-    build_database(read_opsd(readings, prices), target)
+    weather = read_weather(shared_data / "weather" / "de_2015_2019.csv.gz")
+    build_database(replace(read_opsd(readings, prices), weather=weather), target)
     return target
 
 

@@ -24,10 +24,11 @@ from ems.agents import (
     DiscretePhaseDevice,
     EVAgent,
     GridAgent,
-    PartialUsageDevice,
+    HeatPumpAgent,
     PVAgent,
 )
 from ems.agents.store import Store
+from ems.agents.thermal import House
 from ems.control.optimizer import GlobalOptimizer
 from ems.core.builder import Block
 from ems.core.horizon import Horizon
@@ -109,16 +110,16 @@ MODELS: dict[str, Program] = {
         ),
         GridAgent(),
     ),
-    "partial_usage": program(
+    "heat_pump": program(
         USUAL,
-        PartialUsageDevice(
+        HeatPumpAgent(
             name="heat_pump",
             metered_kw=np.array([1.0, 1.0, 1.0]),
-            min_cumulative_kwh=np.array([0.0, 1.0, 3.0]),
-            max_cumulative_kwh=np.array([2.0, 3.0, 3.0]),
+            cop=np.array([2.0, 3.0, 4.0]),
             max_power_kw=2.0,
-            min_power_kw=0.5,
+            house=House(capacity_kwh_per_k=3.0, time_constant_h=10.0),
             min_run_steps=2,
+            start_eur=0.05,
             must_run_steps=1,
             on=True,
         ),

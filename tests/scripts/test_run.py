@@ -19,9 +19,11 @@ from called_script import A, Done, call, in_process, one_line
 from pipeline_run import Place
 from small_building import real_database, twin_database
 
+from ems.pipelines.spec import RULES
+
 NAMES = ("industrial3", *(f"residential{i}" for i in range(1, 7)))
 KNOWN = ", ".join(f"DE_KN_{name}" for name in NAMES)
-MODES = ("as_metered", "rule_based", "centralized", "perfect_foresight")
+MODES = ("as_metered", *RULES, "rule_based", "centralized", "perfect_foresight")
 ONE_DAY = ("--n_days", "1", "--mode", "centralized")
 
 
@@ -131,7 +133,7 @@ def test_every_table_fits_a_narrow_console(forecast: tuple[Place, Done]) -> None
     assert max(map(len, drawn)) <= 80
     assert "…" not in "".join(drawn).replace(" … ", "")
     assert not re.search(r"-0(\.0+)? (%|€)|\b1 days", done.out)
-    for row in ("as metered", "rule-based", "centralized_phases", "perfect plan"):
+    for row in ("as metered", "self-consumption", "centralized_phases", "perfect plan"):
         assert done.out.count(f"│ {row} ") >= 3
 
 
@@ -197,7 +199,7 @@ FORECAST = ("--foresight", "forecast")
         (("--building", "all", "--n_days", "9999"), "no building has the days asked for"),
         (("--battery_efficiency", "1.1"), "round_trip_efficiency is 1.1, allowed is"),
         (("--battery_start_kwh", "16"), "initial_soc_kwh is 16.0, allowed is 0 <= .* <= 15"),
-        (("--heat_shift_h", "-1"), "heat_shift_h is -1.0, allowed is 0 to 24"),
+        (("--heat_warmer_k", "-1"), "heat pump: warmer_k is -1.0, allowed is 0 to 20"),
         (("--lookahead_h", "25"), "lookahead_h is 25.0, allowed is 0 to 24"),
         (("--tariff", "cheap"), "tariff 'cheap': not built in"),
         (("--solver", "abacus"), "abacus"),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from ems.agents import HeatSpec
 from ems.errors import InvalidSpec
 from ems.site.assets import Assets, EVSpec
 
@@ -35,8 +36,14 @@ def test_a_car_must_be_away_for_a_while() -> None:
         EVSpec(arrival_hour=7, must_be_full_by_hour=7)
 
 
-@pytest.mark.parametrize("field", ["heat_shift_h", "shift_discomfort_eur_per_h"])
 @pytest.mark.parametrize("value", [-0.1, NAN, float("inf")])
-def test_freedom_and_comfort_are_not_negative(field: str, value: float) -> None:
-    with pytest.raises(InvalidSpec, match=f"assets: {field} is {value}, allowed is "):
-        Assets(**{field: value})  # type: ignore[arg-type]
+def test_discomfort_is_not_negative(value: float) -> None:
+    with pytest.raises(InvalidSpec, match=f"shift_discomfort_eur_per_h is {value}, allowed is "):
+        Assets(shift_discomfort_eur_per_h=value)
+
+
+@pytest.mark.parametrize("field", ["time_constant_h", "warmer_k", "start_eur", "mass_share"])
+@pytest.mark.parametrize("value", [-0.1, NAN, float("inf")])
+def test_a_house_outside_what_is_allowed(field: str, value: float) -> None:
+    with pytest.raises(InvalidSpec, match=f"heat pump: {field} is {value}, allowed is "):
+        HeatSpec(**{field: value})

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_building import at, histories, local_index, made, real_database, twin_database
+from small_building import at, device_of, histories, local_index, made, real_database, twin_database
 
-from ems.agents import Agent, DiscretePhaseDevice, EVAgent
+from ems.agents import Agent, DiscretePhaseDevice, EVAgent, HeatPumpAgent, HeatSpec
 from ems.agents.dispatch_plan import DispatchPlan
 from ems.control.baselines import as_metered
 from ems.control.optimizer import GlobalOptimizer
+from ems.control.rules import self_consumption
 from ems.core.horizon import Horizon
 from ems.economics.tariff_file import load_tariff
 from ems.errors import DataError
@@ -31,7 +32,7 @@ from ems.twin.generate import generate
 from ems.types import Floats
 
 DYNAMIC, FLAT = load_tariff("dynamic"), load_tariff("flat")
-FIRST = date(2016, 6, 1)
+FIRST, LATER = date(2016, 6, 1), date(2016, 6, 2)
 
 
 def span_of(building: Building, problem: PlanningTask) -> slice:
@@ -95,12 +96,20 @@ def delivers(problem: PlanningTask) -> None:
         for i in whole:
             first, end = problem.midnights[i : i + 2]
             found, expected = (energy_by_device(s, first, end) for s in (plan, metered))
-            for name in set(expected) - {"ev"}:
+            for name in set(expected) - {"ev", "heat_pump"}:
                 assert found[name] == pytest.approx(expected[name], abs=1e-5), (plan.mode, name)
         for agent in problem.agents:
             if isinstance(agent, DiscretePhaseDevice):
                 started = np.rint(plan.plans[agent.name].series["started"])
                 assert sorted(started[started > 0]) == [c.number for c in agent.cycles]
+            if isinstance(agent, HeatPumpAgent):
+                # Never colder than metered, so that no heat is missing.
+                heat_kwh = horizon.energy_kwh(plan.plans[agent.name].series["heat_kw"])
+                metered_kwh = horizon.energy_kwh(metered.plans[agent.name].series["heat_kw"])
+                more_kwh = np.cumsum(heat_kwh - metered_kwh)
+                warmer_kwh = plan.plans[agent.name].series["heat_kwh"]
+                assert np.all(warmer_kwh >= -1e-5)
+                assert np.all(more_kwh >= warmer_kwh - 1e-4)
             if isinstance(agent, EVAgent):
                 soc_kwh = plan.plans["ev"].series["soc_kwh"]
                 assert np.all(soc_kwh >= agent.min_soc_kwh - 1e-5)
@@ -283,22 +292,38 @@ def test_appliances_of_the_look_ahead_run_as_metered() -> None:
     ahead = slice(24, 48)
     assert plan.plans["dishwasher"].net_load_kw[ahead] == pytest.approx(np.zeros(24))
     assert plan.plans["base_load"].net_load_kw[ahead] == pytest.approx(0.4 + dishwasher[ahead])
-    assert plan.plans["heat_pump"].net_load_kw[ahead] == pytest.approx(heat[ahead], abs=1e-5)
     delivers(problem)
 
 
-def test_heat_stays_in_its_band_and_its_day() -> None:
+def test_heat_is_handed_on_over_midnight_and_kept_by_the_house_that_was_fitted() -> None:
+    """Two days of two and four hours at 5 °C: H = mean heat / (24 h · (limit − 5 K))."""
     index = local_index(FIRST, 2)
-    heat = at(index, ("2016-06-01 22:00", 4, 2.0))
-    building = house({"heat_pump": heat}, 2, heat_shift_h=3.0)
-    problem = building.problem([FIRST], lookahead_h=24.0)
-    pump = next(agent for agent in problem.agents if agent.name == "heat_pump")
-    least, most = pump.min_cumulative_kwh, pump.max_cumulative_kwh  # type: ignore[attr-defined]
-    assert least[:24].tolist() == [0.0] * 23 + [4.0]
-    assert most[:24].tolist() == [0.0] * 19 + [2.0, 4.0, 4.0, 4.0, 4.0]
-    assert least[24:].tolist() == most[24:].tolist() == [6.0] + [8.0] * 23  # as metered
-    (later,) = (a for a in building.problem([FIRST], at=23).agents if a.name == "heat_pump")
-    assert later.drawn_kwh == 2.0  # type: ignore[attr-defined]
+    heat = at(index, ("2016-06-01 22:00", 4, 2.0), ("2016-06-02 22:00", 2, 2.0))
+    building = house({"heat_pump": heat}, 2, heat=HeatSpec(time_constant_h=20.0, warmer_k=0.5))
+    (pump,) = (a for a in building.problem([FIRST]).agents if isinstance(a, HeatPumpAgent))
+    made_kwh = 2 * pump.metered_heat_kw[22]  # two hours at 5 °C on the first day, four on the next
+    device = device_of(building.truth, "heat_pump")
+    degree_hours = 24 * (device.loss.limit_c - 5.0)
+    assert device.loss.kw_per_k == pytest.approx(1.5 * 2 * made_kwh / 2 / degree_hours)
+    assert pump.house.capacity_kwh_per_k == pytest.approx(20.0 * device.loss.kw_per_k)
+    assert pump.most_kwh == pytest.approx(0.5 * pump.house.capacity_kwh_per_k)
+    hours = building.problem([FIRST]).horizon
+    plan = pump.follow_rule(hours, np.full(24, -1.0), self_consumption(hours))
+    state = {"heat_pump": pump.after(plan, 24)}
+    (later,) = (
+        a for a in building.problem([LATER], state=state).agents if isinstance(a, HeatPumpAgent)
+    )
+    assert later.beside_kwh == (plan.series["heat_kwh"][-1],)
+    assert later.on
+
+
+def test_a_heat_pump_without_a_thermometer_is_left_out_and_says_so() -> None:
+    history = replace(house({"heat_pump": np.ones(72)}).history, weather={})
+    building = Building(history, FLAT, Assets(battery=None, ev=None))
+    assert [a.name for a in building.problem([FIRST]).agents] == ["base_load"]
+    (left,) = building.left_out()
+    assert left.name == "heat_pump"
+    assert "no outdoor temperature is recorded" in left.why
 
 
 def test_a_heat_pump_whose_meter_fails_for_a_day_is_part_of_the_base_load_that_day() -> None:

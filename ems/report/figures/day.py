@@ -18,7 +18,7 @@ from ems.agents.dispatch_plan import DispatchPlan
 from ems.core.horizon import Horizon
 from ems.core.mode import LABELS
 from ems.pipelines.comparison import DayRecord
-from ems.pipelines.spec import BASELINES
+from ems.pipelines.spec import UNPLANNED
 from ems.report.figures.page import Origin, days_in_words, new_page
 from ems.report.figures.paper import SCREEN, Paper
 from ems.report.figures.parts import legend, steps
@@ -76,7 +76,7 @@ def planned_day(
     number of agents and steps, and days of any length.
     """
     note = f"tariff {tariff} · bill {euros(record.kpis.bill_eur)}"
-    if record.mode not in BASELINES:
+    if record.mode not in UNPLANNED:
         note += f" · {foresight}"
     title = f"{record.building} · {days_in_words([record.day])} · {LABELS[record.mode]}"
     plan = record.schedule

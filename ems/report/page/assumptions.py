@@ -120,8 +120,8 @@ def _appliances(assets: Assets, buildings: Sequence[Building], discomfort: str) 
     if names:
         runs = f"{words.listed([*names])}: whole runs, each within its own day"
         parts.append(f"{runs}; {discomfort}, which steers the plan and is no money")
-    if any(building.history.feeds_of("partial_usage") for building in buildings):
-        parts.append(f"heat pump: up to {assets.heat_shift_h:g} h earlier or later (assumed)")
+    devices = [device for building in buildings for device in building.truth.devices]
+    parts += dict.fromkeys(device.modelled for device in devices if device.modelled)
     return "; ".join(parts) or "none"
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ems.core.mode import LABELS
 from ems.pipelines.comparison import DayRecord, ModeSummary
-from ems.pipelines.spec import BASELINES, ComparisonSpec
+from ems.pipelines.spec import UNPLANNED, ComparisonSpec
 from ems.report.page import words
 from ems.report.page.explain import ExplainedDay
 from ems.report.page.page import Section, Table
@@ -56,7 +56,7 @@ def _carried_out(example: DayRecord, summaries: Sequence[ModeSummary]) -> Iterat
     left_kw = example.schedule.net_load_kw("load", "generation", "storage", "grid")
     most_kw = float(np.max(np.abs(left_kw)))
     yield "largest imbalance in a step of what was carried out that day", f"{most_kw:.1e} kW"
-    missed_kwh = [s.kpis.missed_kwh for s in summaries if s.mode not in BASELINES]
+    missed_kwh = [s.kpis.missed_kwh for s in summaries if s.mode not in UNPLANNED]
     missed = words.kwh(max(missed_kwh, default=0.0))
     yield "missed by a car at its deadlines, in the worst mode", missed
 

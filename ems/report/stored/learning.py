@@ -15,7 +15,7 @@ from ems.errors import InvalidSpec, TrackingError
 from ems.learning.priors import learned, uniform
 from ems.pipelines.comparison import DayResult, summarise
 from ems.pipelines.integrated import FrontierPoint
-from ems.pipelines.spec import BASELINES, HABIT_ONLY, Controller
+from ems.pipelines.spec import BASELINES, HABIT_ONLY, UNPLANNED, Controller
 from ems.report.figures.frontier import cost_comfort_frontier
 from ems.report.figures.habits import habit_course
 from ems.report.figures.learning import count, rate_map
@@ -72,7 +72,7 @@ def _points(
     name = f"{building}_frontier"
     days = run.results(building)
     metrics = {one.parameters["mode"]: one.metrics for one in tracked if WEIGHT in one.metrics}
-    modes = [mode for mode in dict.fromkeys(day.mode for day in days) if mode not in BASELINES]
+    modes = [mode for mode in dict.fromkeys(day.mode for day in days) if mode not in UNPLANNED]
     for mode in modes:
         if mode not in metrics:
             return Missing(name=name, reason=f"MLflow has no totals of {mode!r} below this run")

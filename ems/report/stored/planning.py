@@ -15,7 +15,7 @@ from ems.agents.words import spoken
 from ems.core.mode import LABELS
 from ems.pipelines.captured import LEAST_DAYS, captured, error_costs
 from ems.pipelines.comparison import ModeSummary, summarise
-from ems.pipelines.spec import BASELINES, COST_ONLY, HABIT_ONLY, MODES
+from ems.pipelines.spec import COST_ONLY, HABIT_ONLY, MODES, UNPLANNED
 from ems.report.figures.forecasts import error_cost
 from ems.report.figures.modes import captured_shares, mode_overview, savings_by_building
 from ems.report.figures.page import Origin, days_in_words
@@ -74,7 +74,7 @@ def map_figures(run: KeptRun, wanted: Wanted, _: str) -> Iterator[Drawing | Miss
         name = f"{building}_heat_maps"
         known = list(dict.fromkeys(day.mode for day in run.results(building)))
         # sorted is stable: centralized first, the others as they were run.
-        planned = sorted((m for m in known if m not in BASELINES), key=lambda m: m != "centralized")
+        planned = sorted((m for m in known if m not in UNPLANNED), key=lambda m: m != "centralized")
         mode = wanted.mode or (planned or known)[0]
         if mode in known:
             what = f"price, load and charge · {LABELS.get(mode, mode)}"

@@ -194,7 +194,7 @@ Changes = Callable[[], dict[str, Any]]
         (
             usual,
             lambda: {"captured": [share()]},
-            " centralized rule-based −1.00 – 2.00 −50 % – ",
+            " centralized best rule −1.00 – 2.00 −50 % – ",
             "−1.00 … ",
         ),
     ],
@@ -290,7 +290,7 @@ def test_the_price_of_comfort_is_told_for_every_controller() -> None:
     for unsaid in ("an hour of shift counts", "All days at once", "more, discomfort counted"):
         assert unsaid not in found.text
     shared = (replace(controllers()[1][1], captured=(share(),)),) * 2
-    assert "w = 0.1 € rule-based −1.00 – 2.00 −50 % – " in Page.of(comfort(shared)).text
+    assert "w = 0.1 € best rule −1.00 – 2.00 −50 % – " in Page.of(comfort(shared)).text
 
 
 def test_a_frontier_without_a_knee_says_so_and_one_with_it_names_it() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from report.page.made import Done, changing_house, guessed, page, usual
+from small_building import device_of
 
 from ems.agents import (
     Agent,
@@ -18,6 +19,7 @@ from ems.agents import (
     EVAgent,
     GridAgent,
     PVAgent,
+    heat_pump,
 )
 from ems.control.execution import execute
 from ems.economics.settlement import settle
@@ -71,8 +73,11 @@ def same(one: ExplainedDay, other: ExplainedDay) -> None:
         np.testing.assert_allclose(kw, plan.net_load_kw, atol=1e-9, err_msg=name)
 
 
-def test_the_explained_plan_knows_nothing_of_its_day() -> None:
+def test_the_explained_plan_knows_nothing_of_its_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loss of the house is known as from its energy certificate."""
     run = guessed()
+    loss = device_of(run.building.truth, "heat_pump").loss
+    monkeypatch.setattr(heat_pump, "fitted_loss", lambda *_: loss)
     example, history = run.planned[0], changing_house()
     midnight = run.building.span(example.day).start
 
