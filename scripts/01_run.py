@@ -299,6 +299,8 @@ def _differs(whole: ModeSummary, rows: Sequence[ModeSummary]) -> bool:
 
 def show_captured(out: Console, found: Found) -> None:
     """Captured shares, and the cost of not knowing."""
+    from ems.pipelines.captured import many_told
+
     if not found.captured:
         return
     heads = ("building", "mode", "against", "saved €", "95 %", "possible €", "captured", "95 %")
@@ -316,6 +318,9 @@ def show_captured(out: Console, found: Found) -> None:
         for row in found.captured
     ]
     show_table(out, "share captured of what the perfect plan saves", heads, rows, keys=3)
+    many = many_told(found.captured)
+    if many is not None:
+        say(out, f"intervals {many}")
     costs = {(cost.building, cost.mode): _ct_text(cost) for cost in found.error_costs}
     for lost in found.ignorance:
         tell_ignorance(out, lost, costs)
