@@ -271,6 +271,7 @@ def show(out: Console, summaries: Sequence[ModeSummary], foresight: str) -> None
         "cost = the bill with the stores put back: what is left in them is worth what the plan "
         "that knows everything would earn with it. Wear is assumed and not in it.",
     )
+    tell_ageing(out, shown)
     if any(saved.savings_pct is not None for row in shown for saved in row.against.values()):
         out.print("Percent: of what the baseline paid for import.")
     if any(row.mode == "perfect_foresight" for row in shown):
@@ -278,6 +279,18 @@ def show(out: Console, summaries: Sequence[ModeSummary], foresight: str) -> None
             out,
             f"{LABELS['perfect_foresight']}: planned together; with wear and discomfort no plan "
             "costs less.",
+        )
+
+
+def tell_ageing(out: Console, shown: Sequence[ModeSummary]) -> None:
+    """What the battery ages by time, once for each building: no row's cost has it."""
+    aged = {row.building: row.kpis for row in shown if row.kpis.calendar_wear_eur > 0}
+    for building, kpis in aged.items():
+        say(
+            out,
+            f"ageing    {building}: by time alone the battery loses "
+            f"{number(kpis.calendar_wear_eur, 2)} € in {counted(round(kpis.days), 'day')} "
+            "(assumed), in every row but as metered, and in no figure",
         )
 
 

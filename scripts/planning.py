@@ -45,7 +45,7 @@ from ems.pipelines.spec import (
     foresight_words,
     require_workers,
 )
-from ems.site.assets import Assets, DemandPeriod
+from ems.site.assets import Assets, CrossFlow, DemandPeriod
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -116,6 +116,10 @@ class AssetOptions:
     wear_eur_per_kwh: Number = option(
         "ageing per kWh charged or discharged, assumed [€/kWh]", BatteryAgent.wear_eur_per_kwh
     )
+    calendar_eur_per_kwh_a: Number = option(
+        "ageing of the battery by time alone, assumed [€ per kWh of capacity and year]",
+        BatteryAgent.calendar_eur_per_kwh_a,
+    )
     ev: CarOption = option(
         "the electric car: auto plans a metered one, on also assumes one where none is metered, "
         "off leaves it as metered",
@@ -143,6 +147,10 @@ class AssetOptions:
     )
     demand_period: DemandPeriod = option(
         "calendar period of the demand charge", Assets.demand_period
+    )
+    cross_flow: CrossFlow = option(
+        "what both registers counted in one step is booked in every mode, or absorbed by a battery",
+        Assets.cross_flow,
     )
     curtailable_pv: Switch = option("PV may be turned down", "off")
     one_meter: Switch = option(
@@ -251,6 +259,7 @@ def _assets(asked: AssetOptions) -> Assets:
         round_trip_efficiency=asked.battery_efficiency,
         initial_soc_kwh=start_kwh,
         wear_eur_per_kwh=asked.wear_eur_per_kwh,
+        calendar_eur_per_kwh_a=asked.calendar_eur_per_kwh_a,
     )
     ev = EVSpec(
         assumed=asked.ev == "on",
@@ -272,6 +281,7 @@ def _assets(asked: AssetOptions) -> Assets:
         ),
         curtailable_pv=asked.curtailable_pv == "on",
         one_meter=asked.one_meter == "on",
+        cross_flow=asked.cross_flow,
         heat_shift_h=asked.heat_shift_h,
         shift_discomfort_eur_per_h=asked.shift_discomfort_eur_per_h,
     )

@@ -101,7 +101,9 @@ def mean_block_days(values: Floats) -> int:
         return 1
     from arch.bootstrap import optimal_block_length
 
-    length = float(optimal_block_length(values)["stationary"].iloc[0])
+    # A stretch that does not vary has no correlation; arch divides by its variance all the same.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        length = float(optimal_block_length(values)["stationary"].iloc[0])
     return int(np.clip(np.ceil(length), 1, len(values) // 3)) if np.isfinite(length) else 1
 
 

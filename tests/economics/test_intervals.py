@@ -63,6 +63,9 @@ def test_the_length_of_a_block_is_that_of_the_dependence() -> None:
     assert 4 <= mean_block_days(alike(rng, 400, 0.6)) <= 40
     assert mean_block_days(np.ones(400)) == 1
     assert mean_block_days(rng.normal(size=9)) == 1
+    seldom = np.zeros(10)
+    seldom[0] = 1.0
+    assert mean_block_days(seldom) == 1  # and no warning, though arch divides by zero
 
 
 def test_all_series_are_summed_over_the_same_days() -> None:
@@ -81,7 +84,7 @@ def test_blocks_widen_the_interval_of_days_that_are_alike() -> None:
 
 
 def test_a_ratio_is_drawn_in_the_longer_blocks_of_its_two_series() -> None:
-    """Independent savings over possible ones that last: the ratio's blocks are those of the latter."""
+    """Independent savings over possible ones that last: drawn in the blocks of the latter."""
     rng = np.random.default_rng(5)
     saved, possible = rng.normal(size=300), 5.0 + alike(rng, 300, 0.8)
     assert mean_block_days(saved) < mean_block_days(possible)
