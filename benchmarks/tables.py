@@ -5,7 +5,8 @@
 ``year``: one house under every mode, everything known. ``sources``: where its money comes from, one
 thing at a time. ``wear``: the same at 0, 1, 2 and 4 ct a kWh through the battery. ``registers``:
 what both registers counted in one step booked in every mode, or absorbed by the battery.
-``forecasts``: the house on forecasts, once a day and every 6 h. ``buildings``: the same for all.
+``forecasts``: the house on forecasts, once a day and every 6 h; ``carried_out``: the same hedged,
+and with set-points to the letter. ``buildings``: on forecasts, all of them.
 
 *Saved* is the bill with the stores put back, with the middle 95 % of the bootstrap over days; wear
 stands beside it. *Rule*: of all rules that need no plan the one that costs least with its wear,
@@ -183,6 +184,7 @@ def modes_table(outcomes: Sequence[Outcome], *, forecasts: bool) -> str:
     rows = []
     for found in outcomes:
         name = f"{found.building.removeprefix('DE_KN_')}, {len(found.days['as_metered'])}"
+        name += f", {found.label}" if found.label else ""
         for mode in found.days:
             best = " (rule)" if mode == found.rule else ""
             rows.append((name, f"{called[mode]}{best}", *mode_cells(found, mode)))
@@ -256,6 +258,9 @@ def specs(what: str) -> Iterator[tuple[str, ComparisonSpec]]:
             yield "", PERFECT
         case "forecasts" | "buildings":
             yield "", ON_FORECASTS
+        case "carried_out":
+            yield "hedged", replace(ON_FORECASTS, risk="hedged")
+            yield "set-points", replace(ON_FORECASTS, dispatch="setpoints")
         case "wear":
             for ct in WEAR_CT:
                 battery = BatteryAgent(wear_eur_per_kwh=ct / 100)
@@ -275,7 +280,7 @@ def specs(what: str) -> Iterator[tuple[str, ComparisonSpec]]:
 def told(what: str, outcomes: Sequence[Outcome]) -> Iterator[str]:
     """The table and what stands below it."""
     match what:
-        case "year" | "forecasts" | "buildings":
+        case "year" | "forecasts" | "carried_out" | "buildings":
             yield modes_table(outcomes, forecasts=what != "year")
         case "wear":
             yield planned_table("wear ct/kWh", outcomes)
@@ -294,6 +299,7 @@ WINDOWS: Mapping[str, tuple[date | None, int | None]] = {
     "wear": (date(2015, 10, 14), 448),
     "registers": (None, 448),
     "forecasts": (date(2015, 12, 15), 386),
+    "carried_out": (date(2015, 12, 15), 386),
     "buildings": (None, 90),
 }
 """First day and number of days; None: the first that can be planned."""

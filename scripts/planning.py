@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import numpy as np
 from command_line import (
     DEFAULT_DB,
     DEFAULT_RESULTS,
@@ -437,7 +438,10 @@ def _left_out_told(building: Building) -> str | None:
     found = building.left_out()
     if not found:
         return None
-    names = listed([spoken(feed.name) for feed in found])
+    energy_kwh = building.history.energy_kwh
+    names = listed(
+        [f"{spoken(feed.name)} ({np.nansum(energy_kwh[feed.name]):.0f} kWh)" for feed in found]
+    )
     return (
         f"{building.history.building}: {names}, on meters of their own beside the building's; "
         "--one_meter on plans them as if behind it"
