@@ -30,11 +30,11 @@ import numpy as np
 
 from ems.agents import BatteryAgent
 from ems.core.mode import LABELS, Mode
-from ems.economics.intervals import drawn_sums, holm, middle, p_value
+from ems.economics.intervals import drawn_sums, holm, middle, p_value, ratio_interval
 from ems.economics.settlement import DayKpis, savings, total
 from ems.economics.tariff_file import load_tariff
 from ems.errors import EmsError
-from ems.pipelines.captured import LEAST_DAYS
+from ems.pipelines.captured import LEAST_DAYS, LEAST_POSSIBLE_EUR_PER_DAY
 from ems.pipelines.comparison import choose_window, run_mode
 from ems.pipelines.forecasting import known_on
 from ems.pipelines.parallel import in_parallel
@@ -159,6 +159,23 @@ MODE_HEADS = (
 )
 
 
+def captured_cell(found: Outcome, mode: Mode) -> str:
+    """The share of what the perfect plan saves, bill and wear, with its interval."""
+    if mode == "as_metered":
+        return "–"
+    saved, possible = (
+        found.saved_eur(each, "as_metered", "with_wear_eur")
+        for each in (mode, "centralized_perfect")
+    )
+    if possible.sum() < LEAST_POSSIBLE_EUR_PER_DAY * len(possible):
+        return "–"
+    share = percent(float(saved.sum() / possible.sum()))
+    if len(saved) < LEAST_DAYS or mode == "centralized_perfect":
+        return share
+    low, high = ratio_interval(saved, possible, seed=0)
+    return share if np.isnan(low) else f"{share} ({100 * low:.0f} … {100 * high:.0f})"
+
+
 def mode_cells(found: Outcome, mode: Mode) -> list[str]:
     """``MODE_HEADS`` of a mode."""
     kpis = found.totals[mode]
@@ -180,14 +197,16 @@ def mode_cells(found: Outcome, mode: Mode) -> list[str]:
 def modes_table(outcomes: Sequence[Outcome], *, forecasts: bool) -> str:
     """A row for each mode of each outcome."""
     called = CALLED if forecasts else LABELS
-    heads = ("building, days", "mode", *MODE_HEADS)
+    heads = ("building, days", "mode", *MODE_HEADS, *(("captured",) if forecasts else ()))
     rows = []
     for found in outcomes:
         name = f"{found.building.removeprefix('DE_KN_')}, {len(found.days['as_metered'])}"
         name += f", {found.label}" if found.label else ""
         for mode in found.days:
             best = " (rule)" if mode == found.rule else ""
-            rows.append((name, f"{called[mode]}{best}", *mode_cells(found, mode)))
+            cells = mode_cells(found, mode)
+            cells += [captured_cell(found, mode)] if forecasts else []
+            rows.append((name, f"{called[mode]}{best}", *cells))
     return table(heads, rows, 2)
 
 

@@ -81,6 +81,21 @@ def test_a_row_by_hand(tables: ModuleType) -> None:
     )
 
 
+def test_the_share_captured_has_wear_in_it(tables: ModuleType) -> None:
+    """10 − 6 − 1 = 3 saved of 10 − 5 − 0 = 5 possible, as in ``ems.pipelines.captured``."""
+    found = made(
+        tables,
+        as_metered=[day(10.0)],
+        rule_based=[day(9.0)],
+        centralized=[day(6.0, 1.0)],
+        centralized_perfect=[day(5.0)],
+    )
+    shares = [tables.captured_cell(found, mode) for mode in found.days]  # type: ignore[attr-defined]
+    assert shares == ["–", "20 %", "60 %", "100 %"]
+    row = tables.modes_table([found], forecasts=True).splitlines()[-1]
+    assert row.endswith("| 100 % |")
+
+
 def test_an_interval_stands_beside_a_sum_of_enough_days(tables: ModuleType) -> None:
     assert tables.with_interval(np.ones(3)) == "3.00"
     values = np.random.default_rng(1).normal(1.0, 0.5, 50)
@@ -90,7 +105,7 @@ def test_an_interval_stands_beside_a_sum_of_enough_days(tables: ModuleType) -> N
 
 
 @pytest.mark.parametrize(
-    "what", ["year", "sources", "wear", "registers", "forecasts", "carried_out"]
+    "what", ["year", "sources", "wear", "registers", "forecasts", "carried_out", "buildings"]
 )
 def test_every_table_names_what_it_runs(tables: ModuleType, what: str) -> None:
     cases = list(tables.specs(what))
