@@ -282,6 +282,7 @@ def show(out: Console, summaries: Sequence[ModeSummary], foresight: str) -> None
         "* the best rule: it costs least over these days, wear included. Nobody knows beforehand "
         "which that is, which favours it.",
     )
+    tell_ageing(out, shown)
     if any(saved.savings_pct is not None for row in shown for saved in row.against.values()):
         out.print("Percent: of what the baseline paid for import.")
     if any(row.mode == "perfect_foresight" for row in shown):
@@ -289,6 +290,18 @@ def show(out: Console, summaries: Sequence[ModeSummary], foresight: str) -> None
             out,
             f"{LABELS['perfect_foresight']}: planned together; with wear and discomfort no plan "
             "costs less.",
+        )
+
+
+def tell_ageing(out: Console, shown: Sequence[ModeSummary]) -> None:
+    """What the battery ages by time, once for each building: no row's cost has it."""
+    aged = {row.building: row.kpis for row in shown if row.kpis.calendar_wear_eur > 0}
+    for building, kpis in aged.items():
+        say(
+            out,
+            f"ageing    {building}: by time alone the battery loses "
+            f"{number(kpis.calendar_wear_eur, 2)} € in {counted(round(kpis.days), 'day')} "
+            "(assumed), in every row but as metered, and in no figure",
         )
 
 
@@ -310,6 +323,8 @@ def _differs(whole: ModeSummary, rows: Sequence[ModeSummary]) -> bool:
 
 def show_captured(out: Console, found: Found) -> None:
     """Captured shares, and the cost of not knowing."""
+    from ems.pipelines.captured import many_told
+
     if not found.captured:
         return
     heads = ("building", "mode", "against", "saved €", "95 %", "possible €", "captured", "95 %")
@@ -327,6 +342,9 @@ def show_captured(out: Console, found: Found) -> None:
         for row in found.captured
     ]
     show_table(out, "share captured of what the perfect plan saves", heads, rows, keys=3)
+    many = many_told(found.captured)
+    if many is not None:
+        say(out, f"intervals {many}")
     costs = {(cost.building, cost.mode): _ct_text(cost) for cost in found.error_costs}
     for lost in found.ignorance:
         tell_ignorance(out, lost, costs)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import numpy as np
 from command_line import (
     DEFAULT_DB,
     DEFAULT_RESULTS,
@@ -45,7 +46,7 @@ from ems.pipelines.spec import (
     foresight_words,
     require_workers,
 )
-from ems.site.assets import Assets, DemandPeriod
+from ems.site.assets import Assets, CrossFlow, DemandPeriod
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -116,6 +117,10 @@ class AssetOptions:
     wear_eur_per_kwh: Number = option(
         "ageing per kWh charged or discharged, assumed [€/kWh]", BatteryAgent.wear_eur_per_kwh
     )
+    calendar_eur_per_kwh_a: Number = option(
+        "ageing of the battery by time alone, assumed [€ per kWh of capacity and year]",
+        BatteryAgent.calendar_eur_per_kwh_a,
+    )
     ev: CarOption = option(
         "the electric car: auto plans a metered one, on also assumes one where none is metered, "
         "off leaves it as metered",
@@ -151,6 +156,10 @@ class AssetOptions:
     )
     demand_period: DemandPeriod = option(
         "calendar period of the demand charge", Assets.demand_period
+    )
+    cross_flow: CrossFlow = option(
+        "what both registers counted in one step is booked in every mode, or absorbed by a battery",
+        Assets.cross_flow,
     )
     curtailable_pv: Switch = option("PV may be turned down", "off")
     one_meter: Switch = option(
@@ -259,6 +268,7 @@ def _assets(asked: AssetOptions) -> Assets:
         round_trip_efficiency=asked.battery_efficiency,
         initial_soc_kwh=start_kwh,
         wear_eur_per_kwh=asked.wear_eur_per_kwh,
+        calendar_eur_per_kwh_a=asked.calendar_eur_per_kwh_a,
     )
     ev = EVSpec(
         assumed=asked.ev == "on",
@@ -286,6 +296,7 @@ def _assets(asked: AssetOptions) -> Assets:
             mass_share=asked.heat_mass_share,
             start_eur=asked.heat_start_eur,
         ),
+        cross_flow=asked.cross_flow,
         shift_discomfort_eur_per_h=asked.shift_discomfort_eur_per_h,
     )
 
@@ -435,10 +446,11 @@ def _assets_told(spec: ComparisonSpec, chosen: Sequence[Chosen]) -> str:
 
 
 def _left_out_told(building: Building) -> list[str]:
-    """What is metered and not planned, a line for each reason."""
-    names: dict[str, list[str]] = {}
+    """What is metered and not planned with its energy, a line for each reason."""
+    energy_kwh, names = building.history.energy_kwh, dict[str, list[str]]()
     for left in building.left_out():
-        names.setdefault(left.why, []).append(spoken(left.name))
+        name = f"{spoken(left.name)} ({np.nansum(energy_kwh[left.name]):.0f} kWh)"
+        names.setdefault(left.why, []).append(name)
     return [
         f"{building.history.building}: {listed(devices)}, {why}" for why, devices in names.items()
     ]

@@ -57,6 +57,10 @@ def default(row: str) -> str:
         ("battery efficiency", f"{BATTERY.round_trip_efficiency} round trip, η = √0.95 each way"),
         ("wear", f"{BATTERY.wear_eur_per_kwh} €/kWh of throughput (charge + discharge)"),
         (
+            "ageing by time",
+            f"{BATTERY.calendar_eur_per_kwh_a:g} €/kWh of capacity and year",
+        ),
+        (
             "EV battery, efficiency",
             f"{CAR.capacity_kwh:g} kWh, {CAR.efficiency} one way, V2G off",
         ),

@@ -210,6 +210,10 @@ class Agent(ABC):
         """Equivalent full cycles of a stationary store, throughput / (2 · capacity)."""
         return 0.0
 
+    def calendar_wear_eur(self, horizon: Horizon) -> float:
+        """What ages by time alone, used or not [€]."""
+        return 0.0
+
     def shifts_h(self, plan: Plan, horizon: Horizon) -> tuple[float, ...]:
         """How far each start was moved from the people's own [h]."""
         return ()

@@ -20,6 +20,9 @@ from ems.core.horizon import Horizon
 from ems.core.participant import Contribution, Kind, Plan
 from ems.types import Floats
 
+HOURS_PER_YEAR = 8766.0
+"""Of 365.25 days [h]."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class BatteryAgent(Agent):
@@ -37,6 +40,9 @@ class BatteryAgent(Agent):
     Never part of the bill.
     ``wear_eur_per_kwh``: ageing per kWh of throughput, charge plus discharge at the bus [€/kWh].
     Assumed: 400 €/kWh of capacity over 10,000 kWh of throughput per kWh of capacity and direction.
+    ``calendar_eur_per_kwh_a``: ageing by time alone per kWh of capacity and year [€/(kWh a)], which
+    no plan changes. Assumed: 400 €/kWh of capacity over 20 years. Ageing by time and by use add up,
+    as in Naumann et al. (2020), doi:10.1016/j.jpowsour.2019.227666.
     """
 
     name: str = "battery"
@@ -49,6 +55,7 @@ class BatteryAgent(Agent):
     final_soc_kwh: float | None = None
     terminal_value_eur_per_kwh: float = 0.0
     wear_eur_per_kwh: float = 0.02
+    calendar_eur_per_kwh_a: float = 20.0
     delay_eur_per_kwh: float = 0.0
     kind: ClassVar[Kind] = "storage"
     colour: ClassVar[str | None] = "#009E73"
@@ -59,6 +66,7 @@ class BatteryAgent(Agent):
     def __post_init__(self) -> None:
         for field in ("capacity_kwh", "max_charge_kw", "max_discharge_kw", "wear_eur_per_kwh"):
             check_range(self, field, up=1e9)
+        check_range(self, "calendar_eur_per_kwh_a", up=1e9)
         check_range(self, "terminal_value_eur_per_kwh", low=-1e9, up=1e9)
         check_range(self, "delay_eur_per_kwh", up=1.0)
         check_range(self, "round_trip_efficiency", up=1.0, above=True)
@@ -234,6 +242,11 @@ class BatteryAgent(Agent):
             return 0.0
         through_kw = plan.series["charge_kw"] + plan.series["discharge_kw"]
         return float(horizon.energy_kwh(through_kw).sum()) / (2 * self.capacity_kwh)
+
+    def calendar_wear_eur(self, horizon: Horizon) -> float:
+        """Its price · capacity · years [€]."""
+        years = horizon.n_steps * horizon.step_h / HOURS_PER_YEAR
+        return self.calendar_eur_per_kwh_a * self.capacity_kwh * years
 
     # --- why it does what it does ----------------------------------------------------------------
 

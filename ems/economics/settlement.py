@@ -24,6 +24,8 @@ class DayKpis:
 
     ``cost_eur = bill_eur + demand_charge_eur − stored_eur``: the bill with the stores put back.
     Wear is an assumption and stands beside it; discomfort is no money.
+    ``calendar_wear_eur``: what stores age by time alone [€], the same for every mode that has them,
+    so in no cost and no saving; 0 as metered, where people have no battery.
     ``bought_eur``: the part of the bill for imported energy [€].
     ``stored_change_kwh``: change of the energy in the stores [kWh]; ``stored_eur``: its value
     Σ (λ₁ E₁ − λ₀ E₀) [€], see ``ems.economics.store_value``; NaN if it changed and no value is
@@ -58,6 +60,7 @@ class DayKpis:
     missed_kwh: float = 0.0
     pv_error_kwh: float = 0.0
     load_error_kwh: float = 0.0
+    calendar_wear_eur: float = 0.0
 
     @property
     def cost_eur(self) -> float:
@@ -145,6 +148,9 @@ def settle(
         solver_s=schedule.solver_s,
         gap_eur=gap_eur,
         missed_kwh=sum(agent.missed_kwh(plan) for agent, plan in plans),
+        calendar_wear_eur=0.0
+        if done.mode == "as_metered"
+        else sum(agent.calendar_wear_eur(horizon) for agent in agents),
     )
 
 

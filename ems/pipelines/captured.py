@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from ems.core.mode import Mode
-from ems.economics.intervals import drawn_sums, middle, ratio_interval
+from ems.economics.intervals import drawn_sums, holm, middle, p_value, ratio_interval
 from ems.economics.settlement import DayKpis
 from ems.pipelines.comparison import DayResult
 from ems.pipelines.spec import BASELINES, PLANNED, SINGLE_ERRORS
@@ -42,10 +42,11 @@ LEAST_ERROR_KWH_PER_DAY = 0.01
 class Captured:
     """The share of the possible saving against ``baseline`` that a mode captured.
 
-    ``low``, ``high``: the middle 95 % of the bootstrap, None for fewer than ``LEAST_DAYS`` days.
-    All three are None if perfect foresight saves less than 0.01 € per day. ``saved_eur``,
-    ``possible_eur``: actual and possible saving; ``saved_low_eur``, ``saved_high_eur``: the middle
-    95 % of the bootstrap of the saving.
+    ``low``, ``high``: the middle 95 % of the bootstrap, None for fewer than ``LEAST_DAYS`` days, or
+    if what is possible cannot be told from zero. All three are None if perfect foresight saves less
+    than 0.01 € per day. ``saved_eur``, ``possible_eur``: actual and possible saving;
+    ``saved_low_eur``, ``saved_high_eur``: the middle 95 % of the bootstrap of the saving.
+    ``p_value``: how likely a saving this far from zero is by chance.
     """
 
     building: str
@@ -58,6 +59,7 @@ class Captured:
     high: float | None
     saved_low_eur: float | None = None
     saved_high_eur: float | None = None
+    p_value: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +171,7 @@ def _error_cost(
     error_kwh = pv_kwh + load_kwh
     low = high = rank_correlation = None
     if len(days) >= LEAST_DAYS:
-        low, high = ratio_interval(above_eur, error_kwh, seed=seed)
+        low, high = _known(*ratio_interval(above_eur, error_kwh, seed=seed))
         rank_correlation = _rank_correlation(error_kwh, above_eur)
     return ErrorCost(
         building=building,
@@ -197,14 +199,15 @@ def _rank_correlation(one: Floats, other: Floats) -> float | None:
 def _row(
     building: str, mode: Mode, baseline: Mode, saved: Floats, possible: Floats, seed: int
 ) -> Captured:
-    share = low = high = saved_low = saved_high = None
+    share = low = high = saved_low = saved_high = chance = None
     enough = len(saved) >= LEAST_DAYS
     if enough:
         saved_low, saved_high = middle(*drawn_sums(saved, seed=seed))
+        chance = p_value(saved, seed=seed)
     if possible.sum() >= LEAST_POSSIBLE_EUR_PER_DAY * len(possible):
         share = float(saved.sum() / possible.sum())
         if enough:
-            low, high = ratio_interval(saved, possible, seed=seed)
+            low, high = _known(*ratio_interval(saved, possible, seed=seed))
     return Captured(
         building=building,
         mode=mode,
@@ -216,6 +219,30 @@ def _row(
         high=high,
         saved_low_eur=saved_low,
         saved_high_eur=saved_high,
+        p_value=chance,
+    )
+
+
+def _known(low: float, high: float) -> tuple[float, float] | tuple[None, None]:
+    return (None, None) if np.isnan(low) else (low, high)
+
+
+def many_told(rows: Sequence[Captured]) -> str | None:
+    """What a table of several savings may say of their intervals, None for fewer than two.
+
+    How many there are, how many exclude zero, how many would by chance alone, and how many do if
+    all are looked at together (``holm``).
+    """
+    tested = [row for row in rows if row.p_value is not None]
+    if len(tested) < 2:
+        return None
+    bounds = [(row.saved_low_eur, row.saved_high_eur) for row in tested]
+    apart = sum(low is not None and high is not None and low * high > 0 for low, high in bounds)
+    stand = sum(holm([row.p_value for row in tested if row.p_value is not None]))
+    chance = 0.05 * len(tested)
+    return (
+        f"{len(tested)} intervals of savings are shown: {apart} exclude zero, where {chance:.1g} "
+        f"would by chance alone; looked at together (Holm), {stand} can be told from zero"
     )
 
 

@@ -249,6 +249,7 @@ def _known_day(
         state=live.state,
         left=live.left,
         comfort=live.comfort,
+        metered=mode == "as_metered",
     )
     # The horizon may hold a look-ahead; only the committed steps happen.
     plan = _plan(problem, spec, mode)

@@ -10,9 +10,10 @@ import numpy as np
 from ems.agents import BatteryAgent, EVSpec, GridAgent, HeatSpec
 from ems.errors import InvalidSpec
 
-__all__ = ["Assets", "DemandPeriod", "EVSpec"]
+__all__ = ["Assets", "CrossFlow", "DemandPeriod", "EVSpec"]
 
 DemandPeriod = Literal["month", "year"]
+CrossFlow = Literal["booked", "absorbed"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +23,8 @@ class Assets:
     ``battery``, ``ev``: None leaves them out; a metered EV then stays in the base load. A car that
     no meter saw is assumed only if ``ev`` says so.
     ``demand_period``: what a demand charge is paid once for, a calendar ``month`` or ``year``.
+    ``cross_flow``: what import and export counted in the same step is ``booked`` in every mode, or
+    ``absorbed`` by a battery in every mode that has one: the two bounds of what is true.
     ``appliances``: whether dishwasher, washing machine and heat pump may be moved.
     ``heat``: what is assumed of a house with a metered heat pump.
     ``shift_discomfort_eur_per_h``: discomfort of moving an appliance's start [€/h] (assumed);
@@ -33,6 +36,7 @@ class Assets:
     appliances: bool = True
     grid: GridAgent = field(default_factory=GridAgent)
     demand_period: DemandPeriod = "month"
+    cross_flow: CrossFlow = "booked"
     curtailable_pv: bool = False
     one_meter: bool = False
     heat: HeatSpec = field(default_factory=HeatSpec)

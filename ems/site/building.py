@@ -214,6 +214,7 @@ class Building:
         comfort: Comfort | None = None,
         course: SiteSeries | None = None,
         at: int = 0,
+        metered: bool = False,
     ) -> PlanningTask:
         """The agents of consecutive ``days``, with a horizon ``lookahead_h`` hours beyond them.
 
@@ -222,7 +223,9 @@ class Building:
         the last step leaves them as they began, where nothing is looked ahead to. ``comfort``:
         discomfort of moving appliances (default: from the assets).
         ``course``: the series to plan on (default: as metered); ``at``: steps after the first
-        midnight at which the plan is made. Raises ``DataError`` for a day that cannot be planned.
+        midnight at which the plan is made. ``metered``: nobody plans and no battery works, so that
+        what both registers counted in a step stays as it was. Raises ``DataError`` for a day that
+        cannot be planned.
         """
         course = course or self.truth
         stretch = self.stretch(days, lookahead_h, at)
@@ -246,17 +249,21 @@ class Building:
             days=tuple(days),
             horizon=horizon,
             agents=tuple(agents),
-            grid=self._grid(horizon, stretch.whole, frame.state),
+            grid=self._grid(horizon, stretch.whole, frame.state, metered=metered),
             n_committed=stretch.n_committed,
             midnights=tuple(start - stretch.whole.start for start in starts),
         )
 
-    def _grid(self, horizon: Horizon, whole: slice, state: Mapping[str, Agent]) -> GridAgent:
+    def _grid(
+        self, horizon: Horizon, whole: slice, state: Mapping[str, Agent], *, metered: bool
+    ) -> GridAgent:
         """The connection in some steps, with what it has paid for before."""
+        assets = self.assets
+        absorbed = assets.cross_flow == "absorbed" and assets.battery is not None and not metered
         unit = "datetime64[M]" if self.assets.demand_period == "month" else "datetime64[Y]"
         grid = replace(
             self.assets.grid,
-            cross_kw=self.cross_kwh[whole] / self.history.step_h,
+            cross_kw=0.0 if absorbed else self.cross_kwh[whole] / self.history.step_h,
             period=horizon.wall_clock.astype(unit).astype(np.int64),
         )
         before = state.get(grid.name)

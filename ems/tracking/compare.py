@@ -22,6 +22,7 @@ LOWER_IS_BETTER = (
         "bought_eur",
         "demand_charge_eur",
         "wear_eur",
+        "calendar_wear_eur",
         "discomfort_eur",
     ),
     *("import_kwh", "peak_import_kw", "curtailed_kwh", "missed_kwh", "pv_error_kwh"),

@@ -131,9 +131,32 @@ def bills_of(building: Building) -> tuple[float, float | None]:
     days = building.plannable_days
     total_eur = 0.0
     for day in days:
-        problem = building.problem([day])
+        problem = building.problem([day], metered=True)
         total_eur += settle(as_metered(problem.agents, problem.grid, problem.horizon)).bill_eur
     return total_eur, building.metered_bill_eur(days)
+
+
+@pytest.mark.parametrize(("battery", "absorbed"), [(BatteryAgent(), True), (None, False)])
+def test_a_battery_may_absorb_what_both_registers_count(
+    battery: BatteryAgent | None, absorbed: bool
+) -> None:
+    """0.2 kWh came and went within an hour: on the bill as metered, on a plan's unless absorbed."""
+    index = local_index(date(2016, 6, 1), 2)
+    history = made(index, pv_kwh=at(index, ("2016-06-01 12:00", 1, 2.0)))
+    hour = int(np.argmax(history.pv_kwh))
+    for feed in history.feeds:
+        if feed.role in ("import", "export"):
+            history.energy_kwh[feed.name][hour] += 0.2
+    assets = Assets(battery=battery, ev=None, cross_flow="absorbed")
+    building = Building(history, load_tariff("flat"), assets)
+    first = building.days[0]
+    booked = building.problem([first], metered=True).grid
+    planned = building.problem([first]).grid
+    assert np.sum(booked.cross_kw) == pytest.approx(0.2)
+    assert np.sum(planned.cross_kw) == pytest.approx(0.0 if absorbed else 0.2)
+    spec = ComparisonSpec(tariff=building.tariff, assets=assets, modes=("centralized",))
+    bills = {r.mode: r.kpis.bill_eur for r in run_comparison(history, spec, n_days=1)}
+    assert bills["as_metered"] == pytest.approx(building.metered_bill_eur([first]))
 
 
 ASSETS = Assets(battery=None, ev=None, appliances=False)
@@ -158,4 +181,7 @@ def test_as_metered_is_the_bill_of_every_real_meter(shared_data: Path) -> None:
         if meters is not None:
             assert ours == pytest.approx(meters, abs=0.005), name
             compared.append(name)
+            absorbing = replace(ASSETS, battery=BatteryAgent(), cross_flow="absorbed")
+            ours, meters = bills_of(Building(history, load_tariff("dynamic"), absorbing))
+            assert ours == pytest.approx(meters, abs=0.005), f"{name}, absorbed"
     assert compared == ["DE_KN_residential3", "DE_KN_residential4", "DE_KN_residential6"]

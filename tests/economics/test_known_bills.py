@@ -64,7 +64,7 @@ def test_what_did_not_happen_is_zero() -> None:
     others = {f.name: getattr(kpis, f.name) for f in fields(kpis) if f.name not in happened}
     assert others == dict.fromkeys(others, 0.0)
     assert {f.name for f in fields(kpis) if f.default == 0.0} == {
-        *("missed_kwh", "pv_error_kwh", "load_error_kwh"),
+        *("missed_kwh", "pv_error_kwh", "load_error_kwh", "calendar_wear_eur"),
     }
     assert (kpis.mean_shift_h, kpis.stored_eur, kpis.own_use_kwh) == (0.0, 0.0, 0.0)
 

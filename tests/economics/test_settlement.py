@@ -197,3 +197,17 @@ def test_days_add_up() -> None:
     assert both.stored_change_kwh == -1.5
     assert both.self_consumption == pytest.approx(2 / 3.5)
     assert total([a]) == a
+
+
+def test_a_battery_ages_by_time_whether_it_works_or_not() -> None:
+    """10 kWh at 20 € a kWh and year: two hours are 200 € · 2/8766, in no cost; as metered none."""
+    planned = settle(made_schedule())
+    assert planned.calendar_wear_eur == pytest.approx(200 * 2 / 8766)
+    bare = replace(BATTERY, calendar_eur_per_kwh_a=0.0)
+    agents = tuple(bare if agent is BATTERY else agent for agent in made_schedule().agents)
+    without = settle(replace(made_schedule(), agents=agents))
+    assert without.calendar_wear_eur == 0.0
+    same = ("bill_eur", "demand_charge_eur", "wear_eur")
+    assert [getattr(planned, f) for f in same] == [getattr(without, f) for f in same]
+    idle = as_metered([BaseLoadAgent(load_kw=np.ones(4)), BATTERY], GRID, FOUR)
+    assert settle(idle).calendar_wear_eur == 0.0

@@ -10,7 +10,7 @@ import pytest
 
 from ems.core.mode import Mode
 from ems.economics.settlement import DayKpis
-from ems.pipelines.captured import captured, error_costs, ignorance
+from ems.pipelines.captured import Captured, captured, error_costs, ignorance, many_told
 from ems.pipelines.comparison import DayResult
 
 FIRST = date(2016, 3, 1)
@@ -208,3 +208,34 @@ def test_more_error_that_costs_less_has_a_negative_rank() -> None:
 def test_where_everything_came_as_expected_no_error_has_a_cost() -> None:
     made = with_errors(ten_cents_a_kwh(), "centralized", [1e-9] * 7, [0.0] * 7)
     assert [row.mode for row in error_costs(made)] == ["pv_unknown"]
+
+
+def test_many_intervals_are_said_to_be_many() -> None:
+    """Four tables' rows: two apart from zero by themselves, one of them among all four."""
+
+    def row(mode: Mode, low: float, high: float, chance: float | None) -> Captured:
+        return Captured(
+            building="home",
+            mode=mode,
+            baseline="rule_based",
+            saved_eur=(low + high) / 2,
+            possible_eur=1.0,
+            share=None,
+            low=None,
+            high=None,
+            saved_low_eur=low,
+            saved_high_eur=high,
+            p_value=chance,
+        )
+
+    rows = [
+        row("centralized", 0.5, 2.0, 0.002),
+        row("decentralized", -2.0, -0.1, 0.03),
+        row("centralized_phases", -1.0, 1.0, 0.9),
+        row("centralized", -1.0, 2.0, 0.4),
+    ]
+    told = many_told(rows)
+    assert told is not None
+    assert told.startswith("4 intervals of savings are shown: 2 exclude zero, where 0.2 would by")
+    assert told.endswith("(Holm), 1 can be told from zero")
+    assert many_told(rows[:1]) is None

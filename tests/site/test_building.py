@@ -395,6 +395,38 @@ def test_a_circuit_with_a_meter_of_its_own_is_left_alone() -> None:
     assert schedule.plans["grid"].series["import_kw"].sum() == pytest.approx(24 * 0.4 + 10.0)
 
 
+@pytest.mark.real_data
+def test_only_the_circuits_of_residential1_are_left_out(shared_data: Path) -> None:
+    """The building that is planned without a name leaves nothing out."""
+    left_out = {
+        name: {left.name for left in Building(history, DYNAMIC, Assets()).left_out()}
+        for name, history in histories(real_database(shared_data)).items()
+    }
+    assert len(left_out) == 7
+    assert left_out.pop("DE_KN_residential1") == {"heat_pump", "pv"}
+    assert not any(left_out.values())
+    history = histories(real_database(shared_data))["DE_KN_residential1"]
+    assert Building(history, DYNAMIC, Assets(one_meter=True)).left_out() == ()
+
+
+@pytest.mark.real_data
+def test_three_circuits_of_residential1_are_no_one_meter(shared_data: Path) -> None:
+    """The evidence of docs/data.md."""
+    energy_kwh = histories(real_database(shared_data))["DE_KN_residential1"].energy_kwh
+    every = np.array([energy_kwh[name] for name in ("grid_import", "heat_pump", "pv")])
+    bought, heat, sun = every[:, np.isfinite(every).all(axis=0)]
+    assert len(bought) == 15186
+    assert np.mean((heat > bought + 0.05)[sun < 0.01]) == pytest.approx(0.547, abs=0.001)
+    house = bought + sun - heat
+    assert np.mean(house < -0.05) == pytest.approx(0.360, abs=0.001)
+    assert house[house < 0].sum() == pytest.approx(-4470, abs=1)
+    assert not (bought[sun > 0.5] <= 0.01).any()
+    assert np.mean((sun > bought + heat)[sun > 0.5]) == pytest.approx(0.80, abs=0.005)
+    net = bought + heat - sun
+    assert net[net > 0].sum() == pytest.approx(14503, abs=1)
+    assert -net[net < 0].sum() == pytest.approx(11374, abs=1)
+
+
 def test_without_appliances_or_car_everything_is_base_load() -> None:
     history = histories(twin_database())["DE_KN_residential4"]
     building = Building(history, DYNAMIC, Assets(battery=None, ev=None, appliances=False))

@@ -61,6 +61,12 @@ def _assets(
     yield "grid connection", _grid(assets)
     if assets.one_meter:
         yield "meters", "as if circuits with meters of their own were behind the building's meter"
+    if assets.cross_flow == "absorbed":
+        yield (
+            "registers",
+            "what import and export counted in the same step is taken by the battery in every row "
+            "but as metered",
+        )
     yield (
         "plans",
         f"local days with {spec.lookahead_h:g} h of look-ahead, at whose end a stored kWh "
@@ -76,7 +82,9 @@ def _battery(assets: Assets) -> str:
     return (
         f"{battery.capacity_kwh:g} kWh, {battery.max_charge_kw:g} kW, "
         f"{100 * battery.round_trip_efficiency:g} % round trip, wear "
-        f"{battery.wear_eur_per_kwh:g} €/kWh of throughput (assumed); begins with "
+        f"{battery.wear_eur_per_kwh:g} €/kWh of throughput (assumed), and by time alone "
+        f"{battery.calendar_eur_per_kwh_a:g} €/kWh of capacity a year (assumed, in no figure: no "
+        "plan changes it, but who has no battery does not pay it); begins with "
         f"{battery.initial_soc_kwh:g} kWh"
     )
 

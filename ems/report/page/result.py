@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from ems.core.mode import LABELS
-from ems.pipelines.captured import LEAST_DAYS, Captured
+from ems.pipelines.captured import LEAST_DAYS, Captured, many_told
 from ems.pipelines.comparison import ModeSummary
 from ems.pipelines.integrated import FrontierPoint, knee
 from ems.pipelines.spec import BASELINES, SINGLE_ERRORS
@@ -98,8 +98,10 @@ def _shares(head: str, rows: Sequence[tuple[str, Captured]]) -> list[Table]:
         return []
     caption = (
         "captured of what the perfect plan saves (95 % of a bootstrap over days, none for fewer "
-        f"than {LEAST_DAYS})"
+        f"than {LEAST_DAYS}, nor where what is possible cannot be told from zero)"
     )
+    many = many_told([row for _, row in rows])
+    caption = caption if many is None else f"{caption}; {many}"
     cells = [
         (
             name,
