@@ -8,6 +8,7 @@ from typing import Literal
 Mode = Literal[
     "as_metered",
     "rule_based",
+    "value_based",
     "decentralized",
     "centralized",
     "centralized_phases",
@@ -18,13 +19,14 @@ Mode = Literal[
     "centralized_perfect",
     "perfect_foresight",
 ]
-"""Who decides: the people, the usual rule, or one of our modes. ``…_unknown``: the mode of ours
+"""Who decides: the people, the usual rule, the value of charge, or one of our modes. ``…_unknown``: the mode of ours
 that plans most often, with everything known except that. ``centralized_perfect``: everything known,
 day by day. ``perfect_foresight``: all days at once."""
 
 LABELS: Mapping[Mode, str] = {
     "as_metered": "as metered",
     "rule_based": "rule-based",
+    "value_based": "by the value of charge",
     "decentralized": "decentralized",
     "centralized": "centralized",
     "centralized_phases": "centralized, phases",
