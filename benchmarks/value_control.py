@@ -51,9 +51,7 @@ def row(building: Building, n_days: int) -> str:
         mode: [day.kpis for day in run_mode(building, spec, window, mode, plan.values)]
         for mode in ("rule_based", "value_based")
     }
-    rule, value = (
-        np.array([day.with_wear_eur for day in kpis[mode]]) for mode in ("rule_based", "value_based")
-    )
+    rule, value = (np.array([day.with_wear_eur for day in days]) for days in kpis.values())
     best = np.array([record.kpis.with_wear_eur for record in plan.records])
     bill = sum(day.cost_eur for day in kpis["rule_based"])
     return (

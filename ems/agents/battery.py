@@ -146,9 +146,7 @@ class BatteryAgent(Agent):
 
     @property
     def _levels(self) -> ChargeLevels:
-        return ChargeLevels(
-            store=self.store, low_kwh=self.min_soc_kwh, up_kwh=self.capacity_kwh
-        )
+        return ChargeLevels(store=self.store, low_kwh=self.min_soc_kwh, up_kwh=self.capacity_kwh)
 
     def costs_by_charge_eur(
         self, horizon: Horizon, futures_kw: Floats, left_eur_per_kwh: Mapping[str, float]

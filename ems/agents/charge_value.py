@@ -59,9 +59,7 @@ class ChargeLevels:
             np.minimum(most_kw, self.store.max_charge_kw),
         )
 
-    def costs_eur(
-        self, horizon: Horizon, futures_kw: Floats, left_eur_per_kwh: float
-    ) -> Floats:
+    def costs_eur(self, horizon: Horizon, futures_kw: Floats, left_eur_per_kwh: float) -> Floats:
         """What is still to be paid at each level, before each step and after the last [€].
 
         ``futures_kw``: net load of all others, shape ``(n_futures, n_steps)``;
@@ -107,9 +105,7 @@ class ChargeLevels:
     def _paid_eur(self, horizon: Horizon, t: int, others_kw: Floats, power_kw: Floats) -> Floats:
         """Bill and wear of step ``t`` [€]."""
         flow_kw = others_kw + power_kw
-        price = np.where(
-            flow_kw > 0, horizon.import_eur_per_kwh[t], horizon.export_eur_per_kwh[t]
-        )
+        price = np.where(flow_kw > 0, horizon.import_eur_per_kwh[t], horizon.export_eur_per_kwh[t])
         paid: Floats = (price * flow_kw + self.store.wear_eur_per_kwh * np.abs(power_kw)) * (
             horizon.step_h
         )
@@ -122,4 +118,5 @@ def _between(levels_kwh: Floats, paid_eur: Floats, held_kwh: Floats) -> Floats:
     below = np.clip(at.astype(np.int64), 0, LEVELS - 2)
     low = np.take_along_axis(paid_eur, below, 1)
     high = np.take_along_axis(paid_eur, below + 1, 1)
-    return low + (at - below) * (high - low)
+    found: Floats = low + (at - below) * (high - low)
+    return found

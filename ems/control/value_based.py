@@ -34,9 +34,7 @@ PUBLISHED_H = 13.0
 """Local hour from which the next day's prices are known [h]."""
 
 
-def value_based(
-    building: Building, task: PlanningTask, worth: Worth
-) -> DispatchPlan:
+def value_based(building: Building, task: PlanningTask, worth: Worth) -> DispatchPlan:
     """The day of ``task`` under control by value.
 
     ``worth``: what a kWh left in each store is believed to be worth [€/kWh]. Raises ``DataError``

@@ -19,9 +19,10 @@ Mode = Literal[
     "centralized_perfect",
     "perfect_foresight",
 ]
-"""Who decides: the people, the usual rule, the value of charge, or one of our modes. ``…_unknown``: the mode of ours
-that plans most often, with everything known except that. ``centralized_perfect``: everything known,
-day by day. ``perfect_foresight``: all days at once."""
+"""Who decides: the people, the usual rule, the value of charge (``ems.control.value_based``), or
+one of our plans. ``…_unknown``: the mode of ours that plans most often, with everything known
+except that. ``centralized_perfect``: everything known, day by day. ``perfect_foresight``: all days
+at once."""
 
 LABELS: Mapping[Mode, str] = {
     "as_metered": "as metered",
