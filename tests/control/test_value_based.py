@@ -129,3 +129,33 @@ def test_with_perfect_foresight_there_is_nothing_to_remember() -> None:
     nothing = StoreValues(eur_per_kwh={}, past_eur_per_kwh={}, hour=of.view.hour)
     with pytest.raises(InvalidSpec, match="mode is value_based, which remembers past days"):
         list(run_mode(of, specification(of, "perfect"), window, "value_based", nothing))
+
+
+def steady(dear_h: int, day: date, *, noon: tuple[float, float] = (30.0, 30.0)) -> Building:
+    """0.6 kW at all times, and 30 €/MWh but for one hour of 600 €/MWh on ``day``.
+
+    ``noon``: prices at 12:00 and 13:00 on ``DAY`` [€/MWh].
+    """
+    index = local_index(FIRST, 24)
+    price = np.full(len(index), 30.0)
+    price[24 * (DAY - FIRST).days + np.array([12, 13])] = noon
+    price[24 * (day - FIRST).days + dear_h] = 600.0
+    return building(made(index, base_kw=0.6, price_eur_per_mwh=price))
+
+
+def test_it_keeps_what_a_dear_hour_needs_and_gives_it_then() -> None:
+    """3 kWh cover 3 · √0.95 = 2.92 kWh at the meter: 0.6 of them at 18:00, the rest when it may."""
+    plan = done(steady(18, DAY)).plans["battery"]
+    assert plan.net_load_kw[18] == pytest.approx(-0.6)
+    assert plan.series["discharge_kw"].sum() <= 2.93
+
+
+def test_the_next_day_is_known_from_one_o_clock() -> None:
+    """Two hours are cheaper than all others, too little for a trade within the day.
+
+    The rule is empty after five hours. Only the second of the two knows of tomorrow's dear hour.
+    """
+    of = steady(8, DAY + timedelta(days=1), noon=(0.0, 15.0))
+    soc_kwh = done(of).plans["battery"].series["soc_kwh"]
+    assert soc_kwh[12] == pytest.approx(0.0, abs=1e-9)
+    assert soc_kwh[13] > 0.5
