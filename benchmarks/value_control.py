@@ -9,6 +9,7 @@ blocks of days, what the perfect plan saves.
 from __future__ import annotations
 
 import argparse
+from datetime import date
 
 import duckdb
 import numpy as np
@@ -28,6 +29,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("database")
     parser.add_argument("--n_days", type=int, default=376)
+    parser.add_argument("--start", type=date.fromisoformat)
     parser.add_argument("--building", default="")
     parser.add_argument("--tariff", default="dynamic")
     asked = parser.parse_args()
@@ -38,14 +40,14 @@ def main() -> None:
         if asked.building in name:
             history = read_history(con, name)
             building = Building(history, load_tariff(asked.tariff), Assets())
-            print(row(building, asked.n_days), flush=True)
+            print(row(building, asked.start, asked.n_days), flush=True)
 
 
-def row(building: Building, n_days: int) -> str:
+def row(building: Building, start: date | None, n_days: int) -> str:
     """The row of one building."""
     spec = ComparisonSpec(tariff=building.tariff, assets=building.assets, foresight="forecast")
-    window = choose_window(building, None, None, HISTORY_DAYS)
-    window = choose_window(building, None, min(n_days, _span(window.days)), HISTORY_DAYS)
+    window = choose_window(building, start, None, HISTORY_DAYS)
+    window = choose_window(building, start, min(n_days, _span(window.days)), HISTORY_DAYS)
     plan = perfect_plan(building, spec, window)
     kpis = {
         mode: [day.kpis for day in run_mode(building, spec, window, mode, plan.values)]
