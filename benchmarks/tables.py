@@ -34,12 +34,12 @@ from ems.economics.intervals import drawn_sums, holm, middle, p_value, ratio_int
 from ems.economics.settlement import DayKpis, savings, total
 from ems.economics.tariff_file import load_tariff
 from ems.errors import EmsError
-from ems.pipelines.captured import LEAST_DAYS, LEAST_POSSIBLE_EUR_PER_DAY
+from ems.pipelines.captured import CONTROLLED, LEAST_DAYS, LEAST_POSSIBLE_EUR_PER_DAY
 from ems.pipelines.comparison import choose_window, run_mode
 from ems.pipelines.forecasting import known_on
 from ems.pipelines.parallel import in_parallel
 from ems.pipelines.perfect import perfect_plan
-from ems.pipelines.spec import PLANNED, SINGLE_ERRORS, ComparisonSpec
+from ems.pipelines.spec import RULES, SINGLE_ERRORS, ComparisonSpec
 from ems.site.assets import Assets
 from ems.site.building import Building
 from ems.site.meters import MeterData
@@ -48,7 +48,6 @@ from ems.store.read import list_buildings, read_history
 from ems.types import Floats
 
 HOUSE = "DE_KN_residential4"
-NO_RULE = frozenset({"as_metered", *PLANNED, *SINGLE_ERRORS, "centralized_perfect"})
 WEAR_CT = (0.0, 1.0, 2.0, 4.0)
 CALLED: Mapping[str, str] = {
     **LABELS,
@@ -89,7 +88,7 @@ class Outcome:
     @cached_property
     def rule(self) -> Mode:
         """The rule that costs least with its wear."""
-        rules = [m for m in self.days if m not in NO_RULE and m != "perfect_foresight"]
+        rules = [mode for mode in RULES if mode in self.days]
         return min(rules, key=lambda mode: self.totals[mode].with_wear_eur)
 
     def saved_eur(self, mode: Mode, base: Mode, figure: str = "cost_eur") -> Floats:
@@ -114,7 +113,7 @@ def outcome(case: Case) -> Outcome:
     for mode in spec.all_modes:
         if mode == "perfect_foresight":
             days[mode] = [record.kpis for record in perfect.records]
-        elif mode not in SINGLE_ERRORS:
+        elif mode not in (*SINGLE_ERRORS, "rule_based"):  # the best is chosen here
             records = run_mode(building, spec, window, mode, perfect.values, known=known)
             days[mode] = [record.kpis for record in records]
     return Outcome(label=case.label, building=case.history.building, days=days)
@@ -237,7 +236,7 @@ def many(outcomes: Sequence[Outcome]) -> str:
         p_value(found.saved_eur(mode, found.rule), seed=0)
         for found in outcomes
         for mode in found.days
-        if mode in PLANNED and len(found.days[mode]) >= LEAST_DAYS
+        if mode in CONTROLLED and len(found.days[mode]) >= LEAST_DAYS
     ]
     alone, together = sum(p <= 0.05 for p in chances), sum(holm(chances))
     return (

@@ -305,7 +305,7 @@ def tell_ageing(out: Console, shown: Sequence[ModeSummary]) -> None:
         )
 
 
-ROWS = frozenset({*MODES, *RULES, "centralized_perfect"} - {"rule_based"})
+ROWS = frozenset({*MODES, *RULES, "value_based", "centralized_perfect"} - {"rule_based"})
 """Modes shown as rows; single errors are reported in a line, the best rule marked in its row."""
 
 

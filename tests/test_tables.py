@@ -43,24 +43,25 @@ def made(tables: ModuleType, **of_mode: list[DayKpis]) -> object:
 
 
 def test_the_bar_is_the_rule_that_costs_least_with_wear(tables: ModuleType) -> None:
-    """Also one that this file has never heard of; no plan is one, nor is doing nothing."""
+    """No plan is one, nor is doing nothing."""
     found = made(
         tables,
         as_metered=[day(4.0)],
-        rule_based=[day(3.0, 0.2)],
+        self_consumption=[day(3.0, 0.2)],
         timer=[day(2.9, 0.4)],
-        a_rule_to_come=[day(3.1, 0.0)],
+        price_threshold=[day(3.1, 0.0)],
+        value_based=[day(0.5)],
         centralized=[day(1.0)],
         perfect_foresight=[day(0.9)],
     )
-    assert found.rule == "a_rule_to_come"  # type: ignore[attr-defined]
+    assert found.rule == "price_threshold"  # type: ignore[attr-defined]
 
 
 def test_a_row_by_hand(tables: ModuleType) -> None:
     found = made(
         tables,
         as_metered=[day(4.0), day(6.0)],
-        rule_based=[day(3.0, 0.2), day(5.0, 0.2)],
+        self_consumption=[day(3.0, 0.2), day(5.0, 0.2)],
         centralized=[day(2.5, 0.3), day(4.0, 0.0)],
     )
     cells = dict(zip(tables.MODE_HEADS, tables.mode_cells(found, "centralized"), strict=True))
@@ -77,7 +78,7 @@ def test_a_row_by_hand(tables: ModuleType) -> None:
     rows = tables.modes_table([found], forecasts=False).splitlines()
     assert rows[0].count("|") == rows[1].count("|") == rows[-1].count("|") == 11
     assert rows[3].startswith(
-        "| house, 2 | rule-based (rule) | 8.00 | 8.00 | 0.40 | 2.00, 20 % | – |"
+        "| house, 2 | self-consumption (rule) | 8.00 | 8.00 | 0.40 | 2.00, 20 % | – |"
     )
 
 
@@ -86,7 +87,7 @@ def test_the_share_captured_has_wear_in_it(tables: ModuleType) -> None:
     found = made(
         tables,
         as_metered=[day(10.0)],
-        rule_based=[day(9.0)],
+        self_consumption=[day(9.0)],
         centralized=[day(6.0, 1.0)],
         centralized_perfect=[day(5.0)],
     )
@@ -120,7 +121,7 @@ def test_a_case_is_run_under_all_its_modes(tables: ModuleType) -> None:
     label, spec = next(tables.specs("sources"))
     case = tables.Case(label=label, spec=spec, history=history, start=None, n_days=9)
     found = tables.outcome(case)
-    assert set(found.days) == set(spec.all_modes)
+    assert set(found.days) == set(spec.all_modes) - {"rule_based"}
     assert {len(days) for days in found.days.values()} == {3}  # no more are there
     assert found.totals["as_metered"].import_kwh == pytest.approx(3 * 24 * 0.5)
 

@@ -67,6 +67,22 @@ class Agent(ABC):
         """Its behaviour under a control rule, given the net load of those before it [kW]."""
         return self.unplanned(horizon)
 
+    def costs_by_charge_eur(
+        self, horizon: Horizon, futures_kw: Floats, left_eur_per_kwh: Mapping[str, float]
+    ) -> Floats | None:
+        """What is still to be paid by how full it is [€], None if it is not steered by that.
+
+        ``futures_kw``: equally likely net loads of all others, shape ``(n_futures, n_steps)``.
+        """
+        return None
+
+    def follow_value(self, horizon: Horizon, net_load_kw: Floats, then_eur: Floats) -> Plan:
+        """Its behaviour if each step weighs its bill against what is still to be paid after it.
+
+        ``net_load_kw``: of all others; ``then_eur``: rows of ``costs_by_charge_eur``, a step each.
+        """
+        raise NotImplementedError(f"{self.name}: its charge has costs, but it cannot follow them")
+
     def execute(self, horizon: Horizon, told: Plan | None, believed: Agent | None) -> Plan:
         """What it really does when given a plan that was made on a forecast.
 

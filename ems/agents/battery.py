@@ -10,6 +10,7 @@ import numpy as np
 
 from ems.agents import words
 from ems.agents.base import SLACK_KWH, Agent, breaks, check_range
+from ems.agents.charge_value import ChargeLevels
 from ems.agents.on_site import PlanFrame, SiteDevice
 from ems.agents.priced import SAME_CT, VISIBLE_KW, VISIBLE_KWH, PricedPlan
 from ems.agents.rule import RuleSignal
@@ -159,6 +160,27 @@ class BatteryAgent(Agent):
         bought_kw = np.where(signal.buy & pays, self.max_charge_kw, 0.0)
         wanted_kw = np.where(signal.hold | (bought_kw > 0), 0.0, net_load_kw)
         return self._as_far_as_possible(horizon, np.maximum(-net_load_kw, bought_kw), wanted_kw)
+
+    @property
+    def _levels(self) -> ChargeLevels:
+        return ChargeLevels(store=self.store, low_kwh=self.min_soc_kwh, up_kwh=self.capacity_kwh)
+
+    def costs_by_charge_eur(
+        self, horizon: Horizon, futures_kw: Floats, left_eur_per_kwh: Mapping[str, float]
+    ) -> Floats | None:
+        """By its levels of charge; None for a battery of no size."""
+        if self.capacity_kwh <= self.min_soc_kwh:
+            return None
+        return self._levels.costs_eur(horizon, futures_kw, left_eur_per_kwh["soc"])
+
+    def follow_value(self, horizon: Horizon, net_load_kw: Floats, then_eur: Floats) -> Plan:
+        """Charge, wait or discharge, whichever costs least with what is still to be paid."""
+        levels, step_h, held_kwh = self._levels, horizon.step_h, self.initial_soc_kwh
+        power_kw = np.zeros(horizon.n_steps)
+        for t in horizon.steps:
+            power_kw[t] = levels.best_kw(horizon, t, net_load_kw[t], held_kwh, then_eur[t])
+            held_kwh = float(levels.after_kwh(np.array(held_kwh), power_kw[t], step_h))
+        return self._as_far_as_possible(horizon, power_kw, -power_kw)
 
     def execute(self, horizon: Horizon, told: Plan | None, believed: Agent | None) -> Plan:
         """The set-points, within the limits of charge and power."""

@@ -15,6 +15,7 @@ import numpy as np
 from ems.agents.base import Agent
 from ems.agents.dispatch_plan import DispatchPlan
 from ems.agents.grid import GridAgent
+from ems.agents.rule import RuleSignal
 from ems.control.rules import SIGNALS
 from ems.core.horizon import Horizon
 from ems.core.mode import Mode
@@ -33,9 +34,7 @@ def by_rule(rule: Mode, agents: Sequence[Agent], grid: GridAgent, horizon: Horiz
     Machines and heat pump take surplus first, then the car, charged in time, and the battery stores
     the rest and covers deficits. Without sun nothing waits for it.
     """
-    signal = SIGNALS[rule](horizon)
-    if not any(agent.kind == "generation" for agent in agents):
-        signal = replace(signal, wait=np.zeros(horizon.n_steps, dtype=np.bool_))
+    signal = signal_of(rule, agents, horizon)
     plans: dict[str, Plan] = {}
     net_load_kw = np.zeros(horizon.n_steps)
     # In the order of the building, each with the surplus that those before it leave; stores last.
@@ -43,6 +42,14 @@ def by_rule(rule: Mode, agents: Sequence[Agent], grid: GridAgent, horizon: Horiz
         plans[agent.name] = agent.follow_rule(horizon, net_load_kw, signal)
         net_load_kw = net_load_kw + plans[agent.name].net_load_kw
     return settled(rule, agents, grid, horizon, plans)
+
+
+def signal_of(rule: Mode, agents: Sequence[Agent], horizon: Horizon) -> RuleSignal:
+    """What the rule tells these agents."""
+    signal = SIGNALS[rule](horizon)
+    if any(agent.kind == "generation" for agent in agents):
+        return signal
+    return replace(signal, wait=np.zeros(horizon.n_steps, dtype=np.bool_))
 
 
 def settled(

@@ -11,6 +11,7 @@ Mode = Literal[
     "timer",
     "price_threshold",
     "rule_based",
+    "value_based",
     "decentralized",
     "centralized",
     "centralized_phases",
@@ -21,8 +22,9 @@ Mode = Literal[
     "centralized_perfect",
     "perfect_foresight",
 ]
-"""Who decides: the people, a rule that people run, or one of our modes. ``rule_based``: the one of
-the rules that cost a building least over all days. ``…_unknown``: the mode of ours
+"""Who decides: the people, a rule that people run, the value of charge
+(``ems.control.value_based``), or one of our plans. ``rule_based``: the one of the rules that cost a
+building least over all days. ``…_unknown``: the mode of ours
 that plans most often, with everything known except that. ``centralized_perfect``: everything known,
 day by day. ``perfect_foresight``: all days at once."""
 
@@ -32,6 +34,7 @@ LABELS: Mapping[Mode, str] = {
     "timer": "timer",
     "price_threshold": "price threshold",
     "rule_based": "best rule",
+    "value_based": "value of charge",
     "decentralized": "decentralized",
     "centralized": "centralized",
     "centralized_phases": "centralized, phases",

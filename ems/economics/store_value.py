@@ -77,15 +77,14 @@ class StoreValues:
         }
         return Left(worth=self.before(step), held_kwh=held_kwh)
 
-    def remembered(self, step: int, known_until: int, per_day: int) -> Worth:
+    def remembered(self, step: int, known_until: int) -> Worth:
         """What is believed of ``before(step)`` by one who knows the values until ``known_until``.
 
-        The mean at that local hour over the last ``MEMORY_DAYS`` days of ``per_day`` steps. Raises
-        ``DataError`` if none of them was valued.
+        The mean at that local hour over the last ``MEMORY_DAYS`` days that were valued. Raises
+        ``DataError`` if there is none.
         """
-        first = max(0, known_until - MEMORY_DAYS * per_day)
         hour = self.hour[step] if step < len(self.hour) else 0.0  # a record ends at midnight
-        where = first + np.flatnonzero(self.hour[first:known_until] == hour)
+        where = np.flatnonzero(self.hour[:known_until] == hour)
         return {
             name: {rule: _mean(name, values[where]) for rule, values in stores.items()}
             for name, stores in self.past_eur_per_kwh.items()
@@ -93,10 +92,10 @@ class StoreValues:
 
 
 def _mean(name: str, values: Floats) -> float:
-    known = values[np.isfinite(values)]
+    known = values[np.isfinite(values)][-MEMORY_DAYS:]
     if not known.size:
         raise DataError(
-            f"{name}: none of the {MEMORY_DAYS} days before the plan could be planned, so nobody "
-            "knows what its charge is worth at the end; start later"
+            f"{name}: no day before the plan could be planned, so nobody knows what its charge is "
+            "worth at the end; start later"
         )
     return float(known.mean())

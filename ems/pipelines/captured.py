@@ -30,6 +30,8 @@ from ems.pipelines.spec import BASELINES, PLANNED, SINGLE_ERRORS
 from ems.types import Floats
 
 PERFECT: Mode = "centralized_perfect"
+CONTROLLED: tuple[Mode, ...] = ("value_based", *PLANNED)
+"""Modes of which a share is told."""
 LEAST_DAYS = 7
 """With fewer days, a bootstrap says nothing about other days."""
 LEAST_POSSIBLE_EUR_PER_DAY = 0.01
@@ -119,7 +121,7 @@ def captured(results: Sequence[DayResult], seed: int = 0) -> tuple[Captured, ...
     for building, costs in _daily_costs_eur(results).items():
         if PERFECT not in costs:
             continue
-        for mode in (mode for mode in PLANNED if mode in costs):
+        for mode in (mode for mode in CONTROLLED if mode in costs):
             for baseline in BASELINES:
                 saved, possible = costs[baseline] - costs[mode], costs[baseline] - costs[PERFECT]
                 rows.append(_row(building, mode, baseline, saved, possible, seed))

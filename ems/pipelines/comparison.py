@@ -27,6 +27,7 @@ from ems.agents.dispatch_plan import DispatchPlan
 from ems.control.baselines import as_metered, by_rule
 from ems.control.execution import DayToPlan, execute_day
 from ems.control.optimizer import GlobalOptimizer
+from ems.control.value_based import value_based
 from ems.core.mode import Mode
 from ems.economics.settlement import DayKpis, Savings, savings, settle, total
 from ems.economics.store_value import Left, StoreValues
@@ -167,14 +168,16 @@ def run_mode(
     if mode == "rule_based":
         yield from _best_rule(building, spec, window, values)
         return
+    if mode == "value_based" and spec.foresight == "perfect":
+        raise InvalidSpec("mode is value_based, which remembers past days: set foresight=forecast")
     knows = mode in (*UNPLANNED, "centralized_perfect") or spec.foresight == "perfect"
-    if not knows and known is None:
+    if not knows and known is None and mode != "value_based":
         raise InvalidSpec(f"{window.building}: known is missing, but plans are on forecasts")
     grid: Mapping[str, Agent] = {}
     for chain in chains_of(window):
         state = grid  # what is paid for a peak is paid for, also over a gap
         for day in chain.days:
-            certain = knows or known is None or known[day].certain
+            certain = knows or (known is not None and known[day].certain)
             live = DayToPlan(
                 day=day,
                 lookahead_h=spec.lookahead_h,
@@ -183,7 +186,9 @@ def run_mode(
                 comfort=None if comfort_of is None else comfort_of(day),
             )
             with named(window.building, day, mode):
-                if knows or known is None:
+                if mode == "value_based":
+                    done, kpis = _value_day(building, live, values)
+                elif knows or known is None:
                     done, kpis = _known_day(building, spec, mode, live, values)
                 else:
                     done, kpis = _forecast_day(building, spec, mode, live, values, known[day])
@@ -230,7 +235,7 @@ def _left(
         return values.left(end)
     span = building.span(day)
     per_day = round(24 / building.view.step_h)
-    return Left(worth=values.remembered(end, max(0, span.start - per_day), per_day))
+    return Left(worth=values.remembered(end, max(0, span.start - per_day)))
 
 
 def state_after(done: DispatchPlan) -> dict[str, Agent]:
@@ -255,6 +260,22 @@ def _known_day(
     plan = _plan(problem, spec, mode)
     done = replace(plan.window(0, problem.n_committed), mode=mode)
     return done, settled_day(building, live.day, done, values, proven_gap_eur(plan))
+
+
+def _value_day(
+    building: Building, live: DayToPlan, values: StoreValues
+) -> tuple[DispatchPlan, DayKpis]:
+    """A day steered by what charge was worth on the days before."""
+    task = building.problem(
+        [live.day],
+        lookahead_h=live.lookahead_h,
+        state=live.state,
+        left=live.left,
+        comfort=live.comfort,
+    )
+    worth = {} if live.left is None else live.left.worth
+    done = value_based(building, task, worth).window(0, task.n_committed)
+    return done, settled_day(building, live.day, done, values, np.nan)
 
 
 def _forecast_day(

@@ -94,9 +94,10 @@ def _past(building: Building, spec: ComparisonSpec, window: Window) -> Iterator[
     """
     if spec.foresight == "perfect":
         return
-    first = window.days[0] - timedelta(days=MEMORY_DAYS + 2)
+    before = [day for day in building.plannable_days if day < window.days[0]]
+    first = before[-MEMORY_DAYS - 2 :][:1] or window.days[:1]
     for day in building.plannable_days:
-        if first <= day < window.days[-1]:
+        if first[0] <= day < window.days[-1]:
             chain = DayChain(building=window.building, days=(day,))
             yield _planned(building, spec, chain, {}, 24.0)
 

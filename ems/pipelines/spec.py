@@ -107,7 +107,14 @@ class ComparisonSpec:
         """
         if self.foresight == "perfect":
             return (*UNPLANNED, *self.modes, "perfect_foresight")
-        return (*UNPLANNED, *self.modes, *SINGLE_ERRORS, "centralized_perfect", "perfect_foresight")
+        return (
+            *UNPLANNED,
+            "value_based",
+            *self.modes,
+            *SINGLE_ERRORS,
+            "centralized_perfect",
+            "perfect_foresight",
+        )
 
 
 def foresight_words(foresight: str, forecaster: str) -> str:

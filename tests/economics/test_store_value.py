@@ -170,15 +170,20 @@ def remembered(past: list[float], step: int, known_until: int) -> float:
     values = np.full(73, np.nan)
     values[: len(past)] = past
     found = StoreValues(eur_per_kwh={}, past_eur_per_kwh={"battery": {"soc": values}}, hour=hour)
-    return found.remembered(step, known_until, 24)["battery"]["soc"]
+    return found.remembered(step, known_until)["battery"]["soc"]
 
 
 def test_the_mean_of_the_same_hour_on_days_that_are_known() -> None:
     past = [0.1] * 24 + [0.3] * 24 + [9.0] * 24
     assert remembered(past, 71, 48) == pytest.approx(0.2)
     assert remembered(past, 72, 24) == pytest.approx(0.1)
-    with pytest.raises(DataError, match=r"battery: none of the 28 days before the plan"):
+    with pytest.raises(DataError, match="battery: no day before the plan could be planned"):
         remembered([], 71, 48)
+
+
+def test_days_without_a_value_do_not_count_as_memory() -> None:
+    """Behind a gap of any length the last days that were valued are remembered."""
+    assert remembered([0.2] * 24 + [np.nan] * 24, 71, 48) == pytest.approx(0.2)
 
 
 def test_what_is_remembered_knows_nothing_of_the_day_after_tomorrow() -> None:

@@ -147,9 +147,9 @@ def test_it_says_what_was_captured_and_what_not_knowing_cost(forecast: tuple[Pla
     assert re.search(alone, done.words)
     assert re.search(rf"a kWh that came otherwise cost: only the sun unknown {ct}", done.words)
     assert len(re.findall(rf"above the perfect plan for each of these kWh: {ct}", done.words)) == 3
-    assert place.found("SELECT count(DISTINCT mode) FROM day_result") == [(11,)]
+    assert place.found("SELECT count(DISTINCT mode) FROM day_result") == [(15,)]
     metrics = place.metrics()
-    assert metrics["total/captured_share_vs_as_metered"] == 3
+    assert metrics["total/captured_share_vs_as_metered"] == 4
     assert metrics["total/error_cost_eur_per_kwh"] == 5
     assert "total/error_cost_low_eur_per_kwh" not in metrics  # two days have no interval
 
@@ -162,7 +162,7 @@ def test_a_footnote_stands_only_under_what_is_there(place: Place) -> None:
     assert done.code == 0
     assert "all days at once" not in done.out  # it is the plan of the only day
     assert "limits " not in done.out
-    assert place.tracked("SELECT count(*) FROM runs") == [(1 + 4,)]
+    assert place.tracked("SELECT count(*) FROM runs") == [(1 + len(MODES),)]
     assert "battery" not in {agent for (agent,) in place.found("SELECT agent FROM plan_step")}
 
 
@@ -171,10 +171,12 @@ def test_all_buildings_with_two_workers(place: Place) -> None:
     done = place.call(A, *args)
     assert (done.code, done.err) == (0, "")
     sql = "SELECT building, count(DISTINCT mode) FROM day_result GROUP BY ALL"
-    assert dict(place.found(sql)) == dict.fromkeys((f"DE_KN_{name}" for name in NAMES), 4)
+    assert dict(place.found(sql)) == dict.fromkeys((f"DE_KN_{name}" for name in NAMES), len(MODES))
     for name in NAMES:
         assert f"DE_KN_{name}, 1 day" in done.out
-    assert place.tracked("SELECT count(*) FROM runs WHERE status = 'FINISHED'") == [(1 + 7 * 4,)]
+    assert place.tracked("SELECT count(*) FROM runs WHERE status = 'FINISHED'") == [
+        (1 + 7 * len(MODES),)
+    ]
 
 
 def test_a_hedged_run_says_so(place: Place) -> None:

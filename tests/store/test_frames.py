@@ -51,11 +51,11 @@ def records() -> list[DayRecord]:
 def test_a_row_for_every_figure_that_is_defined(records: list[DayRecord]) -> None:
     frame = day_frame([record.result for record in records])
     assert tuple(frame.columns) == DAY_COLUMNS
-    assert len(records) == 2 * 4
+    assert len(records) == 2 * 7
     undefined = {"self_consumption", "self_sufficiency"}  # there is no sun
     assert set(frame["kpi"]) == set(KPIS) - undefined
     unproven = sum(bool(np.isnan(record.kpis.gap_eur)) for record in records)  # the baselines
-    assert unproven == 2 * 2
+    assert unproven == 2 * 5
     assert len(frame) == len(records) * (len(KPIS) - 2) - unproven
     assert not frame.duplicated(["building", "day", "mode", "kpi"]).any()
     for record in records:

@@ -46,6 +46,7 @@ def _line(mode: Mode, colour: str, marker: str, **more: Any) -> Line:
 MODE_LINES: Mapping[Mode, Line] = {
     "as_metered": _line("as_metered", BLACK, "X", dashes=DOTTED, width_pt=1.6),
     "rule_based": _line("rule_based", GREY, "s", width_pt=1.2),
+    "value_based": _line("value_based", VERMILLION, "P", width_pt=1.2),
     "decentralized": _line("decentralized", ORANGE, "v", width_pt=3.6),
     "centralized": _line("centralized", BLUE, "o"),
     "centralized_phases": _line("centralized_phases", GREEN, "D", dashes=DASHED),

@@ -1,0 +1,127 @@
+"""Control by the value of charge: no plan, but a price on what is in the store.
+
+At midnight, and at 13:00 when tomorrow's prices are published, every store learns what its charge
+is worth: the mean over futures that look like the ``PAST_DAYS`` days before
+(``ems.agents.charge_value``). Within the day it weighs each step's bill against that value, at the
+net load and the price that are really there. All other devices follow the rule. Nothing is
+forecast but prices that are not yet published: the mean of that hour over the last week.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from functools import lru_cache
+
+import numpy as np
+
+from ems.agents import Agent
+from ems.agents.dispatch_plan import DispatchPlan
+from ems.control.baselines import by_rule, settled, signal_of
+from ems.core.horizon import Horizon
+from ems.core.participant import Plan
+from ems.economics.store_value import Worth
+from ems.errors import DataError
+from ems.site.building import Building
+from ems.site.task import PlanningTask
+from ems.types import Floats
+
+PAST_DAYS = 28
+"""Days that the future may look like."""
+PRICE_DAYS = 7
+"""Days whose mean stands for a price that is not yet published."""
+PUBLISHED_H = 13.0
+"""Local hour from which the next day's prices are known [h]."""
+
+
+def value_based(building: Building, task: PlanningTask, worth: Worth) -> DispatchPlan:
+    """The day of ``task`` under control by value.
+
+    ``worth``: what a kWh left in each store is believed to be worth [€/kWh]. Raises ``DataError``
+    if no day before it was known.
+    """
+    day, horizon = task.days[0], task.horizon
+    plans: dict[str, Plan] = {}
+    others_kw = np.zeros(horizon.n_steps)
+    signal = signal_of("self_consumption", task.agents, horizon)
+    for agent in sorted(task.agents, key=lambda agent: agent.kind == "storage"):
+        then_eur = _then_eur(building, day, agent, worth.get(agent.name, {}), horizon.n_steps)
+        if then_eur is None:
+            plans[agent.name] = agent.follow_rule(horizon, others_kw, signal)
+        else:
+            plans[agent.name] = agent.follow_value(horizon, others_kw, then_eur)
+        others_kw = others_kw + plans[agent.name].net_load_kw
+    return settled("value_based", task.agents, task.grid, horizon, plans)
+
+
+def _then_eur(
+    building: Building, day: date, agent: Agent, worth: Mapping[str, float], n_steps: int
+) -> Floats | None:
+    """What is still to be paid after each step, by charge, as believed at its instant [€]."""
+    if agent.kind != "storage":
+        return None
+    parts = []
+    for at in (0, _published(building, day)):
+        believed = _believed(building, day, at)
+        futures_kw = _futures_kw(building, day, at, believed.n_steps)
+        costs_eur = agent.costs_by_charge_eur(believed, futures_kw, worth)
+        if costs_eur is None:
+            return None
+        parts.append(costs_eur[1:])
+    morning, afternoon = parts
+    at = len(morning) - len(afternoon)
+    return np.concatenate([morning[:at], afternoon])[:n_steps]
+
+
+def _published(building: Building, day: date) -> int:
+    """The first step of ``day`` at which the next day's prices are known."""
+    return int(np.flatnonzero(building.view.hour[building.span(day)] >= PUBLISHED_H)[0])
+
+
+def _believed(building: Building, day: date, at: int) -> Horizon:
+    """Prices from ``at`` steps after midnight to the end of the next day."""
+    span, history = building.span(day), building.history
+    per_day = round(24 / history.step_h)
+    end = span.stop + per_day
+    spot = history.price_eur_per_mwh
+    # The same hours of the last week; behind it two days are still to come at most.
+    past = [spot[max(0, span.start - k * per_day) :][:per_day] for k in range(1, PRICE_DAYS + 1)]
+    usual = np.nanmean([row for row in past if len(row) == per_day], axis=0)
+    eur_per_mwh = np.resize(usual, end - span.start)
+    known = min(end if at else span.stop, len(spot)) - span.start
+    published = spot[span.start : span.start + known]
+    eur_per_mwh[:known] = np.where(np.isfinite(published), published, eur_per_mwh[:known])
+    hour = np.resize(building.view.hour[span], end - span.start)
+    return Horizon(
+        start_utc=history.ts_utc[span.start + at],
+        step_h=history.step_h,
+        import_eur_per_kwh=building.tariff.import_eur_per_kwh(eur_per_mwh, hour)[at:],
+        export_eur_per_kwh=building.tariff.export_eur_per_kwh(eur_per_mwh)[at:],
+        timezone=history.timezone,
+    )
+
+
+def _futures_kw(building: Building, day: date, at: int, n_steps: int) -> Floats:
+    """Each of the days before, and the one after it, as if they came again [kW]."""
+    past = [d for d in building.plannable_days if d < day][-PAST_DAYS:]
+    if not past:
+        raise DataError(
+            f"{building.history.building} {day}: no day before it can be planned, so nobody knows "
+            "what may come; start later"
+        )
+    following = (*past[1:], past[-1])
+    two = (
+        np.concatenate([_others_kw(building, one), _others_kw(building, two)])
+        for one, two in zip(past, following, strict=True)
+    )
+    return np.array([np.resize(kw[at:], n_steps) for kw in two])
+
+
+@lru_cache(maxsize=2 * PAST_DAYS)
+def _others_kw(building: Building, day: date) -> Floats:
+    """Net load of all but the stores under the rule on a past day [kW]."""
+    task = building.problem([day])
+    done = by_rule("self_consumption", task.agents, task.grid, task.horizon)
+    zero_kw = np.zeros(task.horizon.n_steps)
+    others = [agent.name for agent in task.agents if agent.kind != "storage"]
+    return sum((done.plans[name].net_load_kw for name in others), zero_kw)
