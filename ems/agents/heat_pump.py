@@ -268,7 +268,9 @@ class HeatPumpAgent(FlexibleDeviceAgent):
         )
 
     def stored_kwh(self, plan: Plan | None = None) -> Mapping[str, float]:
-        """Heat in each node beside what the meter saw [kWh]."""
+        """Heat in each node beside what the meter saw [kWh]; nothing is kept in a fixed house."""
+        if self.fixed:
+            return {}
         if plan is None:
             return dict(zip(self.house.nodes, self.beside_kwh, strict=True))
         return {node: float(plan.series[f"{node}_kwh"][-1]) for node in self.house.nodes}

@@ -18,6 +18,7 @@ from ems.agents import (
 from ems.agents.base import Agent
 from ems.agents.comfort import HabitComfort, ShiftComfort
 from ems.agents.thermal import House
+from ems.control.optimizer import GlobalOptimizer
 from ems.core.horizon import Horizon
 from ems.core.participant import Plan
 
@@ -144,6 +145,20 @@ def test_a_heat_pump_is_switched_where_it_has_a_least_run_or_starts_that_wear(
     later = pump.after(pump.unplanned(SIX), 2)
     assert later.beside_kwh == pytest.approx((2.0 * np.exp(-2 / 48.0),))
     assert (later.on, later.must_run_steps) == (True, 0)
+
+
+def test_a_house_that_may_not_be_warmer_has_no_store_to_value() -> None:
+    pump = HeatPumpAgent(
+        name="pump",
+        metered_kw=np.full(6, 1.0),
+        cop=np.full(6, 3.0),
+        max_power_kw=2.0,
+        house=House(capacity_kwh_per_k=3.0),
+        warmer_k=0.0,
+    )
+    plan, values = GlobalOptimizer([pump], GridAgent()).optimize_with_values(SIX)
+    assert plan.plans["pump"].net_load_kw.tolist() == [1.0] * 6
+    assert values == {}
 
 
 def test_a_roof_is_throttled_to_what_the_plan_let_through_and_only_where_it_throttled() -> None:
