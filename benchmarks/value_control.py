@@ -1,4 +1,4 @@
-"""What control by the value of charge is worth against the rule, in every house of a database.
+"""What control by the value of charge is worth against the best rule, in every house.
 
     python benchmarks/value_control.py FILE.duckdb --n_days 376
 
@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 from datetime import date
 
-import duckdb
 import numpy as np
 
 from ems.economics.intervals import drawn_sums, middle
@@ -21,6 +20,7 @@ from ems.pipelines.perfect import perfect_plan
 from ems.pipelines.spec import HISTORY_DAYS, ComparisonSpec
 from ems.site.assets import Assets
 from ems.site.building import Building
+from ems.store.connection import get_con
 from ems.store.read import list_buildings, read_history
 
 
@@ -33,8 +33,8 @@ def main() -> None:
     parser.add_argument("--building", default="")
     parser.add_argument("--tariff", default="dynamic")
     asked = parser.parse_args()
-    con = duckdb.connect(asked.database, read_only=True)
-    print("| building | days | rule: bill € | saved by value € | possible € |")
+    con = get_con(asked.database)
+    print("| building | days | best rule: cost € | saved by value € | possible € |")
     print("|---|---:|---:|---:|---:|")
     for name in list_buildings(con):
         if asked.building in name:

@@ -237,7 +237,7 @@ def show(out: Console, points: Sequence[FrontierPoint], foresight: str) -> None:
 
     summary = points[0].summary
     days = counted(round(summary.kpis.days), "day")
-    shares = ("captured vs metered", "captured vs rule") if points[0].captured else ()
+    shares = ("captured vs metered", "captured vs best rule") if points[0].captured else ()
     rows = [
         [
             point.controller.name,

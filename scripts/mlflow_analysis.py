@@ -341,7 +341,7 @@ def of_level(runs: Sequence[TrackedRun], level: str) -> list[TrackedRun]:
 
 
 WHO = ("run", "experiment", "name", "started UTC")
-FIGURES = ("cost €", "saved vs metered €", "vs rule €", "log loss bits")
+FIGURES = ("cost €", "saved vs metered €", "vs best rule €", "log loss bits")
 CHANGE = ("where", "metric")
 
 

@@ -249,14 +249,14 @@ class EVAgent(Agent):
         time, or where the rule signals to buy. It knows when it is to be full, no sun and no load.
         """
         limit_kw = self.charge_limit_kw
-        surplus_kw = np.where(signal.buy, limit_kw, np.maximum(-net_load_kw, 0.0))
+        wanted_kw = np.where(signal.buy, limit_kw, np.maximum(-net_load_kw, 0.0))
         due_kwh = self._in_time_kwh(horizon)
         charge_kw, soc_kwh = np.zeros(horizon.n_steps), self.initial_soc_kwh
         for t in horizon.steps:
             soc_kwh -= float(self.trip_kwh[t])
             least_kw = (due_kwh[t] - soc_kwh) / self.efficiency / horizon.step_h
             room_kw = (self.max_soc_kwh[t] - soc_kwh) / self.efficiency / horizon.step_h
-            charge_kw[t] = max(0.0, min(max(surplus_kw[t], least_kw), limit_kw[t], room_kw))
+            charge_kw[t] = max(0.0, min(max(wanted_kw[t], least_kw), limit_kw[t], room_kw))
             soc_kwh += horizon.energy_kwh(self.efficiency * charge_kw[t])
         idle = np.zeros(horizon.n_steps)
         series_kwh = self.store.soc_after(

@@ -132,8 +132,7 @@ class HeatPumpAgent(FlexibleDeviceAgent):
         parts = self._parts(block)
         power_kw, heat_kw = self._made(parts)
         nodes = self._account(block, heat_kw)
-        air_kwh = nodes[self.house.nodes[0]]
-        block.require("final_heat", air_kwh[-1] >= self.least_final_kwh - SLACK_KWH, "kWh")
+        block.require("final_heat", nodes["heat"][-1] >= self.least_final_kwh - SLACK_KWH, "kWh")
         cost_eur: Affine | float = 0.0
         for held_kwh, left_eur in zip(nodes.values(), self.left_eur_per_kwh, strict=True):
             if left_eur != 0.0:
@@ -495,6 +494,8 @@ class HeatSpec:
                 raise InvalidSpec(
                     f"heat pump: {field} is {value}, allowed is {least:g} to {most:g}"
                 )
+        # A share too small for a second node is refused here, before a house is fitted.
+        House(capacity_kwh_per_k=1.0, mass_share=self.mass_share)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

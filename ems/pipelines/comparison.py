@@ -186,9 +186,7 @@ def run_mode(
                 comfort=None if comfort_of is None else comfort_of(day),
             )
             with named(window.building, day, mode):
-                if mode == "value_based":
-                    done, kpis = _value_day(building, live, values)
-                elif knows or known is None:
+                if knows or known is None or mode == "value_based":
                     done, kpis = _known_day(building, spec, mode, live, values)
                 else:
                     done, kpis = _forecast_day(building, spec, mode, live, values, known[day])
@@ -247,7 +245,7 @@ def state_after(done: DispatchPlan) -> dict[str, Agent]:
 def _known_day(
     building: Building, spec: ComparisonSpec, mode: Mode, live: DayToPlan, values: StoreValues
 ) -> tuple[DispatchPlan, DayKpis]:
-    """A day whose plan knows the truth, so the plan is what happens."""
+    """A day that happens as decided: the plan knows the truth, or each step is decided in it."""
     problem = building.problem(
         [live.day],
         lookahead_h=live.lookahead_h,
@@ -257,25 +255,13 @@ def _known_day(
         metered=mode == "as_metered",
     )
     # The horizon may hold a look-ahead; only the committed steps happen.
-    plan = _plan(problem, spec, mode)
+    plan = (
+        value_based(building, problem, live.left.worth)
+        if mode == "value_based" and live.left is not None
+        else _plan(problem, spec, mode)
+    )
     done = replace(plan.window(0, problem.n_committed), mode=mode)
     return done, settled_day(building, live.day, done, values, proven_gap_eur(plan))
-
-
-def _value_day(
-    building: Building, live: DayToPlan, values: StoreValues
-) -> tuple[DispatchPlan, DayKpis]:
-    """A day steered by what charge was worth on the days before."""
-    task = building.problem(
-        [live.day],
-        lookahead_h=live.lookahead_h,
-        state=live.state,
-        left=live.left,
-        comfort=live.comfort,
-    )
-    worth = {} if live.left is None else live.left.worth
-    done = value_based(building, task, worth).window(0, task.n_committed)
-    return done, settled_day(building, live.day, done, values, np.nan)
 
 
 def _forecast_day(

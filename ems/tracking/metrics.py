@@ -21,7 +21,7 @@ All figures of every day are in the results database, and their totals also in M
 HEADLINE = {
     "cost_eur": "cost €",
     "savings_eur_vs_as_metered": "saved against as metered €",
-    "savings_eur_vs_rule_based": "saved against rule-based €",
+    "savings_eur_vs_rule_based": "saved against the best rule €",
 }
 """Totals summed over buildings for the pipeline's own run, with their headings in its note."""
 

@@ -165,7 +165,7 @@ def savings_by_day(
     energy carried over midnight is not valued twice.
 
     Up to 14 days: grouped bars, a panel per baseline. Beyond: a panel per mode, filled against as
-    metered, with a dark line against rule-based. Raises ``InvalidSpec`` as ``Days.of``.
+    metered, with a dark line against the best rule. Raises ``InvalidSpec`` as ``Days.of``.
     """
     days = Days.of(results)
     title = f"{days.building} · savings by day · {days_in_words(days.days)}"

@@ -46,8 +46,9 @@ def mode_overview(
     """A marker for each mode: cost [€], savings [€] and self-sufficiency [%].
 
     ``days``: the sorted days of each building. Buildings differ by orders of magnitude, so each has
-    its own euro axes. Savings are filled against as metered and open against rule-based. With one
-    building the rows name the modes, otherwise a legend. Raises ``InvalidSpec`` without summaries.
+    its own euro axes. Savings are filled against as metered and open against the best rule. With
+    one building the rows name the modes, otherwise a legend. Raises ``InvalidSpec`` without
+    summaries.
     """
     if not summaries:
         raise InvalidSpec("figure: no summaries, give at least one")

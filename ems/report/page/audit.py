@@ -26,7 +26,7 @@ ON_FORECASTS = (
     "at that midnight, and checked like the others: it fits what was expected, whatever came.",
 )
 BASELINES_ARE_NOT = (
-    "As metered and rule-based are no plans: they are settled at the same meter, whatever the "
+    "As metered and the rules are no plans: they are settled at the same meter, whatever the "
     "limits of the connection say."
 )
 

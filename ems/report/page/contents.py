@@ -47,8 +47,8 @@ def comparison_report(
     who = windows[0].building if len(windows) == 1 else words.counted(len(windows), "building")
     question = (
         "What would a plan for battery, car and appliances have been worth on these days, against "
-        "what the people did (as metered, no battery) and against the usual rule that stores any "
-        "surplus and covers any need (rule-based)?"
+        "what the people did (as metered, no battery) and against the best of three rules that "
+        "need no forecast (self-consumption, timer, price threshold)?"
     )
     modes = "; ".join(LABELS[mode] for mode in spec.modes)
     discomfort = (

@@ -24,7 +24,7 @@ HOW_COUNTED = (
     "the baseline paid for import. No purchase and no interest is in any figure."
 )
 _MODE_HEADS = (
-    *("mode", "cost €", "saved vs metered €", "saved vs rule €", "wear €"),
+    *("mode", "cost €", "saved vs metered €", "saved vs best rule €", "wear €"),
     *("import kWh", "export kWh", "self-sufficiency", "cycles"),
 )
 

@@ -135,7 +135,7 @@ Changes = Callable[[], dict[str, Any]]
             usual,
             dict,
             "SYNTHETIC DATA / upper bound / “All days at once” knew all of them on the first "
-            "morning / As metered and rule-based are no plans / assumed: drives 8 kWh a day / "
+            "morning / As metered and the rules are no plans / assumed: drives 8 kWh a day / "
             "a load on top of the meter in every row / no limit and no demand charge / The "
             "building uses / fingerprint of the data is none / in the run's tracking. python",
             "“Perfect plan” / a forecast may miss / planned each device alone / Really: / "
