@@ -115,10 +115,6 @@ class Agent(ABC):
         """
         return self
 
-    def acting_early(self, delay_eur_per_kwh: float) -> Self:
-        """The same agent, to which a kWh seems to cost more with every step that passes [€/kWh]."""
-        return self
-
     def without_targets(self) -> Self:
         """The same agent without deadlines and final targets, which a forecast may miss."""
         return self

@@ -36,9 +36,6 @@ class BatteryAgent(Agent):
     ``initial_soc_kwh``: charge before the first step [kWh].
     ``final_soc_kwh``: minimum charge after the last step [kWh]; ``None`` means the initial charge.
     ``terminal_value_eur_per_kwh``: value of charge above ``final_soc_kwh`` at the end [€/kWh].
-    ``delay_eur_per_kwh``: what a kWh charged or discharged seems to cost more with every step that
-    passes [€/kWh]. Steers plans that will be made again to act early where that costs nothing.
-    Never part of the bill.
     ``wear_eur_per_kwh``: ageing per kWh of throughput, charge plus discharge at the bus [€/kWh].
     Assumed: 400 €/kWh of capacity over 10,000 kWh of throughput per kWh of capacity and direction.
     ``calendar_eur_per_kwh_a``: ageing by time alone per kWh of capacity and year [€/(kWh a)], which
@@ -57,7 +54,6 @@ class BatteryAgent(Agent):
     terminal_value_eur_per_kwh: float = 0.0
     wear_eur_per_kwh: float = 0.02
     calendar_eur_per_kwh_a: float = 20.0
-    delay_eur_per_kwh: float = 0.0
     kind: ClassVar[Kind] = "storage"
     colour: ClassVar[str | None] = "#009E73"
     layer: ClassVar[int] = 4
@@ -69,7 +65,6 @@ class BatteryAgent(Agent):
             check_range(self, field, up=1e9)
         check_range(self, "calendar_eur_per_kwh_a", up=1e9)
         check_range(self, "terminal_value_eur_per_kwh", low=-1e9, up=1e9)
-        check_range(self, "delay_eur_per_kwh", up=1.0)
         check_range(self, "round_trip_efficiency", up=1.0, above=True)
         check_range(self, "min_soc_kwh", up=self.capacity_kwh)
         check_range(self, "initial_soc_kwh", low=self.min_soc_kwh, up=self.capacity_kwh)
@@ -112,10 +107,7 @@ class BatteryAgent(Agent):
         return np.full(horizon.n_steps, np.inf if worthless else 0.0)
 
     def contribute(self, block: Block) -> Contribution:
-        """Cost = Σ wear · (charge + discharge) · Δt − value · (soc(T) − final) [€].
-
-        Plus Σ delay · t · (charge + discharge) · Δt, which steers the plan but is no money.
-        """
+        """Cost = Σ wear · (charge + discharge) · Δt − value · (soc(T) − final) [€]."""
         charge_kw = block.variables("charge_kw", up=self.max_charge_kw)
         discharge_kw = block.variables("discharge_kw", up=self.max_discharge_kw)
         soc_kwh = block.variables("soc_kwh", low=self.min_soc_kwh, up=self.capacity_kwh)
@@ -127,12 +119,10 @@ class BatteryAgent(Agent):
         if self.terminal_value_eur_per_kwh != 0.0:
             left_kwh = soc_kwh[-1] - self.least_final_kwh
             cost_eur = cost_eur - self.terminal_value_eur_per_kwh * left_kwh
-        if self.delay_eur_per_kwh != 0.0:
-            late = np.arange(float(block.horizon.n_steps))
-            cost_eur = cost_eur + self.delay_eur_per_kwh * (through_kwh * late).sum()
         return Contribution(
             net_load_kw=charge_kw - discharge_kw,
             cost_eur=cost_eur,
+            effort_kw=charge_kw + discharge_kw,
             series={"charge_kw": charge_kw, "discharge_kw": discharge_kw, "soc_kwh": soc_kwh},
         )
 
@@ -210,10 +200,6 @@ class BatteryAgent(Agent):
         least_kwh = min(self.least_final_kwh, reachable_kwh, self.capacity_kwh)
         return replace(self, initial_soc_kwh=real.initial_soc_kwh, final_soc_kwh=least_kwh)
 
-    def acting_early(self, delay_eur_per_kwh: float) -> Self:
-        """Ties between plans are broken in favour of the earliest."""
-        return replace(self, delay_eur_per_kwh=delay_eur_per_kwh)
-
     def without_targets(self) -> Self:
         """The final target is the reserve alone."""
         return replace(self, final_soc_kwh=self.min_soc_kwh)
@@ -236,9 +222,6 @@ class BatteryAgent(Agent):
         if self.terminal_value_eur_per_kwh != 0.0:
             left_kwh = float(plan.series["soc_kwh"][-1]) - self.least_final_kwh
             costs["left"] = -self.terminal_value_eur_per_kwh * left_kwh
-        if self.delay_eur_per_kwh != 0.0:
-            late_kwh = float((through_kwh * np.arange(horizon.n_steps)).sum())
-            costs["late"] = self.delay_eur_per_kwh * late_kwh
         return costs
 
     def stored_kwh(self, plan: Plan | None = None) -> Mapping[str, float]:

@@ -198,6 +198,7 @@ class EVAgent(Agent):
             net_load_kw=charge_kw - discharge_kw,
             cost_eur=self.wear_eur_per_kwh * through_kwh
             - self.terminal_value_eur_per_kwh * left_kwh,
+            effort_kw=charge_kw + discharge_kw,
             series={"charge_kw": charge_kw, "discharge_kw": discharge_kw, "soc_kwh": soc_kwh},
         )
 

@@ -140,6 +140,7 @@ class DiscretePhaseDevice(FlexibleDeviceAgent):
         return Contribution(
             net_load_kw=power_kw,
             cost_eur=cost_eur,
+            effort_kw=power_kw,
             series={"power_kw": power_kw, "started": started},
         )
 

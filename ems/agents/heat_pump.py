@@ -145,7 +145,9 @@ class HeatPumpAgent(FlexibleDeviceAgent):
                 starts = block.variables("starts", up=1.0)
                 block.require("start", starts - on + on.before(float(self.on)) >= 0.0, "starts")
                 cost_eur = cost_eur + self.start_eur * starts.sum()
-        return Contribution(net_load_kw=power_kw, cost_eur=cost_eur, series=series)
+        return Contribution(
+            net_load_kw=power_kw, cost_eur=cost_eur, effort_kw=power_kw, series=series
+        )
 
     @property
     def fixed(self) -> bool:

@@ -68,6 +68,7 @@ class PVAgent(Agent):
         generation_kw = block.variables("generation_kw", up=available_kw)
         return Contribution(
             net_load_kw=-generation_kw,
+            effort_kw=available_kw - generation_kw,
             series={"generation_kw": generation_kw, "curtailed_kw": available_kw - generation_kw},
         )
 

@@ -30,13 +30,6 @@ from ems.site.building import Building
 from ems.site.task import PlanningTask
 from ems.types import Floats
 
-DELAY_EUR_PER_KWH = 1e-6
-"""What a kWh through a battery seems to cost more with every step, in plans on forecasts [€/kWh].
-
-Of equal plans it takes the one that acts early. Without it, a battery planned again and again keeps
-delaying what costs nothing to delay, and what is then not needed is never used.
-"""
-
 
 @dataclass(frozen=True, kw_only=True)
 class DayToPlan:
@@ -143,7 +136,6 @@ def believed(
     )
     agents = _standing(problem.agents, real, problem.horizon)
     if not foresight.certain:
-        agents = tuple(agent.acting_early(DELAY_EUR_PER_KWH) for agent in agents)
         # What both registers will count within a step is not known either.
         grid = replace(grid, cross_kw=0.0)
     return replace(problem, agents=agents, grid=grid)

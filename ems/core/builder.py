@@ -103,8 +103,11 @@ class ModelBuilder:
             first += own.size
         return low, up
 
-    def matrix(self, cost: Affine) -> Matrix:
-        """All rules stacked into one coordinate matrix, each place once, sorted by row."""
+    def matrix(self, cost: Affine, second: Affine | None = None) -> Matrix:
+        """All rules stacked into one coordinate matrix, each place once, sorted by row.
+
+        ``cost`` [€] is minimised; ``second`` decides between plans of equal cost (None: any).
+        """
         low, up = self.bounds()
         sizes = [len(relation.expr) for _, _, relation in self.rules]
         row_low, row_up = np.empty(sum(sizes)), np.empty(sum(sizes))
@@ -122,8 +125,10 @@ class ModelBuilder:
         rows += np.repeat(np.array(firsts, dtype=np.int64), lengths)
         pattern, entries = _merged(rows, cols, coefs, (first, len(low)))
         _, priced, prices = stacked(cost.terms)
+        _, counted, weights = stacked(second.terms if second is not None else ())
         return Matrix(
             cost=_sums(priced, prices, len(low)),
+            second=_sums(counted, weights, len(low)),
             offset=float(cost.const[0]),
             low=low,
             up=up,

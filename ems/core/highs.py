@@ -14,7 +14,6 @@ import numpy as np
 from ems.core.matrix import Matrix
 from ems.core.solver import Outcome, Solver, no_solution, unproven
 from ems.errors import SolveError
-from ems.types import Floats
 
 HIGHS_OPTIONS = {
     "output_flag": False,
@@ -28,54 +27,52 @@ optimal that is not (HiGHS 1.16.0: 2.355 € for 2.301 €, ``tests/core/test_so
 days solve as fast."""
 _ROW_WISE = int(highspy.MatrixFormat.kRowwise)
 _MINIMISE = int(highspy.ObjSense.kMinimize)
-_STATES = highspy.HighsModelStatus
+STATES = highspy.HighsModelStatus
 
 
-def solve_with_highs(matrix: Matrix, solver: Solver) -> Outcome:
-    """The optimum of ``matrix``, as ``ems.core.solve.solve``."""
+def solve_with_highs(matrix: Matrix, solver: Solver) -> tuple[Outcome, Any]:
+    """The cheapest plan of ``matrix``, and the HiGHS object that found it."""
     started = time.perf_counter()
     highs = run_highs(matrix, solver)
     status = highs.getModelStatus()
-    if status in (_STATES.kInfeasible, _STATES.kUnboundedOrInfeasible):
+    if status in (STATES.kInfeasible, STATES.kUnboundedOrInfeasible):
         # Presolve may call a state handed on at the edge of its limits infeasible, and cannot
         # always tell infeasible from unbounded. Solve again without it before believing it.
         highs = run_highs(matrix, solver, presolve="off")
         status = highs.getModelStatus()
     seconds = time.perf_counter() - started
-    if status == _STATES.kInfeasible:
-        return no_solution(seconds)
-    if status == _STATES.kUnbounded:
+    if status == STATES.kInfeasible:
+        return no_solution(seconds), highs
+    if status == STATES.kUnbounded:
         raise SolveError("the program is unbounded: some agent's cost can fall without end")
     info = highs.getInfo()
     whole = bool(matrix.integer.any())
     objective = info.objective_function_value
     # HiGHS reports a dual bound for MILPs only; the optimum of an LP is its own bound.
     bound = info.mip_dual_bound if whole else objective
-    if status != _STATES.kOptimal:
+    if status != STATES.kOptimal:
         found = info.primal_solution_status == int(highspy.SolutionStatus.kSolutionStatusFeasible)
         best, least = (objective if found else np.inf), (bound if whole else -np.inf)
         raise unproven(solver, highs.modelStatusToString(status), best, least)
-    return Outcome(
+    found = Outcome(
         # Copied, since the solution's memory belongs to the solver.
         x=np.array(highs.getSolution().col_value),
         objective_eur=objective,
         bound_eur=bound,
         solver_s=seconds,
     )
-
-
-def linear_duals(matrix: Matrix, solver: Solver) -> Floats:
-    """Dual of each row at the optimum of a linear program. Raises ``SolveError`` if there is no
-    optimum."""
-    highs = run_highs(matrix, solver)
-    status = highs.getModelStatus()
-    if status != _STATES.kOptimal:
-        raise unproven(solver, highs.modelStatusToString(status))
-    return np.array(highs.getSolution().row_dual)
+    return found, highs
 
 
 def run_highs(matrix: Matrix, solver: Solver, **options: str) -> Any:
     """Run HiGHS on ``matrix`` and return it."""
+    highs = ready_highs(matrix, solver, **options)
+    highs.run()
+    return highs
+
+
+def ready_highs(matrix: Matrix, solver: Solver, **options: str) -> Any:
+    """HiGHS with ``matrix`` and its settings, not run yet."""
     highs = highspy.Highs()
     gaps = {"mip_rel_gap": solver.mip_gap, "mip_abs_gap": solver.mip_gap_eur}
     settings = {**HIGHS_OPTIONS, **gaps, "random_seed": solver.seed, **options}
@@ -84,8 +81,14 @@ def run_highs(matrix: Matrix, solver: Solver, **options: str) -> Any:
     for name, value in settings.items():
         highs.setOptionValue(name, value)
     pass_model(highs, matrix)
-    highs.run()
     return highs
+
+
+def require_optimal(highs: Any, solver: Solver) -> None:
+    """Raise ``SolveError`` if the last run of ``highs`` ended without an optimum."""
+    status = highs.getModelStatus()
+    if status != STATES.kOptimal:
+        raise unproven(solver, highs.modelStatusToString(status))
 
 
 def pass_model(highs: Any, matrix: Matrix) -> None:

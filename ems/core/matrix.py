@@ -43,10 +43,12 @@ class Pattern:
 class Matrix:
     """Minimise ``cost · x + offset`` s.t. ``row_low ≤ A x ≤ row_up``, ``low ≤ x ≤ up``.
 
+    ``second``: of all x of that cost, one with the least ``second · x`` is wanted; zero: any.
     ``coefs``: the entries of A at the places of ``pattern``; ``integer``: which x are whole.
     """
 
     cost: Floats
+    second: Floats
     offset: float
     low: Floats
     up: Floats

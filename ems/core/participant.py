@@ -27,10 +27,13 @@ class Contribution:
     ``net_load_kw``: draw from the bus in each step [kW], shape ``(n_steps,)``.
     ``cost_eur``: cost of its plan [€], an ``Affine`` of size 1 or a number.
     ``series``: named series of its plan, each of shape ``(n_steps,)``.
+    ``effort_kw``: what it moves through a store, uses or curtails [kW], shape ``(n_steps,)``. Of
+    plans of equal cost the one of least effort is chosen, and then the earliest.
     """
 
     net_load_kw: Affine | Floats
     cost_eur: Affine | float = 0.0
+    effort_kw: Affine | Floats | float = 0.0
     series: Mapping[str, Affine | Floats]
 
 

@@ -20,8 +20,9 @@ from ems.core.builder import Block, ModelBuilder
 from ems.core.horizon import Horizon
 from ems.core.matrix import Matrix
 from ems.core.participant import Contribution, Participant, Plan
+from ems.core.second_aim import second_aim
 from ems.core.shortfall import why_infeasible
-from ems.core.solve import duals_at, row_duals, solve
+from ems.core.solve import solve
 from ems.core.solver import Outcome, Solver
 from ems.errors import InvalidSpec
 from ems.types import Floats
@@ -91,7 +92,7 @@ class Program:
         Raises ``Infeasible`` with every broken rule and its shortfall, or ``SolveError`` if no
         optimum is proven within gap and time.
         """
-        return self._solve(solver)[0]
+        return self._solve(solver, with_duals=False)[0]
 
     def solve_with_values(self, solver: Solver) -> tuple[Solution, StoreDuals]:
         """The optimum, and what one kWh more in each store before each step is worth [€/kWh].
@@ -99,8 +100,7 @@ class Program:
         λ(t) is the dual of the store's charge rule with the binaries fixed; where the cost has a
         kink, a value between what one kWh less costs and one kWh more saves. Raises as ``solve``.
         """
-        solution, matrix, outcome = self._solve(solver)
-        duals = duals_at(matrix, outcome, solver)
+        solution, matrix, duals = self._solve(solver, with_duals=True)
         ends = np.cumsum([size for _, size in matrix.row_parts])
         rows = {
             name: slice(end - size, end)
@@ -115,12 +115,11 @@ class Program:
         }
         return solution, values
 
-    def _solve(self, solver: Solver) -> tuple[Solution, Matrix, Outcome]:
+    def _solve(self, solver: Solver, *, with_duals: bool) -> tuple[Solution, Matrix, Floats]:
         started = time.perf_counter()
-        columns, shares, cost = self._write()
-        matrix = columns.matrix(cost)
+        columns, shares, matrix = self._write()
         build_s = time.perf_counter() - started
-        outcome = solve(matrix, solver)
+        outcome = solve(matrix, solver, with_duals=with_duals)
         if not outcome.feasible:
             raise why_infeasible(columns, solver)
         solution = Solution(
@@ -130,7 +129,7 @@ class Program:
             build_s=build_s,
             solver_s=outcome.solver_s,
         )
-        return solution, matrix, outcome
+        return solution, matrix, outcome.row_duals
 
     def bus_prices(self, solver: Solver) -> Floats:
         """What one kWh more drawn from the bus would cost in each step [€/kWh].
@@ -138,17 +137,13 @@ class Program:
         The dual of the balance with the binaries fixed, shape ``(n_steps,)``; where the cost has a
         kink, a value between what one kWh less saves and one kWh more costs. Raises as ``solve``.
         """
-        columns, _, cost = self._write()
-        duals = row_duals(columns.matrix(cost), solver)
-        if not len(duals):
-            raise why_infeasible(columns, solver)
+        _, _, duals = self._solve(solver, with_duals=True)
         # The balance is the last rule written. Its dual is per kW, and counts supply as positive.
         return -self.horizon.power_kw(duals[-self.horizon.n_steps :])
 
     def matrix(self) -> Matrix:
         """The program as arrays, for benchmarks, oracles and other solvers."""
-        columns, _, cost = self._write()
-        return columns.matrix(cost)
+        return self._write()[2]
 
     def to_pulp(self) -> Any:
         """The program as a ``pulp.LpProblem``, for instance for ``writeLP``."""
@@ -156,21 +151,27 @@ class Program:
 
         return to_pulp(self.matrix())[0]
 
-    def _write(self) -> tuple[ModelBuilder, dict[str, Contribution], Affine]:
-        """Let every agent write its block, those that close the balance last."""
+    def _write(self) -> tuple[ModelBuilder, dict[str, Contribution], Matrix]:
+        """Let every agent write its block, in turn."""
         columns, shares = ModelBuilder(self.horizon), {}
         loads_kw: list[Affine | Floats] = [self._announced_kw]
         costs: list[Affine | Floats] = []
         worth = bus_worth(self._agents.values(), self.horizon, -self._announced_kw)
-        # sorted() is stable: the other agents keep the order in which they were added.
-        for agent in sorted(self._agents.values(), key=lambda agent: agent.closes_balance):
+        for agent in in_turn(self._agents.values()):
             share = agent.contribute(Block(columns, agent.name, worth, loads_kw))
             shares[agent.name] = share
             loads_kw.append(share.net_load_kw)
             costs.append(_of_size_1(share.cost_eur))
         total_kw = Affine.total(loads_kw, self.horizon.n_steps)
         columns.rules.append(("balance", "kW", total_kw == 0.0))
-        return columns, shares, Affine.total(costs, 1)
+        effort_kw = {name: share.effort_kw for name, share in shares.items()}
+        second = second_aim(effort_kw, self.horizon)
+        return columns, shares, columns.matrix(Affine.total(costs, 1), second)
+
+
+def in_turn(agents: Iterable[Participant]) -> list[Participant]:
+    """The agents by name, those that close the balance last: the same program in any order."""
+    return sorted(agents, key=lambda agent: (agent.closes_balance, agent.name))
 
 
 def bus_worth(

@@ -23,7 +23,8 @@ from ems.core.builder import Block, ModelBuilder
 from ems.core.horizon import Horizon
 from ems.core.matrix import Matrix
 from ems.core.participant import Contribution, Participant
-from ems.core.program import Solution, bus_worth, plans_of
+from ems.core.program import Solution, bus_worth, in_turn, plans_of
+from ems.core.second_aim import second_aim
 from ems.core.shortfall import why_infeasible
 from ems.core.solve import solve
 from ems.core.solver import Solver
@@ -68,15 +69,14 @@ class ScenarioProgram:
         Raises ``Infeasible`` and ``SolveError`` as ``Program.solve``.
         """
         started = time.perf_counter()
-        columns, shares, cost = self._write()
-        matrix = columns.matrix(cost)
+        columns, shares, matrix = self._write()
         build_s = time.perf_counter() - started
         outcome = solve(matrix, solver)
         if not outcome.feasible:
             raise why_infeasible(columns, solver)
         return tuple(
             Solution(
-                plans=plans_of([(agent, own[agent.name]) for agent in _in_turn(world)], outcome),
+                plans=plans_of([(agent, own[agent.name]) for agent in in_turn(world)], outcome),
                 objective_eur=outcome.objective_eur,
                 bound_eur=outcome.bound_eur,
                 # One program was solved; each scenario reports its share of the time.
@@ -88,11 +88,11 @@ class ScenarioProgram:
 
     def matrix(self) -> Matrix:
         """The program as arrays, for benchmarks and oracles."""
-        columns, _, cost = self._write()
-        return columns.matrix(cost)
+        return self._write()[2]
 
-    def _write(self) -> tuple[ModelBuilder, list[dict[str, Contribution]], Affine]:
+    def _write(self) -> tuple[ModelBuilder, list[dict[str, Contribution]], Matrix]:
         columns, cost = ModelBuilder(self.horizon), Affine.constant(0.0, 1)
+        second = Affine.constant(0.0, 1)
         shares: list[dict[str, Contribution]] = []
         for number, world in enumerate(self.worlds):
             own = self._write_world(columns, number, world, shares[0] if shares else {})
@@ -104,8 +104,9 @@ class ScenarioProgram:
                 cost = cost + weight * _as_linear(own[agent.name].cost_eur)
                 if shares and self._is_told(agent):
                     self._tie(columns, number, agent.name, own, shares[0])
+            second = second + second_aim({n: own[n].effort_kw for n in own}, self.horizon)
             shares.append(own)
-        return columns, shares, cost
+        return columns, shares, columns.matrix(cost, second)
 
     def _write_world(
         self,
@@ -119,7 +120,7 @@ class ScenarioProgram:
         loads_kw, own = list[Affine | Floats](), dict[str, Contribution]()
         # Tied scenarios draw on each other's surplus, so no lower bound on the value is proven.
         worth = bus_worth(world, self.horizon, np.inf)
-        for agent in _in_turn(world):
+        for agent in in_turn(world):
             if agent.first_stage and first:
                 own[agent.name] = first[agent.name]
             else:
@@ -148,11 +149,6 @@ class ScenarioProgram:
         # Fixed loads come as numbers; there is nothing to tie.
         if isinstance(differs_kw, Affine):
             columns.rules.append((f"s{number}_{name}.until_next_plan", "kW", differs_kw == 0.0))
-
-
-def _in_turn(world: Sequence[Participant]) -> list[Participant]:
-    """The agents in order, those that close the balance last."""
-    return sorted(world, key=lambda agent: agent.closes_balance)
 
 
 def _as_linear(cost_eur: Affine | float) -> Affine:

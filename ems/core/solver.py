@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -24,8 +24,8 @@ class Solver:
     """
 
     name: str = "HiGHS"
-    mip_gap: float = 1e-6
-    mip_gap_eur: float = 1e-4
+    mip_gap: float = 1e-9
+    mip_gap_eur: float = 1e-7
     time_limit_s: float | None = 60.0
     seed: int = 0
 
@@ -45,7 +45,8 @@ class Outcome:
     """What the solver proved: a point, its objective [€], a bound [€] and the time [s].
 
     ``feasible``: False if there is no solution; ``x`` is empty then. ``bound_eur``: no point costs
-    less [€]; −∞ if the solver does not report it.
+    less [€]; −∞ if the solver does not report it. ``row_duals``: what one more unit of each row's
+    bound adds to the optimum with the binaries fixed; empty if it was not asked for.
     """
 
     x: Floats
@@ -53,6 +54,7 @@ class Outcome:
     bound_eur: float
     solver_s: float
     feasible: bool = True
+    row_duals: Floats = field(default_factory=lambda: np.zeros(0))
 
 
 def no_solution(seconds: float) -> Outcome:

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from ems.agents import BaseLoadAgent, BatteryAgent, GridAgent
-from ems.control.execution import DELAY_EUR_PER_KWH
 from ems.control.optimizer import GlobalOptimizer
 from ems.core.horizon import Horizon
 from ems.types import Floats
@@ -31,9 +30,9 @@ def hours(n: int) -> Horizon:
     )
 
 
-def paid_eur(delay_eur_per_kwh: float, believed_kw: Floats, real_kw: Floats) -> float:
+def paid_eur(believed_kw: Floats, real_kw: Floats) -> float:
     """The bill when every hour is planned anew and the first hour of each plan is carried out."""
-    battery, bill_eur = BATTERY.acting_early(delay_eur_per_kwh), 0.0
+    battery, bill_eur = BATTERY, 0.0
     for t, load_kw in enumerate(real_kw):
         rest = hours(len(real_kw) - t)
         load = BaseLoadAgent(load_kw=np.append(load_kw, believed_kw[t + 1 :]))
@@ -47,14 +46,4 @@ def paid_eur(delay_eur_per_kwh: float, believed_kw: Floats, real_kw: Floats) -> 
 def test_a_kwh_that_waits_for_a_load_that_does_not_come_is_lost() -> None:
     """Believed 1, 1, 1, 1 kW, really 1, 1, 1, 0: the oracle pays for two of three kWh."""
     believed_kw, real_kw = np.ones(4), np.array([1.0, 1.0, 1.0, 0.0])
-    assert paid_eur(DELAY_EUR_PER_KWH, believed_kw, real_kw) == pytest.approx(0.60, abs=1e-6)
-
-
-def test_what_it_seems_to_cost_is_no_money() -> None:
-    load = BaseLoadAgent(load_kw=np.ones(4))
-    battery = BATTERY.acting_early(1e-3)
-    plan = GlobalOptimizer([load, battery], GridAgent()).optimize_centralized(hours(4))
-    assert plan.plans["battery"].series["discharge_kw"] == pytest.approx([1.0, 0.0, 0.0, 0.0])
-    assert plan.costs_eur()["bill"] == pytest.approx(0.90)
-    last = BATTERY.store.plan(np.zeros(4), np.eye(4)[3], np.array([1.0, 1.0, 1.0, 0.0]))
-    assert battery.costs_eur(last, hours(4))["late"] == pytest.approx(3e-3)
+    assert paid_eur(believed_kw, real_kw) == pytest.approx(0.60, abs=1e-6)

@@ -33,6 +33,7 @@ def knapsack(**fields: Any) -> Matrix:
     """Minimise −5a −4b −3c + 1 with 2a + 3b + c ≤ 5 over binaries: a, b → −9 + 1 = −8."""
     values: dict[str, Any] = {
         "cost": np.array([-5.0, -4.0, -3.0]),
+        "second": np.zeros(3),
         "offset": 1.0,
         "low": np.zeros(3),
         "up": np.ones(3),

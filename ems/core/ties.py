@@ -1,0 +1,132 @@
+"""Among all plans of the proven cost, the one that the second aim wants.
+
+Binaries, such as the start of a machine, are settled in three steps: those whose reduced cost alone
+exceeds the proven cost are fixed; each that is left is tried the other way; where some still are
+free, a second MILP chooses among plans of the proven cost. With the binaries fixed, the optimal
+plans are those that keep each variable with a reduced cost at its bound, and each rule with a dual
+at its own (complementary slackness); among them the second aim is a linear program, which HiGHS
+continues from the basis it has.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ems.core.highs import STATES, ready_highs, require_optimal, run_highs
+from ems.core.matrix import Matrix
+from ems.core.solver import Outcome, Solver
+from ems.types import Bools, Floats
+
+SAME_EUR = 1e-6
+"""How much more than the proven cost counts as the same [€]; above the solver's tolerance."""
+NO_PRICE = 1e-8
+"""Duals and reduced costs below this count as zero [€/kW, €/kWh]."""
+
+
+def settled(matrix: Matrix, found: Outcome, solver: Solver, linear: Any | None = None) -> Outcome:
+    """The optimum ``found`` by the first aim, with the plan that the second one chooses.
+
+    ``linear``: the HiGHS object that solved it, if it has no binaries. With ``row_duals``, those of
+    the first aim. Raises ``SolveError`` if the second aim is not proven in time.
+    """
+    low, up = matrix.low, matrix.up
+    if linear is None:
+        linear = run_highs(_relaxed(matrix), solver)
+        require_optimal(linear, solver)
+    if matrix.integer.any():
+        low, up = _whole(matrix, found, solver, linear)
+        linear.changeColsBounds(len(low), _all(low), low, up)
+        _run(linear, solver)
+    duals = linear.getSolution()
+    row_duals = np.array(duals.row_dual)
+    if not matrix.second.any():
+        return replace(found, row_duals=row_duals)
+    _keep_the_cost(linear, matrix, low, up, np.array(duals.col_dual), row_duals)
+    linear.changeColsCost(len(low), _all(low), matrix.second)
+    _run(linear, solver)
+    return replace(found, x=np.array(linear.getSolution().col_value), row_duals=row_duals)
+
+
+def _keep_the_cost(
+    linear: Any, matrix: Matrix, low: Floats, up: Floats, reduced: Floats, row_duals: Floats
+) -> None:
+    """Allow only plans of the optimal cost."""
+    linear.changeColsBounds(
+        len(low),
+        _all(low),
+        np.where(reduced < -NO_PRICE, up, low),
+        np.where(reduced > NO_PRICE, low, up),
+    )
+    row_low = np.where(row_duals < -NO_PRICE, matrix.row_up, matrix.row_low)
+    row_up = np.where(row_duals > NO_PRICE, matrix.row_low, matrix.row_up)
+    for row in np.flatnonzero((row_low != matrix.row_low) | (row_up != matrix.row_up)):
+        linear.changeRowBounds(int(row), row_low[row], row_up[row])
+
+
+def _whole(matrix: Matrix, found: Outcome, solver: Solver, linear: Any) -> tuple[Floats, Floats]:
+    """Bounds that fix the binaries as the second aim wants them."""
+    whole = np.rint(found.x)
+    if matrix.second.any():
+        free = _open(matrix, found, whole, linear)
+        if free.any():
+            whole = _chosen(matrix, found, whole, free, solver)
+    return np.where(matrix.integer, whole, matrix.low), np.where(matrix.integer, whole, matrix.up)
+
+
+def _open(matrix: Matrix, found: Outcome, whole: Floats, linear: Any) -> Bools:
+    """The binaries that some plan of the same cost has the other way, as far as relaxing tells."""
+    info, solution = linear.getInfo(), linear.getSolution()
+    room_eur = max(found.objective_eur - info.objective_function_value, 0.0) + SAME_EUR
+    reduced = np.array(solution.col_dual)
+    low = np.where(matrix.integer & (-reduced > room_eur), matrix.up, matrix.low)
+    up = np.where(matrix.integer & (reduced > room_eur), matrix.low, matrix.up)
+    linear.changeColsBounds(len(low), _all(low), low, up)
+    free: Bools = matrix.integer & (up > low)
+    for j in np.flatnonzero(free):
+        other = 1.0 - whole[j]
+        linear.changeColBounds(int(j), other, other)
+        linear.run()
+        cost_eur = linear.getInfo().objective_function_value
+        optimal = linear.getModelStatus() == STATES.kOptimal
+        if optimal and cost_eur <= found.objective_eur + SAME_EUR:
+            linear.changeColBounds(int(j), matrix.low[j], matrix.up[j])
+        else:
+            free[j] = False
+            linear.changeColBounds(int(j), whole[j], whole[j])
+    return free
+
+
+def _chosen(matrix: Matrix, found: Outcome, whole: Floats, free: Bools, solver: Solver) -> Floats:
+    """Of all plans of the proven cost, the one that the second aim wants."""
+    fixed = matrix.integer & ~free
+    part = replace(
+        matrix,
+        cost=matrix.second,
+        offset=0.0,
+        low=np.where(fixed, whole, matrix.low),
+        up=np.where(fixed, whole, matrix.up),
+        integer=free,
+    )
+    priced = np.flatnonzero(matrix.cost)
+    limit_eur = found.objective_eur - matrix.offset + SAME_EUR
+    highs = ready_highs(part, solver)
+    highs.addRow(-np.inf, limit_eur, len(priced), priced.astype(np.int32), matrix.cost[priced])
+    highs.run()
+    require_optimal(highs, solver)
+    return np.where(free, np.rint(np.array(highs.getSolution().col_value)), whole)
+
+
+def _relaxed(matrix: Matrix) -> Matrix:
+    return replace(matrix, integer=np.zeros(len(matrix.integer), dtype=np.bool_))
+
+
+def _all(columns: Floats) -> Any:
+    return np.arange(len(columns), dtype=np.int32)
+
+
+def _run(linear: Any, solver: Solver) -> None:
+    linear.run()
+    require_optimal(linear, solver)
