@@ -29,11 +29,12 @@ def second_aim(effort_kw: Mapping[str, Affine | Floats | float], horizon: Horizo
     ``effort_kw``: of each agent, shape ``(n_steps,)``; a number if it has nothing to decide.
     """
     late = np.arange(horizon.n_steps) / horizon.n_steps
-    # Not linear alone, or one kWh earlier and another as much later would be a tie.
-    weight = 1.0 + LATER * (0.9 * late + 0.1 * late**2)
+    # Not linear alone, or one kWh earlier and another as much later would be a tie; nor alike for
+    # all agents, or two could change places.
+    later = LATER * (0.9 * late + 0.1 * late**2)
     decided = [effort for _, effort in sorted(effort_kw.items()) if isinstance(effort, Affine)]
     parts = [
-        (horizon.energy_kwh(effort) * (weight + BY_NAME * rank)).sum()
+        (horizon.energy_kwh(effort) * (1.0 + BY_NAME * rank + later * (1.0 + 0.1 * rank))).sum()
         for rank, effort in enumerate(decided)
     ]
     return Affine.total(parts, 1)
