@@ -90,7 +90,7 @@ def default(row: str) -> str:
         ("look-ahead", f"{COMPARED.lookahead_h:g} h"),
         ("phase", f"{COMPARED.phase_h:g} h from local midnight"),
         ("piece of the perfect plan", f"{PIECE_DAYS} days, {AHEAD_H:g} h of look-ahead"),
-        ("MIP gap", f"1e-6 relative, {Solver().mip_gap_eur:.0e} € absolute".replace("e-0", "e-")),
+        ("MIP gap", f"1e-9 relative, {Solver().mip_gap_eur:.0e} € absolute".replace("e-0", "e-")),
     ],
 )
 def test_the_defaults_are_those_of_the_code(row: str, says: str) -> None:
@@ -98,7 +98,7 @@ def test_the_defaults_are_those_of_the_code(row: str, says: str) -> None:
 
 
 def test_what_has_no_number_in_the_table_is_off() -> None:
-    assert Solver().mip_gap == 1e-6
+    assert Solver().mip_gap == 1e-9
     assert GridAgent() == GridAgent(max_import_kw=float("inf"), max_export_kw=float("inf"))
     assert GridAgent().demand_charge_eur_per_kw == 0
     assert CAR.max_discharge_kw == 0

@@ -22,6 +22,8 @@ from ems.types import Bools, Floats
 
 SAME_EUR = 1e-6
 """How much more than the proven cost counts as the same [€]; above the solver's tolerance."""
+MILP_TOLERANCE = 1e-6
+"""How far a solution may miss a rule in HiGHS's MILPs [kW, kWh]; in its LPs it is 1e-7."""
 NO_PRICE = 1e-8
 """Duals and reduced costs below this count as zero [€/kW, €/kWh]."""
 
@@ -36,6 +38,8 @@ def settled(matrix: Matrix, found: Outcome, solver: Solver, linear: Any | None =
     if linear is None:
         linear = run_highs(_relaxed(matrix), solver)
         require_optimal(linear, solver)
+    # As for MILPs: what is possible only within that tolerance would be infeasible here.
+    linear.setOptionValue("primal_feasibility_tolerance", MILP_TOLERANCE)
     if matrix.integer.any():
         low, up = _whole(matrix, found, solver, linear)
         linear.changeColsBounds(len(low), _all(low), low, up)
@@ -67,16 +71,19 @@ def _keep_the_cost(
 
 
 def _whole(matrix: Matrix, found: Outcome, solver: Solver, linear: Any) -> tuple[Floats, Floats]:
-    """Bounds that fix the binaries as the second aim wants them."""
-    whole = np.rint(found.x)
+    """Bounds that fix the binaries as the second aim wants them.
+
+    They are fixed as found, not rounded: a plan may be possible only with the 1e-7 that is missing.
+    """
+    chosen = np.clip(found.x, matrix.low, matrix.up)
     if matrix.second.any():
-        free = _open(matrix, found, whole, linear)
+        free = _open(matrix, found, chosen, linear)
         if free.any():
-            whole = _chosen(matrix, found, whole, free, solver)
-    return np.where(matrix.integer, whole, matrix.low), np.where(matrix.integer, whole, matrix.up)
+            chosen = _chosen(matrix, found, chosen, free, solver)
+    return np.where(matrix.integer, chosen, matrix.low), np.where(matrix.integer, chosen, matrix.up)
 
 
-def _open(matrix: Matrix, found: Outcome, whole: Floats, linear: Any) -> Bools:
+def _open(matrix: Matrix, found: Outcome, chosen: Floats, linear: Any) -> Bools:
     """The binaries that some plan of the same cost has the other way, as far as relaxing tells."""
     info, solution = linear.getInfo(), linear.getSolution()
     room_eur = max(found.objective_eur - info.objective_function_value, 0.0) + SAME_EUR
@@ -86,7 +93,7 @@ def _open(matrix: Matrix, found: Outcome, whole: Floats, linear: Any) -> Bools:
     linear.changeColsBounds(len(low), _all(low), low, up)
     free: Bools = matrix.integer & (up > low)
     for j in np.flatnonzero(free):
-        other = 1.0 - whole[j]
+        other = 1.0 - np.rint(chosen[j])
         linear.changeColBounds(int(j), other, other)
         linear.run()
         cost_eur = linear.getInfo().objective_function_value
@@ -95,19 +102,19 @@ def _open(matrix: Matrix, found: Outcome, whole: Floats, linear: Any) -> Bools:
             linear.changeColBounds(int(j), matrix.low[j], matrix.up[j])
         else:
             free[j] = False
-            linear.changeColBounds(int(j), whole[j], whole[j])
+            linear.changeColBounds(int(j), chosen[j], chosen[j])
     return free
 
 
-def _chosen(matrix: Matrix, found: Outcome, whole: Floats, free: Bools, solver: Solver) -> Floats:
+def _chosen(matrix: Matrix, found: Outcome, chosen: Floats, free: Bools, solver: Solver) -> Floats:
     """Of all plans of the proven cost, the one that the second aim wants."""
     fixed = matrix.integer & ~free
     part = replace(
         matrix,
         cost=matrix.second,
         offset=0.0,
-        low=np.where(fixed, whole, matrix.low),
-        up=np.where(fixed, whole, matrix.up),
+        low=np.where(fixed, chosen, matrix.low),
+        up=np.where(fixed, chosen, matrix.up),
         integer=free,
     )
     priced = np.flatnonzero(matrix.cost)
@@ -116,7 +123,8 @@ def _chosen(matrix: Matrix, found: Outcome, whole: Floats, free: Bools, solver: 
     highs.addRow(-np.inf, limit_eur, len(priced), priced.astype(np.int32), matrix.cost[priced])
     highs.run()
     require_optimal(highs, solver)
-    return np.where(free, np.rint(np.array(highs.getSolution().col_value)), whole)
+    x = np.clip(np.array(highs.getSolution().col_value), matrix.low, matrix.up)
+    return np.where(free, x, chosen)
 
 
 def _relaxed(matrix: Matrix) -> Matrix:

@@ -94,14 +94,14 @@ def test_a_future_differs_by_what_it_is_told(apart_kw: float) -> None:
     assert all(agent.foreseen_kw is None for agent in planned)
 
 
-def test_a_battery_that_acts_early_charges_in_the_first_of_equal_hours() -> None:
+def test_a_battery_charges_in_the_first_of_equal_hours() -> None:
     prices = Horizon(
         start_utc=np.datetime64("2016-06-01T00:00"),
         step_h=1.0,
         import_eur_per_kwh=np.array([0.1, 0.1, 0.1, 0.4]),
         export_eur_per_kwh=np.array([0.0, 0.0, 0.0, 0.3]),
     )
-    battery = BatteryAgent(capacity_kwh=2.0, initial_soc_kwh=0.0).acting_early(1e-6)
+    battery = BatteryAgent(capacity_kwh=2.0, initial_soc_kwh=0.0)
     plan = GlobalOptimizer([battery], GridAgent(), EXACT).optimize_centralized(prices)
     charge_kw = plan.plans["battery"].series["charge_kw"]
     assert charge_kw[0] > 2.0
