@@ -406,6 +406,13 @@ def tell_limits(out: Console, spec: ComparisonSpec, chosen: Sequence[Chosen]) ->
                 f"meter     {item.window.building}: {number(bill_eur, 2)} € by the meter, the bill "
                 f"of as metered{_assumed(item.building)}",
             )
+        own_eur = item.building.own_battery_eur(item.window.days)
+        if own_eur is not None:
+            say(
+                out,
+                f"meter     {item.window.building}: its own battery saved {number(own_eur, 2)} € "
+                "as it ran; it runs so in every row, a planned one stands beside it",
+            )
     if min(grid.max_import_kw, grid.max_export_kw) < float("inf"):
         say(
             out,

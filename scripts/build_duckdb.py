@@ -309,6 +309,10 @@ def show(out: Console, report: BuildReport, dataset: Dataset) -> None:
         "A day is plannable when load and PV are known in all its steps, whatever the prices."
     )
     out.print()
+    for remark in dataset.remarks:
+        out.print(f"read: {remark}", markup=False)
+    if dataset.remarks:
+        out.print()
     out.print(detail_table(report))
     out.print()
     for key, label in (

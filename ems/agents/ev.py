@@ -543,16 +543,21 @@ class Car(SiteDevice):
 
     @classmethod
     def on_site(cls, view: SiteView, spec: EVSpec | None) -> tuple[Self, ...]:
-        """The metered car, or an assumed one if asked for and none is metered."""
+        """The metered cars, or an assumed one if asked for and none is metered.
+
+        One car is called ``ev``; several by their meters, in the order of their names.
+        """
         if spec is None:
             return ()
         meters = view.meters("ev")
+        if len(meters) == 1:
+            return (cls._as_metered(view, meters[0], spec, "ev"),)
         if meters:
-            return (cls._as_metered(view, meters[0], spec),)
+            return tuple(cls._as_metered(view, meter, spec, meter) for meter in sorted(meters))
         return (cls._as_assumed(view, spec),) if spec.assumed else ()
 
     @classmethod
-    def _as_metered(cls, view: SiteView, meter: str, spec: EVSpec) -> Self:
+    def _as_metered(cls, view: SiteView, meter: str, spec: EVSpec, name: str) -> Self:
         """The car behind a charger's meter.
 
         Each charging session is an arrival with exactly its energy missing. The car is assumed to
@@ -573,7 +578,11 @@ class Car(SiteDevice):
             last = min(due, next_start - 1)
             plugged[start : last + 1] = True
             deadline[last] = True
+        # A session that is larger than the car shows a larger car.
+        largest_kwh = float(np.max(trip_kwh, initial=0.0))
+        spec = replace(spec, capacity_kwh=max(spec.capacity_kwh, largest_kwh))
         return cls(
+            name=name,
             step_h=view.step_h,
             spec=spec,
             trip_kwh=trip_kwh,
@@ -608,6 +617,14 @@ class Car(SiteDevice):
             soc_kwh=np.full(len(hour), spec.capacity_kwh),
             max_charge_kw=spec.max_charge_kw,
         )
+
+    @property
+    def modelled(self) -> str:
+        """Its size, where the largest session showed it."""
+        largest_kwh = float(np.max(self.trip_kwh, initial=0.0))
+        if self.metered_kw is None or largest_kwh < self.spec.capacity_kwh:
+            return ""
+        return f"a car of {largest_kwh:.1f} kWh ({self.name}), as its largest session shows"
 
     @property
     def assumed(self) -> str:

@@ -48,6 +48,9 @@ class SiteView(Protocol):
     def meters(self, category: str) -> tuple[str, ...]:
         """The feeds of one category on the bus, in store order."""
 
+    def meters_of(self, role: str) -> tuple[str, ...]:
+        """The feeds of one role on the bus, in store order."""
+
     @property
     def temperature_c(self) -> Floats:
         """Outdoor temperature of each step [°C], NaN if unknown."""

@@ -28,6 +28,7 @@ from ems.agents.flexible_device import Machine
 from ems.agents.grid import GridAgent
 from ems.agents.heat_pump import HeatPump
 from ems.agents.on_site import PlanFrame, SiteDevice, Stretch
+from ems.agents.own_battery import OwnBattery
 from ems.agents.pv import Roof
 from ems.core.horizon import Horizon
 from ems.economics.store_value import Left
@@ -74,6 +75,7 @@ class Building:
         view, assets = self.view, self.assets
         return (
             *Roof.on_site(view, curtailable=assets.curtailable_pv),
+            *OwnBattery.on_site(view),
             *(Machine.on_site(view) if assets.appliances else ()),
             *(HeatPump.on_site(view, assets.heat) if assets.appliances else ()),
             *Car.on_site(view, assets.ev),
@@ -110,7 +112,7 @@ class Building:
 
     @cached_property
     def _needed(self) -> dict[str, Floats]:
-        roles = ("import", "export", "pv")
+        roles = ("import", "export", "pv", "charge", "discharge")
         meters = [f for f in self.history.feeds if f.role in roles and self.view.on_bus(f)]
         needed = {feed.name: self.history.energy_kwh[feed.name] for feed in meters}
         needed["the building's load"] = self._load_kwh
@@ -135,18 +137,38 @@ class Building:
         bill_eur -= sold_kwh * self.tariff.export_eur_per_kwh(spot)
         return float(sum(bill_eur[self.view.spans[day]].sum() for day in days))
 
+    def own_battery_eur(self, days: Sequence[date]) -> float | None:
+        """What the battery that is already there saved on ``days`` as it ran [€]; None without one.
+
+        The bill of the same house without it, less the bill as metered, both netted in each step.
+        """
+        charged, given = self.view.meters_of("charge"), self.view.meters_of("discharge")
+        if not charged:
+            return None
+        energy_kwh = self.history.energy_kwh
+        drawn_kwh = np.sum([energy_kwh[name] for name in charged], axis=0)
+        drawn_kwh = drawn_kwh - np.sum([energy_kwh[name] for name in given], axis=0)
+        net_kwh = self.history.load_kwh - self.history.pv_kwh
+        return self._netted_eur(net_kwh, days) - self._netted_eur(net_kwh + drawn_kwh, days)
+
+    def _netted_eur(self, net_kwh: Floats, days: Sequence[date]) -> float:
+        """The bill of a net load [€]."""
+        spot = self.history.price_eur_per_mwh
+        bill_eur = np.maximum(net_kwh, 0.0) * self.tariff.import_eur_per_kwh(spot, self.view.hour)
+        bill_eur -= np.maximum(-net_kwh, 0.0) * self.tariff.export_eur_per_kwh(spot)
+        return float(sum(bill_eur[self.view.spans[day]].sum() for day in days))
+
     @cached_property
     def _registers_kwh(self) -> tuple[Floats, Floats] | None:
         """What import and export registers counted in each step [kWh]; None without both."""
-        of_role = {
-            f.role: f.name
-            for f in self.history.feeds
-            if f.role in ("import", "export") and self.view.on_bus(f)
-        }
-        if set(of_role) != {"import", "export"}:
+        bought, sold = self.view.meters_of("import"), self.view.meters_of("export")
+        if not bought or not sold:
             return None
         energy_kwh = self.history.energy_kwh
-        return energy_kwh[of_role["import"]], energy_kwh[of_role["export"]]
+        return (
+            np.sum([energy_kwh[name] for name in bought], axis=0),
+            np.sum([energy_kwh[name] for name in sold], axis=0),
+        )
 
     @cached_property
     def cross_kwh(self) -> Floats:

@@ -7,7 +7,7 @@ so that nothing is planned on them by accident.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -16,18 +16,27 @@ from ems.site.place import Place
 from ems.site.weather import RecordedWeather
 from ems.types import Floats, Instants
 
-Role = Literal["import", "export", "pv", "load"]
-"""``import``/``export``: the meter at the grid; ``pv``: generation; ``load``: a sub-meter."""
+Role = Literal["import", "export", "pv", "load", "charge", "discharge"]
+"""``import``/``export``: the meter at the grid; ``pv``: generation; ``load``: a sub-meter;
+``charge``/``discharge``: a battery that is already there."""
 
-Category = Literal["grid", "pv", "ev", "discrete_phase", "partial_usage", "fixed"]
+Category = Literal["grid", "pv", "ev", "discrete_phase", "partial_usage", "fixed", "battery"]
 """How the planner may use a feed; ``fixed`` sub-meters stay in the base load."""
 
-LoadRule = Literal["import+pv-export", "import", "import+submetered"]
+LoadRule = Literal[
+    "import+pv-export",
+    "import",
+    "import+submetered",
+    "import-export",
+    "import+pv-export-charge+discharge",
+]
 """How the building's load follows from its meters (``docs/data.md``).
 
 ``import+pv-export``: generation behind the import meter serves the load first.
 ``import``: no generation behind the import meter.
 ``import+submetered``: import plus the loads that are not ``behind_import``.
+``import-export``: the generation has no meter, so only what is left of the load after it is known.
+``import+pv-export-charge+discharge``: with a battery that is already there.
 """
 
 
@@ -43,6 +52,19 @@ class Feed:
     role: Role
     category: Category
     behind_import: bool = True
+
+
+def load_rule(feeds: Sequence[Feed]) -> LoadRule:
+    """How the load follows from these meters."""
+    if any(feed.role == "load" and not feed.behind_import for feed in feeds):
+        return "import+submetered"
+    if any(feed.role == "discharge" for feed in feeds):
+        return "import+pv-export-charge+discharge"
+    if any(feed.role == "pv" and feed.behind_import for feed in feeds):
+        return "import+pv-export"
+    if any(feed.role == "export" for feed in feeds):
+        return "import-export"
+    return "import"
 
 
 @dataclass(frozen=True, kw_only=True)

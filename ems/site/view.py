@@ -78,6 +78,11 @@ class MeterView:
         feeds = self.history.feeds
         return tuple(f.name for f in feeds if f.category == category and self.on_bus(f))
 
+    def meters_of(self, role: str) -> tuple[str, ...]:
+        """The feeds of one role on the bus, in store order."""
+        feeds = self.history.feeds
+        return tuple(f.name for f in feeds if f.role == role and self.on_bus(f))
+
     @property
     def temperature_c(self) -> Floats:
         """Outdoor temperature of each step [°C], NaN if unknown."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ems.site.meters import Feed, LoadRule
+from ems.site.meters import Feed, load_rule
 from ems.store.ingest.dataset import BuildingData
 from ems.types import Floats
 
@@ -36,15 +36,7 @@ def with_metering(data: BuildingData) -> BuildingData:
     if not any(feed.role == "import" for feed in data.feeds):
         return data
     feeds = tuple(replace(feed, behind_import=_is_behind(feed, data)) for feed in data.feeds)
-    return replace(data, feeds=feeds, load_rule=_load_rule(feeds))
-
-
-def _load_rule(feeds: tuple[Feed, ...]) -> LoadRule:
-    if any(feed.role == "load" and not feed.behind_import for feed in feeds):
-        return "import+submetered"
-    if any(feed.role == "pv" and feed.behind_import for feed in feeds):
-        return "import+pv-export"
-    return "import"
+    return replace(data, feeds=feeds, load_rule=load_rule(feeds))
 
 
 def _is_behind(feed: Feed, data: BuildingData) -> bool:

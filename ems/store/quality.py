@@ -37,6 +37,8 @@ LINE_MIN_KW = 0.02
 """Half a day at equal power to the Wh, unless near zero, is a line drawn over a gap."""
 
 COPY_MIN_H: Mapping[Role, float] = {"import": 2.0, "export": 2.0, "load": 2.0, "pv": 6.0}
+FOLLOWS: frozenset[Role] = frozenset({"charge", "discharge"})
+"""A battery follows prices and sun: equal hours are no fault of its meter."""
 COPY_MIN_KW = 0.05
 COPY_LAGS_DAYS = range(1, 15)
 COPY_BY_CHANCE = 1.0
@@ -45,9 +47,22 @@ COPY_BY_CHANCE = 1.0
 PV needs more hours: two clear days in a row are alike, and at dawn alike to the Wh.
 """
 
+FINE_STEPS = 20
+"""A power is equal by chance where the meter resolves it in fewer steps than this."""
+
 STUCK_IMPORT_MIN_H = 12.0
 STUCK_IMPORT_NEEDED_KWH = 0.5
 """Import at zero this long while other meters show that this much was needed."""
+
+STUCK_IDLE_SHARE = 0.5
+"""A week without import is a fault where in more than this share of it nothing else supplies."""
+
+FROZEN_MIN_H = 2.0
+FROZEN_ZERO_SHARE = 0.02
+FROZEN_JUMP = 2.0
+FROZEN_PAID_BACK = 0.5
+"""A meter that stands still for two hours although it hardly ever shows zero, and then shows twice
+its usual energy at once, and at least half of what it missed, was not read in between."""
 
 STUCK_MIN_H = 168.0
 """A week without a Wh: of sun, of import, or of export while the sun shines."""
@@ -152,11 +167,18 @@ def _apply(
 
 
 def _marks(feed: Feed, data: BuildingData) -> Iterator[_Mark]:
-    """The marks of all rules for one feed, the most certain first."""
-    energy_kwh = data.energy_kwh[feed.name]
-    yield _Mark(rule="missing", quality="gap", mask=np.isnan(energy_kwh))
+    """The marks of all rules for one feed, the most certain first.
+
+    Registers of the connection are judged by their sum: while one counts, the other stands still.
+    """
+    energy_kwh = _register_kwh(feed, data)
+    yield _Mark(rule="missing", quality="gap", mask=np.isnan(data.energy_kwh[feed.name]))
+    if feed.role in FOLLOWS:
+        return
     yield _Mark(rule="spike", quality="spike", mask=_spikes(energy_kwh, data.step_h))
     yield _Mark(rule="stuck", quality="stuck", mask=_stuck(feed, data))
+    if feed.role == "import":
+        yield _Mark(rule="frozen", quality="gap", mask=_frozen(energy_kwh, data))
     yield _Mark(rule="out of service", quality="ended", mask=_out_of_service(energy_kwh, data))
     yield _Mark(rule="filled", quality="gap", mask=_filled(feed, data))
     # A fixed sub-meter may really draw constant power.
@@ -190,11 +212,41 @@ def _filled(feed: Feed, data: BuildingData) -> Mask:
 def _lines(energy_kwh: Floats, step_h: float) -> Mask:
     """Straight lines of the cumulative reading: equal energy in many steps."""
     as_before = np.abs(np.diff(energy_kwh, prepend=np.nan)) < RESOLUTION_KWH
-    drawing = energy_kwh / step_h > LINE_MIN_KW
+    drawing = energy_kwh > max(LINE_MIN_KW * step_h, FINE_STEPS * _resolution_kwh(energy_kwh))
     line = _long_runs(as_before & drawing, LINE_MIN_H / step_h - 1)
     # The difference marks the later of two equal steps; the first belongs to the line too.
     line[:-1] |= line[1:]
     return line
+
+
+def _resolution_kwh(energy_kwh: Floats) -> float:
+    """The least difference of two energies that the meter shows [kWh]."""
+    shown = np.unique(np.round(energy_kwh[np.isfinite(energy_kwh)], 6))
+    apart = np.diff(shown)
+    return float(apart.min()) if apart.size else 0.0
+
+
+def _frozen(energy_kwh: Floats, data: BuildingData) -> Mask:
+    """Hours at zero and the step in which all their energy was counted at once."""
+    supplied = _sum_of("pv", data) + _sum_of("discharge", data) + _sum_of("export", data) > 0
+    zero, dark = energy_kwh == 0, ~supplied
+    frozen = np.zeros(len(energy_kwh), dtype=bool)
+    drawing = energy_kwh[energy_kwh > 0]
+    if not drawing.size or not dark.any() or _has_net_load(data):
+        return frozen
+    usual_kwh = float(np.median(drawing))
+    runs = _runs(zero & dark, max(2.0, FROZEN_MIN_H / data.step_h))
+    still = np.zeros(len(energy_kwh), dtype=bool)
+    for start, stop in runs:
+        still[start:stop] = True
+    if np.mean((zero & ~still)[dark]) > FROZEN_ZERO_SHARE:
+        return frozen
+    for start, stop in runs:
+        missed_kwh = (stop - start) * usual_kwh
+        enough = max(FROZEN_JUMP * usual_kwh, FROZEN_PAID_BACK * missed_kwh)
+        if stop < len(energy_kwh) and energy_kwh[stop] > enough:
+            frozen[start : stop + 1] = True
+    return frozen
 
 
 def _copies(energy_kwh: Floats, step_h: float, min_h: float) -> Mask:
@@ -226,7 +278,7 @@ def _repeats(energy_kwh: Floats, lively: Mask, lag: int) -> Mask:
 
 def _stuck(feed: Feed, data: BuildingData) -> Mask:
     """Zeros that contradict the other meters or the kind of feed."""
-    energy_kwh = data.energy_kwh[feed.name]
+    energy_kwh = _register_kwh(feed, data)
     if feed.role == "import":
         return _stuck_import(energy_kwh, data)
     if feed.role == "export":
@@ -240,18 +292,36 @@ def _stuck(feed: Feed, data: BuildingData) -> Mask:
 
 def _stuck_import(import_kwh: Floats, data: BuildingData) -> Mask:
     """No import for hours although sub-meters and export exceed generation, or for a week."""
-    used_kwh = _sum_of("load", data) + _sum_of("export", data)
-    needed_kwh = np.maximum(used_kwh - _sum_of("pv", data), 0.0)
+    used_kwh = _sum_of("load", data) + _sum_of("export", data) + _sum_of("charge", data)
+    supplied_kwh = _sum_of("pv", data) + _sum_of("discharge", data)
+    needed_kwh = np.maximum(used_kwh - supplied_kwh, 0.0)
+    # Where generation has no meter, nobody knows what was needed beside it.
+    known = not _has_net_load(data)
+    idle = supplied_kwh == 0 if known else _sum_of("export", data) == 0
     stuck = np.zeros(len(import_kwh), dtype=bool)
     for start, stop in _runs(import_kwh == 0, STUCK_IMPORT_MIN_H / data.step_h):
-        too_long = (stop - start) * data.step_h >= STUCK_MIN_H
-        stuck[start:stop] = too_long or needed_kwh[start:stop].sum() > STUCK_IMPORT_NEEDED_KWH
+        week = (stop - start) * data.step_h >= STUCK_MIN_H
+        too_long = week and idle[start:stop].mean() > _idle_share(data)
+        needed = needed_kwh[start:stop].sum() > STUCK_IMPORT_NEEDED_KWH
+        stuck[start:stop] = too_long or (known and needed)
     return stuck
+
+
+def _idle_share(data: BuildingData) -> float:
+    """Share of a week without other supply above which it must have been bought."""
+    stores = any(feed.role == "discharge" for feed in data.feeds)
+    # A house without a battery buys at night, however much sun it has.
+    return STUCK_IDLE_SHARE if stores or _has_net_load(data) else 0.0
+
+
+def _has_net_load(data: BuildingData) -> bool:
+    """Whether generation behind the import meter has no meter of its own."""
+    return data.load_rule == "import-export"
 
 
 def _stuck_export(export_kwh: Floats, data: BuildingData) -> Mask:
     """A week or more without export despite enough sun to export elsewhere in the record."""
-    pv_kwh = _sum_of("pv", data)
+    pv_kwh = _sum_of("pv", data) - _sum_of("charge", data)
     exporting = export_kwh > 0
     stuck = np.zeros(len(export_kwh), dtype=bool)
     if not exporting.any():
@@ -285,19 +355,31 @@ def _out_of_service(energy_kwh: Floats, data: BuildingData) -> Mask:
 
 def _contradictions(data: BuildingData, codes: Mapping[str, Codes]) -> Mask:
     """Steps in which the meters of the load contradict the sub-meters behind them."""
+    if _has_net_load(data):
+        return np.zeros(len(data.ts_utc), dtype=bool)
     believed = {
         feed.name: np.where(codes[feed.name] == 0, data.energy_kwh[feed.name], np.nan)
         for feed in data.feeds
     }
     behind = [feed for feed in data.feeds if feed.behind_import]
     zeros = np.zeros(len(data.ts_utc))
-    load_kwh = sum((believed[f.name] for f in behind if f.role in ("import", "pv")), zeros)
-    load_kwh = load_kwh - sum((believed[f.name] for f in behind if f.role == "export"), zeros)
+    plus, minus = ("import", "pv", "discharge"), ("export", "charge")
+    load_kwh = sum((believed[f.name] for f in behind if f.role in plus), zeros)
+    load_kwh = load_kwh - sum((believed[f.name] for f in behind if f.role in minus), zeros)
     metered_kwh = sum((np.nan_to_num(believed[f.name]) for f in behind if f.role == "load"), zeros)
     short_kw = (metered_kwh - load_kwh) / data.step_h
     negative_kw = -load_kwh / data.step_h
     contradicts: Mask = (short_kw > BALANCE_SHORT_KW) | (negative_kw > BALANCE_NEGATIVE_KW)
     return contradicts
+
+
+def _register_kwh(feed: Feed, data: BuildingData) -> Floats:
+    """What a meter counted; for import and export what all registers of that role did [kWh]."""
+    if feed.role not in ("import", "export"):
+        return data.energy_kwh[feed.name]
+    registers = [f.name for f in data.feeds if f.role == feed.role]
+    total: Floats = np.sum([data.energy_kwh[name] for name in registers], axis=0)
+    return total
 
 
 def _sum_of(role: Role, data: BuildingData) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -62,7 +63,7 @@ def _history(con: duckdb.DuckDBPyConnection, building: str, zone: str) -> MeterD
         synthetic=meta["synthetic"] == "true",
         source=f"{meta['source']}; {meta['licence']}",
         data_hash=meta["data_hash"],
-        weather=_weather(con, ts_utc),
+        weather=_weather(con, ts_utc, step_h),
         weather_forecast=_weather_forecast(con),
     )
 
@@ -70,14 +71,18 @@ def _history(con: duckdb.DuckDBPyConnection, building: str, zone: str) -> MeterD
 def load_of(feeds: tuple[Feed, ...], energy_kwh: dict[str, Floats], n_steps: int) -> Floats:
     """The load of each step [kWh], NaN where a required meter is not ok.
 
-    load = import + Σ pv behind the import meter − export + Σ loads with their own meter
+    load = import + Σ pv behind the import meter − export − charge + discharge
+           + Σ loads with their own meter
+
+    Where generation has no meter it is what is left of the load after it, and may be negative.
     """
     if not any(feed.role == "import" for feed in feeds):
         return np.full(n_steps, np.nan)
     plus = [energy_kwh[f.name] for f in feeds if f.role == "import"]
     plus += [energy_kwh[f.name] for f in feeds if f.role == "pv" and f.behind_import]
     plus += [energy_kwh[f.name] for f in feeds if f.role == "load" and not f.behind_import]
-    minus = [energy_kwh[f.name] for f in feeds if f.role == "export"]
+    plus += [energy_kwh[f.name] for f in feeds if f.role == "discharge"]
+    minus = [energy_kwh[f.name] for f in feeds if f.role in ("export", "charge")]
     return _sum_of(plus, n_steps) - _sum_of(minus, n_steps)
 
 
@@ -154,12 +159,7 @@ def _prices(con: duckdb.DuckDBPyConnection, zone: str, ts_utc: Instants, step_h:
     if not len(market_step_h):
         return _without_prices(con, zone, ts_utc)
     starts = np.asarray(columns["ts_utc"], dtype="datetime64[s]")
-    values = _floats(columns["eur_per_mwh"])
-    n_parts = max(1, round(step_h / market_step_h.min()))
-    part = np.timedelta64(round(step_h * 3600 / n_parts), "s")
-    parts = [_held(starts, market_step_h, values, ts_utc + k * part) for k in range(n_parts)]
-    means: Floats = np.mean(parts, axis=0)
-    return means
+    return _means(starts, market_step_h, _floats(columns["eur_per_mwh"]), ts_utc, step_h)
 
 
 def _without_prices(con: duckdb.DuckDBPyConnection, zone: str, ts_utc: Instants) -> Floats:
@@ -170,6 +170,24 @@ def _without_prices(con: duckdb.DuckDBPyConnection, zone: str, ts_utc: Instants)
     return np.full(len(ts_utc), np.nan)
 
 
+def _means(
+    starts: Instants, held_h: Floats, values: Floats, ts_utc: Instants, step_h: float
+) -> Floats:
+    """The mean over each step of values that hold from ``starts`` on for ``held_h`` hours.
+
+    Steps may lie across the intervals, as hours of a zone of half an hour do.
+    """
+    apart_s = int((ts_utc[0] - starts[0]) / np.timedelta64(1, "s"))
+    step_s = round(step_h * 3600)
+    part_s = math.gcd(step_s, round(held_h.min() * 3600), apart_s)
+    parts = [
+        _held(starts, held_h, values, ts_utc + np.timedelta64(k * part_s, "s"))
+        for k in range(step_s // part_s)
+    ]
+    means: Floats = np.mean(parts, axis=0)
+    return means
+
+
 def _held(starts: Instants, step_h: Floats, values: Floats, ts_utc: Instants) -> Floats:
     """Each value held over its own interval; NaN outside all intervals."""
     at = np.maximum(np.searchsorted(starts, ts_utc, side="right") - 1, 0)
@@ -177,8 +195,8 @@ def _held(starts: Instants, step_h: Floats, values: Floats, ts_utc: Instants) ->
     return np.where((age_h >= 0) & (age_h < step_h[at]), values[at], np.nan)
 
 
-def _weather(con: duckdb.DuckDBPyConnection, ts_utc: Instants) -> dict[str, Floats]:
-    """Each weather quantity at each step, held over its interval."""
+def _weather(con: duckdb.DuckDBPyConnection, ts_utc: Instants, step_h: float) -> dict[str, Floats]:
+    """The mean of each weather quantity over each step."""
     rows = con.execute(
         "SELECT quantity, count(*) FROM weather GROUP BY quantity ORDER BY quantity"
     ).fetchall()
@@ -189,7 +207,7 @@ def _weather(con: duckdb.DuckDBPyConnection, ts_utc: Instants) -> dict[str, Floa
     instants = np.split(np.asarray(columns["ts_utc"], dtype="datetime64[s]"), ends)
     values = np.split(_floats(columns["value"]), ends)
     return {
-        name: _held(starts, np.full(len(starts), _step_h(starts)), series, ts_utc)
+        name: _means(starts, np.full(len(starts), _step_h(starts)), series, ts_utc, step_h)
         for (name, _), starts, series in zip(rows, instants, values, strict=False)
     }
 

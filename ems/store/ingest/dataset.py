@@ -44,6 +44,7 @@ class Dataset:
     ``weather_forecast``: as issued, ``site, issued_utc, ts_utc`` and as in ``weather``; empty if
     none were recorded.
     ``meta``: key → text: ``source``, ``licence``, ``synthetic`` ("true"/"false"), hashes, seeds.
+    ``remarks``: what a reader left out or read in a way that must be said, one line each.
     ``true_pmf``: for the twin, the usage PMFs it was drawn from: columns ``building, feed,
     day_type, hour, probability, use_probability``; empty otherwise.
     """
@@ -52,6 +53,7 @@ class Dataset:
     prices: pd.DataFrame
     weather: pd.DataFrame
     meta: Mapping[str, str]
+    remarks: tuple[str, ...] = ()
     true_pmf: pd.DataFrame = field(default_factory=pd.DataFrame)
     weather_forecast: pd.DataFrame = field(default_factory=pd.DataFrame)
 

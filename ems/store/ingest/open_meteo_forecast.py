@@ -27,6 +27,7 @@ from ems.store.ingest.open_meteo import (
     hour_means,
     require_unit,
 )
+from ems.store.ingest.text_table import even_table
 
 RUNS_URL = "https://single-runs-api.open-meteo.com"
 PRESENT_URL = "https://api.open-meteo.com"
@@ -124,10 +125,7 @@ def read_weather_forecast(path: Path) -> pd.DataFrame:
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file; give a .csv or .csv.gz of recorded forecasts")
-    try:
-        frame = pd.read_csv(path)
-    except (ValueError, OSError, EOFError) as error:
-        raise DataError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from error
+    frame = even_table(path)
     needed = [_ISSUED, _TIME, "temperature_c", "ghi_w_per_m2"]
     missing = [name for name in needed if name not in frame.columns]
     if missing:

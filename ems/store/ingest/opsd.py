@@ -15,10 +15,7 @@ Both were checked against the sun over Konstanz; see ``docs/data.md`` for the nu
 
 from __future__ import annotations
 
-import csv
-import gzip
 import hashlib
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -30,6 +27,7 @@ from ems.errors import DataError
 from ems.site.place import Place
 from ems.store.catalogue import feed_of, kind_of, place_of, split_column, timezone_of
 from ems.store.ingest.dataset import BuildingData, Dataset
+from ems.store.ingest.text_table import even_table
 from ems.store.metering import with_metering
 from ems.types import Floats, Instants
 
@@ -116,9 +114,8 @@ def read_prices(path: Path) -> pd.DataFrame:
             f"{path}: {_PRICE} is {price[bad[0]]} at {labels[bad[0]]}Z "
             f"({len(bad)} such rows); every price must be finite"
         )
-    step = _step(labels, path)
     zone = np.where(labels < SPLIT_OF_ZONES_UTC, "DE-AT-LU", "DE-LU")
-    step_h = step / np.timedelta64(3600, "s")
+    step_h = _held_h(labels, path)
     return pd.DataFrame({"zone": zone, "ts_utc": labels, "step_h": step_h, "eur_per_mwh": price})
 
 
@@ -292,14 +289,7 @@ def _read_table(path: Path) -> pd.DataFrame:
     """A CSV or gzipped CSV as text and numbers, or a one-line reason why it cannot be read."""
     if not path.is_file():
         raise DataError(f"{path}: no such file; give a .csv or .csv.gz in the documented layout")
-    try:
-        frame = pd.read_csv(path)
-    except (EOFError, zlib.error) as error:
-        raise DataError(f"{path}: the file ends in the middle; download it again") from error
-    except (gzip.BadGzipFile, pd.errors.EmptyDataError, UnicodeDecodeError, OSError) as error:
-        raise DataError(f"{path}: cannot be read ({error}); expected a CSV with header") from error
-    except (pd.errors.ParserError, csv.Error) as error:
-        raise DataError(f"{path}: not a CSV ({str(error).splitlines()[0]})") from error
+    frame = even_table(path)
     if _TIME not in frame.columns:
         raise _missing([_TIME], frame, path)
     if len(frame) < 2:
@@ -352,6 +342,17 @@ def _step(labels: Instants, path: Path) -> np.timedelta64:
             f"{path}: {_TIME} {labels[odd[0] + 1]}Z lies between the {minutes:g}-minute steps"
         )
     return step
+
+
+def _held_h(labels: Instants, path: Path) -> Floats:
+    """How long the price of each row holds [h]: hours, and quarters where its neighbours are near.
+
+    The shorter of the distances to its neighbours, so that nothing is held over missing rows.
+    """
+    _step(labels, path)
+    apart = np.diff(labels) / np.timedelta64(3600, "s")
+    nearer_h = np.minimum(np.append(apart[:1], apart), np.append(apart, apart[-1:]))
+    return np.where(nearer_h < 1.0, min(ALLOWED_STEP_MIN) / 60.0, 1.0)
 
 
 def _numbers(frame: pd.DataFrame, column: str, path: Path) -> Floats:

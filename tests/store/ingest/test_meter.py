@@ -119,7 +119,7 @@ def test_missing_rows_and_empty_cells_are_gaps(tmp_path: Path) -> None:
 
 
 def test_an_exchanged_meter_may_start_again(tmp_path: Path) -> None:
-    rows = ROWS + "2016-06-01T03:00Z;0,2\n2016-06-01T04:00Z;0,9\n"
+    rows = ROWS + "2016-06-01T03:00Z;50,2\n2016-06-01T04:00Z;50,9\n"
     config = CONFIG + 'exchanges = ["2016-06-01T03:00Z"]\n'
     home = read(tmp_path, config, rows)
     np.testing.assert_allclose(home.energy_kwh["grid_import"], [np.nan, 0.5, 1.25, np.nan, 0.7])
@@ -196,22 +196,33 @@ def test_two_autumns_in_one_file(tmp_path: Path) -> None:
     assert energy(read(tmp_path, LOCAL, rows)) == list(range(366 * 24))
 
 
-def test_an_hour_that_could_be_either_is_refused(tmp_path: Path) -> None:
-    rows = "time;import\n2016-10-30T01:00;1\n2016-10-30T02:00;1\n2016-10-30T03:00;1\n"
-    message = refusal(tmp_path, LOCAL, rows)
-    assert message.startswith("meter: meter.csv, row 3: '2016-10-30T02:00' happens twice")
-    assert "UTC or with offsets" in message
-
-
-def test_an_hour_that_never_was_is_refused(tmp_path: Path) -> None:
-    rows = "time;import\n2016-03-27T01:00;1\n2016-03-27T02:00;1\n"
-    assert "row 3: '2016-03-27T02:00' does not exist in Europe/Berlin" in refusal(
-        tmp_path, LOCAL, rows
+def test_an_hour_that_could_be_either_is_a_gap(tmp_path: Path) -> None:
+    rows = "time;import\n" + "".join(f"2016-10-30T{h:02}:00;{h}\n" for h in range(6))
+    config = tmp_path / "meter.toml"
+    home = read(tmp_path, LOCAL, rows)
+    np.testing.assert_allclose(
+        home.energy_kwh["grid_import"], [0.0, 1.0, np.nan, np.nan, 3.0, 4.0, 5.0]
     )
+    (said,) = read_meter(config).remarks
+    assert said.startswith("meter: meter.csv, row 4: '2016-10-30 02:00:00' happens twice")
 
 
-def test_an_offset_where_none_was_promised_and_none_where_one_was(tmp_path: Path) -> None:
-    assert "carries its own offset" in refusal(tmp_path, LOCAL)
+def test_an_hour_that_never_was_is_refused_if_it_has_a_value(tmp_path: Path) -> None:
+    rows = "time;import\n2016-03-27T01:00;1\n2016-03-27T02:00;{}\n2016-03-27T03:00;3\n"
+    message = refusal(tmp_path, LOCAL, rows.format("2"))
+    assert "row 3: '2016-03-27 02:00:00' does not exist in Europe/Berlin" in message
+    assert "'Etc/GMT-1'" in message
+    for nothing in ("", "0", "0,00", "1", "-"):
+        assert energy(read(tmp_path, LOCAL, rows.format(nothing))) == [1.0, 3.0]
+    filled = LOCAL.replace('label = "start"', 'label = "start"\nclock_changes = "gap"')
+    assert energy(read(tmp_path, filled, rows.format("2"))) == [1.0, 3.0]
+
+
+def test_stamps_with_offsets_are_instants_whatever_the_zone(tmp_path: Path) -> None:
+    assert read(tmp_path, LOCAL).ts_utc[0] == np.datetime64("2016-06-01T00:00")
+
+
+def test_no_offset_where_one_was_promised(tmp_path: Path) -> None:
     rows = ROWS.replace("01:00Z", "01:00")
     assert "row 3: '2016-06-01T01:00' has no offset" in refusal(tmp_path, rows=rows)
 
@@ -225,15 +236,15 @@ def test_an_offset_where_none_was_promised_and_none_where_one_was(tmp_path: Path
         (";101,75", ";99", "row 4, column 'import': 99 runs backwards"),
         (";101,75", ";101.75", "row 4, column 'import': '101.75' is no number"),
         (";101,75", ";inf", "'inf' is no number"),
-        (";101,75", ";n/a", "'n/a' is no number"),
-        ("T02:00Z", "T01:00Z", "row 4: '2016-06-01T01:00Z' stands there twice"),
-        ("T02:00Z", "T00:30Z", "row 4: '2016-06-01T00:30Z' is out of order"),
-        ("T02:00Z", "T02:05Z", "row 4: '2016-06-01T02:05Z' is not on the grid of step_minutes"),
-        ("2016-06-01T02:00Z", "tomorrow", "row 4: 'tomorrow' in column 'time' is no time"),
-        ("2016-06-01T02:00Z", "", "row 4: '' in column 'time' is no time"),
+        (";101,75", ";n.n.", "'n.n.' is no number"),
+        ("T02:00Z", "T01:00Z", "row 4: its time stands there twice, with other values in"),
+        ("T02:00Z", "T00:30Z", "row 4: its time is before that of the row above"),
+        ("T02:00Z", "T02:05Z", "row 4: is not on the grid of step_minutes"),
+        ("2016-06-01T02:00Z", "tomorrow", "row 4: 'tomorrow' is no time"),
+        ("2016-06-01T02:00Z", "", "row 4: '' is no time"),
         ("import", "export", "has no column 'import' with separator ';'"),
-        (ROWS, "time;import\n", "meter.csv has no rows"),
-        (ROWS, "", "meter.csv cannot be read as CSV"),
+        (ROWS, "time;import\n", "meter.csv: has no rows"),
+        (ROWS, "", "meter.csv has no column 'time'"),
     ],
 )
 def test_rows_that_do_not_fit(tmp_path: Path, old: str, new: str, message: str) -> None:
@@ -241,9 +252,14 @@ def test_rows_that_do_not_fit(tmp_path: Path, old: str, new: str, message: str) 
     assert message in refusal(tmp_path, rows=ROWS.replace(old, new))
 
 
-def test_a_decimal_point_where_a_comma_was_promised_is_not_a_thousand(tmp_path: Path) -> None:
-    message = refusal(tmp_path, rows=ROWS.replace(";101,75", ";1.101,75"))
-    assert "'1.101,75' is no number with decimal = ','" in message
+def test_thousands_are_read_where_a_number_proves_them(tmp_path: Path) -> None:
+    rows = "time;import\n2016-06-01T00:00Z;{}\n2016-06-01T01:00Z;{}\n"
+    assert energy(read(tmp_path, rows=rows.format("999,5", "1.000,75")))[1] == 1.25
+    assert energy(read(tmp_path, rows=rows.format("1 000 000", "1'000'001,5")))[1] == 1.5
+    assert energy(read(tmp_path, rows=rows.format("1.000.000", "1.000.002")))[1] == 2.0
+    message = refusal(tmp_path, rows=rows.format("100.316", "100.568"))
+    assert "'100.316' is no number with decimal = ','; if '.' separates thousands" in message
+    assert "'0.316' is no number" in refusal(tmp_path, rows=rows.format("0.316", "1.000,5"))
 
 
 def test_a_meter_that_ran_backwards_in_a_gap(tmp_path: Path) -> None:
@@ -271,7 +287,11 @@ def test_a_signed_meter_is_refused(tmp_path: Path) -> None:
         ('"DE"', '"GERMANY"', "country = 'GERMANY' is no country whose holidays are known"),
         ('"HH"', '"HH"\nheight_m = 8', "place: unknown key 'height_m', known are name, lat"),
         ("= 10\n", "= -100\n", "at longitude_deg = -100 the sun is highest 7.7 h from noon in"),
-        ("step_minutes = 60", "step_minutes = 30", "step_minutes = 30, expected 15 or 60"),
+        (
+            "step_minutes = 60",
+            "step_minutes = 20",
+            "step_minutes = 20, expected 1, 5, 10, 15, 30 or 60",
+        ),
         ('label = "end"', 'label = "end"\nskip = 3', "file 1: unknown key 'skip', known are "),
         ('separator = ";"', 'separator = ","', "separator and decimal are both ','"),
         ('["meter.csv"]', "[]", "file 1: paths = [], expected at least one text"),
@@ -283,7 +303,7 @@ def test_a_signed_meter_is_refused(tmp_path: Path) -> None:
             "'Europe/Berlin' or 'UTC' or 'offset in every stamp'",
         ),
         ('role = "import"', 'role = "load"', "feed 1: category = 'grid', expected discrete_phase"),
-        ('unit = "kWh"', 'unit = "kW"', "feed 1: unit = 'kW', expected kWh | Wh for kind = 'cum"),
+        ('unit = "kWh"', 'unit = "kW"', "feed 1: unit = 'kW', expected an energy for kind"),
         (IMPORT, IMPORT + IMPORT, "feed 'grid_import' stands there twice"),
         ("[[file.feed]]", "feed = 3", "feed = 3, expected one or more [[file.feed]] tables"),
         (

@@ -212,5 +212,5 @@ def test_a_file_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"column issued_utc, utc_timestamp, .* is missing"):
         read_weather_forecast(tmp_path / "other.csv")
     (tmp_path / "empty.csv").write_text("")
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="is empty"):
         read_weather_forecast(tmp_path / "empty.csv")

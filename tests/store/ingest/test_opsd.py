@@ -171,11 +171,11 @@ def test_half_a_download_an_empty_file_no_file(tmp_path: Path) -> None:
         read_opsd(half)
     not_gzip = tmp_path / "not.csv.gz"
     not_gzip.write_text("utc_timestamp")
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="0 rows"):
         read_opsd(not_gzip)
     empty = tmp_path / "empty.csv"
     empty.touch()
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="is empty"):
         read_opsd(empty)
     with pytest.raises(DataError, match="no such file"):
         read_opsd(tmp_path / "none.csv")

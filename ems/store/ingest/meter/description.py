@@ -23,7 +23,19 @@ _CATEGORIES: Mapping[Role, frozenset[Category]] = {
     "export": frozenset({"grid"}),
     "pv": frozenset({"pv"}),
     "load": frozenset({"ev", "discrete_phase", "partial_usage", "fixed"}),
+    "charge": frozenset({"battery"}),
+    "discharge": frozenset({"battery"}),
 }
+PER_KWH: Mapping[str, float] = {
+    "MWh": 1e-3,
+    "kWh": 1.0,
+    "Wh": 1e3,
+    "MW": 1e-3,
+    "kW": 1.0,
+    "W": 1e3,
+    "pulses": 1.0,
+}
+"""How many of a unit are one kWh, or one kW."""
 _OFF_NOON_H = 4.0
 """Maximum distance between solar noon and clock noon [h]; the real maximum is 3 h, in China."""
 
@@ -69,29 +81,49 @@ class PlaceEntry(Entry):
 class MeterFeed(Entry):
     """One column of a file and its meter.
 
-    ``exchanges``: time stamps, as in the file, of the first reading of a new meter; the step before
-    it is a gap, and the count may start again.
+    ``category``: needed for loads; for others it follows from the role. ``kind``: a value for each
+    row, a count that rises, or a count that starts again each local day. ``part``: only the
+    positive or the negative values of a signed column, as numbers above zero. ``exchanges``: time
+    stamps, as in the file, of the first reading of a new meter; the step before it is a gap, and
+    the count may start again.
     """
 
     column: Text
     name: Text
     role: Role
-    category: Category
-    kind: Literal["cumulative", "interval"]
-    unit: Literal["kWh", "Wh", "kW", "W"]
+    category: Category | None = None
+    kind: Literal["cumulative", "daily", "interval"]
+    unit: Literal["kWh", "Wh", "MWh", "kW", "W", "MW", "pulses"]
+    pulses_per_kwh: float | None = Field(default=None, gt=0, description="a number above 0")
+    part: Literal["positive", "negative"] | None = None
     behind_import: bool = Field(default=True, description="true or false")
     exchanges: tuple[str, ...] = Field(default=(), strict=False, description="a list of texts")
 
     @model_validator(mode="after")
     def _fits_together(self) -> MeterFeed:
-        if self.category not in _CATEGORIES[self.role]:
-            allowed = " | ".join(sorted(_CATEGORIES[self.role]))
+        allowed = _CATEGORIES[self.role]
+        if self._category not in allowed:
             raise ValueError(
-                f"category = '{self.category}', expected {allowed} for role = '{self.role}'"
+                f"category = '{self.category}', expected {' | '.join(sorted(allowed))} for role = "
+                f"'{self.role}'"
             )
-        if self.kind == "cumulative" and self.unit not in ("kWh", "Wh"):
-            raise ValueError(f"unit = '{self.unit}', expected kWh | Wh for kind = 'cumulative'")
+        if self.kind != "interval" and self.is_power:
+            raise ValueError(f"unit = '{self.unit}', expected an energy for kind = '{self.kind}'")
+        if self.kind != "interval" and self.part:
+            raise ValueError("part belongs to kind = 'interval', a count has no sign")
+        if (self.unit == "pulses") != (self.pulses_per_kwh is not None):
+            raise ValueError("pulses_per_kwh belongs to unit = 'pulses', and is needed with it")
         return self
+
+    @property
+    def _category(self) -> Category:
+        only = tuple(_CATEGORIES[self.role])
+        return self.category or (only[0] if len(only) == 1 else "grid")
+
+    @property
+    def is_power(self) -> bool:
+        """Whether its values are powers."""
+        return self.unit in ("kW", "W", "MW")
 
     @property
     def feed(self) -> Feed:
@@ -99,19 +131,26 @@ class MeterFeed(Entry):
         return Feed(
             name=self.name,
             role=self.role,
-            category=self.category,
+            category=self._category,
             behind_import=self.behind_import,
         )
 
 
 class MeterFile(Entry):
-    """CSV files of one layout, read one after the other as if they were one."""
+    """Files of one layout, read one after the other as if they were one.
+
+    ``paths``: names or patterns such as ``2024-*.csv``. ``time_column``: the time of day, where it
+    has a column of its own. ``clock_changes``: whether rows in the hour that the clock skips are
+    left out (``gap``) or refused where they have values of their own (``strict``).
+    """
 
     paths: tuple[str, ...] = Field(min_length=1, strict=False, description="at least one text")
-    separator: Literal[",", ";", "\t"]
-    decimal: Literal[".", ","]
+    separator: Literal[",", ";", "\t", "|"] = ","
+    decimal: Literal[".", ","] = "."
     timestamp_column: Text
+    time_column: Text | None = None
     timestamp_format: Text = "ISO8601"
+    clock_changes: Literal["strict", "gap"] = "strict"
     timestamp_zone: Annotated[Text, AfterValidator(_zone_of_stamps)]
     label: Literal["start", "end"]
     feed: tuple[MeterFeed, ...] = Field(
@@ -132,7 +171,7 @@ class MeterConfig(Entry):
     kind: Literal["residential", "industrial", "public"]
     place: PlaceEntry = Field(description="a table [place]")
     timezone: Annotated[Text, AfterValidator(_zone)]
-    step_minutes: Literal[15, 60]
+    step_minutes: Literal[1, 5, 10, 15, 30, 60]
     synthetic: bool = Field(default=False, description="true or false")
     prices: str | None = Field(default=None, description="a path")
     file: tuple[MeterFile, ...] = Field(
@@ -153,6 +192,11 @@ class MeterConfig(Entry):
         roles = {feed.role for feed in self.feeds}
         if "import" not in roles:
             raise ValueError("no feed has role 'import'; the meter at the grid is needed")
+        if len(roles & {"charge", "discharge"}) == 1:
+            raise ValueError(
+                "a battery needs two feeds, roles 'charge' and 'discharge'; for one signed column "
+                'give it twice, with part = "positive" and "negative"'
+            )
         if "export" not in roles and any(f.role == "pv" and f.behind_import for f in self.feeds):
             raise ValueError(
                 "there is a feed with role 'pv' but none with role 'export'; add the feed-in meter "
