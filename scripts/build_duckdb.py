@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from command_line import DEFAULT_CACHE, DEFAULT_DB, PathName, Whole, command, option, parsed, value
+from command_line import (
+    DEFAULT_CACHE,
+    DEFAULT_DB,
+    PathName,
+    Unnamed,
+    Whole,
+    command,
+    option,
+    parsed,
+    value,
+)
 from console import console, counted, doing, download_bar, run
 
 from ems.errors import InvalidSpec
@@ -31,6 +42,7 @@ PRESENT_FORECAST = "open-meteo-now"
 NONE = "none"
 PLACE_FORM = "NAME,LATITUDE,LONGITUDE,COUNTRY[,SUBDIVISION]"
 
+FILES = ("FILE", "with --source meter: your meter's files; what they mean is guessed and shown")
 NO_IMPORT_METER = "no import meter: its load is unknown"
 MAX_FORECAST_AGE_H = 24.0
 """An older forecast does not replace a present one that is unavailable."""
@@ -68,9 +80,21 @@ class Options:
         "twin",
     )
     config: PathName | None = option("TOML file, with --source meter", None)
+    words: Unnamed = option("", ())
+    building: str = option("with --source meter FILE: what the house is called", "home")
+    timezone: str | None = option(
+        "with --source meter FILE: whose local days are planned, such as Europe/Berlin "
+        "[default: that of the country of --place]",
+        None,
+    )
+    day_first: Literal["yes", "no"] | None = option(
+        "with --source meter FILE: whether 03/04/2024 is in April [default: as the file shows]",
+        None,
+    )
     place: Annotated[object, value(place, f"must be {PLACE_FORM}", "PLACE")] = option(
-        "with --source PATH: where its buildings stand [degrees north, east] and whose holidays "
-        "they keep, such as Berlin,52.52,13.41,DE,BE [default: Konstanz for DE_KN_…]",
+        "with --source PATH or meter FILE: where its buildings stand [degrees north, east] and "
+        "whose holidays they keep, such as Berlin,52.52,13.41,DE,BE [default: Konstanz for "
+        "DE_KN_…]",
         None,
     )
     prices: str | None = option(
@@ -110,11 +134,17 @@ def check(asked: Options) -> None:
     only_twin = [name for name in ("seed", "step_minutes") if getattr(asked, name) is not None]
     brought = ("prices", "weather", "weather_forecast")
     doubled = [name for name in brought if getattr(asked, name) is not None]
-    if asked.source == "meter" and asked.config is None:
-        raise InvalidSpec("--source meter needs --config FILE.toml, see docs/sources.md")
+    if asked.source == "meter" and (asked.config is None) == (not asked.words):
+        raise InvalidSpec(
+            "--source meter needs your FILE, or --config FILE.toml that describes it, see "
+            "docs/sources.md"
+        )
+    if asked.words and asked.source != "meter":
+        raise InvalidSpec(f"'{asked.words[0]}': files belong to --source meter FILE")
     if asked.source != "meter" and asked.config is not None:
         raise InvalidSpec("--config belongs to --source meter")
-    if asked.place is not None and asked.source in ("twin", "opsd", "meter"):
+    described = asked.source == "meter" and not asked.words
+    if asked.place is not None and (asked.source in ("twin", "opsd") or described):
         raise InvalidSpec("--place belongs to --source PATH; the others say where they are")
     if not twin and only_twin:
         raise InvalidSpec(f"--{only_twin[0]} belongs to --source twin")
@@ -124,7 +154,7 @@ def check(asked: Options) -> None:
 
 def main() -> None:
     """Read the source, build the database, show what is in it."""
-    asked = parsed(Options, __doc__, EPILOG, config=False)
+    asked = parsed(Options, __doc__, EPILOG, config=False, words=FILES)
     check(asked)
     out = console()
     out.print("starting to build a database …")
@@ -136,6 +166,31 @@ def main() -> None:
     with doing(out, f"building {asked.db}"):
         report = build_database(dataset, asked.db)
     show(out, report, dataset)
+    if asked.source == "meter":
+        look(out, report)
+
+
+def look(out: Console, report: BuildReport) -> None:
+    """Draw what was read, so that a misreading is seen at once."""
+    from contextlib import closing
+
+    from ems.report.figures.first_look import first_look
+    from ems.report.figures.page import save
+    from ems.store.connection import get_con
+    from ems.store.read import read_history
+
+    for row in report.portfolio:
+        with closing(get_con(report.path)) as con:
+            history = read_history(con, row.building)
+        file = report.path.with_name(f"{report.path.stem}_{row.building}.png")
+        save(first_look(history), file)
+        out.print(f"look at {file}: what was read, hour by hour")
+        if not row.plannable_days:
+            out.print(
+                f"{row.building}: no day can be planned: no local day has every reading it needs; "
+                "see 'what is wrong' above",
+                style="bold",
+            )
 
 
 def read_source(asked: Options, out: Console) -> Dataset:
@@ -166,8 +221,9 @@ def _meters(asked: Options, out: Console) -> Dataset:
     if asked.source == "meter":
         from ems.store.ingest.meter import read_meter
 
-        out.print(f"reading your meter as described in {asked.config} …")
-        return read_meter(asked.config)
+        config = asked.config or _described(asked, out)
+        out.print(f"reading your meter as described in {config} …")
+        return read_meter(config)
 
     from ems.store.ingest.opsd import read_opsd
 
@@ -176,6 +232,42 @@ def _meters(asked: Options, out: Console) -> Dataset:
     )
     out.print(f"reading {source} …")
     return read_opsd(source, place=asked.place)
+
+
+def _described(asked: Options, out: Console) -> Path:
+    """The description of the files, guessed, shown and written beside the database."""
+    from ems.store.ingest.meter.guess import Known, guess, zone_of
+
+    if asked.place is None:
+        raise InvalidSpec(f"where does the house stand? No file says it; give --place {PLACE_FORM}")
+    where: Any = asked.place
+    timezone = asked.timezone or zone_of(where.country)
+    if timezone is None:
+        raise InvalidSpec(
+            f"which time zone has {where.name}? Give --timezone, such as Europe/Berlin"
+        )
+    place_toml = "\n".join(f"{key} = {json.dumps(value)}" for key, value in vars(where).items())
+    files = [Path(word).expanduser() for word in asked.words]
+    known = Known(
+        building=asked.building,
+        place_toml=place_toml,
+        timezone=timezone,
+        day_first=None if asked.day_first is None else asked.day_first == "yes",
+    )
+    found = guess(files, known)
+    config = asked.db.with_suffix(".toml")
+    if config.exists() and config.read_text(encoding="utf-8") != found.toml:
+        raise InvalidSpec(
+            f"{config}: holds another description; read with it (--config {config}), or delete it"
+        )
+    config.write_text(found.toml, encoding="utf-8")
+    out.print(f"what your files seem to mean, written to {config}:\n")
+    out.print(found.toml, markup=False, highlight=False)
+    for line in found.unsure:
+        out.print(f"not sure: {line}", markup=False)
+    if found.unsure:
+        out.print(f"correct {config} where it is wrong, and read again with --config {config}\n")
+    return config
 
 
 def _official_file(asked: Options, out: Console) -> Path:

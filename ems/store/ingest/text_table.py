@@ -105,7 +105,7 @@ def text_table(
     ``key``: the wanted column that no data row leaves empty; lines at the end without a digit in it
     are totals and left out. Raises ``DataError`` with file and row for a row that does not fit.
     """
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = _with_newlines(text)
     top, header = _header(text, name, separator, wanted)
     body = _after_line(text, top)
     counts, first_lines = _field_counts(body, separator)
@@ -120,6 +120,11 @@ def text_table(
     table.columns = pd.Index(header)
     names = np.full(len(kept), name, dtype=np.object_)
     return TextTable(table=table, names=names, lines=lines[kept], remarks=remarks)
+
+
+def _with_newlines(text: str) -> str:
+    """The text with the line ends of Windows and old Macs as newlines."""
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
 def _header(text: str, name: str, separator: str, wanted: Sequence[str]) -> tuple[int, list[str]]:
@@ -177,8 +182,8 @@ def _field_counts(body: str, separator: str) -> tuple[Ints, Ints]:
     if not ends.size or ends[-1] != len(raw) - 1:
         ends = np.append(ends, len(raw))
     starts = np.append(0, ends[:-1] + 1)
-    before = np.append(0, np.cumsum(raw == ord(separator)))
-    counts = before[ends] - before[starts] + 1
+    separators = np.flatnonzero(raw == ord(separator))
+    counts = np.searchsorted(separators, ends) - np.searchsorted(separators, starts) + 1
     counts[ends == starts] = 0
     return counts.astype(np.int64), np.arange(1, len(ends) + 1)
 
@@ -220,7 +225,7 @@ def _data_rows(
     """The rows between the units below the header and the totals at the end."""
     if len(frame) != len(counts):
         raise DataError(f"{name} cannot be read as CSV: a quote is not closed")
-    has_key = frame[key].str.contains(r"\d", regex=True).to_numpy(dtype=bool)
+    has_key = frame[key].str.contains("[0-9]", regex=True).to_numpy(dtype=bool)
     rows = np.flatnonzero(has_key)
     if not rows.size:
         raise DataError(f"{name}: has no rows below its header")
@@ -281,7 +286,7 @@ def even_table(path: Path) -> pd.DataFrame:
     files = files_in(path)
     if len(files) > 1:
         raise DataError(f"{path}: the archive holds {len(files)} files; give one of them")
-    text = decoded(files[0][1], str(path)).replace("\r\n", "\n").replace("\r", "\n")
+    text = _with_newlines(decoded(files[0][1], str(path)))
     counts, lines = _field_counts(text, ",")
     if not counts.size or not counts[0]:
         raise DataError(f"{path}: is empty; expected a CSV with a header")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import cast
 
 import numpy as np
@@ -16,6 +17,8 @@ MISSING = frozenset(
     | {"nil", "unavailable", "unknown", "missing", "?", "*", "k.a.", "n.v.", "n.v"}
 )
 """Marks of a missing value, in lower case."""
+_POWER_OF_TEN = re.compile(r"[-+]?\d(?:\.\d+)?[eE][-+]\d{1,2}")
+"""A number as programs write small ones, such as 1.2e-05."""
 _SPACES = " \u00a0\u202f\u2009'\u2019_"
 """What separates thousands without being a decimal sign anywhere."""
 
@@ -28,14 +31,22 @@ def numbers(rows: TextTable, column: str, decimal: str) -> Floats:
     """
     texts = rows.table[column].str.strip()
     plain = texts.str.replace(",", ".", regex=False) if decimal == "," else texts
-    values = pd.to_numeric(plain, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    values = _plain(plain)
     # A point in a file with decimal commas, and the other way round, is for the slow road.
     other = "." if decimal == "," else ","
-    doubtful = ~np.isfinite(values) | _holds(texts, other)
+    doubtful = ~np.isfinite(values) | _holds(texts, other) | _holds(texts, "e") | _holds(texts, "E")
     if doubtful.any():
         values = values.copy()
         values[doubtful] = _slowly(rows, column, texts, doubtful, decimal, other)
-    return cast(Floats, values)
+    return values
+
+
+def _plain(texts: pd.Series[str]) -> Floats:
+    """The texts as numbers, NaN where they are none."""
+    try:  # four times as fast, but for clean columns only
+        return np.asarray(texts.to_numpy(dtype=object), dtype=np.float64)
+    except ValueError:
+        return pd.to_numeric(texts, errors="coerce").to_numpy(np.float64, na_value=np.nan)
 
 
 def _holds(texts: pd.Series[str], sign: str) -> Bools:
@@ -92,8 +103,11 @@ def _number(text: str, decimal: str, other: str, *, proven: bool) -> float | Non
         if not in_threes or not (proven or len(groups) > 2):
             return None
         plain = plain.replace(other, "")
+    plain = plain.replace(decimal, ".")
+    if "e" in plain.lower() and not _POWER_OF_TEN.fullmatch(plain):
+        return None
     try:
-        value = float(plain.replace(decimal, "."))
+        value = float(plain)
     except (ValueError, OverflowError):
         return None
     return value if np.isfinite(value) else None

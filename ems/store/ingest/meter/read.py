@@ -15,12 +15,13 @@ from ems.errors import DataError
 from ems.site.meters import load_rule
 from ems.store.ingest.containers import files_in
 from ems.store.ingest.dataset import BuildingData, Dataset
+from ems.store.ingest.formats import as_text
 from ems.store.ingest.meter.description import MeterConfig, MeterFile, read_config
 from ems.store.ingest.meter.energy import Grid, Pieces, energy_kwh, pieces
 from ems.store.ingest.meter.plausible import doubts
 from ems.store.ingest.meter.stamps import joined, stamped
 from ems.store.ingest.opsd import no_prices, no_weather, read_prices
-from ems.store.ingest.text_table import LONGEST_SHOWN, decoded, text_table
+from ems.store.ingest.text_table import LONGEST_SHOWN, text_table
 
 
 def read_meter(config: Path) -> Dataset:
@@ -65,7 +66,7 @@ def _read_file(file: MeterFile, folder: Path, step_min: int) -> Pieces:
     parts = []
     for name, raw in (found for path in paths_of(file, folder) for found in files_in(path)):
         rows = text_table(
-            decoded(raw, f"meter: {name}"),
+            as_text(raw, f"meter: {name}"),
             f"meter: {name}",
             file.separator,
             list(dict.fromkeys(wanted)),

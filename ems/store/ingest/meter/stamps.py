@@ -27,10 +27,12 @@ FIRST_YEAR, LAST_YEAR = 1980, 2100
 SUMMER_TIME_IN_DOUBT = {"CET": 1, "MET": 1, "EET": 2, "WET": 0}
 """Zones that some read with summer time and some as this many hours ahead of UTC all year."""
 _TIME_OF_DAY = r"\s*\d{1,2}:\d\d(?::\d\d)?\s*"
-_OFFSET = re.compile(
-    r"\d{1,2}(?::?\d\d){1,2}(?:[.,]\d+)?\s*(?:Z|UTC|GMT|[+-]\d\d(?::?\d\d)?)\s*$", re.IGNORECASE
+_OFFSET = (
+    r"[0-9]{1,2}(?::?[0-9]{2}){1,2}(?:[.,][0-9]+)? *"
+    r"(?:[Zz]|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2})?)$"
 )
-_END_OF_DAY = re.compile(r"(?<!\d)24:00(?::00)?(?!\d)")
+"""An offset behind a time of day; pandas searches much more slowly with ``\\s`` in it."""
+_END_OF_DAY = re.compile(r"(?<![\d:])24:00(?::00)?(?!\d)")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
