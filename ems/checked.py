@@ -41,8 +41,9 @@ def read_toml(path: Path, who: str, error: type[EmsError]) -> dict[str, Any]:
         raise error(
             f"{who}: {path} is not a text file in UTF-8; save it in that encoding"
         ) from reason
-    except tomllib.TOMLDecodeError as reason:
-        raise error(f"{who}: {path} is not valid TOML: {reason}") from reason
+    except (ValueError, RecursionError) as reason:  # TOML's own errors are ValueErrors
+        told = str(reason).split(";")[0]
+        raise error(f"{who}: {path} is not valid TOML: {told}") from reason
 
 
 def check(entry: type[Checked], values: object, who: str, error: type[EmsError]) -> Checked:

@@ -14,6 +14,7 @@ from command_line import (
     PathName,
     Unnamed,
     Whole,
+    as_path,
     command,
     option,
     parsed,
@@ -227,9 +228,7 @@ def _meters(asked: Options, out: Console) -> Dataset:
 
     from ems.store.ingest.opsd import read_opsd
 
-    source = (
-        _official_file(asked, out) if asked.source == "opsd" else Path(asked.source).expanduser()
-    )
+    source = _official_file(asked, out) if asked.source == "opsd" else as_path(asked.source)
     out.print(f"reading {source} …")
     return read_opsd(source, place=asked.place)
 
@@ -247,7 +246,7 @@ def _described(asked: Options, out: Console) -> Path:
             f"which time zone has {where.name}? Give --timezone, such as Europe/Berlin"
         )
     place_toml = "\n".join(f"{key} = {json.dumps(value)}" for key, value in vars(where).items())
-    files = [Path(word).expanduser() for word in asked.words]
+    files = [as_path(word) for word in asked.words]
     known = Known(
         building=asked.building,
         place_toml=place_toml,
@@ -296,8 +295,8 @@ def _with_prices(dataset: Dataset, chosen: str, asked: Options, out: Console) ->
 
         out.print(f"reading prices from {chosen} …")
         return _told(
-            replace(dataset, prices=read_prices(Path(chosen).expanduser())),
-            prices=Path(chosen).expanduser().name,
+            replace(dataset, prices=read_prices(as_path(chosen))),
+            prices=as_path(chosen).name,
         )
 
     from ems.store.ingest import energy_charts
@@ -320,7 +319,7 @@ def _with_weather(dataset: Dataset, chosen: str, asked: Options, out: Console) -
         from ems.store.ingest.opsd import read_weather
 
         out.print(f"reading weather from {chosen} …")
-        file = Path(chosen).expanduser()
+        file = as_path(chosen)
         return _told(replace(dataset, weather=read_weather(file)), weather=file.name)
 
     from ems.store.ingest import open_meteo
@@ -370,8 +369,8 @@ def _with_forecasts(dataset: Dataset, chosen: str, asked: Options, out: Console)
         source = service.LICENCE
     else:
         out.print(f"reading forecasts of the weather from {chosen} …")
-        issued = service.read_weather_forecast(Path(chosen).expanduser())
-        source = Path(chosen).expanduser().name
+        issued = service.read_weather_forecast(as_path(chosen))
+        source = as_path(chosen).name
     newest = issued["issued_utc"].max()
     out.print(f"{issued['issued_utc'].nunique():,} forecasts, the newest issued {newest}Z")
     return _told(replace(dataset, weather_forecast=issued), weather_forecast=source)

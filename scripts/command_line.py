@@ -31,6 +31,9 @@ DEFAULT_RESULTS = ROOT / "results"
 DEFAULT_TRACKING = f"sqlite:///{ROOT / 'mlflow_runs' / 'mlflow.db'}"
 DEFAULT_CACHE = Path.home() / ".cache" / "ems"
 NOT_SAVED = ("config",)
+LONGEST_SHOWN = 60
+LONGEST_NAME = 255
+"""Most bytes of one name in a path, on every usual file system."""
 
 Options = TypeVar("Options")
 
@@ -78,7 +81,7 @@ def value(parse: Callable[[str], Any], must: str, metavar: str) -> Parameter:
         except InvalidSpec as error:  # its message is more specific
             raise ValueError(str(error)) from error
         except ValueError as error:
-            raise ValueError(f"'{text}' {must}") from error
+            raise ValueError(f"'{shortened(text)}' {must}") from error
 
     return Parameter(converter=convert, n_tokens=1, allow_leading_hyphen=True, metavar=metavar)
 
@@ -94,14 +97,26 @@ def _number(kind: Callable[[str], Any], low: float, *, above: bool = False) -> C
     return parse
 
 
-def _path(text: str) -> Path:
-    if not text.strip():
-        raise ValueError(text)
-    return Path(text).expanduser()
+def shortened(text: str) -> str:
+    """What was typed, cut to a length that fits a message."""
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
+
+
+def as_path(text: str) -> Path:
+    """A path as typed, with ``~`` of a known user. Raises ``InvalidSpec`` for what can be none."""
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError as error:  # the home of a user that does not exist
+        raise InvalidSpec(f"'{shortened(text)}': {str(error).rstrip('.').lower()}") from error
+    if not text.strip() or "\0" in text:
+        raise InvalidSpec(f"'{shortened(text)}' names no file or folder")
+    if any(len(part.encode()) > LONGEST_NAME for part in path.parts):
+        raise InvalidSpec(f"'{shortened(text)}': a name in it is longer than {LONGEST_NAME} bytes")
+    return path
 
 
 def _folder(text: str) -> Path:
-    path = _path(text)
+    path = as_path(text)
     if path.exists() and not path.is_dir():
         raise InvalidSpec(f"'{text}' is a file, a folder is needed")
     return path
@@ -160,7 +175,7 @@ Numbers = Annotated[
     tuple[float, ...], value(_numbers, "must be numbers with commas between", "X,X,…")
 ]
 Day = Annotated[date, value(date.fromisoformat, "must be a day as YYYY-MM-DD", "YYYY-MM-DD")]
-PathName = Annotated[Path, value(_path, "names no file or folder", "PATH")]
+PathName = Annotated[Path, value(as_path, "names no file or folder", "PATH")]
 Folder = Annotated[Path, value(_folder, "names no file or folder", "PATH")]
 Words = Annotated[
     tuple[str, ...], value(lambda text: tuple(text.split(",")), "must be names", "NAME,…")
@@ -261,9 +276,18 @@ def read_config(file: Path) -> dict[str, Any]:
 
     try:
         found = tomllib.loads(file.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
+    except (
+        OSError,
+        ValueError,
+        RecursionError,
+    ) as error:  # TOML and Unicode errors are ValueErrors
+        reason = getattr(error, "strerror", None) or str(error).split(";")[0]
         raise InvalidSpec(f"--config: {file} cannot be read ({reason}); check the file") from error
+    tables = [name for name, value in found.items() if isinstance(value, dict)]
+    if tables:
+        raise InvalidSpec(
+            f"--config: [{tables[0]}] is a table, options are plain keys such as battery_kwh = 5"
+        )
     if "config" in found:
         raise InvalidSpec(f"--config: {file} names a config file itself; leave out config")
     return found

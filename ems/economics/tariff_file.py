@@ -144,9 +144,16 @@ def load_tariff(name: str) -> Tariff:
     figure without a source or not finite, or a VAT outside [0, 1].
     """
     path = BUILT_IN / f"{name}.toml" if name in built_in_tariffs() else Path(name)
-    if not path.is_file():
+    if not _is_file(path):
         raise InvalidSpec(
             f"tariff {name!r}: not built in ({', '.join(built_in_tariffs())}) and no readable TOML "
             "file of that name"
         )
     return read_tariff(path)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long
+        return False

@@ -31,12 +31,19 @@ def store_uri(text: str) -> str:
     scheme, _, rest = text.partition("://")
     if scheme == "sqlite" and re.fullmatch(r"/[^?#%]*[^?#%/:]", rest):  # as SQLAlchemy parses it
         return sqlite_uri(Path(rest[1:]))
-    if scheme in ("http", "https") and urlsplit(text).hostname:
+    if scheme in ("http", "https") and _host(text):
         return text.rstrip("/")
     raise TrackingError(
         f"tracking_uri is '{shown(text)}', allowed are sqlite:///PATH.db (without ? # %) "
         "and http(s)://SERVER"
     )
+
+
+def _host(text: str) -> str | None:
+    try:
+        return urlsplit(text).hostname
+    except ValueError:  # such as a bracket that is not closed
+        return None
 
 
 def sqlite_path(uri: str) -> Path | None:

@@ -38,6 +38,8 @@ SOURCE = (
 LICENCE = "CC BY 4.0 (attribution required)"
 OPSD_PREFIX = "DE_KN_"
 
+FIRST_YEAR, LAST_YEAR = 1980, 2100
+"""Years that a meter's clock can show."""
 ALLOWED_STEP_MIN = (15, 60)
 BACKWARDS_TOLERANCE_KWH = 1e-6
 """Readings have three decimals; a decrease below this is binary rounding."""
@@ -136,6 +138,9 @@ def read_weather(path: Path) -> pd.DataFrame:
         site = "Germany (mean)"
     else:
         names = [name for name in frame.columns if name not in {_TIME, "site"}]
+        taken = sorted({"ts_utc", "quantity", "value", "issued_utc"}.intersection(names))
+        if taken:
+            raise DataError(f"{path}: no quantity can be called {taken[0]}; rename that column")
         series = {name: _numbers(frame, name, path) for name in names}
         site = path.name
     missing = [name for name in ("temperature_c", "ghi_w_per_m2") if name not in series]
@@ -319,6 +324,13 @@ def _instants(frame: pd.DataFrame, path: Path) -> Instants:
             "expected e.g. 2016-06-01T00:00:00Z"
         )
     instants: Instants = parsed.dt.tz_localize(None).to_numpy().astype("datetime64[s]")
+    years = instants.astype("datetime64[Y]").astype(np.int64) + 1970
+    odd = np.flatnonzero((years < FIRST_YEAR) | (years >= LAST_YEAR))
+    if len(odd):
+        raise DataError(
+            f"{path}: {_TIME} is {frame[_TIME].iloc[odd[0]]!r} in data row {odd[0] + 1}; allowed "
+            f"are the years {FIRST_YEAR} to {LAST_YEAR - 1}"
+        )
     wrong = np.flatnonzero(np.diff(instants) <= np.timedelta64(0, "s"))
     if len(wrong):
         before, after = instants[wrong[0]], instants[wrong[0] + 1]

@@ -24,6 +24,7 @@ from ems.errors import DataError
 from ems.store.ingest.containers import files_in
 from ems.types import Ints
 
+MOST_COLUMNS = 10_000
 HEADER_WITHIN = 200
 """Lines among which the header is looked for."""
 _TOTAL = re.compile(
@@ -133,6 +134,8 @@ def _header(text: str, name: str, separator: str, wanted: Sequence[str]) -> tupl
     for number, line in enumerate(io.StringIO(text)):
         if number == HEADER_WITHIN:
             break
+        if line.count(separator) > MOST_COLUMNS:
+            raise DataError(f"{name}: has more than {MOST_COLUMNS:,} columns")
         fields = fields_of(line, separator)
         if set(wanted) <= set(fields):
             twice = [column for column in wanted if fields.count(column) > 1]
@@ -290,7 +293,9 @@ def even_table(path: Path) -> pd.DataFrame:
     counts, lines = _field_counts(text, ",")
     if not counts.size or not counts[0]:
         raise DataError(f"{path}: is empty; expected a CSV with a header")
-    header = next(iter(text.split("\n", 1)))
+    header = text.split("\n", 1)[0]
+    if counts[0] > MOST_COLUMNS:
+        raise DataError(f"{path}: has {counts[0]:,} columns, at most {MOST_COLUMNS:,} are read")
     if counts[0] == 1 and ";" in header:
         return pd.read_csv(io.StringIO(header))  # whoever asks for its columns says what is wrong
     odd = np.flatnonzero((counts != counts[0]) & (counts > 0))

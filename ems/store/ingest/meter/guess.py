@@ -40,7 +40,11 @@ EITHER_FORMS = tuple(
 ROLES = (
     ("discharge", r"discharg|entlad|batter.*\bout\b"),
     ("charge", r"charg(?!er)|geladen|beladung|\bladen|batter.*\bin\b"),
-    ("load", r"wall ?box|\bev\b|e-?auto|charger|heat ?pump|wärmepumpe|waermepumpe|boiler"),
+    (
+        "load",
+        r"wall ?box|\bev\b|e-?auto|charger|heat ?pump|w(?:ä|ae)rmepumpe|boiler|wasch|washing|dish|"
+        r"sp(?:ü|ue)l|trockner|dryer|fridge|k(?:ü|ue)hl|freezer|gefrier",
+    ),
     ("export", r"export|einspeis|feed.?in|received|return|lieferung|teruglever|injection|surplus"),
     ("pv", r"\bpv|solar|erzeug|generation|produ[ck]tion|photovolta|yield|inverter"),
     ("import", r"import|bezug|delivered|grid|netz|afname|soutirage|\be1\b"),
@@ -53,7 +57,11 @@ ROLES = (
 """What headers call a role; the first that fits."""
 REGISTERS = r"\b[HN]T\b|T[12]\b|tari|day|night|tag|nacht|peak|register"
 """Several columns of one direction are added up only where they name the registers of a meter."""
-CATEGORIES = ((r"wall ?box|\bev\b|auto|car", "ev"), (r"heat|wärme|waerme", "partial_usage"))
+CATEGORIES = (
+    (r"wall ?box|\bev\b|auto|car|charger", "ev"),
+    (r"heat|wärme|waerme", "partial_usage"),
+    (r"wasch|washing|dish|spül|spuel|trockner|dryer", "discrete_phase"),
+)
 UNITS = ("MWh", "kWh", "Wh", "MW", "kW", "W")
 STARTS = r"\b(von|from|start|begin|ab)\b"
 ENDS = r"\b(bis|to|until|end|ende)\b"

@@ -19,6 +19,8 @@ ROOF_KWH_PER_KW_A = 2_200.0
 DARK_SHARE = 1e-3
 """More of its energy in steps wholly without sun is no late reading: measured are 5e-5 at the right
 hour, and 4e-4 to 3e-3 an hour off."""
+LEAST_DAYS = 14
+"""Fewer days of sun show nothing about a clock; four times as many are needed for a yield."""
 NOTHING_DRAWN_SHARE = 0.2
 """A house draws something at night; where a share of the dark hours shows nothing, something else
 supplies it."""
@@ -60,15 +62,15 @@ def _sun(data: BuildingData) -> Iterator[str]:
     first = data.ts_utc[0]
     up: Bools = Sun.at(data.place, first, len(data.ts_utc), data.step_h).up
     share = float(pv_kwh[~up].sum() / pv_kwh.sum())
-    if share > DARK_SHARE:
+    days = len(pv_kwh) * data.step_h / 24.0
+    if days >= LEAST_DAYS and share > DARK_SHARE:
         yield (
             f"unlikely: {100 * share:.2g} % of the PV energy lies in hours without any sun in "
             f"{data.place.name} (at most 0.01 % where the clock is right); are 'timestamp_zone', "
             "'label' and the place right?"
         )
-    days = len(pv_kwh) * data.step_h / 24.0
     yield_h = float(pv_kwh.sum() / (pv_kwh.max() / data.step_h)) * 365.25 / days
-    if days >= 60 and yield_h > ROOF_KWH_PER_KW_A:
+    if days >= 4 * LEAST_DAYS and yield_h > ROOF_KWH_PER_KW_A:
         yield (
             f"unlikely: the roof yields {yield_h:,.0f} kWh a year for each kW of its highest power "
             f"(at most {ROOF_KWH_PER_KW_A:,.0f}); is its 'kind' right?"

@@ -18,12 +18,11 @@ import pandas as pd
 from ems.errors import DataError
 from ems.store.ingest.meter.description import STAMPS_CARRY_OFFSET, MeterFile
 from ems.store.ingest.meter.numbers import MISSING
+from ems.store.ingest.opsd import FIRST_YEAR, LAST_YEAR
 from ems.store.ingest.text_table import LONGEST_SHOWN, TextTable
 from ems.types import Bools, Ints
 
 SECONDS_SINCE_1970 = ("%s", "seconds since 1970")
-FIRST_YEAR, LAST_YEAR = 1980, 2100
-"""Years that a meter's clock can show."""
 SUMMER_TIME_IN_DOUBT = {"CET": 1, "MET": 1, "EET": 2, "WET": 0}
 """Zones that some read with summer time and some as this many hours ahead of UTC all year."""
 _TIME_OF_DAY = r"\s*\d{1,2}:\d\d(?::\d\d)?\s*"
