@@ -71,7 +71,7 @@ def planned_day(
     """The plan of one day in three panels over local time.
 
     Top: mean power of each step [kW], feeding above zero, drawing below. Middle, if there is a
-    store: its charge at the end of each step [kWh]. Bottom: prices [ct/kWh], with the value of a
+    store: the charge of each at the ends of steps, in percent of its capacity. Bottom: prices [ct/kWh], with the value of a
     kWh on the bus if given, ``worth_eur_per_kwh`` [€/kWh], shape ``(n_steps,)``. Works for any
     number of agents and steps, and days of any length.
     """
@@ -169,20 +169,21 @@ def _stack(ax: Any, edges: Floats, layers: list[_Layer], sign: float) -> tuple[l
 
 
 def _charge(ax: Any, plan: DispatchPlan, stores: list[Agent], paper: Paper) -> None:
-    """The charge at the start and end of each step; capacity as a dotted line."""
+    """The charge at the start and end of each step, as a share of each store's capacity."""
     edges = step_edges(plan.horizon)
     colours = {agent.name: colour for agent, colour, _ in _looks(plan)}
     for i, agent in enumerate(sorted(stores, key=lambda agent: -agent.layer)):
-        charge_kwh, colour = plan.plans[agent.name].series["soc_kwh"], colours[agent.name]
-        times, label = edges[1:], agent.title
-        if hasattr(agent, "capacity_kwh") and hasattr(agent, "initial_soc_kwh"):
-            times, charge_kwh = edges, np.append(agent.initial_soc_kwh, charge_kwh)
-            label = f"{label} (capacity {agent.capacity_kwh:g} kWh)"
-            ax.axhline(agent.capacity_kwh, color=colour, linewidth=1.0, linestyle="dotted")
-        dashes = _DASHES[i % len(_DASHES)]
-        ax.plot(times, charge_kwh, label=label, color=colour, linestyle=dashes, linewidth=1.8)
-    ax.set_ylim(bottom=0.0)
-    ax.set_ylabel("charge\n[kWh]")
+        held_kwh = list(agent.stored_kwh().values())[:1]
+        charge_kwh = np.append(held_kwh, plan.plans[agent.name].series["soc_kwh"])
+        size_kwh = float(getattr(agent, "capacity_kwh", charge_kwh.max()))
+        # In percent, since a car of 60 kWh would flatten a battery of 5 to a line.
+        charge_pct = 100.0 * charge_kwh / max(size_kwh, _VISIBLE_KW)
+        look = {"color": colours[agent.name], "linestyle": _DASHES[i % len(_DASHES)]}
+        label = f"{agent.title}, {size_kwh:g} kWh"
+        ax.plot(edges[-len(charge_pct) :], charge_pct, label=label, linewidth=1.8, **look)
+    ax.set_ylim(0.0, 105.0)
+    ax.set_yticks([0, 50, 100])
+    ax.set_ylabel("charge\n[%]")
     legend(ax, paper)
 
 

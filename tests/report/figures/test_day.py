@@ -43,17 +43,19 @@ def test_charge_stands_at_the_end_of_its_step_and_begins_where_the_store_stood()
     made = schedule(horizon())
     ax = _figure(made).axes[1]
     line = next(line for line in ax.lines if line.get_label().startswith("battery"))
-    np.testing.assert_array_equal(line.get_ydata(), [8.0, *made.plans["battery"].series["soc_kwh"]])
+    held_kwh = np.array([8.0, *made.plans["battery"].series["soc_kwh"]])
+    np.testing.assert_allclose(line.get_ydata(), 100.0 * held_kwh / 15.0)
     np.testing.assert_array_equal(line.get_xdata()[:-1], mdates.date2num(made.horizon.ts_utc))
     assert [entry.get_text() for entry in ax.get_legend().get_texts()] == [
-        "battery (capacity 15 kWh)",
-        "car (capacity 60 kWh)",
+        "battery, 15 kWh",
+        "car, 60 kWh",
     ]
-    levels = [line.get_ydata()[0] for line in ax.lines if line.get_linestyle() == ":"]
-    assert sorted(levels) == [15.0, 60.0]
+    assert ax.get_ylabel() == "charge\n[%]"
     lines = _figure(made.window(10, 20)).axes[1].lines
     later = next(line for line in lines if line.get_label().startswith("battery"))
-    assert later.get_ydata()[0] == pytest.approx(made.plans["battery"].series["soc_kwh"][9])
+    assert later.get_ydata()[0] == pytest.approx(
+        100.0 * made.plans["battery"].series["soc_kwh"][9] / 15.0
+    )
 
 
 def test_prices_are_in_ct_and_may_be_negative() -> None:
