@@ -41,7 +41,7 @@ from planning import (
 from runs import KeptRun, command_line, kept_run, open_database, read_portfolio, start_tracking
 
 from ems.core.mode import LABELS
-from ems.pipelines.spec import MODES, PLANNED, RULES, SINGLE_ERRORS
+from ems.pipelines.spec import MODES, PLANNED, RULES, SINGLE_ERRORS, UNPLANNED
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -53,6 +53,8 @@ if TYPE_CHECKING:
     from ems.store.read import PortfolioRow
 
 EXPERIMENT = "comparison"
+HIGHER_PEAK = 1.2
+"""A plan that raises the highest import by more than this factor is said."""
 CELLS: Mapping[str, Callable[[ModeSummary], str]] = {
     "cost €": lambda row: number(row.kpis.cost_eur, 2),
     "wear €": lambda row: number(row.kpis.wear_eur, 2),
@@ -283,6 +285,7 @@ def show(out: Console, summaries: Sequence[ModeSummary], foresight: str) -> None
         "which that is, which favours it.",
     )
     tell_ageing(out, shown)
+    tell_peaks(out, shown)
     if any(saved.savings_pct is not None for row in shown for saved in row.against.values()):
         out.print("Percent: of what the baseline paid for import.")
     if any(row.mode == "perfect_foresight" for row in shown):
@@ -291,6 +294,23 @@ def show(out: Console, summaries: Sequence[ModeSummary], foresight: str) -> None
             f"{LABELS['perfect_foresight']}: planned together; with wear and discomfort no plan "
             "costs less.",
         )
+
+
+def tell_peaks(out: Console, shown: Sequence[ModeSummary]) -> None:
+    """Where a plan buys more at once than the people did, which a connection may not bear."""
+    for building in dict.fromkeys(row.building for row in shown):
+        rows = {row.mode: row.kpis.peak_import_kw for row in shown if row.building == building}
+        plans = {mode: peak_kw for mode, peak_kw in rows.items() if mode not in UNPLANNED}
+        if not plans or "as_metered" not in rows:
+            continue
+        mode = max(plans, key=lambda mode: plans[mode])
+        if plans[mode] > HIGHER_PEAK * rows["as_metered"]:
+            say(
+                out,
+                f"peak      {building}: {label(mode)} raises the highest import from "
+                f"{number(rows['as_metered'], 1)} to {number(plans[mode], 1)} kW; --max_import_kw "
+                "limits it, --demand_charge_eur_per_kw has it paid for",
+            )
 
 
 def tell_ageing(out: Console, shown: Sequence[ModeSummary]) -> None:

@@ -71,7 +71,8 @@ def planned_day(
     """The plan of one day in three panels over local time.
 
     Top: mean power of each step [kW], feeding above zero, drawing below. Middle, if there is a
-    store: the charge of each at the ends of steps, in percent of its capacity. Bottom: prices [ct/kWh], with the value of a
+    store: the charge of each at the ends of steps, in percent of its capacity. Bottom: prices
+    [ct/kWh], with the value of a
     kWh on the bus if given, ``worth_eur_per_kwh`` [€/kWh], shape ``(n_steps,)``. Works for any
     number of agents and steps, and days of any length.
     """
