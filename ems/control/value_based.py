@@ -5,11 +5,16 @@ is worth: the mean over futures that look like the ``PAST_DAYS`` days before
 (``ems.agents.charge_value``). Within the day it weighs each step's bill against that value, at the
 net load and the price that are really there. All other devices follow the rule. Nothing is
 forecast but prices that are not yet published: the mean of that hour over the last week.
+
+Where a rule would have cost less over those days than the value did, the rule steers instead: two
+prices a day are all that a rule needs to know. Each is tried anew on every past day, from the same
+charge, so nothing of it knows the day to come.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 from functools import lru_cache
 
@@ -18,7 +23,9 @@ import numpy as np
 from ems.agents import Agent
 from ems.agents.dispatch_plan import DispatchPlan
 from ems.control.baselines import by_rule, settled, signal_of
+from ems.control.rules import SIGNALS
 from ems.core.horizon import Horizon
+from ems.core.mode import Mode
 from ems.core.participant import Plan
 from ems.economics.store_value import Worth
 from ems.errors import DataError
@@ -35,11 +42,75 @@ PUBLISHED_H = 13.0
 
 
 def value_based(building: Building, task: PlanningTask, worth: Worth) -> DispatchPlan:
-    """The day of ``task`` under control by value.
+    """The day of ``task`` under control by value, or by the rule that did better before it.
 
     ``worth``: what a kWh left in each store is believed to be worth [€/kWh]. Raises ``DataError``
     if no day before it was known.
     """
+    rule = _better_rule(building, task.days[0], worth)
+    if rule is None:
+        return by_value(building, task, worth)
+    done = by_rule(rule, task.agents, task.grid, task.horizon)
+    return replace(done, mode="value_based")
+
+
+def _better_rule(building: Building, day: date, worth: Worth) -> Mode | None:
+    """The rule that would have cost less than the value over the days before; None if none."""
+    past = [d for d in building.plannable_days if d < day][-PAST_DAYS:]
+    # The first of them has no day before it from which a value could be learned.
+    tried = past[1:] if len(past) < PAST_DAYS else past
+    costs_eur = {
+        way: sum(_past_eur(building, one, way, worth) for one in tried)
+        for way in ("value_based", *SIGNALS)
+    }
+    best = min(costs_eur, key=lambda way: costs_eur[way])
+    return None if best == "value_based" else best
+
+
+def _past_eur(building: Building, day: date, way: Mode, worth: Worth) -> float:
+    """What a past day would have cost one way, wear included, with its charge put back [€]."""
+    cost_eur, change_kwh = _past_day(building, day, way, _Frozen(worth))
+    return cost_eur - sum(
+        worth.get(name, {}).get(rule, 0.0) * kwh for (name, rule), kwh in change_kwh.items()
+    )
+
+
+@lru_cache(maxsize=16 * PAST_DAYS)
+def _past_day(
+    building: Building, day: date, way: Mode, worth: _Frozen
+) -> tuple[float, Mapping[tuple[str, str], float]]:
+    """Cost and wear of a past day one way [€], and by how much its stores changed [kWh]."""
+    task = building.problem([day])
+    if way == "value_based":
+        done = by_value(building, task, worth.worth)
+    else:
+        done = by_rule(way, task.agents, task.grid, task.horizon)
+    change_kwh = {
+        (agent.name, rule): after - agent.stored_kwh()[rule]
+        for agent in task.agents
+        for rule, after in agent.stored_kwh(done.plans[agent.name]).items()
+    }
+    paid_eur = sum(
+        eur for what, eur in done.costs_eur().items() if what in ("bill", "wear", "demand_charge")
+    )
+    return paid_eur, change_kwh
+
+
+class _Frozen:
+    """A worth that a cache ignores: it hardly moves from day to day."""
+
+    def __init__(self, worth: Worth) -> None:
+        self.worth = worth
+
+    def __hash__(self) -> int:
+        return 0
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Frozen)
+
+
+def by_value(building: Building, task: PlanningTask, worth: Worth) -> DispatchPlan:
+    """The day of ``task`` under control by value alone. Arguments and errors as ``value_based``."""
     day, horizon = task.days[0], task.horizon
     plans: dict[str, Plan] = {}
     others_kw = np.zeros(horizon.n_steps)
