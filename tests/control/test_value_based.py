@@ -13,13 +13,13 @@ from small_building import local_index, made
 from ems.agents import BatteryAgent
 from ems.agents.dispatch_plan import DispatchPlan
 from ems.control.baselines import by_rule
-from ems.control.value_based import value_based
+from ems.control.value_based import by_value, value_based
 from ems.economics.store_value import StoreValues
 from ems.economics.tariff_file import load_tariff
 from ems.errors import DataError, InvalidSpec
 from ems.pipelines.comparison import Window, run_mode
 from ems.pipelines.perfect import perfect_plan
-from ems.pipelines.spec import ComparisonSpec
+from ems.pipelines.spec import RULES, ComparisonSpec
 from ems.site.assets import Assets
 from ems.site.building import Building
 from ems.site.meters import MeterData
@@ -159,3 +159,40 @@ def test_the_next_day_is_known_from_one_o_clock() -> None:
     soc_kwh = done(of).plans["battery"].series["soc_kwh"]
     assert soc_kwh[12] == pytest.approx(0.0, abs=1e-9)
     assert soc_kwh[13] > 0.5
+
+
+def without_sun() -> MeterData:
+    """A load that varies and no sun, 24 days."""
+    index = local_index(FIRST, 24)
+    rng = np.random.default_rng(5)
+    history = made(index, base_kw=0.6)
+    load_kwh = rng.uniform(0.2, 1.4, len(index))
+    return replace(
+        history, load_kwh=load_kwh, energy_kwh={**history.energy_kwh, "grid_import": load_kwh}
+    )
+
+
+def test_where_two_prices_a_day_are_all_the_rule_that_knows_them_steers() -> None:
+    """On the days before, the rule cost less: nothing is uncertain that the value could weigh."""
+    of = Building(without_sun(), load_tariff("tou"), Assets(battery=BATTERY, ev=None))
+    task = of.problem([DAY])
+    worth = {"battery": {"soc": 0.28}}
+    ours = value_based(of, task, worth)
+    assert ours.mode == "value_based"
+    flow_kw = ours.plans["battery"].net_load_kw
+    rules_kw = {
+        rule: by_rule(rule, task.agents, task.grid, task.horizon).plans["battery"].net_load_kw
+        for rule in RULES
+    }
+    alike = {rule for rule, kw in rules_kw.items() if np.array_equal(kw, flow_kw)}
+    assert alike == {"timer", "price_threshold"}
+    assert not np.array_equal(by_value(of, task, worth).plans["battery"].net_load_kw, flow_kw)
+
+
+def test_where_the_value_does_better_it_steers() -> None:
+    of = building()
+    task = of.problem([DAY])
+    np.testing.assert_array_equal(
+        done(of).plans["battery"].net_load_kw,
+        by_value(of, task, WORTH).plans["battery"].net_load_kw,
+    )
