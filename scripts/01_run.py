@@ -26,15 +26,16 @@ from planning import (
     AssetOptions,
     Chosen,
     Foresight,
+    PlanWhere,
     Solving,
     What,
-    Where,
     best_day,
     building_of,
     choose,
     describe,
     foresight_text,
     learn_ahead,
+    require_exportable,
     run_parameters,
     specification,
 )
@@ -78,7 +79,7 @@ class Options:
     assets: AssetOptions = options(AssetOptions)
     foresight: Foresight = options(Foresight)
     solving: Solving = options(Solving)
-    where: Where = options(Where)
+    where: PlanWhere = options(PlanWhere)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +103,7 @@ def main() -> None:
     start_tracking(asked.where)
     with open_database(asked.where.db, out) as con, doing(out, "reading the measurements"):
         chosen = choose(con, asked.what, spec, out)
+    require_exportable(asked.where, chosen, len(spec.all_modes))
     describe(out, spec, chosen)
     # Now, so that a start with too little history fails before a run exists.
     learn_ahead(out, asked.what, spec, chosen)
@@ -120,6 +122,7 @@ def main() -> None:
         show_captured(out, found)
         tell_limits(out, spec, chosen)
         track_totals(kept, found)
+        kept.export(asked.where.export)
         known = read_portfolio(asked.where, out)
         kept.illustrate(
             lambda folder: draw(folder, spec, chosen[0].building, known, found),

@@ -280,7 +280,7 @@ def require_one(**given: Any) -> None:
 
 
 def as_toml(options: Any) -> str:
-    """All options as a file for ``--config``, including defaults; None is left out."""
+    """All options as a file for ``--config``, including defaults; None and () are left out."""
     lines = [f"{name} = {_toml(value)}" for name, value in _flat(options) if name not in NOT_SAVED]
     return "\n".join(lines) + "\n"
 
@@ -290,8 +290,8 @@ def _flat(options: Any) -> Iterator[tuple[str, Any]]:
         value = getattr(options, one.name)
         if is_dataclass(value):
             yield from _flat(value)
-        # TOML has no None; infinity is the default of the limits it stands in.
-        elif value is not None and value != math.inf:
+        # TOML has no None; infinity is the default of the limits it stands in, () is none named.
+        elif value not in (None, math.inf, ()):
             yield one.name, value
 
 

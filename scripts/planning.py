@@ -22,6 +22,7 @@ from command_line import (
     Positive,
     Switch,
     Whole,
+    among,
     command,
     group,
     mode_among,
@@ -65,6 +66,8 @@ EPILOG = (
     "equations: docs/model.md, forecasts: docs/forecasts.md."
 )
 CONFIG_HELP = "options in a TOML file, as every run keeps its own"
+EXPORTS = ("csv", "xlsx", "parquet")
+"""As ``ems.store.export.FORMATS``, which imports DuckDB."""
 SCHEDULER_HELP = "tcp://HOST:PORT or tls://… of a Dask cluster instead of --workers (docs/cloud.md)"
 
 
@@ -215,6 +218,17 @@ class Where:
     def results_db(self) -> Path:
         """The results database below the results folder."""
         return self.results / "ems_results.duckdb"
+
+
+@command
+class PlanWhere(Where):
+    """Where things are, and the files that hold the results of a planning run as well."""
+
+    export: Annotated[tuple[str, ...], among(*EXPORTS)] = option(
+        f"also write the results as files: {', '.join(EXPORTS)}, several with commas "
+        "[default: none, DuckDB only]",
+        (),
+    )
 
 
 def count_of(n_days: int | str) -> int | None:
@@ -499,6 +513,20 @@ def learn_ahead(out: Console, what: What, spec: ComparisonSpec, chosen: Sequence
     with doing(out, "learning forecasts from the days before"):
         for item in chosen:
             foresight_of(item.building, spec, chains_of(item.window, LEARN_DAYS)[0])
+
+
+def require_exportable(where: PlanWhere, chosen: Sequence[Chosen], n_modes: int) -> None:
+    """Refuse an export that cannot be written, before hours of planning."""
+    if not where.export:
+        return
+    from ems.store.export import require_room
+
+    steps = (
+        item.building.span(day).stop - item.building.span(day).start
+        for item in chosen
+        for day in item.window.days
+    )
+    require_room(where.export, n_modes * sum(steps))
 
 
 def best_day(records: Sequence[DayRecord], metered: Sequence[DayResult]) -> DayRecord:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from command_line import DEFAULT_DB, DEFAULT_TRACKING, as_toml
-from console import doing, near
+from console import SYNTHETIC, doing, near
 
 if TYPE_CHECKING:
     import duckdb
@@ -125,6 +125,30 @@ class KeptRun:
             self.out.print(f"{kind:9} {near(file)}", soft_wrap=True)
         self.out.print(f"again     --config {near(self.config_file)}", soft_wrap=True)
         self.out.print(f"results   {near(self.where.results_db)}", soft_wrap=True)
+
+    def export(self, formats: Sequence[str]) -> None:
+        """Write the results as files too, if any format is wanted, and print where they are."""
+        if not formats:
+            return
+        with doing(self.out, "exporting the results"):
+            from ems.store.export import export_run
+
+            folder = self.where.results / "exports" / self.row.run_id[:SHORT_ID]
+            files = export_run(
+                self.where.results_db, self.row.run_id, folder, formats, self._about()
+            )
+        names = ", ".join(file.name for file in files)
+        self.out.print(f"export    {near(folder)}: {names}", soft_wrap=True)
+
+    def _about(self) -> str:
+        """What was run, on which data."""
+        data: Any = self.row.parameters["data"]
+        made_up = f"**{SYNTHETIC}.** " if self.row.synthetic else ""
+        return (
+            f"{made_up}Pipeline {self.pipeline}, {self.row.building}, started "
+            f"{self.row.started_utc:%Y-%m-%d %H:%M} UTC by `{command_line()}`. "
+            f"Data: {data['source']}."
+        )
 
     def keep_config(self, options: Any) -> None:
         """Store all options of the run, including defaults, as a file and an artifact."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import duckdb
 import pytest
 from called_script import B, C, Done, one_line
 from pipeline_run import Place
@@ -24,6 +25,7 @@ def habits(tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, Done]:
     place = Place(tmp_path_factory.mktemp("habits"))
     args = ("--start", "2016-06-01", "--n_days", "3", "--preference_eur", "0,0.1")
     more = ("--foresight", "forecast", "--mode", "centralised_phases", "--figures", "on")
+    more += ("--export", "csv")
     return place, place.call(B, *args, *more, columns=80)
 
 
@@ -45,6 +47,14 @@ def test_every_controller_is_tracked_and_stored(habits: tuple[Place, Done]) -> N
     )
     assert updates > 0
     assert largest < 1e-9
+
+
+def test_every_controller_is_exported(habits: tuple[Place, Done]) -> None:
+    place, _ = habits
+    (file,) = (place.results / "exports").rglob("steps.csv")
+    found = duckdb.sql(f"SELECT mode, count(*) FROM '{file}' GROUP BY mode").fetchall()
+    named = {f"centralized_phases {one}" for one in CONTROLLERS} | {"as_metered", "rule_based"}
+    assert dict(found) == dict.fromkeys(named, 3 * 24)
 
 
 def test_the_frontier_is_shown_and_drawn(habits: tuple[Place, Done]) -> None:

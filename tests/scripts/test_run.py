@@ -106,6 +106,8 @@ def test_the_kept_configuration_makes_the_same_run(ran: tuple[Place, Done], plac
     assert asked["building"] == "residential1"
     assert asked["mode"] == "centralized"
     assert (asked["battery_kwh"], asked["figures"]) == (15.0, "on")
+    assert "export" not in asked
+    assert not (first.results / "exports").exists()
     assert call(A, "--config", config, *place.args()[2:], columns=120).code == 0
     sql = "SELECT day, mode, kpi, value FROM day_result WHERE kpi NOT LIKE '%_s' ORDER BY ALL"
     assert place.found(sql) == first.found(sql)
@@ -186,6 +188,25 @@ def test_a_hedged_run_says_so(place: Place) -> None:
     assert "hedged with 5 futures" in done.words
 
 
+def test_an_export_holds_the_run_in_every_format_that_is_named(place: Place) -> None:
+    done = place.call(A, *ONE_DAY, "--start", "2016-06-01", "--export", "csv,parquet,xlsx")
+    assert (done.code, done.err) == (0, "")
+    ((run_id,),) = place.found("SELECT run_id FROM run")
+    folder = place.results / "exports" / run_id[:8]
+    tables = {
+        f"{name}.{end}" for name in ("days", "steps", "columns") for end in ("csv", "parquet")
+    }
+    assert {file.name for file in folder.iterdir()} == tables | {"results.xlsx", "README.md"}
+    assert f"export    {folder}: days.csv, steps.csv" in done.out
+    readme = (folder / "README.md").read_text(encoding="utf-8")
+    assert "**SYNTHETIC DATA: made up, not measurements.** Pipeline comparison" in readme
+    days = duckdb.sql(f"SELECT mode, cost_eur FROM '{folder}/days.csv' ORDER BY ALL").fetchall()
+    sql = "SELECT mode, value FROM day_result WHERE kpi = 'cost_eur' ORDER BY ALL"
+    assert days == place.found(sql)
+    (config,) = (place.results / "runs").rglob("config.toml")
+    assert tomllib.loads(config.read_text(encoding="utf-8"))["export"] == "csv,parquet,xlsx"
+
+
 # --- what a person may get wrong ---------------------------------------------------------------
 
 FORECAST = ("--foresight", "forecast")
@@ -199,6 +220,7 @@ FORECAST = ("--foresight", "forecast")
         (("--n_days", "9999"), "n_days is 9999, allowed is 1 to 848 from 2015-10-11"),
         (("--start", "2012-01-01"), "start is 2012-01-01, allowed is 2015-10-11 to 2018-02-04"),
         (("--building", "all", "--n_days", "9999"), "no building has the days asked for"),
+        (("--export", "pdf"), "'pdf' is unknown; known: csv, xlsx, parquet"),
         (("--battery_efficiency", "1.1"), "round_trip_efficiency is 1.1, allowed is"),
         (("--battery_start_kwh", "16"), "initial_soc_kwh is 16.0, allowed is 0 <= .* <= 15"),
         (("--heat_warmer_k", "-1"), "heat pump: warmer_k is -1.0, allowed is 0 to 20"),
