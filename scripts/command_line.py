@@ -111,6 +111,18 @@ def _numbers(text: str) -> tuple[float, ...]:
     return tuple(float(part) for part in text.split(","))
 
 
+def _one_or_several(kind: Callable[[str], float]) -> Callable[[str], float | tuple[float, ...]]:
+    """A number, or several with commas between, each once."""
+
+    def parse(text: str) -> float | tuple[float, ...]:
+        found = tuple(kind(part) for part in text.split(","))
+        if len(set(found)) < len(found):
+            raise InvalidSpec(f"'{text}' names a size twice; name each once")
+        return found if len(found) > 1 else found[0]
+
+    return parse
+
+
 def among(*known: str) -> Parameter:
     """Known names separated by commas, each once."""
 
@@ -156,6 +168,22 @@ Days = Annotated[
 Number = Annotated[float, value(float, "must be a number", "X")]
 Positive = Annotated[float, value(_number(float, 0, above=True), "must be a number above 0", "X")]
 NotNegative = Annotated[float, value(_number(float, 0), "must be a number of at least 0", "X")]
+Sizes = Annotated[
+    float | tuple[float, ...],
+    value(
+        _one_or_several(_number(float, 0, above=True)),
+        "must be a number above 0, or several with commas between",
+        "X,X,…",
+    ),
+]
+Scales = Annotated[
+    float | tuple[float, ...],
+    value(
+        _one_or_several(_number(float, 0)),
+        "must be a number of at least 0, or several with commas between",
+        "X,X,…",
+    ),
+]
 Numbers = Annotated[
     tuple[float, ...], value(_numbers, "must be numbers with commas between", "X,X,…")
 ]

@@ -109,14 +109,14 @@ class KeptRun:
         self.tracked.days(days[0].building, mode, kpis, numbers)
 
     def illustrate(
-        self, draw: Callable[[Path], list[Path]] | None, report: Callable[[Path], Path]
+        self, draw: Callable[[Path], list[Path]] | None, report: Callable[[Path], Path] | None
     ) -> None:
         """Draw and write what is wanted, store it with the run, and print where everything is."""
         files = []
         if self.where.figures == "on" and draw is not None:
             with doing(self.out, "drawing the figures"):
                 files += draw(self.figure_folder)
-        if self.where.report == "on":
+        if self.where.report == "on" and report is not None:
             with doing(self.out, "writing the report"):
                 files.append(report(self.report_file))
         for file in files:
