@@ -145,6 +145,7 @@ def main() -> None:
             lambda folder: draw(folder, spec, chosen[0].building, known, found),
             lambda file: report(file, kept, spec, chosen, known, found),
         )
+    kept.research()
 
 
 def compare(

@@ -135,6 +135,7 @@ def main() -> None:
             (lambda folder: draw(folder, spec, pipeline, points)) if _has_starts(points) else None,
             lambda file: report(file, kept, spec, pipeline, known, points, example),
         )
+    kept.research()
 
 
 def integrated_specification(asked: Options) -> IntegratedSpec:

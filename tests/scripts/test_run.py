@@ -81,6 +81,7 @@ def test_the_console_says_what_is_done_what_came_out_and_where_it_is(
     ((run_id,),) = place.found("SELECT run_id FROM run")
     steps = ("reading the", "SYNTHETIC DATA", "opening MLflow", "┃ mode", "limits    nobody plans")
     steps += ("drawing the figures", "writing the report", "mlflow    run")
+    steps += ("drawing the research figures",)
     where = [done.out.index(step) for step in steps]
     assert where == sorted(where)
     assert "DE_KN_residential1: 5 days, 2015-05-22 to 2015-05-26" in done.out
@@ -88,6 +89,11 @@ def test_the_console_says_what_is_done_what_came_out_and_where_it_is(
     assert "vat 19 % (" in done.out
     store = f"python scripts/launch_mlflow.py --tracking_uri sqlite:///{place.store}"
     assert f"run {run_id}; open it: {store}" in done.out
+    paper = place.results / "figures" / run_id[:8]
+    stems = [f"DE_KN_residential1_{name}" for name in ("heat_maps", "load_duration", "modes")]
+    drawn = {f"{stem}_column.{end}" for stem in stems for end in ("png", "svg")}
+    assert {file.name for file in paper.iterdir()} == drawn | {"captions.md"}
+    assert f"research  {paper}: 3 figures, captions.md" in done.out
     folder = place.results / "visualizations" / run_id[:8]
     own = ("planned_day", "savings_by_day", "cumulative_cost")
     names = {f"DE_KN_residential1_{name}.png" for name in own}
