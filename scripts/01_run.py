@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from command_line import command, options, parsed
 from console import (
@@ -23,24 +24,26 @@ from console import (
 )
 from planning import (
     EPILOG,
-    AssetOptions,
     Chosen,
     Foresight,
+    PlanWhere,
+    SizedAssets,
     Solving,
     What,
-    Where,
     best_day,
     building_of,
     choose,
     describe,
     foresight_text,
     learn_ahead,
+    require_exportable,
     run_parameters,
     specification,
 )
 from runs import KeptRun, command_line, kept_run, open_database, read_portfolio, start_tracking
 
 from ems.core.mode import LABELS
+from ems.errors import InvalidSpec
 from ems.pipelines.spec import MODES, PLANNED, RULES, SINGLE_ERRORS, UNPLANNED
 
 if TYPE_CHECKING:
@@ -48,11 +51,12 @@ if TYPE_CHECKING:
 
     from ems.pipelines.captured import Captured, ErrorCost, Ignorance
     from ems.pipelines.comparison import DayRecord, DayResult, ModeSummary, Window
+    from ems.pipelines.sizes import Size, SizeRow
     from ems.pipelines.spec import ComparisonSpec
     from ems.site.building import Building
     from ems.store.read import PortfolioRow
 
-EXPERIMENT = "comparison"
+EXPERIMENT, EXPERIMENT_SIZES = "comparison", "sizes"
 HIGHER_PEAK = 1.2
 """A plan that raises the highest import by more than this factor is said."""
 CELLS: Mapping[str, Callable[[ModeSummary], str]] = {
@@ -68,6 +72,16 @@ CELLS: Mapping[str, Callable[[ModeSummary], str]] = {
     "cycles": lambda row: number(row.kpis.full_cycles, 1),
     "discomfort €": lambda row: number(row.kpis.discomfort_eur, 2),
 }
+SIZE_CELLS: Mapping[str, Callable[[SizeRow], str]] = {
+    "cost €": lambda row: number(row.kpis.cost_eur, 2),
+    "vs metered €": lambda row: saving_text(row.vs_metered),
+    "vs best rule €": lambda row: saving_text(row.vs_rule),
+    "wear €": lambda row: number(row.kpis.wear_eur, 2),
+    "ageing €": lambda row: number(row.kpis.calendar_wear_eur, 2),
+    "self-suff.": lambda row: percent_text(row.kpis.self_sufficiency),
+    "cycles": lambda row: number(row.kpis.full_cycles, 1),
+    "peak kW": lambda row: number(row.kpis.peak_import_kw, 1),
+}
 SAME_EUR = 0.005
 """A perfect-foresight row this close to the best mode adds no information."""
 
@@ -77,10 +91,10 @@ class Options:
     """The command line of this script."""
 
     what: What = options(What)
-    assets: AssetOptions = options(AssetOptions)
+    assets: SizedAssets = options(SizedAssets)
     foresight: Foresight = options(Foresight)
     solving: Solving = options(Solving)
-    where: Where = options(Where)
+    where: PlanWhere = options(PlanWhere)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,11 +113,16 @@ def main() -> None:
     """Read, plan and show; then track the totals, draw and report."""
     asked = parsed(Options, __doc__, f"--building all plans every building. {EPILOG}")
     out = console()
+    sizes = sizes_asked(asked.assets)
+    if len(sizes) > 1:
+        run_sizes(asked, sizes, out)
+        return
     spec = specification(asked.what, asked.assets, asked.foresight, asked.solving)
     # Before anything slow: MLflow loads while the measurements are read.
     start_tracking(asked.where)
     with open_database(asked.where.db, out) as con, doing(out, "reading the measurements"):
         chosen = choose(con, asked.what, spec, out)
+    require_exportable(asked.where, chosen, len(spec.all_modes))
     describe(out, spec, chosen)
     # Now, so that a start with too little history fails before a run exists.
     learn_ahead(out, asked.what, spec, chosen)
@@ -122,17 +141,26 @@ def main() -> None:
         show_captured(out, found)
         tell_limits(out, spec, chosen)
         track_totals(kept, found)
+        kept.export(asked.where.export)
         known = read_portfolio(asked.where, out)
         kept.illustrate(
             lambda folder: draw(folder, spec, chosen[0].building, known, found),
             lambda file: report(file, kept, spec, chosen, known, found),
         )
+    kept.research()
 
 
 def compare(
-    solving: Solving, spec: ComparisonSpec, chosen: Sequence[Chosen], kept: KeptRun
+    solving: Solving,
+    spec: ComparisonSpec,
+    chosen: Sequence[Chosen],
+    kept: KeptRun,
+    size: Size | None = None,
 ) -> Found:
-    """Plan all days under every mode; finished modes are kept whatever happens."""
+    """Plan all days under every mode; finished modes are kept whatever happens.
+
+    With a ``size`` they are kept under the mode and its label, since all sizes share the modes.
+    """
     from ems.pipelines.captured import captured, error_costs, ignorance
     from ems.pipelines.comparison import summarise
     from ems.pipelines.parallel import run_windows
@@ -146,11 +174,12 @@ def compare(
     done = run_windows(buildings, spec, windows, solving.workers, scheduler=solving.scheduler)
     # Closing the generator ends the workers, also on an error or Ctrl-C.
     with closing(done), progress_bar(kept.out, "days") as bar:
-        task = bar.add_task(planning_words(spec), total=_n_records(windows, spec))
+        task = bar.add_task(planning_words(spec, size), total=_n_records(windows, spec))
         for records in done:
-            kept.days(records)
             building, mode = records[0].building, records[0].mode
-            kept.track_days(records, mode, [numbers[building, day.day] for day in records])
+            kept_as = mode_of(mode, size)
+            kept.days([replace(record, mode=kept_as) for record in records])
+            kept.track_days(records, kept_as, [numbers[building, day.day] for day in records])
             results += [record.result for record in records]
             if mode == shown_mode:
                 own = [result for result in results if result.building == building]
@@ -167,19 +196,124 @@ def compare(
     )
 
 
-def planning_words(spec: ComparisonSpec) -> str:
+def planning_words(spec: ComparisonSpec, size: Size | None) -> str:
     """The text of the progress bar."""
-    return "planning" if spec.foresight == "perfect" else "learning forecasts, planning"
+    does = "planning" if spec.foresight == "perfect" else "learning forecasts, planning"
+    return does if size is None else f"{size.label}: {does}"
+
+
+def mode_of(mode: str, size: Size | None) -> str:
+    """The name under which a mode is kept."""
+    return mode if size is None else f"{mode} {size.label}"
 
 
 def _n_records(windows: Sequence[Window], spec: ComparisonSpec) -> int:
     return sum(len(window.days) for window in windows) * len(spec.all_modes)
 
 
+# --- several sizes ------------------------------------------------------------------------------
+
+
+def sizes_asked(assets: SizedAssets) -> list[SizedAssets]:
+    """The options of each size; the metered PV is always among several."""
+    kwh, scales = _several(assets.battery_kwh), _several(assets.pv_scale)
+    if len(kwh) > 1 and assets.battery == "off":
+        raise InvalidSpec("battery is off, but battery_kwh names several sizes; leave one of them")
+    if len(scales) > 1 and 1.0 not in scales:
+        scales = (1.0, *scales)
+    pairs = product(kwh, scales)
+    return [replace(assets, battery_kwh=battery, pv_scale=scale) for battery, scale in pairs]
+
+
+def _several(size: float | tuple[float, ...]) -> tuple[float, ...]:
+    return size if isinstance(size, tuple) else (size,)
+
+
+def run_sizes(asked: Options, options_of: Sequence[SizedAssets], out: Console) -> None:
+    """Every size under every mode, in one table and one run."""
+    from ems.pipelines.sizes import size_rows, sized
+
+    each = [specification(asked.what, one, asked.foresight, asked.solving) for one in options_of]
+    specs = sized(each[0], [spec.assets for spec in each])
+    start_tracking(asked.where)
+    chosen = {}
+    with open_database(asked.where.db, out) as con, doing(out, "reading the measurements"):
+        for size, spec in specs.items():
+            chosen[size] = choose(con, asked.what, spec, out)
+    first = next(iter(specs))
+    n_modes = len(specs) * len(specs[first].all_modes)
+    require_exportable(asked.where, chosen[first], n_modes)
+    describe(out, specs[first], chosen[first])
+    say(out, f"sizes     {'; '.join(size.label for size in specs)}; the first is told above")
+    learn_ahead(out, asked.what, specs[first], chosen[first])
+    known = run_parameters(asked.what, asked.solving, asked.where, specs[first], chosen[first])
+    with kept_run(
+        EXPERIMENT_SIZES,
+        name=f"{building_of(asked.what, chosen[first])} {len(specs)} sizes",
+        building=building_of(asked.what, chosen[first]),
+        options=asked,
+        parameters={**known, "spec": of_sizes(specs), "sizes": [size.label for size in specs]},
+        synthetic=any(item.synthetic for item in chosen[first]),
+        out=out,
+        tags={"foresight": foresight_text(specs[first])},
+    ) as kept:
+        found = {}
+        for size, spec in specs.items():
+            of_size = compare(asked.solving, spec, chosen[size], kept, size)
+            track_totals(kept, of_size, size)
+            found[size] = of_size.summaries
+        show_sizes(out, size_rows(found), foresight_text(specs[first]))
+        kept.export(asked.where.export)
+        kept.illustrate(None, None)
+
+
+def of_sizes(specs: Mapping[Size, ComparisonSpec]) -> Any:
+    """The specification of all sizes, with a list where they differ."""
+    from ems.tracking.parameters import plain
+
+    every = [plain(spec) for spec in specs.values()]
+    for part in ("battery", "pv_scale"):
+        values = [spec["assets"][part] for spec in every]
+        if any(value != values[0] for value in values):
+            every[0]["assets"][part] = (
+                {key: [value[key] for value in values] for key in values[0]}
+                if isinstance(values[0], dict)
+                else values
+            )
+    return every[0]
+
+
+def show_sizes(out: Console, rows: Sequence[SizeRow], foresight: str) -> None:
+    """A table for each building, a row for each size and mode, and what it means."""
+    for building in dict.fromkeys(row.building for row in rows):
+        own = [row for row in rows if row.building == building]
+        cells = [
+            [
+                "as it stands" if row.size is None else row.size.label,
+                label(row.mode),
+                *(cell(row) for cell in SIZE_CELLS.values()),
+            ]
+            for row in own
+        ]
+        days = counted(round(own[0].kpis.days), "day")
+        heads = ["size", "mode", *SIZE_CELLS]
+        show_table(out, f"{building}, {days} ({foresight})", heads, cells, keys=2)
+    say(
+        out,
+        "vs metered: against the house as it stands, with its own PV and nobody planning. vs best "
+        "rule: against the rule that costs least with a battery and PV of that size.",
+    )
+    say(
+        out,
+        "Wear by use and ageing by time are assumed, and in no cost; what a size costs to buy is "
+        "in no figure.",
+    )
+
+
 # --- what it came to ----------------------------------------------------------------------------
 
 
-def track_totals(kept: KeptRun, found: Found) -> None:
+def track_totals(kept: KeptRun, found: Found, size: Size | None = None) -> None:
     """Totals of every mode in MLflow, with captured shares and the cost of errors."""
     from ems.tracking import total_metrics
 
@@ -197,7 +331,8 @@ def track_totals(kept: KeptRun, found: Found) -> None:
                     "error_cost_high_eur_per_kwh": cost.high,
                     "error_rank_correlation": cost.rank_correlation,
                 }
-        kept.tracked.summary(row.building, row.mode, metrics)
+        own = {} if size is None else {"size": size}
+        kept.tracked.summary(row.building, mode_of(row.mode, size), metrics, own)
 
 
 def report(

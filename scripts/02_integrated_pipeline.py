@@ -26,13 +26,14 @@ from planning import (
     Chosen,
     Foresight,
     OneMode,
+    PlanWhere,
     Solving,
-    Where,
     best_day,
     count_of,
     describe,
     foresight_text,
     open_building,
+    require_exportable,
     run_parameters,
     specification,
 )
@@ -40,7 +41,7 @@ from runs import KeptRun, command_line, kept_run, open_database, read_portfolio,
 
 from ems.errors import InvalidSpec
 from ems.learning.rate import LearningRate
-from ems.pipelines.spec import IntegratedSpec
+from ems.pipelines.spec import BASELINES, IntegratedSpec
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -90,7 +91,7 @@ class Options:
     assets: AssetOptions = options(AssetOptions)
     foresight: Foresight = options(Foresight)
     solving: Solving = options(Solving)
-    where: Where = options(Where)
+    where: PlanWhere = options(PlanWhere)
 
 
 def main() -> None:
@@ -105,6 +106,7 @@ def main() -> None:
         building = open_building(con, asked.what.building, spec.base)
     pipeline = Integrated(building, spec, asked.what.start, count_of(asked.what.n_days))
     chosen = [Chosen(building=building, window=pipeline.window)]
+    require_exportable(asked.where, chosen, len(BASELINES) + len(spec.controllers))
     describe(out, spec.base, chosen)
     first = pipeline.window.days[0]
     devices = ", ".join(pipeline.devices)
@@ -127,11 +129,13 @@ def main() -> None:
     ) as kept:
         points, example = integrate(asked, spec, pipeline, kept)
         show(out, points, foresight)
+        kept.export(asked.where.export)
         known = read_portfolio(asked.where, out)
         kept.illustrate(
             (lambda folder: draw(folder, spec, pipeline, points)) if _has_starts(points) else None,
             lambda file: report(file, kept, spec, pipeline, known, points, example),
         )
+    kept.research()
 
 
 def integrated_specification(asked: Options) -> IntegratedSpec:
@@ -159,8 +163,8 @@ def integrate(
     points: list[FrontierPoint] = []
     examples: list[DayRecord] = []
     with progress_bar(kept.out, "days") as bar:
-        # 2: the baselines.
-        task = bar.add_task("learning and planning", total=n_days * (2 + len(spec.controllers)))
+        n_modes = len(BASELINES) + len(spec.controllers)
+        task = bar.add_task("learning and planning", total=n_days * n_modes)
         baselines = list(pipeline.baselines())
         kept.days(baselines)
         bar.update(task, advance=len(baselines))

@@ -33,7 +33,7 @@ from planning import (
     data_parameters,
     tell_data,
 )
-from runs import KeptRun, command_line, kept_run, open_database, start_tracking
+from runs import SHORT_ID, KeptRun, command_line, kept_run, open_database, start_tracking
 
 from ems.errors import InvalidSpec
 from ems.learning.rate import LearningRate
@@ -55,6 +55,8 @@ EPILOG = (
 )
 ALL_FIGURES_UP_TO = 4
 """Number of devices up to which each gets all its figures."""
+OPTIMIZATION = Path("probability_optimization") / "visualizations"
+"""Folder below the results, of every run's figures of rates and of habits over time."""
 CATEGORIES = ("discrete_phase", "partial_usage", "ev")
 
 
@@ -151,9 +153,10 @@ def main() -> None:
         found = search(asked.searching, spec, read.devices, kept)
         show(out, found)
         kept.illustrate(
-            lambda folder: draw(folder, found, history),
+            lambda folder: draw(folder, kept, found, history),
             lambda file: report(file, kept, spec, history, found),
         )
+    kept.research()
 
 
 def specification(asked: Options) -> SearchSpec:
@@ -269,24 +272,34 @@ def report(
     return write_report(page, file)
 
 
-def draw(folder: Path, found: Sequence[DeviceSearch], history: MeterData) -> list[Path]:
-    """Four figures for each device and prior; for many devices, the two most informative."""
+def draw(
+    folder: Path, kept: KeptRun, found: Sequence[DeviceSearch], history: MeterData
+) -> list[Path]:
+    """The figures of each device and prior; curves of every day only where there are few.
+
+    How rates were chosen and how the habit moved lie in ``OPTIMIZATION`` below the results, with
+    the run's id at the end of their names.
+    """
     from ems.report.figures.habits import pmf_evolution, prior_and_learned
     from ems.report.figures.learning import grid_map, learning_curves
     from ems.report.figures.page import Origin, save
 
-    figures = [grid_map, prior_and_learned]
-    if len({result.history.who for result in found}) <= ALL_FIGURES_UP_TO:
-        figures += [learning_curves, pmf_evolution]
+    few = len({result.history.who for result in found}) <= ALL_FIGURES_UP_TO
     origin = Origin.of(history)
+    optimization, run_id = kept.where.results / OPTIMIZATION, kept.row.run_id[:SHORT_ID]
+    places = {
+        grid_map: (optimization, f"learning_optimization_{run_id}"),
+        pmf_evolution: (optimization, f"realtime_evolution_{run_id}"),
+        prior_and_learned: (folder, "prior_and_learned"),
+        **({learning_curves: (folder, "learning_curves")} if few else {}),
+    }
     return [
         save(
             figure(result, origin=origin),
-            folder / f"{result.history.building}_{result.history.device}_{result.prior}"
-            f"_{figure.__name__}.png",
+            place / f"{result.history.building}_{result.history.device}_{result.prior}_{name}.png",
         )
         for result in found
-        for figure in figures
+        for figure, (place, name) in places.items()
     ]
 
 

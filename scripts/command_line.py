@@ -126,6 +126,18 @@ def _numbers(text: str) -> tuple[float, ...]:
     return tuple(float(part) for part in text.split(","))
 
 
+def _one_or_several(kind: Callable[[str], float]) -> Callable[[str], float | tuple[float, ...]]:
+    """A number, or several with commas between, each once."""
+
+    def parse(text: str) -> float | tuple[float, ...]:
+        found = tuple(kind(part) for part in text.split(","))
+        if len(set(found)) < len(found):
+            raise InvalidSpec(f"'{text}' names a size twice; name each once")
+        return found if len(found) > 1 else found[0]
+
+    return parse
+
+
 def among(*known: str) -> Parameter:
     """Known names separated by commas, each once."""
 
@@ -171,6 +183,22 @@ Days = Annotated[
 Number = Annotated[float, value(float, "must be a number", "X")]
 Positive = Annotated[float, value(_number(float, 0, above=True), "must be a number above 0", "X")]
 NotNegative = Annotated[float, value(_number(float, 0), "must be a number of at least 0", "X")]
+Sizes = Annotated[
+    float | tuple[float, ...],
+    value(
+        _one_or_several(_number(float, 0, above=True)),
+        "must be a number above 0, or several with commas between",
+        "X,X,…",
+    ),
+]
+Scales = Annotated[
+    float | tuple[float, ...],
+    value(
+        _one_or_several(_number(float, 0)),
+        "must be a number of at least 0, or several with commas between",
+        "X,X,…",
+    ),
+]
 Numbers = Annotated[
     tuple[float, ...], value(_numbers, "must be numbers with commas between", "X,X,…")
 ]
@@ -304,7 +332,7 @@ def require_one(**given: Any) -> None:
 
 
 def as_toml(options: Any) -> str:
-    """All options as a file for ``--config``, including defaults; None is left out."""
+    """All options as a file for ``--config``, including defaults; None and () are left out."""
     lines = [f"{name} = {_toml(value)}" for name, value in _flat(options) if name not in NOT_SAVED]
     return "\n".join(lines) + "\n"
 
@@ -314,8 +342,8 @@ def _flat(options: Any) -> Iterator[tuple[str, Any]]:
         value = getattr(options, one.name)
         if is_dataclass(value):
             yield from _flat(value)
-        # TOML has no None; infinity is the default of the limits it stands in.
-        elif value is not None and value != math.inf:
+        # TOML has no None; infinity is the default of the limits it stands in, () is none named.
+        elif value not in (None, math.inf, ()):
             yield one.name, value
 
 

@@ -28,8 +28,7 @@ from ems.errors import InvalidSpec
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ems.report.figures.paper import Paper
-    from ems.report.stored import Drawing, KeptRun, Wanted
+    from ems.report.stored import KeptRun, Wanted
 
 KINDS = (
     *("savings_by_building", "captured", "modes", "duration", "maps"),
@@ -37,7 +36,6 @@ KINDS = (
 )
 SIZES = ("column", "slide", "screen")
 FORMATS = ("png", "svg")
-CAPTIONS = "captions.md"
 RUNS = ("RUN", "ids of runs [default: the newest finished of each pipeline]")
 EPILOG = (
     "RUN is the id of a run or the first characters of it. savings_by_building and captured show "
@@ -72,7 +70,7 @@ class Where:
     results: Folder = option("results folder", DEFAULT_RESULTS)
     tracking_uri: str = option("MLflow store", DEFAULT_TRACKING)
     out: PathName | None = option(
-        "folder of the figures [default: visualizations below the results]", None
+        "folder of the figures [default: figures below the results]", None
     )
 
 
@@ -121,9 +119,9 @@ def tell_run(out: Console, chosen: KeptRun) -> None:
 
 def draw(asked: Options, runs: Sequence[KeptRun], wanted: Wanted, out: Console) -> int:
     """Write every figure at every size; returns the number of figures."""
-    from ems.report.stored import Missing, figures
+    from ems.report.stored import CAPTIONS, Missing, figures, write_drawing
 
-    folder: Path = asked.where.out or asked.where.results / "visualizations"
+    folder: Path = asked.where.out or asked.where.results / "figures"
     places: dict[Path, int] = {}
     out.print("drawing the figures …")
     for of_run, figure in figures(runs, wanted, asked.where.tracking_uri):
@@ -131,49 +129,13 @@ def draw(asked: Options, runs: Sequence[KeptRun], wanted: Wanted, out: Console) 
             say(out, f"left out  {figure.name}: {figure.reason}", style="yellow")
             continue
         place = folder / ("all_runs" if of_run is None else of_run.short_id)
-        files, caption = write(figure, place, asked.how)
-        keep_caption(place / CAPTIONS, figure.name, caption)
+        files = write_drawing(figure, place, asked.how.sizes, asked.how.formats)
         places[place] = places.get(place, 0) + 1
         what = near(place / figure.file_stem)
         out.print(f"figure    {what}: {', '.join(files)}", soft_wrap=True)
     for place in places:
         out.print(f"captions  {near(place / CAPTIONS)}", soft_wrap=True)
     return sum(places.values())
-
-
-def write(drawing: Drawing, place: Path, asked: How) -> tuple[list[str], str]:
-    """One figure at every size in every format; returns the file suffixes and the caption."""
-    from ems.report.figures.page import save
-    from ems.report.figures.paper import PAPERS
-
-    ends, caption = [], ""
-    for size in asked.sizes:
-        paper: Paper = PAPERS[size]
-        figure = drawing.on(paper)
-        caption = str(figure.get_label())
-        for kind in asked.formats:
-            end = f"{size}.{kind}"
-            save(figure, place / f"{drawing.file_stem}_{end}", paper)
-            ends.append(end)
-    return ends, caption
-
-
-def keep_caption(file: Path, name: str, caption: str) -> None:
-    """Add a figure's caption to those of its folder."""
-    from ems.errors import DataError
-
-    begin = f"**{name}.** "
-    try:
-        old = file.read_text(encoding="utf-8").split("\n\n") if file.exists() else []
-        others = [text.strip() for text in old if not text.startswith(begin)]
-        beside = file.with_name(f".{file.name}.tmp")
-        text = "\n\n".join(sorted([*others, f"{begin}{caption}"]))
-        beside.write_text(f"{text}\n", encoding="utf-8")
-        beside.replace(file)
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"{file}: the captions cannot be written ({error}); move it away"
-        ) from error
 
 
 def show(out: Console, kept: Sequence[KeptRun]) -> None:

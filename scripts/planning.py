@@ -20,8 +20,11 @@ from command_line import (
     Number,
     PathName,
     Positive,
+    Scales,
+    Sizes,
     Switch,
     Whole,
+    among,
     command,
     group,
     mode_among,
@@ -64,7 +67,11 @@ EPILOG = (
     "known at its instant and settled against what happened. Definitions: docs/metrics.md, "
     "equations: docs/model.md, forecasts: docs/forecasts.md."
 )
+PV_SCALE_HELP = "PV behind the meter as a multiple of the metered, assumed"
+SEVERAL_HELP = "several with commas are compared in one table"
 CONFIG_HELP = "options in a TOML file, as every run keeps its own"
+EXPORTS = ("csv", "xlsx", "parquet")
+"""As ``ems.store.export.FORMATS``, which imports DuckDB."""
 SCHEDULER_HELP = "tcp://HOST:PORT or tls://… of a Dask cluster instead of --workers (docs/cloud.md)"
 
 
@@ -165,6 +172,15 @@ class AssetOptions:
     one_meter: Switch = option(
         "as if circuits with meters of their own were behind the building's meter", "off"
     )
+    pv_scale: NotNegative = option(PV_SCALE_HELP, Assets.pv_scale)
+
+
+@command
+class SizedAssets(AssetOptions):
+    """What is planned besides the meters' own devices, in one size or several."""
+
+    battery_kwh: Sizes = option(f"usable capacity [kWh]; {SEVERAL_HELP}", BatteryAgent.capacity_kwh)
+    pv_scale: Scales = option(f"{PV_SCALE_HELP}; {SEVERAL_HELP}", Assets.pv_scale)
 
 
 @group("what a plan knows")
@@ -215,6 +231,17 @@ class Where:
     def results_db(self) -> Path:
         """The results database below the results folder."""
         return self.results / "ems_results.duckdb"
+
+
+@command
+class PlanWhere(Where):
+    """Where things are, and the files that hold the results of a planning run as well."""
+
+    export: Annotated[tuple[str, ...], among(*EXPORTS)] = option(
+        f"also write the results as files: {', '.join(EXPORTS)}, several with commas "
+        "[default: none, DuckDB only]",
+        (),
+    )
 
 
 def count_of(n_days: int | str) -> int | None:
@@ -298,6 +325,7 @@ def _assets(asked: AssetOptions) -> Assets:
         ),
         cross_flow=asked.cross_flow,
         shift_discomfort_eur_per_h=asked.shift_discomfort_eur_per_h,
+        pv_scale=asked.pv_scale,
     )
 
 
@@ -440,6 +468,8 @@ def _assets_told(spec: ComparisonSpec, chosen: Sequence[Chosen]) -> str:
         parts.append(f"EV full by {assets.ev.must_be_full_by_hour}:00{use}")
     if assets.appliances and any(building.appliance_names for building in buildings):
         parts.append(f"appliances, {assets.shift_discomfort_eur_per_h:g} €/h discomfort")
+    if assets.pv_scale != 1:
+        parts.append(f"PV {assets.pv_scale:g} times the metered (assumed), as metered too")
     devices = [device for building in buildings for device in building.truth.devices]
     parts += dict.fromkeys(device.modelled for device in devices if device.modelled)
     return "; ".join(parts) or "none"
@@ -499,6 +529,20 @@ def learn_ahead(out: Console, what: What, spec: ComparisonSpec, chosen: Sequence
     with doing(out, "learning forecasts from the days before"):
         for item in chosen:
             foresight_of(item.building, spec, chains_of(item.window, LEARN_DAYS)[0])
+
+
+def require_exportable(where: PlanWhere, chosen: Sequence[Chosen], n_modes: int) -> None:
+    """Refuse an export that cannot be written, before hours of planning."""
+    if not where.export:
+        return
+    from ems.store.export import require_room
+
+    steps = (
+        item.building.span(day).stop - item.building.span(day).start
+        for item in chosen
+        for day in item.window.days
+    )
+    require_room(where.export, n_modes * sum(steps))
 
 
 def best_day(records: Sequence[DayRecord], metered: Sequence[DayResult]) -> DayRecord:

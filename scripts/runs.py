@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from command_line import DEFAULT_DB, DEFAULT_TRACKING, as_toml
-from console import doing, near
+from console import SYNTHETIC, counted, doing, near, say
 
 if TYPE_CHECKING:
     import duckdb
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from ems.tracking import PipelineRun
 
 
+RESEARCH_SIZES, RESEARCH_FORMATS = ("column",), ("png", "svg")
+"""Of the figures that every run leaves for a paper."""
 SHORT_ID = 8
 """Characters of a run's id in folder names, as in ``ems.report.stored``."""
 
@@ -109,14 +111,14 @@ class KeptRun:
         self.tracked.days(days[0].building, mode, kpis, numbers)
 
     def illustrate(
-        self, draw: Callable[[Path], list[Path]] | None, report: Callable[[Path], Path]
+        self, draw: Callable[[Path], list[Path]] | None, report: Callable[[Path], Path] | None
     ) -> None:
         """Draw and write what is wanted, store it with the run, and print where everything is."""
         files = []
         if self.where.figures == "on" and draw is not None:
             with doing(self.out, "drawing the figures"):
                 files += draw(self.figure_folder)
-        if self.where.report == "on":
+        if self.where.report == "on" and report is not None:
             with doing(self.out, "writing the report"):
                 files.append(report(self.report_file))
         for file in files:
@@ -125,6 +127,64 @@ class KeptRun:
             self.out.print(f"{kind:9} {near(file)}", soft_wrap=True)
         self.out.print(f"again     --config {near(self.config_file)}", soft_wrap=True)
         self.out.print(f"results   {near(self.where.results_db)}", soft_wrap=True)
+
+    def export(self, formats: Sequence[str]) -> None:
+        """Write the results as files too, if any format is wanted, and print where they are."""
+        if not formats:
+            return
+        with doing(self.out, "exporting the results"):
+            from ems.store.export import export_run
+
+            folder = self.where.results / "exports" / self.row.run_id[:SHORT_ID]
+            files = export_run(
+                self.where.results_db, self.row.run_id, folder, formats, self._about()
+            )
+        names = ", ".join(file.name for file in files)
+        self.out.print(f"export    {near(folder)}: {names}", soft_wrap=True)
+
+    def _about(self) -> str:
+        """What was run, on which data."""
+        data: Any = self.row.parameters["data"]
+        made_up = f"**{SYNTHETIC}.** " if self.row.synthetic else ""
+        return (
+            f"{made_up}Pipeline {self.pipeline}, {self.row.building}, started "
+            f"{self.row.started_utc:%Y-%m-%d %H:%M} UTC by `{command_line()}`. "
+            f"Data: {data['source']}."
+        )
+
+    def research(self) -> None:
+        """Draw the figures of a paper from what is now stored of this run, if figures are wanted.
+
+        For a run that has ended: some of them ask MLflow, which is told everything only then.
+        """
+        if self.where.figures == "off":
+            return
+        with doing(self.out, "drawing the research figures"):
+            from ems.report.stored import (
+                OF_RUNS,
+                Missing,
+                Wanted,
+                choose_runs,
+                figures,
+                kept_runs,
+                write_drawing,
+            )
+
+            own = choose_runs(kept_runs(self.where.results_db), [self.row.run_id])
+            folder = self.where.results / "figures" / self.row.run_id[:SHORT_ID]
+            made = [
+                figure
+                for _, figure in figures(own, Wanted(kinds=tuple(OF_RUNS)), self.where.tracking_uri)
+            ]
+            drawn = [figure for figure in made if not isinstance(figure, Missing)]
+            for figure in drawn:
+                write_drawing(figure, folder, RESEARCH_SIZES, RESEARCH_FORMATS)
+        for figure in made:
+            if isinstance(figure, Missing):
+                say(self.out, f"left out  {figure.name}: {figure.reason}", style="yellow")
+        if drawn:
+            told = counted(len(drawn), "figure")
+            self.out.print(f"research  {near(folder)}: {told}, captions.md", soft_wrap=True)
 
     def keep_config(self, options: Any) -> None:
         """Store all options of the run, including defaults, as a file and an artifact."""

@@ -14,6 +14,8 @@ __all__ = ["Assets", "CrossFlow", "DemandPeriod", "EVSpec"]
 
 DemandPeriod = Literal["month", "year"]
 CrossFlow = Literal["booked", "absorbed"]
+MOST_PV_SCALE = 100.0
+"""A larger multiple of the metered sun is a typing error."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +28,8 @@ class Assets:
     ``cross_flow``: what import and export counted in the same step is ``booked`` in every mode, or
     ``absorbed`` by a battery in every mode that has one: the two bounds of what is true.
     ``appliances``: whether dishwasher, washing machine and heat pump may be moved.
+    ``pv_scale``: generation behind the import meter, as a multiple of the metered (assumed); its
+    series is the metered one, scaled, and what both registers counted shrinks with less sun.
     ``heat``: what is assumed of a house with a metered heat pump.
     ``shift_discomfort_eur_per_h``: discomfort of moving an appliance's start [€/h] (assumed);
     steers the plan, never part of the bill.
@@ -41,10 +45,15 @@ class Assets:
     one_meter: bool = False
     heat: HeatSpec = field(default_factory=HeatSpec)
     shift_discomfort_eur_per_h: float = 0.02
+    pv_scale: float = 1.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.shift_discomfort_eur_per_h < np.inf:
             raise InvalidSpec(
                 "assets: shift_discomfort_eur_per_h is "
                 f"{self.shift_discomfort_eur_per_h}, allowed is >= 0"
+            )
+        if not 0 <= self.pv_scale <= MOST_PV_SCALE:
+            raise InvalidSpec(
+                f"assets: pv_scale is {self.pv_scale}, allowed is 0 to {MOST_PV_SCALE:g}"
             )

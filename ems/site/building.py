@@ -33,7 +33,7 @@ from ems.agents.pv import Roof
 from ems.core.horizon import Horizon
 from ems.economics.store_value import Left
 from ems.economics.tariff import Tariff
-from ems.errors import DataError
+from ems.errors import DataError, InvalidSpec
 from ems.site.assets import Assets
 from ems.site.meters import MeterData
 from ems.site.series import SiteSeries
@@ -56,8 +56,10 @@ class Building:
     """A building's history with tariff and assets, divided into days that can be planned."""
 
     def __init__(self, history: MeterData, tariff: Tariff, assets: Assets) -> None:
-        self.history, self.tariff, self.assets = history, tariff, assets
-        self.view = MeterView(history=history, one_meter=assets.one_meter)
+        self.tariff, self.assets = tariff, assets
+        metered = MeterView(history=history, one_meter=assets.one_meter)
+        self.history = history if assets.pv_scale == 1 else _with_pv(metered, assets.pv_scale)
+        self.view = replace(metered, history=self.history)
 
     def left_out(self) -> tuple[LeftOut, ...]:
         """What is metered and could be planned, but is not, and why."""
@@ -127,9 +129,10 @@ class Building:
     def metered_bill_eur(self, days: Sequence[date]) -> float | None:
         """What the meter would bill for ``days``, with import and export counted separately [€].
 
-        None if exports are not metered. Where no device is assumed, *as metered* costs the same.
+        None if exports are not metered, or with another PV than the metered. Where no device is
+        assumed, *as metered* costs the same.
         """
-        if self._registers_kwh is None:
+        if self._registers_kwh is None or self.assets.pv_scale != 1:
             return None
         bought_kwh, sold_kwh = self._registers_kwh
         spot = self.history.price_eur_per_mwh
@@ -175,11 +178,12 @@ class Building:
         """What both registers counted within the same step [kWh], shape ``(n,)``; 0 if unknown.
 
         A step is an hour or a quarter of it: within it the house bought in one minute and sold in
-        another. The registers count both.
+        another. The registers count both. With less PV than metered less of it, with more as much.
         """
         if self._registers_kwh is None:
             return np.zeros(len(self.history.ts_utc))
-        return np.nan_to_num(np.minimum(*self._registers_kwh))
+        both_kwh = np.nan_to_num(np.minimum(*self._registers_kwh))
+        return both_kwh * min(1.0, self.assets.pv_scale)
 
     # --- what stands on the bus --------------------------------------------------------------
 
@@ -310,6 +314,27 @@ class Building:
             found += int(span.stop - span.start)
             following += timedelta(days=1)
         return min(most, found)
+
+
+def _with_pv(view: MeterView, scale: float) -> MeterData:
+    """The history with the PV on the bus scaled: the load stays, the registers stay as metered.
+
+    Raises ``InvalidSpec`` for a building without PV on the bus.
+    """
+    history, meters = view.history, view.meters("pv")
+    if not meters:
+        raise InvalidSpec(
+            f"{history.building}: pv_scale is {scale:g}, but no PV is metered behind its import "
+            "meter; leave it at 1"
+        )
+    own_kwh = {name: scale * history.energy_kwh[name] for name in meters}
+    more_kwh = [own_kwh[name] - history.energy_kwh[name] for name in meters]
+    return replace(
+        history,
+        energy_kwh={**history.energy_kwh, **own_kwh},
+        pv_kwh=history.pv_kwh + np.sum(more_kwh, axis=0),
+        source=f"{history.source}; PV {scale:g} times the metered (assumed)",
+    )
 
 
 def _ending(agent: Agent, left: Left, horizon: Horizon) -> Agent:

@@ -123,6 +123,9 @@ def test_options_are_read_as_they_always_were() -> None:
     assert (asked.what.mode, asked.what.n_days) == ("centralized_phases", "all")
     assert str(asked.what.start) == "2016-03-01"
     assert (asked.assets.battery, asked.assets.battery_kwh) == ("off", 6.0)
+    asked = given(A, "--battery_kwh", "5,7.5", "--pv_scale", "0,2", "--export", "csv,xlsx")
+    assert (asked.assets.battery_kwh, asked.assets.pv_scale) == ((5.0, 7.5), (0.0, 2.0))
+    assert asked.where.export == ("csv", "xlsx")
     asked = given(B, "--preference_eur", "0,0.1", "--lr_tau", "9")
     assert asked.habits.preference_eur == (0.0, 0.1)
     asked = given(C, "--test_multiple_devices", "--device_filter", "ev,discrete_phase")
@@ -150,6 +153,7 @@ def test_options_are_read_as_they_always_were() -> None:
         (A, ("stray",), "unused Tokens: .'stray'."),
         (A, ("--config", "gone.toml"), "--config: gone.toml cannot be read .No such file"),
         (B, ("--mode", "all"), "--mode: 'all' is no mode"),
+        (B, ("--battery_kwh", "5,10"), "--battery_kwh: '5,10' must be a number above 0"),
         (B, ("--preference_eur", "a,b"), "--preference_eur: 'a,b' must be numbers with commas"),
         (C, ("--lr_max_values", ""), "--lr_max_values: '' must be numbers"),
         (C, ("--device_filter", "magic"), "'magic' is unknown; known: discrete_phase"),
@@ -198,7 +202,10 @@ def test_a_file_that_cannot_be_followed_is_one_line(tmp_path: Path, text: str, s
 
 @pytest.mark.parametrize("name", [A, B, C])
 def test_what_is_kept_says_the_same_again(name: str, tmp_path: Path) -> None:
-    asked = given(name, "--n_days", "all", "--db", "a b.duckdb", "--tracking_uri", "http://u:p@h")
+    asked = given(
+        *(name, "--n_days", "all", "--db", "a b.duckdb", "--tracking_uri", "http://u:p@h"),
+        *(("--battery_kwh", "5,10", "--export", "csv,parquet") if name == A else ()),
+    )
     file = tmp_path / "config.toml"
     file.write_text(line.as_toml(asked), encoding="utf-8")
     again = given(name, "--config", str(file))

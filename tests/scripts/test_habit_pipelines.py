@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import duckdb
 import pytest
 from called_script import B, C, Done, one_line
 from pipeline_run import Place
@@ -24,6 +25,7 @@ def habits(tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, Done]:
     place = Place(tmp_path_factory.mktemp("habits"))
     args = ("--start", "2016-06-01", "--n_days", "3", "--preference_eur", "0,0.1")
     more = ("--foresight", "forecast", "--mode", "centralised_phases", "--figures", "on")
+    more += ("--export", "csv")
     return place, place.call(B, *args, *more, columns=80)
 
 
@@ -47,6 +49,14 @@ def test_every_controller_is_tracked_and_stored(habits: tuple[Place, Done]) -> N
     assert largest < 1e-9
 
 
+def test_every_controller_is_exported(habits: tuple[Place, Done]) -> None:
+    place, _ = habits
+    (file,) = (place.results / "exports").rglob("steps.csv")
+    found = duckdb.sql(f"SELECT mode, count(*) FROM '{file}' GROUP BY mode").fetchall()
+    named = {f"centralized_phases {one}" for one in CONTROLLERS} | {"as_metered", "rule_based"}
+    assert dict(found) == dict.fromkeys(named, 3 * 24)
+
+
 def test_the_frontier_is_shown_and_drawn(habits: tuple[Place, Done]) -> None:
     place, done = habits
     for name in CONTROLLERS:
@@ -58,6 +68,10 @@ def test_the_frontier_is_shown_and_drawn(habits: tuple[Place, Done]) -> None:
     figure = f"visualizations/{run_id[:8]}/DE_KN_residential4_frontier.png"
     assert (place.results / figure).is_file()
     assert figure in done.out
+    # Of the run as MLflow has it, so only after its end.
+    paper = {file.name for file in (place.results / "figures" / run_id[:8]).iterdir()}
+    assert "DE_KN_residential4_frontier_column.svg" in paper
+    assert "left out" not in done.out
 
 
 def test_days_on_which_nothing_was_started_have_no_frontier(place: Place) -> None:
@@ -85,6 +99,28 @@ def test_every_cell_is_tracked_and_every_update_stored(place: Place) -> None:
     assert {tau for (tau,) in taus} == {"5.0", "20.0"}
     counts = dict(place.found("SELECT model, count(*) FROM pmf_update GROUP BY model"))
     assert counts == {"rate:uniform": n_uniform, "rate:learned": n_learned}
+
+
+def test_how_rates_were_chosen_and_habits_moved_is_drawn_in_one_place(place: Place) -> None:
+    args = ("--target_device", "dishwasher", *SMALL_GRID, "--figures", "on")
+    names = []
+    for _ in range(2):
+        done = place.call(C, *args)
+        assert (done.code, done.err) == (0, "")
+        ((run_id,),) = place.found("SELECT run_id FROM run ORDER BY started_utc DESC LIMIT 1")
+        stem = "DE_KN_residential4_dishwasher_uniform"
+        names += [f"{stem}_{what}_{run_id[:8]}.png" for what in SHOWN]
+        drawn = {file.name for file in (place.results / "figures" / run_id[:8]).iterdir()}
+        assert {f"{stem}_habit_column.svg", f"{stem}_hyperparameters_column.svg"} <= drawn
+        others = {file.name for file in (place.results / "visualizations" / run_id[:8]).iterdir()}
+        assert others == {f"{stem}_{what}.png" for what in ("learning_curves", "prior_and_learned")}
+    folder = place.results / "probability_optimization" / "visualizations"
+    # No run overwrites the figures of another.
+    assert sorted(file.name for file in folder.iterdir()) == sorted(names)
+    assert all(str(folder / name) in done.out for name in names[2:])
+
+
+SHOWN = ("learning_optimization", "realtime_evolution")
 
 
 def test_two_workers_find_the_same(tmp_path: Path) -> None:

@@ -81,6 +81,7 @@ def test_the_console_says_what_is_done_what_came_out_and_where_it_is(
     ((run_id,),) = place.found("SELECT run_id FROM run")
     steps = ("reading the", "SYNTHETIC DATA", "opening MLflow", "┃ mode", "limits    nobody plans")
     steps += ("drawing the figures", "writing the report", "mlflow    run")
+    steps += ("drawing the research figures",)
     where = [done.out.index(step) for step in steps]
     assert where == sorted(where)
     assert "DE_KN_residential1: 5 days, 2015-05-22 to 2015-05-26" in done.out
@@ -88,6 +89,11 @@ def test_the_console_says_what_is_done_what_came_out_and_where_it_is(
     assert "vat 19 % (" in done.out
     store = f"python scripts/launch_mlflow.py --tracking_uri sqlite:///{place.store}"
     assert f"run {run_id}; open it: {store}" in done.out
+    paper = place.results / "figures" / run_id[:8]
+    stems = [f"DE_KN_residential1_{name}" for name in ("heat_maps", "load_duration", "modes")]
+    drawn = {f"{stem}_column.{end}" for stem in stems for end in ("png", "svg")}
+    assert {file.name for file in paper.iterdir()} == drawn | {"captions.md"}
+    assert f"research  {paper}: 3 figures, captions.md" in done.out
     folder = place.results / "visualizations" / run_id[:8]
     own = ("planned_day", "savings_by_day", "cumulative_cost")
     names = {f"DE_KN_residential1_{name}.png" for name in own}
@@ -106,6 +112,8 @@ def test_the_kept_configuration_makes_the_same_run(ran: tuple[Place, Done], plac
     assert asked["building"] == "residential1"
     assert asked["mode"] == "centralized"
     assert (asked["battery_kwh"], asked["figures"]) == (15.0, "on")
+    assert "export" not in asked
+    assert not (first.results / "exports").exists()
     assert call(A, "--config", config, *place.args()[2:], columns=120).code == 0
     sql = "SELECT day, mode, kpi, value FROM day_result WHERE kpi NOT LIKE '%_s' ORDER BY ALL"
     assert place.found(sql) == first.found(sql)
@@ -186,6 +194,98 @@ def test_a_hedged_run_says_so(place: Place) -> None:
     assert "hedged with 5 futures" in done.words
 
 
+def test_an_export_holds_the_run_in_every_format_that_is_named(place: Place) -> None:
+    done = place.call(A, *ONE_DAY, "--start", "2016-06-01", "--export", "csv,parquet,xlsx")
+    assert (done.code, done.err) == (0, "")
+    ((run_id,),) = place.found("SELECT run_id FROM run")
+    folder = place.results / "exports" / run_id[:8]
+    tables = {
+        f"{name}.{end}" for name in ("days", "steps", "columns") for end in ("csv", "parquet")
+    }
+    assert {file.name for file in folder.iterdir()} == tables | {"results.xlsx", "README.md"}
+    assert f"export    {folder}: days.csv, steps.csv" in done.out
+    readme = (folder / "README.md").read_text(encoding="utf-8")
+    assert "**SYNTHETIC DATA: made up, not measurements.** Pipeline comparison" in readme
+    days = duckdb.sql(f"SELECT mode, cost_eur FROM '{folder}/days.csv' ORDER BY ALL").fetchall()
+    sql = "SELECT mode, value FROM day_result WHERE kpi = 'cost_eur' ORDER BY ALL"
+    assert days == place.found(sql)
+    (config,) = (place.results / "runs").rglob("config.toml")
+    assert tomllib.loads(config.read_text(encoding="utf-8"))["export"] == "csv,parquet,xlsx"
+
+
+@pytest.fixture(scope="module")
+def sized(tmp_path_factory: pytest.TempPathFactory) -> tuple[Place, Done]:
+    """Two sizes of a battery over two days."""
+    place = Place(tmp_path_factory.mktemp("sizes"))
+    return place, place.call(A, *SIZED, "--battery_kwh", "5,10", "--export", "csv")
+
+
+SIZED = ("--start", "2016-06-01", "--n_days", "2", "--mode", "centralized")
+
+
+def test_sizes_stand_in_one_table_and_every_one_is_tracked(sized: tuple[Place, Done]) -> None:
+    place, done = sized
+    assert (done.code, done.err) == (0, "")
+    heads = ("size", "mode", "cost €", "vs metered €", "vs best rule €", "wear €", "ageing €")
+    heads += ("self-suff.", "cycles", "peak kW")
+    (head,) = [line for line in done.out.splitlines() if line.startswith("┃ size")]
+    assert [cell.strip() for cell in head.strip("┃").split("┃")] == list(heads)
+    rows = [line.strip("│").split("│") for line in done.out.splitlines() if line.startswith("│")]
+    told = [[cell.strip() for cell in row] for row in rows]
+    assert [row[:2] for row in told] == [
+        ["as it stands", "as metered"],
+        ["battery 5 kWh", "centralized"],
+        ["battery 10 kWh", "centralized"],
+    ]
+    labels = {f"{mode} battery {kwh} kWh" for mode in MODES for kwh in (5, 10)}
+    sql = "SELECT mode, count(DISTINCT day) FROM day_result GROUP BY mode"
+    assert dict(place.found(sql)) == dict.fromkeys(labels, 2)
+    assert place.found("SELECT pipeline, status FROM run") == [("sizes", "FINISHED")]
+    names = {name for (name,) in place.tracked("SELECT name FROM runs")}
+    building = "DE_KN_residential4"
+    assert names == {f"{building} 2 sizes", *(f"{building} {label}" for label in labels)}
+    kwh = place.tracked(
+        "SELECT p.value, q.value FROM params p JOIN params q USING (run_uuid) "
+        "WHERE p.key = 'mode' AND q.key = 'size.battery_kwh' AND p.value LIKE 'centralized %'"
+    )
+    assert sorted(kwh) == [
+        ("centralized battery 10 kWh", "10.0"),
+        ("centralized battery 5 kWh", "5.0"),
+    ]
+    (capacity,) = place.tracked(
+        "SELECT DISTINCT value FROM params WHERE key = 'spec.assets.battery.capacity_kwh'"
+    )
+    assert capacity == ("[5.0, 10.0]",)
+    (file,) = (place.results / "exports").rglob("days.csv")
+    assert {mode for (mode,) in duckdb.sql(f"SELECT mode FROM '{file}'").fetchall()} == labels
+
+
+def test_a_size_among_others_is_the_run_of_that_size(
+    sized: tuple[Place, Done], place: Place
+) -> None:
+    of_sizes, done = sized
+    assert place.call(A, *SIZED, "--battery_kwh", "5").code == 0
+    sql = "SELECT day, kpi, value FROM day_result WHERE kpi NOT LIKE '%_s' AND mode = "
+    for mode in MODES:
+        alone = place.found(f"{sql}'{mode}' ORDER BY ALL")
+        assert alone
+        assert of_sizes.found(f"{sql}'{mode} battery 5 kWh' ORDER BY ALL") == alone
+    (cost_eur,) = place.found(
+        "SELECT sum(value) FROM day_result WHERE kpi = 'cost_eur' AND mode = 'centralized'"
+    )
+    assert f"│ battery 5 kWh │ centralized │ {cost_eur[0]:.2f} │" in re.sub(" +", " ", done.out)
+
+
+def test_sizes_of_pv_are_held_against_the_metered_one(place: Place) -> None:
+    done = place.call(A, *SIZED[:-1], "decentralized", "--pv_scale", "2,0.5")
+    assert (done.code, done.err) == (0, "")
+    assert [done.out.count(f"│ PV x {scale} ") for scale in ("1", "2", "0.5")] == [1, 1, 1]
+    scales = "SELECT DISTINCT value FROM params WHERE key = 'spec.assets.pv_scale'"
+    assert place.tracked(scales) == [("[1.0, 2.0, 0.5]",)]
+    (config,) = (place.results / "runs").rglob("config.toml")
+    assert tomllib.loads(config.read_text(encoding="utf-8"))["pv_scale"] == "2.0,0.5"
+
+
 # --- what a person may get wrong ---------------------------------------------------------------
 
 FORECAST = ("--foresight", "forecast")
@@ -199,6 +299,13 @@ FORECAST = ("--foresight", "forecast")
         (("--n_days", "9999"), "n_days is 9999, allowed is 1 to 848 from 2015-10-11"),
         (("--start", "2012-01-01"), "start is 2012-01-01, allowed is 2015-10-11 to 2018-02-04"),
         (("--building", "all", "--n_days", "9999"), "no building has the days asked for"),
+        (("--export", "pdf"), "'pdf' is unknown; known: csv, xlsx, parquet"),
+        (("--battery_kwh", "5,0"), "'5,0' must be a number above 0, or several with commas"),
+        (("--battery_kwh", "5,5.0"), "'5,5.0' names a size twice; name each once"),
+        (("--battery_kwh", "5,9", "--battery", "off"), "battery is off, but battery_kwh names"),
+        (("--pv_scale", "-1"), "'-1' must be a number of at least 0, or several with commas"),
+        (("--pv_scale", "101"), "pv_scale is 101.0, allowed is 0 to 100"),
+        (("--building", "residential2", "--pv_scale", "2"), "pv_scale is 2, but no PV is metered"),
         (("--battery_efficiency", "1.1"), "round_trip_efficiency is 1.1, allowed is"),
         (("--battery_start_kwh", "16"), "initial_soc_kwh is 16.0, allowed is 0 <= .* <= 15"),
         (("--heat_warmer_k", "-1"), "heat pump: warmer_k is -1.0, allowed is 0 to 20"),

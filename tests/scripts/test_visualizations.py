@@ -144,7 +144,7 @@ def test_the_default_place_lies_below_the_results(place: Place) -> None:
     run = place.id_of("home")
     where = ["--results", place.results, "--tracking_uri", place.made.tracking_uri]
     assert call(NAME, *where, run, *SOME).code == 0
-    folder = place.results / "visualizations" / run[:8]
+    folder = place.results / "figures" / run[:8]
     assert {file.name for file in folder.iterdir()} == {"captions.md", f"{HOME}_modes_column.png"}
 
 

@@ -19,10 +19,10 @@ from ems.control.optimizer import GlobalOptimizer
 from ems.control.rules import self_consumption
 from ems.core.horizon import Horizon
 from ems.economics.tariff_file import load_tariff
-from ems.errors import DataError
+from ems.errors import DataError, InvalidSpec
 from ems.site.assets import Assets, EVSpec
 from ems.site.building import Building
-from ems.site.meters import MeterData
+from ems.site.meters import Feed, MeterData
 from ems.site.task import PlanningTask
 from ems.store.ingest.twin import to_dataset
 from ems.store.metering import with_metering
@@ -425,6 +425,43 @@ def test_three_circuits_of_residential1_are_no_one_meter(shared_data: Path) -> N
     net = bought + heat - sun
     assert net[net > 0].sum() == pytest.approx(14503, abs=1)
     assert -net[net < 0].sum() == pytest.approx(11374, abs=1)
+
+
+@pytest.mark.parametrize("scale", [0.0, 0.5, 2.0])
+def test_another_size_of_pv_moves_the_sun_and_leaves_the_load(scale: float) -> None:
+    index = local_index(FIRST, 1)
+    history = made(index, pv_kwh=at(index, ("2016-06-01 10:00", 6, 2.0)), base_kw=0.5)
+    crossed = history.energy_kwh["grid_import"].copy()
+    crossed[12] += 0.3  # both registers count in one hour
+    sold = history.energy_kwh["grid_export"] + (np.arange(24) == 12) * 0.3
+    energy_kwh = {**history.energy_kwh, "grid_import": crossed, "grid_export": sold}
+    history = replace(history, energy_kwh=energy_kwh)
+    building = Building(history, FLAT, Assets(pv_scale=scale))
+    assert building.view.energy_kwh("pv").sum() == pytest.approx(12.0 * scale)
+    np.testing.assert_array_equal(building.history.pv_kwh, building.view.energy_kwh("pv"))
+    np.testing.assert_array_equal(building.truth.load_kwh, history.load_kwh)
+    assert building.cross_kwh.sum() == pytest.approx(0.3 * min(1.0, scale))
+    task = building.problem([FIRST], metered=True)
+    plan = as_metered(task.agents, task.grid, task.horizon)
+    net_kwh = -plan.plans["grid"].net_load_kw.sum()
+    assert net_kwh == pytest.approx(24 * 0.5 - 12.0 * scale)
+    assert building.metered_bill_eur([FIRST]) is None
+    assert f"PV {scale:g} times the metered (assumed)" in building.history.source
+    assert Building(history, FLAT, Assets()).history is history
+
+
+def test_pv_that_is_not_behind_the_meter_has_no_size_to_choose() -> None:
+    index = local_index(FIRST, 1)
+    none = made(index)
+    apart = Feed(name="pv", role="pv", category="pv", behind_import=False)
+    sold_whole = replace(
+        none, feeds=(*none.feeds, apart), energy_kwh={**none.energy_kwh, "pv": np.ones(24)}
+    )
+    for history in (none, sold_whole):
+        with pytest.raises(InvalidSpec, match="made_house: pv_scale is 2, but no PV is metered"):
+            Building(history, FLAT, Assets(pv_scale=2.0))
+    with pytest.raises(InvalidSpec, match=r"pv_scale is -1.0, allowed is 0 to 100"):
+        Assets(pv_scale=-1.0)
 
 
 def test_without_appliances_or_car_everything_is_base_load() -> None:
