@@ -104,6 +104,11 @@ def choose_window(
     name, known, plannable = building.history.building, building.days, building.plannable_days
     if not known:
         raise DataError(f"{name}: the meters cover no day from midnight to midnight")
+    if building.tariff.uses_spot and not np.isfinite(building.history.price_eur_per_mwh).any():
+        raise DataError(
+            f"{name}: the tariff {building.tariff.name} needs day-ahead prices and the database has "
+            "none; plan with --tariff tou or flat, or build it with --prices"
+        )
     if not plannable:
         raise DataError(f"{name}: no day can be planned; the first: {building.why_not(known[0])}")
     later = first_days(building, history_days)
