@@ -248,7 +248,7 @@ def test_a_target_that_cannot_be_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["--source", "meter"], "--source meter needs --config"),
+        (["--source", "meter"], "--source meter needs your FILE"),
         (["--config", "x.toml"], "--config belongs to --source meter"),
         (["--source", "x.csv", "--seed", "3"], "--seed belongs to --source twin"),
         (["--prices", "x.csv"], "--prices: the twin brings its own"),

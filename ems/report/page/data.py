@@ -16,6 +16,7 @@ RULES: Mapping[str, str] = {
     "missing": "no reading",
     "spike": "spike: far above all else that the meter shows",
     "stuck": "stuck: stands still while others run",
+    "frozen": "frozen: stood still, then counted all at once",
     "out of service": "out of service: only zeros to the start or end of the record",
     "filled": "filled: a gap that the source itself interpolated",
     "straight line": "straight line: drawn over a gap",

@@ -105,7 +105,7 @@ def test_every_hour_of_the_explained_day_has_its_worth_and_its_reasons() -> None
     assert [clock for clock, *_ in hours] == [f"{hour:02}:00" for hour in range(24)]
     assert all(worth.startswith("worth ") and len(told) >= 2 for _, worth, *told in hours)
     drawn = page(usual()).pictures["The plan: power, charge and prices"]
-    for part in ("battery charge", "charge [kWh]", "import", "export", "worth in the plan"):
+    for part in ("battery charge", "charge [%]", "import", "export", "worth in the plan"):
         assert part in drawn
 
 
