@@ -299,10 +299,12 @@ def _stuck_import(import_kwh: Floats, data: BuildingData) -> Mask:
     known = not _has_net_load(data)
     idle = supplied_kwh == 0 if known else _sum_of("export", data) == 0
     stuck = np.zeros(len(import_kwh), dtype=bool)
+    # A meter that shows whole kWh may stand for as long as one of them lasts.
+    least_kwh = max(STUCK_IMPORT_NEEDED_KWH, 1.5 * _resolution_kwh(import_kwh))
     for start, stop in _runs(import_kwh == 0, STUCK_IMPORT_MIN_H / data.step_h):
         week = (stop - start) * data.step_h >= STUCK_MIN_H
         too_long = week and idle[start:stop].mean() > _idle_share(data)
-        needed = needed_kwh[start:stop].sum() > STUCK_IMPORT_NEEDED_KWH
+        needed = needed_kwh[start:stop].sum() > least_kwh
         stuck[start:stop] = too_long or (known and needed)
     return stuck
 

@@ -228,7 +228,9 @@ def _data_rows(
     """The rows between the units below the header and the totals at the end."""
     if len(frame) != len(counts):
         raise DataError(f"{name} cannot be read as CSV: a quote is not closed")
-    has_key = frame[key].str.contains("[0-9]", regex=True).to_numpy(dtype=bool)
+    has_key = frame[key].str.contains("[0-9]", regex=True).to_numpy(dtype=bool, copy=True)
+    # A total may name its year, and a remark its day.
+    has_key[has_key] = [not _TOTAL.match(text) for text in frame[key][has_key]]
     rows = np.flatnonzero(has_key)
     if not rows.size:
         raise DataError(f"{name}: has no rows below its header")

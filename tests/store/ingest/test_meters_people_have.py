@@ -144,11 +144,11 @@ def test_any_encoding(house: House, encoding: str) -> None:
 def test_lines_above_units_below_and_totals_at_the_end(house: House) -> None:
     table = rows([f"{v:.2f}" for v in USE]).splitlines()
     above = ["sep=;", "Kunde;X;Y", "", "Zählpunkt;AT00"]
-    text = "\n".join([*above, table[0], ";[kWh]", *table[1:], "", "Summe;7,56", ";;"])
+    text = "\n".join([*above, table[0], ";[kWh]", *table[1:], "", "Summe 2024;7,56", ";;"])
     dataset = house.read(text)
     np.testing.assert_allclose(dataset.buildings[0].energy_kwh["import"], USE)
-    assert any("below the data left out (row 32: 'Summe 7,56')" in r for r in dataset.remarks)
-    broken = text.replace("Summe;7,56", "2024-05-0;7.56")
+    assert any("below the data left out (row 32: 'Summe 2024 7,56')" in r for r in dataset.remarks)
+    broken = text.replace("Summe 2024;7,56", "2024-05-0;7.56")
     assert "row 32: '2024-05-0' in column 'time' is no time" in house.refusal(broken)
 
 
@@ -331,6 +331,18 @@ def test_a_missing_quarter_makes_its_hour_a_gap(house: House) -> None:
     head, *lines = rows(["0.05"] * 96, minutes=15).splitlines()
     found = house.energy("\n".join([head, *lines[:6], *lines[7:]]))
     assert np.flatnonzero(np.isnan(found)).tolist() == [1]
+
+
+def test_a_column_with_longer_steps_than_its_file(house: House) -> None:
+    """Import every quarter, a heat pump every hour: its value stands for the hour."""
+    house.feeds += [{"column": "pump", "role": "load", "category": "partial_usage"}]
+    lines = [f"0.05;{'0.12' if i % 4 == 0 else ''}" for i in range(96)]
+    text = rows(lines, minutes=15, head="time;import;pump")
+    (home,) = house.read(text).buildings
+    np.testing.assert_allclose(home.energy_kwh["import"], 0.2)
+    np.testing.assert_allclose(home.energy_kwh["pump"], 0.12)
+    house.step = 15
+    assert "rows are 60 minutes apart" in house.refusal(text)
 
 
 # --- counters ------------------------------------------------------------------------------------
@@ -525,3 +537,9 @@ def test_what_is_no_house_is_said(
     assert any(remark.startswith("unlikely: imports of") for remark in dataset.remarks)
     assert not house.read(rows(USE * 4)).remarks
     assert doubt
+
+
+def test_the_clock_at_24_minutes_past_midnight_is_no_end_of_a_day(house: House) -> None:
+    house.step, house.file["timestamp_format"] = 1, "%Y-%m-%d %H:%M:%S"
+    text = rows(["0.01"] * 90, minutes=1, form="%Y-%m-%d %H:%M:%S")
+    np.testing.assert_allclose(house.energy(text), 0.01)

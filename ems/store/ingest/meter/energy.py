@@ -8,7 +8,7 @@ within steps; a step of which a part is missing is a gap. Nothing is scaled or s
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -28,6 +28,8 @@ NO_FLOW_KW = 0.05
 LONGEST_HOLE_S = 5 * 366 * 24 * 3600
 RUNS_BACK_KWH = 1e-9
 """Above this it is no rounding, but a count that falls [kWh]."""
+REGULAR_SHARE = 0.9
+"""A column with its values at one larger distance this often has steps of its own [1]."""
 ANEW_SHARE = 0.05
 """A count that falls to less than this share of itself began anew [1]."""
 
@@ -217,12 +219,31 @@ def energy_kwh(
     if entry.part is not None:
         values = np.maximum(values if entry.part == "positive" else -values, 0.0)
     if entry.kind == "interval":
+        found, values = _own_rows(found, file, values, grid.step_s // 60)
         if entry.is_power:
             values = values * (found.end_s - found.begin_s) / 3600.0
         values = np.where(found.whole, values, np.nan)
         energy, remarks = _not_negative(found, entry, values)
         return grid.sums(found.begin_s, found.end_s, energy), remarks
     return _from_counts(found, file, entry, values, grid, timezone)
+
+
+def _own_rows(
+    found: Pieces, file: MeterFile, values: Floats, step_min: int
+) -> tuple[Pieces, Floats]:
+    """The rows of a column that has a value only every second, third … row, and stands for all."""
+    known = np.flatnonzero(np.isfinite(values))
+    at = found.stamped.instants_s
+    if known.size < 3 or known.size > len(at) // 2 + 1:
+        return found, values
+    apart = np.diff(at[known])
+    usual = int(np.median(apart))
+    if usual <= np.median(np.diff(at)) or np.mean(apart == usual) < REGULAR_SHARE:
+        return found, values
+    own = replace(
+        found.stamped, rows=found.stamped.rows.at(known), instants_s=at[known], remarks=()
+    )
+    return pieces(own, file, step_min), values[known]
 
 
 def _not_negative(

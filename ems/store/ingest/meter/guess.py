@@ -45,7 +45,10 @@ ROLES = (
         r"wall ?box|\bev\b|e-?auto|charger|heat ?pump|w(?:ä|ae)rmepumpe|boiler|wasch|washing|dish|"
         r"sp(?:ü|ue)l|trockner|dryer|fridge|k(?:ü|ue)hl|freezer|gefrier",
     ),
-    ("export", r"export|einspeis|feed.?in|received|return|lieferung|teruglever|injection|surplus"),
+    (
+        "export",
+        r"\bb1\b|export|einspeis|feed.?in|received|return|lieferung|teruglever|injection|surplus",
+    ),
     ("pv", r"\bpv|solar|erzeug|generation|produ[ck]tion|photovolta|yield|inverter"),
     ("import", r"import|bezug|delivered|grid|netz|afname|soutirage|\be1\b"),
     (

@@ -14,7 +14,23 @@ from ems.types import Bools, Floats
 
 MISSING = frozenset(
     {"", "-", "--", "---", "–", "—", "n/a", "na", "n.a.", "#n/a", "#nv", "nan", "null", "none"}
-    | {"nil", "unavailable", "unknown", "missing", "?", "*", "k.a.", "n.v.", "n.v"}
+    | {
+        "nil",
+        "unavailable",
+        "unknown",
+        "missing",
+        "?",
+        "*",
+        "k.a.",
+        "n.v.",
+        "n.v",
+        "n.d.",
+        "no data",
+        "nodata",
+        "fehlt",
+        "#wert!",
+        "#value!",
+    }
 )
 """Marks of a missing value, in lower case."""
 _POWER_OF_TEN = re.compile(r"[-+]?\d(?:\.\d+)?[eE][-+]\d{1,2}")

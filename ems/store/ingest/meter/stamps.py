@@ -319,8 +319,11 @@ def joined(parts: Sequence[Stamped], columns: Sequence[str]) -> Stamped:
     ).at(order)
     instants_s = instants_s[order]
     again = np.append(False, np.diff(instants_s) == 0)
-    for i in np.flatnonzero(again).tolist():
-        if any(rows.table[c].iloc[i].strip() != rows.table[c].iloc[i - 1].strip() for c in columns):
+    for column in columns if again.any() else ():
+        texts = rows.table[column].str.strip().to_numpy(dtype=object)
+        other = np.flatnonzero(again & np.append(False, texts[1:] != texts[:-1]))
+        if other.size:
+            i = int(other[0])
             raise DataError(
                 f"{rows.where(i)}: its time stands there twice, with other values in "
                 f"{rows.where(i - 1)}; {_cure(rows, instants_s)}"
