@@ -133,6 +133,10 @@ class AssetOptions:
         "off leaves it as metered",
         "auto",
     )
+    ev_kwh: Positive = option(
+        "the car's battery [kWh]; a larger metered session shows a larger one", EVSpec.capacity_kwh
+    )
+    ev_kw: Positive = option("charger of an assumed car [kW]", EVSpec.max_charge_kw)
     ev_seed: Whole = option("seed of the trips of an assumed car", EVSpec.seed)
     ev_strategy: EvStrategy = option(
         "when the car charges: free, or three_phase (cheap hours first, sure by its deadline)",
@@ -299,6 +303,8 @@ def _assets(asked: AssetOptions) -> Assets:
     )
     ev = EVSpec(
         assumed=asked.ev == "on",
+        capacity_kwh=asked.ev_kwh,
+        max_charge_kw=asked.ev_kw,
         seed=asked.ev_seed,
         strategy=asked.ev_strategy,
         max_discharge_kw=asked.v2g_kw,
