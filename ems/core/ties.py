@@ -2,7 +2,8 @@
 
 Binaries, such as the start of a machine, are settled in three steps: those whose reduced cost alone
 exceeds the proven cost are fixed; each that is left is tried the other way; where some still are
-free, a second MILP chooses among plans of the proven cost. With the binaries fixed, the optimal
+free, a second MILP chooses among plans of the proven cost; where very many are, they are moved one
+choice after the other. With the binaries fixed, the optimal
 plans are those that keep each variable with a reduced cost at its bound, and each rule with a dual
 at its own (complementary slackness); among them the second aim is a linear program, which HiGHS
 continues from the basis it has.
@@ -18,10 +19,13 @@ import numpy as np
 from ems.core.highs import STATES, ready_highs, require_optimal, run_highs
 from ems.core.matrix import Matrix
 from ems.core.solver import Outcome, Solver
-from ems.types import Bools, Floats
+from ems.types import Bools, Floats, Ints
 
 SAME_EUR = 1e-6
 """How much more than the proven cost counts as the same [€]; above the solver's tolerance."""
+MOST_FREE = 64
+"""More free binaries are settled one choice after the other: a day has at most a handful, but a
+second MILP over four weeks of machines at two prices was not solved in a minute."""
 MILP_TOLERANCE = 1e-6
 """How far a solution may miss a rule in HiGHS's MILPs [kW, kWh]; in its LPs it is 1e-7."""
 NO_PRICE = 1e-8
@@ -78,7 +82,9 @@ def _whole(matrix: Matrix, found: Outcome, solver: Solver, linear: Any) -> tuple
     chosen = np.clip(found.x, matrix.low, matrix.up)
     if matrix.second.any():
         free = _open(matrix, found, chosen, linear)
-        if free.any():
+        if free.sum() > MOST_FREE:
+            chosen = _one_by_one(matrix, found, chosen, free, linear)
+        elif free.any():
             chosen = _chosen(matrix, found, chosen, free, solver)
     return np.where(matrix.integer, chosen, matrix.low), np.where(matrix.integer, chosen, matrix.up)
 
@@ -125,6 +131,39 @@ def _chosen(matrix: Matrix, found: Outcome, chosen: Floats, free: Bools, solver:
     require_optimal(highs, solver)
     x = np.clip(np.array(highs.getSolution().col_value), matrix.low, matrix.up)
     return np.where(free, x, chosen)
+
+
+def _one_by_one(matrix: Matrix, found: Outcome, chosen: Floats, free: Bools, linear: Any) -> Floats:
+    """Each choice among several (a start, say) moved to the wanted end while the cost allows it."""
+    chosen = chosen.copy()
+    low = np.where(matrix.integer, chosen, matrix.low)
+    up = np.where(matrix.integer, chosen, matrix.up)
+    linear.changeColsBounds(len(low), _all(low), low, up)
+    for members in _choices(matrix):
+        now = int(members[np.argmax(chosen[members])])
+        better = [int(j) for j in members if free[j] and matrix.second[j] < matrix.second[now]]
+        for j in sorted(better, key=lambda j: matrix.second[j]):
+            linear.changeColBounds(now, 0.0, 0.0)
+            linear.changeColBounds(j, 1.0, 1.0)
+            linear.run()
+            cost_eur = linear.getInfo().objective_function_value
+            optimal = linear.getModelStatus() == STATES.kOptimal
+            if optimal and cost_eur <= found.objective_eur + SAME_EUR:
+                chosen[now], chosen[j] = 0.0, 1.0
+                break
+            linear.changeColBounds(j, 0.0, 0.0)
+            linear.changeColBounds(now, chosen[now], chosen[now])
+    return chosen
+
+
+def _choices(matrix: Matrix) -> list[Ints]:
+    """The binaries of each rule that exactly one of them is 1."""
+    pattern = matrix.pattern
+    other = ~matrix.integer[pattern.cols] | (matrix.coefs != 1.0)
+    mixed = np.bincount(pattern.rows, other, minlength=pattern.n_rows) > 0
+    one = (matrix.row_low == 1.0) & (matrix.row_up == 1.0) & ~mixed
+    starts = pattern.row_starts
+    return [pattern.cols[starts[row] : starts[row + 1]] for row in np.flatnonzero(one)]
 
 
 def _relaxed(matrix: Matrix) -> Matrix:
