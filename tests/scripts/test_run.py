@@ -93,7 +93,7 @@ def test_the_console_says_what_is_done_what_came_out_and_where_it_is(
     stems = [f"DE_KN_residential1_{name}" for name in ("heat_maps", "load_duration", "modes")]
     drawn = {f"{stem}_column.{end}" for stem in stems for end in ("png", "svg")}
     assert {file.name for file in paper.iterdir()} == drawn | {"captions.md"}
-    assert f"research  {paper}: 3 figures, captions.md" in done.out
+    assert f"{paper.relative_to(place.results.parent)}: 3 figures, captions.md" in done.out
     folder = place.results / "visualizations" / run_id[:8]
     own = ("planned_day", "savings_by_day", "cumulative_cost")
     names = {f"DE_KN_residential1_{name}.png" for name in own}
