@@ -7,6 +7,7 @@ from datetime import date
 from functools import cache
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pytest
 from small_building import at, histories, local_index, made, twin_database
@@ -20,7 +21,7 @@ from ems.site.building import Building
 from ems.site.meters import MeterData
 from ems.store.connection import get_con
 from ems.store.quality import Finding
-from ems.store.read import list_findings
+from ems.store.read import list_buildings, list_findings
 
 FOUND = Finding(
     building="made_house",
@@ -122,13 +123,26 @@ def test_the_report_tells_rules_days_and_figures() -> None:
 
 
 def test_findings_are_read_as_they_were_stored() -> None:
+    with duckdb.connect() as con:
+        con.execute(
+            "CREATE TABLE finding (building TEXT, feed TEXT, rule TEXT, quality TEXT, steps INT, "
+            "days INT, first_ts_utc TIMESTAMP, last_ts_utc TIMESTAMP)"
+        )
+        small, other = replace(FOUND, feed="a", steps=1), replace(FOUND, building="elsewhere")
+        for one in (small, FOUND, other):
+            row = [one.building, one.feed, one.rule, one.quality, one.steps, one.days]
+            row += [instant.item() for instant in one.span_utc]
+            con.execute("INSERT INTO finding VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+        assert list_findings(con, "made_house") == (FOUND, small)
+
+
+def test_every_rule_that_found_something_in_the_twin_is_explained() -> None:
     with get_con(twin_database()) as con:
-        found = list_findings(con, "DE_KN_residential4")
-        sql = "SELECT sum(steps), count(*) FROM finding WHERE building = 'DE_KN_residential4'"
-        steps, n = con.execute(sql).fetchall()[0]
-    assert (sum(one.steps for one in found), len(found)) == (steps, n)
-    assert [one.steps for one in found] == sorted((one.steps for one in found), reverse=True)
-    assert all(one.span_utc[0] <= one.span_utc[1] for one in found)
+        found = [one for name in list_buildings(con) for one in list_findings(con, name)]
+    assert found
+    house = Building(twin(), load_tariff("flat"), Assets())
+    patient = Patient(building=house, window=choose_window(house, None, 1), findings=found)
+    assert "see docs/data.md" not in health_report("abc", [patient])
 
 
 def test_a_report_that_cannot_be_written_is_one_error(tmp_path: Path) -> None:
