@@ -146,6 +146,7 @@ def main() -> None:
         kept.illustrate(
             lambda folder: draw(folder, spec, chosen[0].building, known, found),
             lambda file: report(file, kept, spec, chosen, known, found),
+            chosen,
         )
     kept.research()
 
@@ -264,7 +265,7 @@ def run_sizes(asked: Options, options_of: Sequence[SizedAssets], out: Console) -
             found[size] = of_size.summaries
         show_sizes(out, size_rows(found), foresight_text(specs[first]))
         kept.export(asked.where.export)
-        kept.illustrate(None, None)
+        kept.illustrate(None, None, chosen[first])
 
 
 def of_sizes(specs: Mapping[Size, ComparisonSpec]) -> Any:

@@ -134,6 +134,7 @@ def main() -> None:
         kept.illustrate(
             (lambda folder: draw(folder, spec, pipeline, points)) if _has_starts(points) else None,
             lambda file: report(file, kept, spec, pipeline, known, points, example),
+            chosen,
         )
     kept.research()
 

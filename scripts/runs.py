@@ -17,7 +17,7 @@ from console import SYNTHETIC, counted, doing, near, say
 
 if TYPE_CHECKING:
     import duckdb
-    from planning import Where
+    from planning import Chosen, Where
     from rich.console import Console
 
     from ems.learning.habit import PmfUpdate
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 RESEARCH_SIZES, RESEARCH_FORMATS = ("column",), ("png", "svg")
 """Of the figures that every run leaves for a paper."""
+KINDS = {".html": "report", ".md": "health", ".png": "figure"}
+"""What a file of a run is, by its ending."""
 SHORT_ID = 8
 """Characters of a run's id in folder names, as in ``ems.report.stored``."""
 
@@ -85,6 +87,11 @@ class KeptRun:
         return self.where.results / "reports" / f"{self.pipeline}_{self.row.run_id}.html"
 
     @property
+    def health_file(self) -> Path:
+        """File on the health of the run's data."""
+        return self.where.results / "health" / f"{self.pipeline}_{self.row.run_id}.md"
+
+    @property
     def config_file(self) -> Path:
         """File of the run's options, for repeating it with ``--config``."""
         return self.where.results / "runs" / self.row.run_id[:SHORT_ID] / "config.toml"
@@ -111,9 +118,15 @@ class KeptRun:
         self.tracked.days(days[0].building, mode, kpis, numbers)
 
     def illustrate(
-        self, draw: Callable[[Path], list[Path]] | None, report: Callable[[Path], Path] | None
+        self,
+        draw: Callable[[Path], list[Path]] | None,
+        report: Callable[[Path], Path] | None,
+        chosen: Sequence[Chosen] = (),
     ) -> None:
-        """Draw and write what is wanted, store it with the run, and print where everything is."""
+        """Draw and write what is wanted, store it with the run, and print where everything is.
+
+        ``chosen``: the buildings on whose data a health report is written beside the page.
+        """
         files = []
         if self.where.figures == "on" and draw is not None:
             with doing(self.out, "drawing the figures"):
@@ -121,12 +134,29 @@ class KeptRun:
         if self.where.report == "on" and report is not None:
             with doing(self.out, "writing the report"):
                 files.append(report(self.report_file))
+        if self.where.report == "on" and chosen:
+            files.append(self._health(chosen))
         for file in files:
             self.tracked.artifact(file)
-            kind = "report" if file.suffix == ".html" else "figure"
-            self.out.print(f"{kind:9} {near(file)}", soft_wrap=True)
+            self.out.print(f"{KINDS[file.suffix]:9} {near(file)}", soft_wrap=True)
         self.out.print(f"again     --config {near(self.config_file)}", soft_wrap=True)
         self.out.print(f"results   {near(self.where.results_db)}", soft_wrap=True)
+
+    def _health(self, chosen: Sequence[Chosen]) -> Path:
+        """Write what is wrong with the measurements of the run's buildings."""
+        from ems.report.health import Patient, health_report, write_health
+        from ems.store.read import list_findings
+
+        with open_database(self.where.db, self.out) as con:
+            patients = [
+                Patient(
+                    building=item.building,
+                    window=item.window,
+                    findings=list_findings(con, item.window.building),
+                )
+                for item in chosen
+            ]
+        return write_health(health_report(self.row.run_id, patients), self.health_file)
 
     def export(self, formats: Sequence[str]) -> None:
         """Write the results as files too, if any format is wanted, and print where they are."""

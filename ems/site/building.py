@@ -53,10 +53,13 @@ class LeftOut:
 
 
 class Building:
-    """A building's history with tariff and assets, divided into days that can be planned."""
+    """A building's history with tariff and assets, divided into days that can be planned.
+
+    ``metered``: the history as given; ``history``: with the PV of the assets.
+    """
 
     def __init__(self, history: MeterData, tariff: Tariff, assets: Assets) -> None:
-        self.tariff, self.assets = tariff, assets
+        self.metered, self.tariff, self.assets = history, tariff, assets
         metered = MeterView(history=history, one_meter=assets.one_meter)
         self.history = history if assets.pv_scale == 1 else _with_pv(metered, assets.pv_scale)
         self.view = replace(metered, history=self.history)

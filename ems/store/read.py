@@ -15,6 +15,7 @@ from ems.site.meters import Category, Feed, LoadRule, MeterData
 from ems.site.place import Place
 from ems.site.weather import RecordedWeather
 from ems.store.connection import read_meta, reading
+from ems.store.quality import Finding
 from ems.types import Floats, Instants
 
 SPOT_ZONES = "DE-AT-LU/DE-LU"
@@ -351,6 +352,28 @@ def _problems(con: duckdb.DuckDBPyConnection, building: str) -> tuple[FeedProble
         [building],
     ).fetchall()
     return tuple(FeedProblem(feed=f, rule=r, days=d, steps=s) for f, r, d, s in rows)
+
+
+def list_findings(con: duckdb.DuckDBPyConnection, building: str) -> tuple[Finding, ...]:
+    """What the quality rules found in a building, the finding of most steps first."""
+    with reading(con):
+        rows = con.execute(
+            "SELECT feed, rule, quality, steps, days, first_ts_utc, last_ts_utc FROM finding "
+            "WHERE building = ? ORDER BY steps DESC, feed, rule",
+            [building],
+        ).fetchall()
+    return tuple(
+        Finding(
+            building=building,
+            feed=feed,
+            rule=rule,
+            quality=quality,
+            steps=steps,
+            days=days,
+            span_utc=(np.datetime64(first, "s"), np.datetime64(last, "s")),
+        )
+        for feed, rule, quality, steps, days, first, last in rows
+    )
 
 
 def _day_counts(known: pd.Series, step_h: float) -> tuple[int, int]:

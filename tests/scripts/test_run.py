@@ -93,13 +93,19 @@ def test_the_console_says_what_is_done_what_came_out_and_where_it_is(
     stems = [f"DE_KN_residential1_{name}" for name in ("heat_maps", "load_duration", "modes")]
     drawn = {f"{stem}_column.{end}" for stem in stems for end in ("png", "svg")}
     assert {file.name for file in paper.iterdir()} == drawn | {"captions.md"}
-    assert f"{paper.relative_to(place.results.parent)}: 3 figures, captions.md" in done.out
+    assert f"research  results/figures/{run_id[:8]}: 3 figures, captions.md" in done.out
     folder = place.results / "visualizations" / run_id[:8]
     own = ("planned_day", "savings_by_day", "cumulative_cost")
     names = {f"DE_KN_residential1_{name}.png" for name in own}
     names |= {"mode_overview.png", "energies_by_building.png"}
     assert {file.name for file in folder.iterdir()} == names
-    pages = {file.name for file in (place.results / "reports").iterdir()}
+    pages = {
+        file.name for part in ("reports", "health") for file in (place.results / part).iterdir()
+    }
+    assert pages == {f"comparison_{run_id}.html", f"comparison_{run_id}.md"}
+    health = (place.results / "health" / f"comparison_{run_id}.md").read_text(encoding="utf-8")
+    assert "## DE_KN_residential1" in health
+    assert f"health    results/health/comparison_{run_id}.md" in done.out
     kept = {file.name for file in (place.folder / "artifacts").rglob("*.*")}
     assert kept == names | pages | {"config.toml", "parameters.json"}
     assert all(f"/{name}" in done.out for name in names | pages)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from dataclasses import fields, replace
 from datetime import date, datetime
@@ -49,7 +50,7 @@ def results(tmp_path: Path, records: list[DayRecord]) -> Path:
     save_run(path, RUN)
     append_days(path, RUN, day_tables(records))
     save_run(path, other := replace(RUN, run_id="r2"))
-    append_days(path, other, day_tables(records[:1]))
+    append_days(path, other, day_tables([replace(records[0], mode="timer")]))
     return path
 
 
@@ -64,6 +65,7 @@ def test_the_files_hold_what_the_database_holds(tmp_path: Path, results: Path, k
     keys = ["building", "mode", "day"]
     kept = kept.sort_values(keys).reset_index(drop=True)
     assert list(days) == [*keys, *KPIS]
+    assert len(days) == len(kept)
     for name in KPIS:
         if name in kept:
             np.testing.assert_array_equal(days[name].to_numpy(float), kept[name].to_numpy(float))
@@ -106,7 +108,12 @@ def test_excel_has_a_sheet_for_each_table(tmp_path: Path, results: Path) -> None
     assert sheet.count("<row ") == 1 + len(days)
     worth = days.sort_values(["building", "mode", "day"])["bill_eur"].iloc[0]
     assert f"<v>{worth:.16G}</v>" in sheet
-    assert f"<v>{(DAY - date(1899, 12, 30)).days}</v>" in sheet  # a day, not text
+    (style,) = re.findall(rf'<c r="C2" s="(\d+)"><v>{(DAY - date(1899, 12, 30)).days}</v>', sheet)
+    with zipfile.ZipFile(files[0]) as book:
+        styles = book.read("xl/styles.xml").decode()
+    cells = styles.partition("<cellXfs")[2].split("<xf ")[1:]
+    (number,) = re.findall(r'numFmtId="(\d+)"', cells[int(style)])
+    assert f'numFmtId="{number}" formatCode="yyyy-mm-dd"' in styles  # a day, not text or an hour
 
 
 def test_all_formats_at_once_and_again_over_them(tmp_path: Path, results: Path) -> None:
