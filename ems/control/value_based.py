@@ -14,7 +14,7 @@ charge, so nothing of it knows the day to come.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import lru_cache
 
@@ -37,80 +37,80 @@ PAST_DAYS = 28
 """Days that the future may look like."""
 PRICE_DAYS = 7
 """Days whose mean stands for a price that is not yet published."""
+WAYS: tuple[Mode, ...] = ("value_based", *SIGNALS)
+"""By value, or by one of the rules."""
 PUBLISHED_H = 13.0
 """Local hour from which the next day's prices are known [h]."""
 
 
-def value_based(building: Building, task: PlanningTask, worth: Worth) -> DispatchPlan:
-    """The day of ``task`` under control by value, or by the rule that did better before it.
+class ValueControl:
+    """Control by value over consecutive days, or by the rule that did better before them.
 
-    ``worth``: what a kWh left in each store is believed to be worth [€/kWh]. Raises ``DataError``
-    if no day before it was known.
+    It remembers what each way would have cost on every past day it has tried.
     """
-    rule = _better_rule(building, task.days[0], worth)
-    if rule is None:
-        return by_value(building, task, worth)
-    done = by_rule(rule, task.agents, task.grid, task.horizon)
-    return replace(done, mode="value_based")
+
+    def __init__(self, building: Building) -> None:
+        self.building = building
+        self._tried: dict[date, Mapping[Mode, _Tried]] = {}
+
+    def day(self, task: PlanningTask, worth: Worth) -> DispatchPlan:
+        """The day of ``task``.
+
+        ``worth``: what a kWh left in each store is believed to be worth [€/kWh]. Raises
+        ``DataError`` if no day before it was known.
+        """
+        best = self._best_way(task.days[0], worth)
+        if best == "value_based":
+            return by_value(self.building, task, worth)
+        return replace(by_rule(best, task.agents, task.grid, task.horizon), mode="value_based")
+
+    def _best_way(self, day: date, worth: Worth) -> Mode:
+        """The way that would have cost least over the days before, wear included."""
+        past = [d for d in self.building.plannable_days if d < day][-PAST_DAYS:]
+        # The first day of all has none before it from which a value could be learned.
+        tried = [self._try(d, worth) for d in past if d != self.building.plannable_days[0]]
+        return min(WAYS, key=lambda way: sum(ways[way].cost_eur(worth) for ways in tried))
+
+    def _try(self, day: date, worth: Worth) -> Mapping[Mode, _Tried]:
+        if day not in self._tried:
+            self._tried[day] = {way: _tried(self.building, day, way, worth) for way in WAYS}
+        return self._tried[day]
 
 
-def _better_rule(building: Building, day: date, worth: Worth) -> Mode | None:
-    """The rule that would have cost less than the value over the days before; None if none."""
-    past = [d for d in building.plannable_days if d < day][-PAST_DAYS:]
-    # The first of them has no day before it from which a value could be learned.
-    tried = past[1:] if len(past) < PAST_DAYS else past
-    costs_eur = {
-        way: sum(_past_eur(building, one, way, worth) for one in tried)
-        for way in ("value_based", *SIGNALS)
-    }
-    best = min(costs_eur, key=lambda way: costs_eur[way])
-    return None if best == "value_based" else best
+@dataclass(frozen=True, kw_only=True)
+class _Tried:
+    """A past day under one way: bill and wear [€], and by how much its stores changed [kWh]."""
+
+    paid_eur: float
+    change_kwh: Mapping[tuple[str, str], float]
+
+    def cost_eur(self, worth: Worth) -> float:
+        """What it cost with its stores put back [€]."""
+        return self.paid_eur - sum(
+            worth.get(name, {}).get(rule, 0.0) * kwh
+            for (name, rule), kwh in self.change_kwh.items()
+        )
 
 
-def _past_eur(building: Building, day: date, way: Mode, worth: Worth) -> float:
-    """What a past day would have cost one way, wear included, with its charge put back [€]."""
-    cost_eur, change_kwh = _past_day(building, day, way, _Frozen(worth))
-    return cost_eur - sum(
-        worth.get(name, {}).get(rule, 0.0) * kwh for (name, rule), kwh in change_kwh.items()
-    )
-
-
-@lru_cache(maxsize=16 * PAST_DAYS)
-def _past_day(
-    building: Building, day: date, way: Mode, worth: _Frozen
-) -> tuple[float, Mapping[tuple[str, str], float]]:
-    """Cost and wear of a past day one way [€], and by how much its stores changed [kWh]."""
+def _tried(building: Building, day: date, way: Mode, worth: Worth) -> _Tried:
     task = building.problem([day])
     if way == "value_based":
-        done = by_value(building, task, worth.worth)
+        done = by_value(building, task, worth)
     else:
         done = by_rule(way, task.agents, task.grid, task.horizon)
-    change_kwh = {
-        (agent.name, rule): after - agent.stored_kwh()[rule]
-        for agent in task.agents
-        for rule, after in agent.stored_kwh(done.plans[agent.name]).items()
-    }
-    paid_eur = sum(
-        eur for what, eur in done.costs_eur().items() if what in ("bill", "wear", "demand_charge")
+    costs_eur = done.costs_eur()
+    return _Tried(
+        paid_eur=sum(costs_eur.get(what, 0.0) for what in ("bill", "wear", "demand_charge")),
+        change_kwh={
+            (agent.name, rule): after - agent.stored_kwh()[rule]
+            for agent in task.agents
+            for rule, after in agent.stored_kwh(done.plans[agent.name]).items()
+        },
     )
-    return paid_eur, change_kwh
-
-
-class _Frozen:
-    """A worth that a cache ignores: it hardly moves from day to day."""
-
-    def __init__(self, worth: Worth) -> None:
-        self.worth = worth
-
-    def __hash__(self) -> int:
-        return 0
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Frozen)
 
 
 def by_value(building: Building, task: PlanningTask, worth: Worth) -> DispatchPlan:
-    """The day of ``task`` under control by value alone. Arguments and errors as ``value_based``."""
+    """The day of ``task`` by value alone. Arguments and errors as ``ValueControl.day``."""
     day, horizon = task.days[0], task.horizon
     plans: dict[str, Plan] = {}
     others_kw = np.zeros(horizon.n_steps)

@@ -27,7 +27,7 @@ from ems.agents.dispatch_plan import DispatchPlan
 from ems.control.baselines import as_metered, by_rule
 from ems.control.execution import DayToPlan, execute_day
 from ems.control.optimizer import GlobalOptimizer
-from ems.control.value_based import value_based
+from ems.control.value_based import ValueControl
 from ems.core.mode import Mode
 from ems.economics.settlement import DayKpis, Savings, savings, settle, total
 from ems.economics.store_value import Left, StoreValues
@@ -179,6 +179,7 @@ def run_mode(
     if not knows and known is None and mode != "value_based":
         raise InvalidSpec(f"{window.building}: known is missing, but plans are on forecasts")
     grid: Mapping[str, Agent] = {}
+    control = ValueControl(building)
     for chain in chains_of(window):
         state = grid  # what is paid for a peak is paid for, also over a gap
         for day in chain.days:
@@ -192,7 +193,7 @@ def run_mode(
             )
             with named(window.building, day, mode):
                 if knows or known is None or mode == "value_based":
-                    done, kpis = _known_day(building, spec, mode, live, values)
+                    done, kpis = _known_day(building, spec, mode, live, values, control)
                 else:
                     done, kpis = _forecast_day(building, spec, mode, live, values, known[day])
             state = state_after(done)
@@ -248,7 +249,12 @@ def state_after(done: DispatchPlan) -> dict[str, Agent]:
 
 
 def _known_day(
-    building: Building, spec: ComparisonSpec, mode: Mode, live: DayToPlan, values: StoreValues
+    building: Building,
+    spec: ComparisonSpec,
+    mode: Mode,
+    live: DayToPlan,
+    values: StoreValues,
+    control: ValueControl,
 ) -> tuple[DispatchPlan, DayKpis]:
     """A day that happens as decided: the plan knows the truth, or each step is decided in it."""
     problem = building.problem(
@@ -261,7 +267,7 @@ def _known_day(
     )
     # The horizon may hold a look-ahead; only the committed steps happen.
     plan = (
-        value_based(building, problem, live.left.worth)
+        control.day(problem, live.left.worth)
         if mode == "value_based" and live.left is not None
         else _plan(problem, spec, mode)
     )

@@ -13,7 +13,7 @@ from small_building import local_index, made
 from ems.agents import BatteryAgent
 from ems.agents.dispatch_plan import DispatchPlan
 from ems.control.baselines import by_rule
-from ems.control.value_based import by_value, value_based
+from ems.control.value_based import ValueControl, by_value
 from ems.economics.store_value import StoreValues
 from ems.economics.tariff_file import load_tariff
 from ems.errors import DataError, InvalidSpec
@@ -47,7 +47,7 @@ def building(history: MeterData | None = None, battery: BatteryAgent | None = BA
 
 
 def done(of: Building, day: date = DAY) -> DispatchPlan:
-    return value_based(of, of.problem([day]), WORTH)
+    return ValueControl(of).day(of.problem([day]), WORTH)
 
 
 def test_the_battery_departs_from_the_rule_and_pays_less_for_it() -> None:
@@ -177,7 +177,7 @@ def test_where_two_prices_a_day_are_all_the_rule_that_knows_them_steers() -> Non
     of = Building(without_sun(), load_tariff("tou"), Assets(battery=BATTERY, ev=None))
     task = of.problem([DAY])
     worth = {"battery": {"soc": 0.28}}
-    ours = value_based(of, task, worth)
+    ours = ValueControl(of).day(task, worth)
     assert ours.mode == "value_based"
     flow_kw = ours.plans["battery"].net_load_kw
     rules_kw = {
