@@ -252,8 +252,8 @@ def _time(table: TextTable, known: Known, name: str) -> _Time:
             continue
         form, times, offset = found
         seconds = np.sort(times.to_numpy("datetime64[s]").astype(np.int64))
-        apart = np.diff(np.unique(seconds))
-        step_min = int(np.bincount(apart // 60).argmax()) if apart.size else 60
+        apart, often = np.unique(np.diff(np.unique(seconds)) // 60, return_counts=True)
+        step_min = int(apart[often.argmax()]) if apart.size else 60
         others = [c for c in names if c not in columns]
         return _Time(
             columns=columns,
