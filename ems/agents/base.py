@@ -148,7 +148,7 @@ class Agent(ABC):
         return None
 
     def canonical(self, plan: Plan) -> Plan:
-        """Choose which of several plans of equal cost to report; the grid takes the difference."""
+        """Choose which of several plans of equal cost and net load to report."""
         return plan
 
     @property

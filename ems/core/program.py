@@ -196,22 +196,17 @@ def bus_worth(
 def plans_of(
     shares: Iterable[tuple[Participant, Contribution]], outcome: Outcome
 ) -> dict[str, Plan]:
-    """The plans of all agents in numbers.
-
-    When an agent reports another plan of equal cost, the difference in net load goes to the next
-    agent that closes the balance.
-    """
-    plans: dict[str, Plan] = {}
-    freed_kw: Floats | float = 0.0
-    for agent, share in shares:
-        series = {key: _number(values, outcome.x) for key, values in share.series.items()}
-        net_load_kw = _number(share.net_load_kw, outcome.x)
-        if agent.closes_balance:
-            net_load_kw, freed_kw = net_load_kw + freed_kw, 0.0
-        found = Plan(agent=agent.name, net_load_kw=net_load_kw, series=series)
-        plans[agent.name] = agent.canonical(found)
-        freed_kw = freed_kw + net_load_kw - plans[agent.name].net_load_kw
-    return plans
+    """The plans of all agents in numbers."""
+    return {
+        agent.name: agent.canonical(
+            Plan(
+                agent=agent.name,
+                net_load_kw=_number(share.net_load_kw, outcome.x),
+                series={key: _number(values, outcome.x) for key, values in share.series.items()},
+            )
+        )
+        for agent, share in shares
+    }
 
 
 def _of_size_1(cost_eur: Affine | float) -> Affine | Floats:
