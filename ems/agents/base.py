@@ -191,6 +191,11 @@ class Agent(ABC):
         """Whether it has nothing to decide."""
         return False
 
+    @property
+    def generates(self) -> bool:
+        """Whether it, or a member of it, is a generator."""
+        return self.kind == "generation"
+
     def stored_kwh(self, plan: Plan | None = None) -> Mapping[str, float]:
         """Energy in each of its stores at the end of ``plan``, or now without a plan [kWh].
 

@@ -198,15 +198,17 @@ def plans_of(
 ) -> dict[str, Plan]:
     """The plans of all agents in numbers."""
     return {
-        agent.name: agent.canonical(
-            Plan(
-                agent=agent.name,
-                net_load_kw=_number(share.net_load_kw, outcome.x),
-                series={key: _number(values, outcome.x) for key, values in share.series.items()},
-            )
-        )
-        for agent, share in shares
+        agent.name: agent.canonical(_plan(agent.name, share, outcome.x)) for agent, share in shares
     }
+
+
+def _plan(name: str, share: Contribution, x: Floats) -> Plan:
+    return Plan(
+        agent=name,
+        net_load_kw=_number(share.net_load_kw, x),
+        series={key: _number(values, x) for key, values in share.series.items()},
+        parts={part: _plan(part, own, x) for part, own in share.parts.items()},
+    )
 
 
 def _of_size_1(cost_eur: Affine | float) -> Affine | Floats:

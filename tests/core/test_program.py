@@ -214,7 +214,7 @@ WORN = car(3, max_discharge_kw=5.0, wear_eur_per_kwh=0.02)
             id="nothing to burn",
         ),
         pytest.param(USUAL, [BatteryAgent(), LIMITED], [], id="a limit alone"),
-        pytest.param(USUAL, [FREE, LIMITED], [0, 1, 2], id="a limit, where it cannot be netted"),
+        pytest.param(USUAL, [FREE, LIMITED], [], id="a limit, where burning costs nothing"),
         pytest.param(USUAL, [SUN, BatteryAgent(), LIMITED], [0, 1], id="until the sun is stuck"),
         pytest.param(
             USUAL,
@@ -309,7 +309,7 @@ def test_energy_is_not_burnt_to_be_paid_for_more() -> None:
 
 def test_burning_that_costs_nothing_is_left_out() -> None:
     """No wear, a price of zero, and no binary: only the second aim keeps the battery still."""
-    free = GlobalOptimizer([replace(FREE, round_trip_efficiency=0.64), GridAgent()])
+    free = GlobalOptimizer([replace(FREE, round_trip_efficiency=0.64)], GridAgent())
     plan = free.optimize_centralized(horizon([0.0] * 3, 0.0)).plans["battery"]
     np.testing.assert_allclose(plan.series["charge_kw"], 0.0, atol=1e-9)
     np.testing.assert_allclose(plan.series["discharge_kw"], 0.0, atol=1e-9)
