@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from ems.agents.base import Agent, breaks, check_range, differs
+from ems.agents.base import Agent, breaks, check_range, differs, frozen_series
 from ems.agents.rule import RuleSignal
 from ems.core.affine import Affine
 from ems.core.builder import Block
@@ -18,17 +18,18 @@ from ems.errors import InvalidSpec
 from ems.types import Floats
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class HomeAgent(Agent):
     """Agents on one bus of their own, seen by their neighbours as one net load.
 
     ``agents``: its members, all but a grid connection, each named once. ``fee_eur_per_kwh``: what
     each kWh costs that comes through its meter beside its price, such as the grid fee within a
-    community [€/kWh]. ``max_import_kw``, ``max_export_kw``: limits of its meter [kW].
+    community [€/kWh], one number or shape ``(n_steps,)``. ``max_import_kw``, ``max_export_kw``:
+    limits of its meter [kW].
     """
 
     agents: tuple[Agent, ...]
-    fee_eur_per_kwh: float = 0.0
+    fee_eur_per_kwh: Floats | float = 0.0
     max_import_kw: float = np.inf
     max_export_kw: float = np.inf
     kind: ClassVar[Kind] = "load"
@@ -50,7 +51,10 @@ class HomeAgent(Agent):
                 "community the connection"
             )
         # Negative, and importing what is exported in the same step would earn.
-        check_range(self, "fee_eur_per_kwh", up=1e3)
+        if np.ndim(self.fee_eur_per_kwh):
+            frozen_series(self, "fee_eur_per_kwh", low=0.0)
+        else:
+            check_range(self, "fee_eur_per_kwh", up=1e3)
         for field in ("max_import_kw", "max_export_kw"):
             check_range(self, field)
 
@@ -87,7 +91,7 @@ class HomeAgent(Agent):
         )
         block.require("meter", import_kw - export_kw == total_kw, "kW")
         costs = [part.cost_eur for part in parts.values()]
-        fee_eur = self.fee_eur_per_kwh * block.horizon.energy_kwh(import_kw).sum()
+        fee_eur = (block.horizon.energy_kwh(import_kw) * self._fee(n)).sum()
         return Contribution(
             net_load_kw=import_kw - export_kw,
             cost_eur=_summed(costs, 1) + fee_eur,
@@ -124,7 +128,9 @@ class HomeAgent(Agent):
     def after(self, plan: Plan, n_steps: int) -> Self:
         """Its members later."""
         later = [agent.after(plan.parts[agent.name], n_steps) for agent in self.agents]
-        return replace(self, agents=tuple(later))
+        fee = self.fee_eur_per_kwh
+        rest = fee[n_steps:] if isinstance(fee, np.ndarray) else fee
+        return replace(self, agents=tuple(later), fee_eur_per_kwh=rest)
 
     def unplanned(self, horizon: Horizon) -> Plan:
         """Its members without planning."""
@@ -137,6 +143,12 @@ class HomeAgent(Agent):
             parts[agent.name] = agent.follow_rule(horizon, net_load_kw, signal)
             net_load_kw = net_load_kw + parts[agent.name].net_load_kw
         return self.of_parts(parts)
+
+    def _fee(self, n_steps: int) -> Floats:
+        """The fee of the first steps [€/kWh]."""
+        if isinstance(self.fee_eur_per_kwh, np.ndarray):
+            return self.fee_eur_per_kwh[:n_steps]
+        return np.full(n_steps, self.fee_eur_per_kwh, dtype=np.float64)
 
     def audit(self, plan: Plan, horizon: Horizon) -> Iterator[str]:
         """The rules of every member; the meter shows their sum, one way at a time."""
@@ -157,8 +169,8 @@ class HomeAgent(Agent):
 
     def costs_eur(self, plan: Plan, horizon: Horizon) -> Mapping[str, float]:
         """The costs of its members, and the fee [€]."""
-        fee_eur = self.fee_eur_per_kwh * horizon.energy_kwh(plan.series["import_kw"]).sum()
-        total = {"fee": float(fee_eur)}
+        import_kwh = horizon.energy_kwh(plan.series["import_kw"])
+        total = {"fee": float((import_kwh * self._fee(len(import_kwh))).sum())}
         for agent in self.agents:
             for kind, cost_eur in agent.costs_eur(plan.parts[agent.name], horizon).items():
                 total[kind] = total.get(kind, 0.0) + cost_eur

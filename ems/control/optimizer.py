@@ -18,6 +18,7 @@ from ems.core.program import Program, Solution, StoreDuals
 from ems.core.scenario_program import ScenarioProgram
 from ems.core.solver import Solver
 from ems.errors import InvalidSpec, SolveError
+from ems.types import Floats
 
 
 class GlobalOptimizer:
@@ -69,6 +70,11 @@ class GlobalOptimizer:
         """
         solution, values = self._program(horizon).solve_with_values(self.solver)
         return self._central(horizon, solution), values
+
+    def optimize_with_price(self, horizon: Horizon) -> tuple[DispatchPlan, Floats]:
+        """``optimize_centralized``, and what a kWh on the bus is worth in each step [€/kWh]."""
+        solution, price = self._program(horizon).solve_with_price(self.solver)
+        return self._central(horizon, solution), price
 
     def _central(self, horizon: Horizon, solution: Solution) -> DispatchPlan:
         schedule = DispatchPlan(

@@ -100,6 +100,11 @@ class ModelBuilder:
         self._count += size
         return Affine.of_columns(first, size)
 
+    @property
+    def n_variables(self) -> int:
+        """How many variables there are so far."""
+        return self._count
+
     def without_rules(self) -> ModelBuilder:
         """The same variables, so that more can be added and other rules written."""
         other = ModelBuilder(self.horizon)

@@ -131,15 +131,15 @@ class Program:
         )
         return solution, matrix, outcome.row_duals
 
-    def bus_prices(self, solver: Solver) -> Floats:
-        """What one kWh more drawn from the bus would cost in each step [€/kWh].
+    def solve_with_price(self, solver: Solver) -> tuple[Solution, Floats]:
+        """The optimum, and what one kWh more drawn from the bus would cost in each step [€/kWh].
 
         The dual of the balance with the binaries fixed, shape ``(n_steps,)``; where the cost has a
         kink, a value between what one kWh less saves and one kWh more costs. Raises as ``solve``.
         """
-        _, _, duals = self._solve(solver, with_duals=True)
+        solution, _, duals = self._solve(solver, with_duals=True)
         # The balance is the last rule written. Its dual is per kW, and counts supply as positive.
-        return -self.horizon.power_kw(duals[-self.horizon.n_steps :])
+        return solution, -self.horizon.power_kw(duals[-self.horizon.n_steps :])
 
     def matrix(self) -> Matrix:
         """The program as arrays, for benchmarks, oracles and other solvers."""
