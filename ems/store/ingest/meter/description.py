@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, model_validator
@@ -36,6 +36,9 @@ PER_KWH: Mapping[str, float] = {
     "pulses": 1.0,
 }
 """How many of a unit are one kWh, or one kW."""
+Minutes = Literal[1, 5, 10, 15, 30, 60]
+STEPS_MIN: tuple[int, ...] = get_args(Minutes)
+"""Allowed steps, and distances of rows [min]."""
 _OFF_NOON_H = 4.0
 """Maximum distance between solar noon and clock noon [h]; the real maximum is 3 h, in China."""
 
@@ -171,7 +174,7 @@ class MeterConfig(Entry):
     kind: Literal["residential", "industrial", "public"]
     place: PlaceEntry = Field(description="a table [place]")
     timezone: Annotated[Text, AfterValidator(_zone)]
-    step_minutes: Literal[1, 5, 10, 15, 30, 60]
+    step_minutes: Minutes
     synthetic: bool = Field(default=False, description="true or false")
     prices: str | None = Field(default=None, description="a path")
     file: tuple[MeterFile, ...] = Field(

@@ -122,7 +122,7 @@ def guess(files: Sequence[Path], known: Known) -> Guess:
     Raises ``DataError`` with the cure where a file has no times, no numbers, or two readings.
     """
     name, raw = files_in(files[0])[0]
-    text = as_text(raw, name)
+    text = as_text(raw, name).text
     separator, header = _layout(text, name)
     table = _sample(text, name, separator, header)
     time = _time(table, known, name)

@@ -9,6 +9,7 @@ editor: the first line is row 1.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 from ems.errors import DataError
@@ -65,13 +66,15 @@ def _read_file(file: MeterFile, folder: Path, step_min: int) -> Pieces:
     wanted = [file.timestamp_column, *([file.time_column] if file.time_column else []), *columns]
     parts = []
     for name, raw in (found for path in paths_of(file, folder) for found in files_in(path)):
+        read = as_text(raw, f"meter: {name}")
         rows = text_table(
-            as_text(raw, f"meter: {name}"),
+            read.text,
             f"meter: {name}",
             file.separator,
             list(dict.fromkeys(wanted)),
             key=file.timestamp_column,
         )
+        rows = replace(rows, remarks=(*read.remarks, *rows.remarks))
         parts.append(stamped(rows, file, 60 * step_min))
     return pieces(joined(parts, columns), file, step_min)
 
