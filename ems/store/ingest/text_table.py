@@ -12,7 +12,7 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -115,7 +115,7 @@ def text_table(
     left out where they are units, a total or a remark. Raises ``DataError`` with file and row for
     any other line without a time, and for a row that does not fit the header.
     """
-    text = _with_newlines(text)
+    text = with_newlines(text)
     top, header = _header(text, name, separator, wanted)
     body = _after_line(text, top)
     counts, lines = _field_counts(body, separator, name, above=top + 1)
@@ -131,7 +131,7 @@ def text_table(
     return TextTable(table=table, names=names, lines=lines[kept], remarks=remarks)
 
 
-def _with_newlines(text: str) -> str:
+def with_newlines(text: str) -> str:
     """The text with the line ends of Windows and old Macs as newlines."""
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
@@ -139,9 +139,7 @@ def _with_newlines(text: str) -> str:
 def _header(text: str, name: str, separator: str, wanted: Sequence[str]) -> tuple[int, list[str]]:
     """How many lines stand above the end of the header line, and its names."""
     likeliest: list[str] = []
-    for number, line in enumerate(io.StringIO(text)):
-        if number == HEADER_WITHIN:
-            break
+    for number, line in enumerate(first_lines(text, HEADER_WITHIN)):
         if line.count(separator) > MOST_COLUMNS:
             raise DataError(f"{name}: has more than {MOST_COLUMNS:,} columns")
         fields = fields_of(line, separator)
@@ -158,6 +156,18 @@ def _header(text: str, name: str, separator: str, wanted: Sequence[str]) -> tupl
         f"{name} has no column '{missing[:LONGEST_SHOWN]}' with separator {separator!r} "
         f"(it has {shown})"
     )
+
+
+def first_lines(text: str, n: int) -> Iterator[str]:
+    """The first ``n`` lines of a text, without a copy of all of it."""
+    at = 0
+    for _ in range(n):
+        end = text.find("\n", at)
+        if end < 0:
+            yield text[at:]
+            return
+        yield text[at:end]
+        at = end + 1
 
 
 def fields_of(line: str, separator: str) -> list[str]:
@@ -219,7 +229,7 @@ def _parsed(body: str, separator: str, n_columns: int, name: str) -> pd.DataFram
     """All records as texts, short ones filled up with empty texts."""
     try:
         return pd.read_csv(
-            io.StringIO(body),
+            io.BytesIO(body.encode()),  # a text in memory would take four bytes a character
             sep=separator,
             header=None,
             names=range(n_columns),
@@ -305,7 +315,7 @@ def even_table(path: Path) -> pd.DataFrame:
     files = files_in(path)
     if len(files) > 1:
         raise DataError(f"{path}: the archive holds {len(files)} files; give one of them")
-    text = _with_newlines(decoded(files[0][1], str(path)))
+    text = with_newlines(decoded(files[0][1], str(path)))
     counts, lines = _field_counts(text, ",", str(path), above=0)
     if not counts.size or not counts[0]:
         raise DataError(f"{path}: is empty; expected a CSV with a header")

@@ -17,6 +17,8 @@ from ems.site.place import Place
 
 STAMPS_CARRY_OFFSET = "offset in every stamp"
 """``timestamp_zone`` of a file with stamps such as ``2016-10-30T02:00+01:00`` or ``…Z``."""
+ALL_COLUMNS = "*"
+"""``column`` of the only meter of a file with a row a day."""
 
 _CATEGORIES: Mapping[Role, frozenset[Category]] = {
     "import": frozenset({"grid"}),
@@ -142,14 +144,18 @@ class MeterFeed(Entry):
 class MeterFile(Entry):
     """Files of one layout, read one after the other as if they were one.
 
-    ``paths``: names or patterns such as ``2024-*.csv``. ``time_column``: the time of day, where it
-    has a column of its own. ``clock_changes``: whether rows in the hour that the clock skips are
-    left out (``gap``) or refused where they have values of their own (``strict``).
+    ``paths``: names or patterns such as ``2024-*.csv``. ``row``: whether a row is an interval, or a
+    whole day with a column for each of its hours or shorter intervals. ``register_column``: with
+    ``row = "day"``, what tells several rows of one day apart; feeds are then named by its texts.
+    ``time_column``: the time of day, where it has a column of its own. ``clock_changes``: whether
+    values in the hour that the clock skips are left out (``gap``) or refused (``strict``).
     """
 
     paths: tuple[str, ...] = Field(min_length=1, strict=False, description="at least one text")
     separator: Literal[",", ";", "\t", "|"] = ","
     decimal: Literal[".", ","] = "."
+    row: Literal["interval", "day"] = "interval"
+    register_column: Text | None = None
     timestamp_column: Text
     time_column: Text | None = None
     timestamp_format: Text = "ISO8601"
@@ -164,6 +170,29 @@ class MeterFile(Entry):
     def _separator_is_no_decimal(self) -> MeterFile:
         if self.separator == self.decimal:
             raise ValueError(f"separator and decimal are both '{self.decimal}'")
+        return self
+
+    @model_validator(mode="after")
+    def _rows_of_days_are_whole(self) -> MeterFile:
+        if self.row == "interval":
+            if self.register_column is not None:
+                raise ValueError("register_column belongs to row = 'day'")
+            return self
+        if self.time_column is not None or self.label != "start":
+            raise ValueError(
+                "row = 'day' needs label = 'start' and no time_column: the names of its columns "
+                "say which interval each is"
+            )
+        if self.timestamp_zone == STAMPS_CARRY_OFFSET:
+            raise ValueError("row = 'day' needs a time zone in timestamp_zone: that of its days")
+        for entry in self.feed:
+            if entry.kind != "interval":
+                raise ValueError(f"kind = '{entry.kind}', expected 'interval' with row = 'day'")
+            if self.register_column is None and entry.column != ALL_COLUMNS:
+                raise ValueError(
+                    f"column = '{entry.column}', expected '{ALL_COLUMNS}' (all columns of the day) "
+                    "with row = 'day' and no register_column"
+                )
         return self
 
 

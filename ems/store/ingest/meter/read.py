@@ -17,6 +17,7 @@ from ems.site.meters import load_rule
 from ems.store.ingest.containers import files_in
 from ems.store.ingest.dataset import BuildingData, Dataset
 from ems.store.ingest.formats import as_text
+from ems.store.ingest.meter.day_rows import stamped_days
 from ems.store.ingest.meter.description import MeterConfig, MeterFile, read_config
 from ems.store.ingest.meter.energy import Grid, Pieces, energy_kwh, pieces
 from ems.store.ingest.meter.plausible import doubts
@@ -63,7 +64,10 @@ def read_meter(config: Path) -> Dataset:
 
 def _read_file(file: MeterFile, folder: Path, step_min: int) -> Pieces:
     columns = [entry.column for entry in file.feed]
-    wanted = [file.timestamp_column, *([file.time_column] if file.time_column else []), *columns]
+    more = (file.time_column, file.register_column)
+    wanted = [file.timestamp_column, *(name for name in more if name)]
+    if file.row == "interval":
+        wanted += columns
     parts = []
     for name, raw in (found for path in paths_of(file, folder) for found in files_in(path)):
         read = as_text(raw, f"meter: {name}")
@@ -75,7 +79,8 @@ def _read_file(file: MeterFile, folder: Path, step_min: int) -> Pieces:
             key=file.timestamp_column,
         )
         rows = replace(rows, remarks=(*read.remarks, *rows.remarks))
-        parts.append(stamped(rows, file, 60 * step_min))
+        of_days = file.row == "day"
+        parts.append(stamped_days(rows, file) if of_days else stamped(rows, file, 60 * step_min))
     return pieces(joined(parts, columns), file, step_min)
 
 

@@ -58,8 +58,8 @@ def stamped(rows: TextTable, file: MeterFile, step_s: int) -> Stamped:
         return _in_order(rows, instants_s)
     texts, days = _end_of_day(texts)
     offset = _has_offset(rows, texts, file)
-    local = _parsed(rows, texts, file, with_offset=offset) + pd.to_timedelta(days, unit="D")
-    _require_years(rows, texts, local)
+    local = parsed_times(rows, texts, file, with_offset=offset) + pd.to_timedelta(days, unit="D")
+    require_years(rows, texts, local)
     if offset:
         return _in_order(rows, _seconds(local))
     order = np.arange(len(local))
@@ -119,10 +119,14 @@ def _has_offset(rows: TextTable, texts: pd.Series[str], file: MeterFile) -> bool
     return False
 
 
-def _parsed(
+def parsed_times(
     rows: TextTable, texts: pd.Series[str], file: MeterFile, *, with_offset: bool
 ) -> pd.Series[Any]:
-    """The stamps as times without zone: UTC if they carry offsets, else those of the wall."""
+    """The stamps as times without zone: UTC if they carry offsets, else those of the wall.
+
+    Raises ``DataError`` for a form that cannot be used, and with its row for a text that has
+    another.
+    """
     form = file.timestamp_format
     try:
         found = pd.to_datetime(texts, format=form, errors="coerce", utc=with_offset)
@@ -142,7 +146,8 @@ def _parsed(
     return found.dt.tz_localize(None) if found.dt.tz is not None else found
 
 
-def _require_years(rows: TextTable, texts: pd.Series[str], times: pd.Series[Any]) -> None:
+def require_years(rows: TextTable, texts: pd.Series[str], times: pd.Series[Any]) -> None:
+    """Raise ``DataError`` with the row of a time in a year that no meter's clock can show."""
     years = times.dt.year.to_numpy()
     bad = np.flatnonzero((years < FIRST_YEAR) | (years >= LAST_YEAR))
     if bad.size:
