@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 
 import numpy as np
+import openpyxl
 import pandas as pd
 import pytest
 
@@ -125,3 +127,19 @@ def test_a_file_of_every_portal_is_read_to_the_watt_hour(tmp_path: Path, portal:
         ok = np.isfinite(known)
         assert ok.sum() >= 39
         np.testing.assert_allclose(known[ok], kwh[ok, i], atol=1e-6)
+
+
+def test_a_portal_that_hands_out_excel(tmp_path: Path) -> None:
+    """Fronius Solar.web: a row of units below the header, and times that Excel holds as times."""
+    book = openpyxl.Workbook()
+    book.active.append(["Datum und Uhrzeit", "Energie vom Netz bezogen"])
+    book.active.append(["[dd.MM.yyyy HH:mm]", "[Wh]"])
+    for hour in range(24):
+        book.active.append([dt.datetime(2024, 5, 6, hour), 100 + hour])
+    book.save(tmp_path / "meter.xlsx")
+    toml = guess([tmp_path / "meter.xlsx"], HOUSE).toml
+    assert "# The layout of Fronius Solar.web, which is known." in toml
+    assert 'timestamp_format = "ISO8601"' in toml
+    (tmp_path / "meter.toml").write_text(toml, encoding="utf-8")
+    home = read_meter(tmp_path / "meter.toml").buildings[0]
+    np.testing.assert_allclose(home.energy_kwh["grid_import"], (100 + np.arange(24)) / 1000)
