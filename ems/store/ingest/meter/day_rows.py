@@ -171,9 +171,14 @@ def stamped_days(rows: TextTable, file: MeterFile) -> Stamped:
             found, said = _values(here, columns, file)
         texts[register] += found
         remarks |= {said: None} if said else {}
-    of_rows = rows.at(np.repeat([*days.values()], [len(starts) for starts in starts_of.values()]))
+    of_row = np.repeat([*days.values()], [len(starts) for starts in starts_of.values()])
     return Stamped(
-        rows=replace(of_rows, table=pd.DataFrame(texts, dtype=object)),
+        rows=replace(
+            rows,
+            table=pd.DataFrame(texts, dtype=object),
+            names=rows.names[of_row],
+            lines=rows.lines[of_row],
+        ),
         instants_s=np.concatenate([_seconds(starts) for starts in starts_of.values()]),
         remarks=tuple(remarks),
     )
