@@ -235,7 +235,8 @@ def _meters(asked: Options, out: Console) -> Dataset:
 
 def _described(asked: Options, out: Console) -> Path:
     """The description of the files, guessed, shown and written beside the database."""
-    from ems.store.ingest.meter.guess import Known, guess, zone_of
+    from ems.store.ingest.meter.guess import guess, zone_of
+    from ems.store.ingest.meter.guess_time import Known
 
     if asked.place is None:
         raise InvalidSpec(f"where does the house stand? No file says it; give --place {PLACE_FORM}")

@@ -14,6 +14,9 @@ from ems.site.meters import Feed, LoadRule
 from ems.site.place import Place
 from ems.types import Floats, Instants
 
+FIRST_YEAR, LAST_YEAR = 1980, 2100
+"""Years that a meter's clock can show, the last one excluded."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class BuildingData:
