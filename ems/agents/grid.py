@@ -77,7 +77,7 @@ class GridAgent(Agent):
         if np.isfinite(self.max_export_kw):
             block.require("export_limit", export_kw <= self.max_export_kw, "kW")
         net_load_kw = export_kw - import_kw
-        cross_kw = self._cross(horizon.n_steps)
+        cross_kw = self.cross(horizon.n_steps)
         import_kw, export_kw = import_kw + cross_kw, export_kw + cross_kw
         spent = horizon.energy_kwh(import_kw) * horizon.import_eur_per_kwh
         earned = horizon.energy_kwh(export_kw) * horizon.export_eur_per_kwh
@@ -95,7 +95,7 @@ class GridAgent(Agent):
             series={"import_kw": import_kw, "export_kw": export_kw},
         )
 
-    def _cross(self, n_steps: int) -> Floats:
+    def cross(self, n_steps: int) -> Floats:
         """``cross_kw`` of the first steps; a window keeps what comes behind it."""
         if isinstance(self.cross_kw, np.ndarray):
             return self.cross_kw[:n_steps]
@@ -157,7 +157,7 @@ class GridAgent(Agent):
 
     def settle(self, net_load_kw: Floats) -> Plan:
         """Flow through the meter when all others draw ``net_load_kw`` [kW]."""
-        cross_kw = self._cross(len(net_load_kw))
+        cross_kw = self.cross(len(net_load_kw))
         return Plan(
             agent=self.name,
             net_load_kw=-net_load_kw,
@@ -174,7 +174,7 @@ class GridAgent(Agent):
     def audit(self, plan: Plan, horizon: Horizon) -> Iterator[str]:
         """Both directions non-negative, within the limits, equal to the net load, and exclusive
         but for the metered cross-flow."""
-        cross_kw = self._cross(len(plan.net_load_kw))
+        cross_kw = self.cross(len(plan.net_load_kw))
         import_kw = plan.series["import_kw"] - cross_kw
         export_kw = plan.series["export_kw"] - cross_kw
         yield from breaks(self.name, "import_kw", import_kw, 0.0, self.max_import_kw)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
 import numpy as np
 
-from ems.agents.base import Agent, breaks, check_range, differs, frozen_series
+from ems.agents.base import Agent, check_range, differs, frozen_series
+from ems.agents.grid import GridAgent
 from ems.agents.rule import RuleSignal
 from ems.core.affine import Affine
 from ems.core.builder import Block
 from ems.core.horizon import Horizon
-from ems.core.participant import TOLERANCE, Contribution, Kind, Plan
+from ems.core.participant import Contribution, Kind, Plan
 from ems.errors import InvalidSpec
 from ems.types import Floats
 
@@ -24,14 +25,13 @@ class HomeAgent(Agent):
 
     ``agents``: its members, all but a grid connection, each named once. ``fee_eur_per_kwh``: what
     each kWh costs that comes through its meter beside its price, such as the grid fee within a
-    community [€/kWh], one number or shape ``(n_steps,)``. ``max_import_kw``, ``max_export_kw``:
-    limits of its meter [kW].
+    community [€/kWh], one number or shape ``(n_steps,)``. ``meter``: the limits of its own
+    connection, and what both registers counted in one step.
     """
 
     agents: tuple[Agent, ...]
     fee_eur_per_kwh: Floats | float = 0.0
-    max_import_kw: float = np.inf
-    max_export_kw: float = np.inf
+    meter: GridAgent = field(default_factory=GridAgent)
     kind: ClassVar[Kind] = "load"
     layer: ClassVar[int] = 1
 
@@ -55,8 +55,12 @@ class HomeAgent(Agent):
             frozen_series(self, "fee_eur_per_kwh", low=0.0)
         else:
             check_range(self, "fee_eur_per_kwh", up=1e3)
-        for field in ("max_import_kw", "max_export_kw"):
-            check_range(self, field)
+        if self.meter.demand_charge_eur_per_kw:
+            raise InvalidSpec(
+                f"{self.name}: its meter has a demand charge of "
+                f"{self.meter.demand_charge_eur_per_kw:g} €/kW, which no rule of a community "
+                "shares out; leave it at 0"
+            )
 
     @property
     def fixed(self) -> bool:
@@ -84,19 +88,20 @@ class HomeAgent(Agent):
         total_kw = Affine.total(loads_kw, n)
         least_kw, most_kw = block.range_kw(total_kw)
         import_kw = block.variables(
-            "import_kw", up=np.minimum(np.maximum(most_kw, 0.0), self.max_import_kw)
+            "import_kw", up=np.minimum(np.maximum(most_kw, 0.0), self.meter.max_import_kw)
         )
         export_kw = block.variables(
-            "export_kw", up=np.minimum(np.maximum(-least_kw, 0.0), self.max_export_kw)
+            "export_kw", up=np.minimum(np.maximum(-least_kw, 0.0), self.meter.max_export_kw)
         )
         block.require("meter", import_kw - export_kw == total_kw, "kW")
         costs = [part.cost_eur for part in parts.values()]
-        fee_eur = (block.horizon.energy_kwh(import_kw) * self._fee(n)).sum()
+        both_kw = self.meter.cross(n)
+        fee_eur = (block.horizon.energy_kwh(import_kw + both_kw) * self._fee(n)).sum()
         return Contribution(
             net_load_kw=import_kw - export_kw,
             cost_eur=_summed(costs, 1) + fee_eur,
             effort_kw=_summed([part.effort_kw for part in parts.values()], n),
-            series={"import_kw": import_kw, "export_kw": export_kw},
+            series={"import_kw": import_kw + both_kw, "export_kw": export_kw + both_kw},
             parts=parts,
         )
 
@@ -118,10 +123,7 @@ class HomeAgent(Agent):
         return Plan(
             agent=self.name,
             net_load_kw=net_load_kw,
-            series={
-                "import_kw": np.maximum(net_load_kw, 0.0),
-                "export_kw": np.maximum(-net_load_kw, 0.0),
-            },
+            series=self.meter.settle(net_load_kw).series,
             parts=parts,
         )
 
@@ -130,7 +132,8 @@ class HomeAgent(Agent):
         later = [agent.after(plan.parts[agent.name], n_steps) for agent in self.agents]
         fee = self.fee_eur_per_kwh
         rest = fee[n_steps:] if isinstance(fee, np.ndarray) else fee
-        return replace(self, agents=tuple(later), fee_eur_per_kwh=rest)
+        meter = self.meter.after(self.meter.settle(plan.net_load_kw), n_steps)
+        return replace(self, agents=tuple(later), fee_eur_per_kwh=rest, meter=meter)
 
     def unplanned(self, horizon: Horizon) -> Plan:
         """Its members without planning."""
@@ -157,13 +160,9 @@ class HomeAgent(Agent):
                 yield f"{self.name}: {line}"
         net_load_kw = np.sum([part.net_load_kw for part in plan.parts.values()], axis=0)
         yield from differs(self.name, "net_load_kw", plan.net_load_kw, net_load_kw)
-        import_kw, export_kw = plan.series["import_kw"], plan.series["export_kw"]
-        yield from breaks(self.name, "import_kw", import_kw, 0.0, self.max_import_kw)
-        yield from breaks(self.name, "export_kw", export_kw, 0.0, self.max_export_kw)
-        yield from differs(self.name, "meter", import_kw - export_kw, plan.net_load_kw)
-        both = np.minimum(import_kw, export_kw) > TOLERANCE
-        if both.any():
-            yield f"{self.name}: import and export at once in step {both.argmax()}"
+        metered = replace(plan, agent=self.meter.name, net_load_kw=-plan.net_load_kw)
+        for line in self.meter.audit(metered, horizon):
+            yield f"{self.name}: {line}"
 
     # --- money and stores -------------------------------------------------------------------------
 

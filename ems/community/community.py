@@ -135,7 +135,7 @@ class CommunityPlan:
     def of_home(self, home: HomeAgent, horizon: Horizon | None = None) -> DispatchPlan:
         """A home's plan as a building's, at the prices of ``horizon`` (None: those outside)."""
         plan = self.plans[home.name]
-        grid = GridAgent()
+        grid = home.meter
         priced = DispatchPlan(
             mode="centralized",
             horizon=horizon or self.horizon,
@@ -209,7 +209,7 @@ class Community:
     def rule_alone(self, horizon: Horizon, rule: Mode = "self_consumption") -> CommunityPlan:
         """Every home under a rule without a forecast, with a connection of its own."""
         plans = {
-            home.name: home.of_parts(_parts(by_rule(rule, home.agents, GridAgent(), horizon), home))
+            home.name: home.of_parts(_parts(by_rule(rule, home.agents, home.meter, horizon), home))
             for home in self.homes
         }
         return self._plan("rule_alone", horizon, plans, shared=False)
@@ -231,7 +231,7 @@ class Community:
         self, mode: CommunityMode, horizon: Horizon, at: Horizon, *, shared: bool
     ) -> CommunityPlan:
         found = {
-            home.name: GlobalOptimizer(home.agents, GridAgent(), self.solver).optimize_centralized(
+            home.name: GlobalOptimizer(home.agents, home.meter, self.solver).optimize_centralized(
                 at
             )
             for home in self.homes

@@ -151,7 +151,10 @@ def test_what_a_member_breaks_is_told_with_its_home() -> None:
         ({"agents": (load(1.0), load(2.0))}, "the name base_load is taken"),
         ({"agents": (load(1.0), GridAgent())}, "grid is a grid connection"),
         ({"agents": (load(1.0),), "fee_eur_per_kwh": -0.01}, "fee_eur_per_kwh is -0.01"),
-        ({"agents": (load(1.0),), "max_import_kw": -1.0}, "max_import_kw is -1.0"),
+        (
+            {"agents": (load(1.0),), "meter": GridAgent(demand_charge_eur_per_kw=5.0)},
+            "its meter has a demand charge of 5 €/kW",
+        ),
     ],
 )
 def test_what_is_no_home_is_refused(fields: dict[str, object], says: str) -> None:
@@ -160,6 +163,20 @@ def test_what_is_no_home_is_refused(fields: dict[str, object], says: str) -> Non
 
 
 def test_the_limits_of_its_meter_hold() -> None:
-    home = HomeAgent(name="a", agents=(load(4.0, 0.0), BatteryAgent()), max_import_kw=3.0)
+    home = HomeAgent(
+        name="a", agents=(load(4.0, 0.0), BatteryAgent()), meter=GridAgent(max_import_kw=3.0)
+    )
     plan = together(hours(0.30, 0.10), home)
     assert plan.plans["a"].series["import_kw"].max() <= 3.0 + 1e-6
+
+
+def test_what_both_registers_counted_is_on_its_bill_and_in_no_balance() -> None:
+    """1 kWh each way beside a net load of 2: 3 bought and 1 sold, and the fee on 3."""
+    meter = GridAgent(cross_kw=1.0)
+    home = HomeAgent(name="a", agents=(load(2.0),), meter=meter, fee_eur_per_kwh=0.02)
+    plan = together(hours(0.30), home)
+    assert plan.plans["a"].series["import_kw"] == pytest.approx([3.0])
+    assert plan.plans["a"].series["export_kw"] == pytest.approx([1.0])
+    assert plan.plans["a"].net_load_kw == pytest.approx([2.0])
+    assert plan.costs_eur()["fee"] == pytest.approx(0.06)
+    plan.audit()
