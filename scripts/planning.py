@@ -94,7 +94,9 @@ class What:
     )
     start: Day | None = option("first day [default: the first that can be planned]", None)
     n_days: Days = option("days to plan, or all to the end", 7)
-    tariff: str = option(f"{', '.join(built_in_tariffs())}, or a TOML file", "dynamic")
+    tariff: str = option(
+        f"{', '.join(built_in_tariffs())}, or a TOML file, as scripts/tariff.py writes", "dynamic"
+    )
 
 
 @command
@@ -274,9 +276,10 @@ def specification(
         time_limit_s=solving.time_limit,
         seed=solving.seed,
     )
+    tariff = load_tariff(what.tariff)
     spec = ComparisonSpec(
-        tariff=load_tariff(what.tariff),
-        assets=_assets(assets),
+        tariff=tariff,
+        assets=_assets(assets).under(tariff),
         modes=PLANNED if what.mode == "all" else (what.mode,),  # type: ignore[arg-type]
         solver=solver,
         lookahead_h=solving.lookahead_h,
@@ -429,7 +432,8 @@ def describe(out: Console, spec: ComparisonSpec, chosen: Sequence[Chosen]) -> No
     for figure in spec.tariff.figures:
         share = figure.unit == "1"
         amount = f"{100 * figure.value:g} %" if share else f"{figure.value:g} {figure.unit}"
-        say(out, f"          {figure.name} {amount} ({figure.source})")
+        unbilled = "; in no cost, since no plan changes it" if figure.name == "base_fee" else ""
+        say(out, f"          {figure.name} {amount} ({figure.source}{unbilled})")
     say(out, f"assets    {_assets_told(spec, chosen)}")
     for item in chosen:
         for told in _left_out_told(item.building):
