@@ -20,8 +20,6 @@ from ems.types import Floats, Ints
 
 GRID_NAME = "grid"
 """Name of the connection in plans, unless a site sets another."""
-STUCK_EUR_PER_KWH = 1e-5
-"""Small value below any wear cost and above solver tolerance [€/kWh]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,13 +209,12 @@ class GridAgent(Agent):
             yield "Next to nothing is bought or sold."
 
     def bus_worth_at_least(self, horizon: Horizon, must_feed_kw: Callable[[], Floats]) -> Floats:
-        """The smaller of both prices; with an export limit, at most slightly below zero.
+        """The smaller of both prices; with an export limit, at most zero.
 
         At the export limit, a kWh is worth what a store would earn with it later. That is negative
         only if the store is refilled later in a step where drawing pays: the price is negative, or
         the others feed more than the limit. Before such a step, and in steps of the second kind,
-        nothing is known (−∞). Elsewhere the worth is ≥ 0; a slightly lower value is returned, since
-        a full grid connection cannot absorb what netting a store frees.
+        nothing is known (−∞). Elsewhere the worth is ≥ 0.
         """
         worth = np.minimum(horizon.import_eur_per_kwh, horizon.export_eur_per_kwh)
         if not np.isfinite(self.max_export_kw):
@@ -225,4 +222,4 @@ class GridAgent(Agent):
         stuck = must_feed_kw() > self.max_export_kw
         last = int(np.max(np.flatnonzero(stuck | (worth < 0.0)), initial=-1))
         unknown = stuck | (np.arange(horizon.n_steps) < last)
-        return np.where(unknown, -np.inf, np.minimum(worth, -STUCK_EUR_PER_KWH))
+        return np.where(unknown, -np.inf, np.minimum(worth, 0.0))

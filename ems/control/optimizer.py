@@ -233,12 +233,18 @@ def phase_starts(horizon: Horizon, phase_h: float) -> list[int]:
 
 def joined(name: str, parts: Sequence[DispatchPlan]) -> Plan:
     """Join the phases of ``name`` into one plan; a missing series counts as zero."""
-    plans = [part.plans[name] for part in parts]
+    return _joined(name, [part.plans[name] for part in parts])
+
+
+def _joined(name: str, plans: Sequence[Plan]) -> Plan:
     keys = dict.fromkeys(key for plan in plans for key in plan.series)
     series = {
         key: np.concatenate([p.series.get(key, np.zeros(len(p.net_load_kw))) for p in plans])
         for key in keys
     }
     return Plan(
-        agent=name, net_load_kw=np.concatenate([p.net_load_kw for p in plans]), series=series
+        agent=name,
+        net_load_kw=np.concatenate([p.net_load_kw for p in plans]),
+        series=series,
+        parts={part: _joined(part, [p.parts[part] for p in plans]) for part in plans[0].parts},
     )

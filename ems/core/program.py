@@ -196,22 +196,19 @@ def bus_worth(
 def plans_of(
     shares: Iterable[tuple[Participant, Contribution]], outcome: Outcome
 ) -> dict[str, Plan]:
-    """The plans of all agents in numbers.
+    """The plans of all agents in numbers."""
+    return {
+        agent.name: agent.canonical(_plan(agent.name, share, outcome.x)) for agent, share in shares
+    }
 
-    When an agent reports another plan of equal cost, the difference in net load goes to the next
-    agent that closes the balance.
-    """
-    plans: dict[str, Plan] = {}
-    freed_kw: Floats | float = 0.0
-    for agent, share in shares:
-        series = {key: _number(values, outcome.x) for key, values in share.series.items()}
-        net_load_kw = _number(share.net_load_kw, outcome.x)
-        if agent.closes_balance:
-            net_load_kw, freed_kw = net_load_kw + freed_kw, 0.0
-        found = Plan(agent=agent.name, net_load_kw=net_load_kw, series=series)
-        plans[agent.name] = agent.canonical(found)
-        freed_kw = freed_kw + net_load_kw - plans[agent.name].net_load_kw
-    return plans
+
+def _plan(name: str, share: Contribution, x: Floats) -> Plan:
+    return Plan(
+        agent=name,
+        net_load_kw=_number(share.net_load_kw, x),
+        series={key: _number(values, x) for key, values in share.series.items()},
+        parts={part: _plan(part, own, x) for part, own in share.parts.items()},
+    )
 
 
 def _of_size_1(cost_eur: Affine | float) -> Affine | Floats:

@@ -17,7 +17,7 @@ from ems.types import Floats, Instants
 
 @dataclass(frozen=True, kw_only=True)
 class BuildingData:
-    """One building's raw meters on a regular UTC grid, before any quality rule.
+    """One building's meters on a regular UTC grid, before or after the quality rules.
 
     ``energy_kwh``: energy of each step by feed [kWh], shape ``(n,)``, NaN in a gap. ``filled``:
     where the source says it interpolated, by feed, shape ``(n,)``; missing feeds were never filled.

@@ -18,10 +18,10 @@ from ems.store.ingest.dataset import BuildingData, Dataset
 from ems.store.ingest.formats import as_text
 from ems.store.ingest.meter.description import MeterConfig, MeterFile, read_config
 from ems.store.ingest.meter.energy import Grid, Pieces, energy_kwh, pieces
-from ems.store.ingest.meter.plausible import doubts
 from ems.store.ingest.meter.stamps import joined, stamped
 from ems.store.ingest.opsd import no_prices, no_weather, read_prices
 from ems.store.ingest.text_table import LONGEST_SHOWN, text_table
+from ems.store.plausible import doubts
 
 
 def read_meter(config: Path) -> Dataset:
