@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -12,6 +13,7 @@ from called_script import A, B, C, one_line
 from pipeline_run import Place
 from small_store import building, dataset, household, sunshine
 
+from ems.pipelines.spec import PLANNED
 from ems.store.build import build_database
 
 N_DAYS = 70
@@ -91,3 +93,26 @@ def test_forecasts_on_a_short_record_say_what_they_need(tmp_path: Path) -> None:
 def test_habits_on_a_short_record_say_how_many_days_there_are(tmp_path: Path) -> None:
     place = homes(tmp_path, "my_home", n_days=5)
     one_line(place.call(B, "--tariff", "flat"), r"14 known days of dishwasher \(\d\) before it")
+
+
+def test_a_plan_that_raises_the_highest_import_is_said(tmp_path: Path) -> None:
+    """Charged at 20 kW where the price is low, the battery buys more at once than the people."""
+    place = homes(tmp_path, "my_home", n_days=4)
+    args = ("--tariff", "tou", "--n_days", "1", "--battery_kw", "20", "--wear_eur_per_kwh", "0")
+    loud = place.call(A, *args, "--battery_kwh", "40", "--battery_start_kwh", "0")
+    assert loud.code == 0, loud.err
+    said = re.search(
+        r"peak my_home: .* raises the highest import from (\S+) to (\S+) kW", loud.words
+    )
+    assert said is not None, loud.words
+    before, after = (float(kw) for kw in said.groups())
+    assert after > 1.2 * before
+    peaks = dict(
+        place.found(
+            "SELECT mode, max(value) FROM day_result WHERE kpi = 'peak_import_kw' GROUP BY 1"
+        )
+    )
+    planned = max(peaks[mode] for mode in PLANNED)
+    assert (before, after) == pytest.approx((peaks["as_metered"], planned), abs=0.051)
+    quiet = place.call(A, *args, "--battery", "off", "--appliances", "off")
+    assert "raises the highest import" not in quiet.words
