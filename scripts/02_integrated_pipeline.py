@@ -34,6 +34,7 @@ from planning import (
     foresight_text,
     open_building,
     require_exportable,
+    require_taught,
     run_parameters,
     specification,
 )
@@ -104,6 +105,7 @@ def main() -> None:
         from ems.pipelines.integrated import Integrated, trained_models
 
         building = open_building(con, asked.what.building, spec.base)
+        require_taught(building, spec.base, asked.what.start)
     pipeline = Integrated(building, spec, asked.what.start, count_of(asked.what.n_days))
     chosen = [Chosen(building=building, window=pipeline.window)]
     require_exportable(asked.where, chosen, len(BASELINES) + len(spec.controllers))

@@ -135,9 +135,10 @@ class Integrated:
         taught = first_days(self.building, self.spec.base.history_days)
         later = [day for day in taught if day > trained]
         if len(enough) < len(self.devices) or not later:
+            known = [f"{device} ({len(self.histories[device])})" for device in self.devices]
             raise DataError(
                 f"{self.building.history.building}: no plannable day has {LEAST_TRAINING_DAYS} "
-                f"known days of {', '.join(self.devices)} before it"
+                f"known days of {', '.join(known)} before it; collect more"
             )
         return later[0]
 

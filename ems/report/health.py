@@ -16,6 +16,7 @@ from pathlib import Path
 from ems.errors import DataError
 from ems.pipelines.comparison import Window
 from ems.site.building import Building
+from ems.site.meters import MeterData
 from ems.store.plausible import Checked, plausibility
 from ems.store.quality import Finding
 
@@ -75,15 +76,34 @@ def write_health(text: str, file: Path) -> Path:
     return file
 
 
-def _of(patient: Patient) -> str:
-    history = patient.building.metered
+def measured(history: MeterData, findings: Sequence[Finding]) -> str:
+    """What is measured of a building, what the rules found, and its sums beside what is usual."""
+    return "\n\n".join(
+        [
+            f"### {history.building}",
+            _meters(history),
+            "What the rules found:",
+            _findings(findings, len(history.ts_utc)),
+            _checks(plausibility(history)),
+        ]
+    )
+
+
+def _meters(history: MeterData) -> str:
     feeds = ", ".join(f"{feed.name} ({feed.role})" for feed in history.feeds)
     first, last = history.ts_utc[0].item(), history.ts_utc[-1].item()
+    return (
+        f"{len(history.ts_utc):,} steps of {60 * history.step_h:g} minutes, {first:%Y-%m-%d} "
+        f"to {last:%Y-%m-%d} UTC, {history.place}. Meters: {feeds}."
+    )
+
+
+def _of(patient: Patient) -> str:
+    history = patient.building.metered
     return "\n\n".join(
         [
             f"## {history.building}",
-            f"{len(history.ts_utc):,} steps of {60 * history.step_h:g} minutes, {first:%Y-%m-%d} "
-            f"to {last:%Y-%m-%d} UTC, {history.place}. Meters: {feeds}.",
+            _meters(history),
             "### What the rules found",
             _findings(patient.findings, len(history.ts_utc)),
             "### Days left out",

@@ -59,7 +59,7 @@ class Building:
     """
 
     def __init__(self, history: MeterData, tariff: Tariff, assets: Assets) -> None:
-        self.metered, self.tariff, self.assets = history, tariff, assets
+        self.metered, self.tariff, self.assets = history, tariff, assets.under(tariff)
         metered = MeterView(history=history, one_meter=assets.one_meter)
         self.history = history if assets.pv_scale == 1 else _with_pv(metered, assets.pv_scale)
         self.view = replace(metered, history=self.history)
