@@ -39,8 +39,8 @@ from ems.pipelines.integrated import FrontierPoint, HabitDay, Integrated, fronti
 from ems.pipelines.probability import DeviceSearch, search_device
 from ems.pipelines.spec import IntegratedSpec, SearchSpec
 from ems.report.page import Report, integrated_report, probability_report, words
-from ems.report.page.data import RULES
 from ems.report.page.day import explained
+from ems.report.rules import RULES
 from ems.site.assets import Assets
 from ems.site.building import Building
 from ems.store import quality
@@ -181,8 +181,8 @@ Changes = Callable[[], dict[str, Any]]
             usual,
             skipping,
             "made_house 2016-06-03 … 2016-06-05 (3 days) grid_import is not ok / 3 that were asked "
-            "for could not be / made_house ev copied day: hours that repeat another day to the Wh "
-            "1,200 9",
+            "for could not be / made_house ev copied day: hours that repeat an earlier day to the "
+            "watt-hour 1,200 9",
             "elsewhere",
         ),
         (
