@@ -127,7 +127,7 @@ def frontier_section(points: Sequence[FrontierPoint], tariff: str, origin: Origi
     best, first = knee(points), points[0].summary
     knee_text = (
         "The frontier has no knee: too few weights, or cost and comfort do not trade off on these "
-        "days."
+        "days, or do so evenly."
         if best is None
         else f"The knee of the frontier is {best.controller.name}, the point farthest below the "
         "line between its ends: more comfort than there costs more for each bit of it."
