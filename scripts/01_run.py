@@ -355,6 +355,7 @@ def report(
         known=known,
         summaries=found.summaries,
         captured=found.captured,
+        results=found.results,
         example=next(iter(found.examples.values())),
     )
     return write_report(page, file)

@@ -88,7 +88,7 @@ def _findings(known: Sequence[PortfolioRow]) -> list[Table]:
     rows = [
         (
             f"{row.building} {problem.feed.replace('_', ' ')}",
-            f"{problem.rule}: {RULES[problem.rule]}",
+            _meaning(problem.rule),
             f"{problem.days:,}",
             f"{problem.steps:,}",
         )
@@ -100,3 +100,8 @@ def _findings(known: Sequence[PortfolioRow]) -> list[Table]:
         ("meter", "finding", "days", "steps"),
     )
     return [Table(caption, heads, rows, n_texts=2, folded=True)] if rows else []
+
+
+def _meaning(rule: str) -> str:
+    """A rule and what it means; a source may have marked readings by rules of its own."""
+    return f"{rule}: {RULES[rule]}" if rule in RULES else rule
