@@ -152,8 +152,8 @@ def _power(
     ax.set_ylabel("mean power [kW]\n← draws | feeds →")
     ax.yaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
     heads = [
-        Line2D([], [], linestyle="none", label=f"{side} the building:")
-        for side in ("feeds", "draws from")
+        Line2D([], [], linestyle="none", label=f"{side}:")
+        for side in ("feeds the building", "draws from it")
     ]
     if paper.narrow:
         legend(ax, paper, handles=[*above, *below])
