@@ -118,3 +118,9 @@ def test_the_intervals_of_the_result_are_those_of_its_table() -> None:
     assert total is not None
     said = f"planning adds {float(total[1]):.0f} € ({total[2]} … {total[3]})"
     assert said in " ".join(README.read_text(encoding="utf-8").split())
+
+
+@pytest.mark.smoke
+def test_the_rows_of_the_sources_are_what_its_command_printed_to_the_cent() -> None:
+    _, _, *lines = (line for line in stored("readme_sources.txt") if line.startswith("|"))
+    assert rows_below("| what is planned") == [cells_of(line) for line in lines]
