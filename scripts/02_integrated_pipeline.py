@@ -28,7 +28,6 @@ from planning import (
     OneMode,
     PlanWhere,
     Solving,
-    best_day,
     count_of,
     describe,
     foresight_text,
@@ -160,6 +159,7 @@ def integrate(
 ) -> tuple[list[FrontierPoint], DayRecord]:
     """Run every controller, keeping finished ones. Returns the frontier and a day of the first."""
     from ems.pipelines.integrated import frontier_point
+    from ems.report.savings import best_day
     from ems.tracking import total_metrics
 
     name, n_days = pipeline.window.building, len(pipeline.window.days)
@@ -260,7 +260,7 @@ def show(out: Console, points: Sequence[FrontierPoint], foresight: str) -> None:
         say(out, "knee      none, and no figure of it: no appliance was started in the window")
         return
     if best is None:
-        say(out, "knee      none: cost and comfort do not trade off in this window")
+        say(out, "knee      none: cost and comfort do not trade off in this window, or evenly")
     else:
         say(out, f"knee      {best.controller.name}: beyond it comfort costs the most money")
     say(

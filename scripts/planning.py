@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
     from rich.console import Console
 
-    from ems.pipelines.comparison import DayRecord, DayResult, Window
+    from ems.pipelines.comparison import Window
     from ems.site.building import Building
     from ems.site.meters import MeterData
 
@@ -579,11 +579,3 @@ def require_exportable(where: PlanWhere, chosen: Sequence[Chosen], n_modes: int)
         for day in item.window.days
     )
     require_room(where.export, n_modes * sum(steps))
-
-
-def best_day(records: Sequence[DayRecord], metered: Sequence[DayResult]) -> DayRecord:
-    """The planned day with the largest saving against as metered, as an example."""
-    from ems.economics.settlement import savings
-
-    before = {result.day: result.kpis for result in metered if result.mode == "as_metered"}
-    return max(records, key=lambda record: savings(record.kpis, before[record.day]).savings_eur)

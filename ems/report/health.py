@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ems.errors import DataError
 from ems.pipelines.comparison import Window
+from ems.report.rules import RULES
 from ems.site.building import Building
 from ems.site.meters import MeterData
 from ems.store.plausible import Checked, plausibility
@@ -22,18 +23,6 @@ from ems.store.quality import Finding
 
 SHOWN_SPANS = 5
 """Spans of days told of each reason, the longest."""
-
-_RULES: Mapping[str, str] = {
-    "missing": "no value",
-    "spike": "far above everything else the meter shows",
-    "stuck": "zeros that contradict the other meters",
-    "frozen": "stood still, then counted all at once",
-    "out of service": "zeros for a month or more from the start or up to the end of the record",
-    "filled": "marked as interpolated by the source",
-    "straight line": "the same energy in every step of half a day",
-    "copied day": "hours that repeat an earlier day to the watt-hour",
-    "balance": "sub-meters exceed the load, or the load is negative",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +109,7 @@ def _findings(findings: Sequence[Finding], n_steps: int) -> str:
     rows = [
         f"| {one.rule} | {one.feed} | {one.quality} | {one.days:,} | {one.steps:,} | "
         f"{100 * one.steps / n_steps:.1f} % | {one.span_utc[0].item():%Y-%m-%d} | "
-        f"{one.span_utc[1].item():%Y-%m-%d} | {_RULES.get(one.rule, 'see docs/data.md')} |"
+        f"{one.span_utc[1].item():%Y-%m-%d} | {RULES.get(one.rule, 'see docs/data.md')} |"
         for one in findings
     ]
     head = "| rule | meter | marked as | days | steps | of all | first | last | what it means |"
