@@ -17,6 +17,7 @@ EVAgent                      a car that is plugged in at times and must be full 
 three_phase                  a car that charges in fixed phases of power
 PVAgent                      a PV field, curtailable or not
 GridAgent                    the connection to the grid: limits, prices, demand charge
+HomeAgent                    a group of agents behind one meter, an agent among neighbours
 BaseLoadAgent                what nobody plans
 FlexibleDeviceAgent          what the two kinds of devices below have in common
 DiscretePhaseDevice          an appliance whose runs start at one time or another
@@ -72,7 +73,7 @@ __version__ = "0.2.0"
 
 _NAMES_OF = {
     "ems.agents": (
-        *("Agent", "BatteryAgent", "EVAgent", "three_phase", "PVAgent", "GridAgent"),
+        *("Agent", "BatteryAgent", "EVAgent", "three_phase", "PVAgent", "GridAgent", "HomeAgent"),
         *("BaseLoadAgent", "FlexibleDeviceAgent", "DiscretePhaseDevice", "HeatPumpAgent"),
         "Cycle",
     ),

@@ -8,6 +8,7 @@ from ems.agents import EVAgent as EVAgent
 from ems.agents import FlexibleDeviceAgent as FlexibleDeviceAgent
 from ems.agents import GridAgent as GridAgent
 from ems.agents import HeatPumpAgent as HeatPumpAgent
+from ems.agents import HomeAgent as HomeAgent
 from ems.agents import PVAgent as PVAgent
 from ems.agents import three_phase as three_phase
 from ems.agents.dispatch_plan import DispatchPlan as DispatchPlan

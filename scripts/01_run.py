@@ -30,7 +30,6 @@ from planning import (
     SizedAssets,
     Solving,
     What,
-    best_day,
     building_of,
     choose,
     describe,
@@ -165,12 +164,13 @@ def compare(
     from ems.pipelines.captured import captured, error_costs, ignorance
     from ems.pipelines.comparison import summarise
     from ems.pipelines.parallel import run_windows
+    from ems.report.savings import best_day, shown_mode
 
     windows = [item.window for item in chosen]
     numbers = {(c.window.building, day): i for c in chosen for i, day in enumerate(c.window.days)}
     results: list[DayResult] = []
     examples: dict[str, DayRecord] = {}
-    shown_mode = "centralized" if "centralized" in spec.modes else spec.modes[0]
+    explained = shown_mode(spec.modes)
     buildings = [item.building for item in chosen]
     done = run_windows(buildings, spec, windows, solving.workers, scheduler=solving.scheduler)
     # Closing the generator ends the workers, also on an error or Ctrl-C.
@@ -182,7 +182,7 @@ def compare(
             kept.days([replace(record, mode=kept_as) for record in records])
             kept.track_days(records, kept_as, [numbers[building, day.day] for day in records])
             results += [record.result for record in records]
-            if mode == shown_mode:
+            if mode == explained:
                 own = [result for result in results if result.building == building]
                 # One day with its plan; the plans of all days would fill the memory.
                 examples[building] = best_day(records, own)
@@ -355,6 +355,7 @@ def report(
         known=known,
         summaries=found.summaries,
         captured=found.captured,
+        results=found.results,
         example=next(iter(found.examples.values())),
     )
     return write_report(page, file)
@@ -380,7 +381,7 @@ def draw(
     figures = {}
     for name, example in found.examples.items():
         figures |= {
-            f"{name}_planned_day": planned_day(example, **said),
+            f"{name}_planned_day": planned_day(example, why=why_shown(own[name]), **said),
             f"{name}_savings_by_day": savings_by_day(own[name], **said),
             f"{name}_cumulative_cost": cumulative_cost(own[name], **said),
         }
@@ -389,6 +390,12 @@ def draw(
     figures["mode_overview"] = mode_overview(shown, days=days, **said)
     figures["energies_by_building"] = energies_by_building(known, origin=origin)
     return [save(figure, folder / f"{name}.png") for name, figure in figures.items()]
+
+
+def why_shown(results: Sequence[DayResult]) -> str:
+    """Why the planned day of a building is shown, for its figure."""
+    n_days = len({result.day for result in results})
+    return f"of {n_days} days the one that saved most" if n_days > 1 else ""
 
 
 # --- on the console -----------------------------------------------------------------------------

@@ -28,12 +28,12 @@ from planning import (
     OneMode,
     PlanWhere,
     Solving,
-    best_day,
     count_of,
     describe,
     foresight_text,
     open_building,
     require_exportable,
+    require_taught,
     run_parameters,
     specification,
 )
@@ -104,6 +104,7 @@ def main() -> None:
         from ems.pipelines.integrated import Integrated, trained_models
 
         building = open_building(con, asked.what.building, spec.base)
+        require_taught(building, spec.base, asked.what.start)
     pipeline = Integrated(building, spec, asked.what.start, count_of(asked.what.n_days))
     chosen = [Chosen(building=building, window=pipeline.window)]
     require_exportable(asked.where, chosen, len(BASELINES) + len(spec.controllers))
@@ -158,6 +159,7 @@ def integrate(
 ) -> tuple[list[FrontierPoint], DayRecord]:
     """Run every controller, keeping finished ones. Returns the frontier and a day of the first."""
     from ems.pipelines.integrated import frontier_point
+    from ems.report.savings import best_day
     from ems.tracking import total_metrics
 
     name, n_days = pipeline.window.building, len(pipeline.window.days)
@@ -258,7 +260,7 @@ def show(out: Console, points: Sequence[FrontierPoint], foresight: str) -> None:
         say(out, "knee      none, and no figure of it: no appliance was started in the window")
         return
     if best is None:
-        say(out, "knee      none: cost and comfort do not trade off in this window")
+        say(out, "knee      none: cost and comfort do not trade off in this window, or evenly")
     else:
         say(out, f"knee      {best.controller.name}: beyond it comfort costs the most money")
     say(

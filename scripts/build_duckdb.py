@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,11 +15,14 @@ from command_line import (
     PathName,
     Unnamed,
     Whole,
+    answer,
     as_path,
+    can_ask,
     command,
     option,
     parsed,
     value,
+    with_answer,
 )
 from console import console, counted, doing, download_bar, run
 
@@ -26,6 +30,7 @@ from ems.errors import InvalidSpec
 from ems.twin import DEFAULT_SEED
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import date, tzinfo
 
     from rich.console import Console
@@ -41,7 +46,10 @@ PRICE_SERVICE = "energy-charts"
 WEATHER_SERVICE = "open-meteo"
 PRESENT_FORECAST = "open-meteo-now"
 NONE = "none"
+FEED = "[[file.feed]]"
+FEED_ROLES = ("import", "export", "pv", "load", "charge", "discharge")
 PLACE_FORM = "NAME,LATITUDE,LONGITUDE,COUNTRY[,SUBDIVISION]"
+WHERE = "where does the house stand? No file says it"
 
 FILES = ("FILE", "with --source meter: your meter's files; what they mean is guessed and shown")
 NO_IMPORT_METER = "no import meter: its load is unknown"
@@ -155,8 +163,10 @@ def check(asked: Options) -> None:
 
 def main() -> None:
     """Read the source, build the database, show what is in it."""
-    asked = parsed(Options, __doc__, EPILOG, config=False, words=FILES)
+    tokens = sys.argv[1:]
+    asked = _parsed(tokens)
     check(asked)
+    asked = _located(tokens, asked)
     out = console()
     out.print("starting to build a database …")
 
@@ -169,6 +179,28 @@ def main() -> None:
     show(out, report, dataset)
     if asked.source == "meter":
         look(out, report)
+
+
+def _parsed(tokens: Sequence[str]) -> Options:
+    return parsed(Options, __doc__, EPILOG, tokens, config=False, words=FILES)
+
+
+def _located(tokens: Sequence[str], asked: Options) -> Options:
+    """With the place and the time zone of a meter's files, asked where no option says them."""
+    if not asked.words:
+        return asked
+    from ems.store.ingest.meter.guess import zone_of
+
+    told = list(tokens)
+    if asked.place is None:
+        told, asked = with_answer(_parsed, told, "place", f"{WHERE} ({PLACE_FORM})")
+    where: Any = asked.place
+    zone = asked.timezone or zone_of(where.country)
+    if zone is None:
+        question = f"which time zone has {where.name}, such as Europe/Berlin?"
+        told, asked = with_answer(_parsed, told, "timezone", question)
+        zone = asked.timezone
+    return replace(asked, timezone=zone)
 
 
 def look(out: Console, report: BuildReport) -> None:
@@ -235,38 +267,90 @@ def _meters(asked: Options, out: Console) -> Dataset:
 
 def _described(asked: Options, out: Console) -> Path:
     """The description of the files, guessed, shown and written beside the database."""
-    from ems.store.ingest.meter.guess import Known, guess, zone_of
+    from ems.store.ingest.meter.guess import guess
+    from ems.store.ingest.meter.guess_time import Known
 
-    if asked.place is None:
-        raise InvalidSpec(f"where does the house stand? No file says it; give --place {PLACE_FORM}")
     where: Any = asked.place
-    timezone = asked.timezone or zone_of(where.country)
-    if timezone is None:
-        raise InvalidSpec(
-            f"which time zone has {where.name}? Give --timezone, such as Europe/Berlin"
-        )
-    place_toml = "\n".join(f"{key} = {json.dumps(value)}" for key, value in vars(where).items())
+    zone: Any = asked.timezone  # known since the command line was read
+    place_toml = "\n".join(
+        f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in vars(where).items()
+    )
     files = [as_path(word) for word in asked.words]
     known = Known(
         building=asked.building,
         place_toml=place_toml,
-        timezone=timezone,
+        timezone=zone,
         day_first=None if asked.day_first is None else asked.day_first == "yes",
     )
     found = guess(files, known)
     config = asked.db.with_suffix(".toml")
-    if config.exists() and config.read_text(encoding="utf-8") != found.toml:
-        raise InvalidSpec(
-            f"{config}: holds another description; read with it (--config {config}), or delete it"
-        )
-    config.write_text(found.toml, encoding="utf-8")
+    text = with_roles(found.toml) if can_ask() else found.toml
+    _write_description(text, config)
     out.print(f"what your files seem to mean, written to {config}:\n")
-    out.print(found.toml, markup=False, highlight=False)
+    out.print(text, markup=False, highlight=False)
     for line in found.unsure:
         out.print(f"not sure: {line}", markup=False)
     if found.unsure:
         out.print(f"correct {config} where it is wrong, and read again with --config {config}\n")
     return config
+
+
+def _write_description(text: str, config: Path) -> None:
+    """Write a description beside the database. Raises ``InvalidSpec`` over another one."""
+    try:
+        if config.exists() and config.read_text(encoding="utf-8") != text:
+            raise InvalidSpec(
+                f"{config}: holds another description; read with it (--config {config}), or delete "
+                "it"
+            )
+        config.parent.mkdir(parents=True, exist_ok=True)
+        config.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InvalidSpec(
+            f"{config}: the description cannot be written ({error.strerror}); check --db"
+        ) from error
+
+
+def with_roles(toml: str) -> str:
+    """A description with the roles of its columns as answered on the terminal."""
+    head, *feeds = toml.split(f"\n{FEED}\n")
+    kept = [told for feed in feeds if (told := _with_role(feed)) is not None]
+    return "".join([head, *(f"\n{FEED}\n{feed}" for feed in kept)])
+
+
+def _with_role(feed: str) -> str | None:
+    """One column of a description as answered; None where it is not to be read."""
+    import tomllib
+
+    guessed = tomllib.loads(feed)
+    role = _asked_role(guessed["column"], guessed["role"])
+    if role == NONE:
+        return None
+    if role == guessed["role"]:
+        return feed
+    told = {
+        "role": f'role = "{role}"' + ('\ncategory = "fixed"' if role == "load" else ""),
+        "name": f'name = "{_name_as(role, guessed["column"])}"',
+    }
+    lines = [line for line in feed.split("\n") if not line.startswith("category =")]
+    return "\n".join(told.get(line.split(" =")[0], line) for line in lines)
+
+
+def _asked_role(column: str, guessed: str) -> str:
+    known = ", ".join((*FEED_ROLES, NONE))
+    while True:
+        said = answer(f"column '{column}': {guessed}? Enter for yes, or {known}:") or guessed
+        if said in (*FEED_ROLES, NONE):
+            return said
+        print(f"'{said}' is no role")
+
+
+def _name_as(role: str, column: str) -> str:
+    """The name of a column in the database, unlike that of any other."""
+    import re
+
+    own = re.sub(r"[^a-z0-9]+", "_", column.lower()).strip("_")
+    return f"{role}_{own}" if own else role
 
 
 def _official_file(asked: Options, out: Console) -> Path:

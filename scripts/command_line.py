@@ -328,6 +328,40 @@ def require_one(**given: Any) -> None:
         raise InvalidSpec(f"{' and '.join(names)} exclude each other: give one")
 
 
+# --- asking for them ----------------------------------------------------------------------------
+
+
+def can_ask() -> bool:
+    """Whether somebody sits at a terminal."""
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
+def answer(question: str) -> str:
+    """What was typed. Raises ``InvalidSpec`` where the input ends."""
+    try:
+        return input(f"{question} ").strip()
+    except EOFError as error:
+        raise InvalidSpec(f"no answer to: {question}") from error
+
+
+def with_answer(
+    parse: Callable[[Sequence[str]], Options], tokens: Sequence[str], name: str, question: str
+) -> tuple[list[str], Options]:
+    """The command line with the option ``name`` as answered, and what ``parse`` makes of it.
+
+    Asks again after an answer that the option refuses. Without a terminal raises ``InvalidSpec``,
+    which names the option.
+    """
+    if not can_ask():
+        raise InvalidSpec(f"--{name} is missing: {question}")
+    while True:
+        told = [*tokens, f"--{name}={answer(question)}"]
+        try:
+            return told, parse(told)
+        except InvalidSpec as error:
+            print(str(error).split(" (see ")[0])
+
+
 # --- keeping them -------------------------------------------------------------------------------
 
 

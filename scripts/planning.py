@@ -52,10 +52,12 @@ from ems.pipelines.spec import (
 from ems.site.assets import Assets, CrossFlow, DemandPeriod
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from duckdb import DuckDBPyConnection
     from rich.console import Console
 
-    from ems.pipelines.comparison import DayRecord, DayResult, Window
+    from ems.pipelines.comparison import Window
     from ems.site.building import Building
     from ems.site.meters import MeterData
 
@@ -92,7 +94,9 @@ class What:
     )
     start: Day | None = option("first day [default: the first that can be planned]", None)
     n_days: Days = option("days to plan, or all to the end", 7)
-    tariff: str = option(f"{', '.join(built_in_tariffs())}, or a TOML file", "dynamic")
+    tariff: str = option(
+        f"{', '.join(built_in_tariffs())}, or a TOML file, as scripts/tariff.py writes", "dynamic"
+    )
 
 
 @command
@@ -191,9 +195,13 @@ class SizedAssets(AssetOptions):
 class Foresight:
     """What a plan knows and how it is carried out."""
 
-    foresight: ForesightName = option("the truth, or forecasts", ComparisonSpec.foresight)
+    foresight: ForesightName = option(
+        "the truth, or forecasts, which need history before the first day", ComparisonSpec.foresight
+    )
     forecaster: Literal["learned", "persistence"] = option(
-        "what forecasts come from", ComparisonSpec.forecaster
+        "what forecasts come from: learned need 28 known days, persistence of load and sun 14, of "
+        "prices 28",
+        ComparisonSpec.forecaster,
     )
     replan_hours: Positive = option(
         "centralized_phases plans again every so many hours of the local clock [h]",
@@ -268,9 +276,10 @@ def specification(
         time_limit_s=solving.time_limit,
         seed=solving.seed,
     )
+    tariff = load_tariff(what.tariff)
     spec = ComparisonSpec(
-        tariff=load_tariff(what.tariff),
-        assets=_assets(assets),
+        tariff=tariff,
+        assets=_assets(assets).under(tariff),
         modes=PLANNED if what.mode == "all" else (what.mode,),  # type: ignore[arg-type]
         solver=solver,
         lookahead_h=solving.lookahead_h,
@@ -351,13 +360,15 @@ class Chosen:
 def building_named(known: Sequence[str], asked: str | None) -> str:
     """The building meant by ``asked``: its name, or an unambiguous end of it.
 
-    Without a name the only building, else ``DEFAULT_BUILDING``.
+    Without a name the only building, else ``DEFAULT_BUILDING``. Raises ``InvalidSpec``.
 
     >>> building_named(["DE_KN_residential1", "DE_KN_residential2"], "residential1")
     'DE_KN_residential1'
     """
     if asked is None:
         asked = known[0] if len(known) == 1 else DEFAULT_BUILDING
+        if asked not in known:
+            raise InvalidSpec(f"which building? Give --building, one of {', '.join(known)}")
     ends = [name for name in known if name == asked or name.endswith(f"_{asked}")]
     if asked in known or len(ends) == 1:
         return asked if asked in known else ends[0]
@@ -384,6 +395,7 @@ def choose(con: DuckDBPyConnection, what: What, spec: ComparisonSpec, out: Conso
     for name in list_buildings(con) if every else [what.building]:
         building = open_building(con, name, spec)
         try:
+            require_taught(building, spec, what.start)
             window = choose_window(building, what.start, count_of(what.n_days), spec.history_days)
         except EmsError as error:
             if not every:
@@ -394,6 +406,14 @@ def choose(con: DuckDBPyConnection, what: What, spec: ComparisonSpec, out: Conso
     if not chosen:
         raise InvalidSpec("no building has the days asked for; choose another --start or --n_days")
     return chosen
+
+
+def require_taught(building: Building, spec: ComparisonSpec, start: date | None) -> None:
+    """Refuse forecasts that have too little history to start with."""
+    if spec.foresight == "forecast":
+        from ems.pipelines.forecasting import require_history  # only forecasts need to learn
+
+        require_history(building, spec, start)
 
 
 def describe(out: Console, spec: ComparisonSpec, chosen: Sequence[Chosen]) -> None:
@@ -412,7 +432,8 @@ def describe(out: Console, spec: ComparisonSpec, chosen: Sequence[Chosen]) -> No
     for figure in spec.tariff.figures:
         share = figure.unit == "1"
         amount = f"{100 * figure.value:g} %" if share else f"{figure.value:g} {figure.unit}"
-        say(out, f"          {figure.name} {amount} ({figure.source})")
+        unbilled = "; in no cost, since no plan changes it" if figure.name == "base_fee" else ""
+        say(out, f"          {figure.name} {amount} ({figure.source}{unbilled})")
     say(out, f"assets    {_assets_told(spec, chosen)}")
     for item in chosen:
         for told in _left_out_told(item.building):
@@ -421,7 +442,16 @@ def describe(out: Console, spec: ComparisonSpec, chosen: Sequence[Chosen]) -> No
     for note in solver_notes(spec.solver):
         say(out, f"solver    {note}")
     if spec.foresight == "forecast":
+        for item in chosen:
+            say(out, f"history   {item.window.building}: {_history_told(spec, item)}")
         say(out, f"weather   {weather_told(spec, chosen[0].building)}")
+
+
+def _history_told(spec: ComparisonSpec, item: Chosen) -> str:
+    """How much history forecasts need, and how much there is."""
+    from ems.pipelines.forecasting import HistoryNeed
+
+    return HistoryNeed.of(item.building, spec).told(item.window.days[0])
 
 
 def tell_data(out: Console, histories: Sequence[Any]) -> None:
@@ -549,11 +579,3 @@ def require_exportable(where: PlanWhere, chosen: Sequence[Chosen], n_modes: int)
         for day in item.window.days
     )
     require_room(where.export, n_modes * sum(steps))
-
-
-def best_day(records: Sequence[DayRecord], metered: Sequence[DayResult]) -> DayRecord:
-    """The planned day with the largest saving against as metered, as an example."""
-    from ems.economics.settlement import savings
-
-    before = {result.day: result.kpis for result in metered if result.mode == "as_metered"}
-    return max(records, key=lambda record: savings(record.kpis, before[record.day]).savings_eur)

@@ -78,6 +78,7 @@ def in_process(name: str, *args: object, cwd: Path, timeout_s: float = 120.0) ->
     """Call a script as a person does, in a process of its own."""
     done = subprocess.run(
         [sys.executable, str(SCRIPTS / name), *map(str, args)],
+        stdin=subprocess.DEVNULL,  # nobody to ask
         capture_output=True,
         text=True,
         timeout=timeout_s,

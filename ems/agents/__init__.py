@@ -11,6 +11,7 @@ from ems.agents.flexible_device import (
 )
 from ems.agents.grid import GridAgent
 from ems.agents.heat_pump import HeatPumpAgent, HeatSpec
+from ems.agents.home import HomeAgent
 from ems.agents.pv import PVAgent
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "GridAgent",
     "HeatPumpAgent",
     "HeatSpec",
+    "HomeAgent",
     "PVAgent",
     "three_phase",
 ]

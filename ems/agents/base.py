@@ -148,7 +148,7 @@ class Agent(ABC):
         return None
 
     def canonical(self, plan: Plan) -> Plan:
-        """Choose which of several plans of equal cost to report; the grid takes the difference."""
+        """Choose which of several plans of equal cost and net load to report."""
         return plan
 
     @property
@@ -190,6 +190,11 @@ class Agent(ABC):
     def fixed(self) -> bool:
         """Whether it has nothing to decide."""
         return False
+
+    @property
+    def generates(self) -> bool:
+        """Whether it, or a member of it, is a generator."""
+        return self.kind == "generation"
 
     def stored_kwh(self, plan: Plan | None = None) -> Mapping[str, float]:
         """Energy in each of its stores at the end of ``plan``, or now without a plan [kWh].

@@ -204,10 +204,6 @@ class BatteryAgent(Agent):
         """The final target is the reserve alone."""
         return replace(self, final_soc_kwh=self.min_soc_kwh)
 
-    def canonical(self, plan: Plan) -> Plan:
-        """Net simultaneous charge and discharge where it costs the same."""
-        return self.store.netted(plan)
-
     def audit(self, plan: Plan, horizon: Horizon) -> Iterator[str]:
         """Check the store's rules, the limits of the charge and the final target."""
         soc_kwh = plan.series["soc_kwh"]

@@ -324,10 +324,6 @@ class EVAgent(Agent):
         short_kwh = np.maximum(least_kwh - TOLERANCE - soc_kwh, 0.0)
         return float(short_kwh[least_kwh > 0].sum())
 
-    def canonical(self, plan: Plan) -> Plan:
-        """Net simultaneous charge and discharge where it costs the same."""
-        return self.store.netted(plan)
-
     def audit(self, plan: Plan, horizon: Horizon) -> Iterator[str]:
         """Check the store's rules and the bounds of the charge, including deadlines."""
         yield from self.store.audit(plan, horizon, self.initial_soc_kwh, self.trip_kwh)

@@ -20,8 +20,6 @@ from ems.types import Floats, Ints
 
 GRID_NAME = "grid"
 """Name of the connection in plans, unless a site sets another."""
-STUCK_EUR_PER_KWH = 1e-5
-"""Small value below any wear cost and above solver tolerance [€/kWh]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +77,7 @@ class GridAgent(Agent):
         if np.isfinite(self.max_export_kw):
             block.require("export_limit", export_kw <= self.max_export_kw, "kW")
         net_load_kw = export_kw - import_kw
-        cross_kw = self._cross(horizon.n_steps)
+        cross_kw = self.cross(horizon.n_steps)
         import_kw, export_kw = import_kw + cross_kw, export_kw + cross_kw
         spent = horizon.energy_kwh(import_kw) * horizon.import_eur_per_kwh
         earned = horizon.energy_kwh(export_kw) * horizon.export_eur_per_kwh
@@ -97,7 +95,7 @@ class GridAgent(Agent):
             series={"import_kw": import_kw, "export_kw": export_kw},
         )
 
-    def _cross(self, n_steps: int) -> Floats:
+    def cross(self, n_steps: int) -> Floats:
         """``cross_kw`` of the first steps; a window keeps what comes behind it."""
         if isinstance(self.cross_kw, np.ndarray):
             return self.cross_kw[:n_steps]
@@ -159,7 +157,7 @@ class GridAgent(Agent):
 
     def settle(self, net_load_kw: Floats) -> Plan:
         """Flow through the meter when all others draw ``net_load_kw`` [kW]."""
-        cross_kw = self._cross(len(net_load_kw))
+        cross_kw = self.cross(len(net_load_kw))
         return Plan(
             agent=self.name,
             net_load_kw=-net_load_kw,
@@ -176,7 +174,7 @@ class GridAgent(Agent):
     def audit(self, plan: Plan, horizon: Horizon) -> Iterator[str]:
         """Both directions non-negative, within the limits, equal to the net load, and exclusive
         but for the metered cross-flow."""
-        cross_kw = self._cross(len(plan.net_load_kw))
+        cross_kw = self.cross(len(plan.net_load_kw))
         import_kw = plan.series["import_kw"] - cross_kw
         export_kw = plan.series["export_kw"] - cross_kw
         yield from breaks(self.name, "import_kw", import_kw, 0.0, self.max_import_kw)
@@ -211,13 +209,12 @@ class GridAgent(Agent):
             yield "Next to nothing is bought or sold."
 
     def bus_worth_at_least(self, horizon: Horizon, must_feed_kw: Callable[[], Floats]) -> Floats:
-        """The smaller of both prices; with an export limit, at most slightly below zero.
+        """The smaller of both prices; with an export limit, at most zero.
 
         At the export limit, a kWh is worth what a store would earn with it later. That is negative
         only if the store is refilled later in a step where drawing pays: the price is negative, or
         the others feed more than the limit. Before such a step, and in steps of the second kind,
-        nothing is known (−∞). Elsewhere the worth is ≥ 0; a slightly lower value is returned, since
-        a full grid connection cannot absorb what netting a store frees.
+        nothing is known (−∞). Elsewhere the worth is ≥ 0.
         """
         worth = np.minimum(horizon.import_eur_per_kwh, horizon.export_eur_per_kwh)
         if not np.isfinite(self.max_export_kw):
@@ -225,4 +222,4 @@ class GridAgent(Agent):
         stuck = must_feed_kw() > self.max_export_kw
         last = int(np.max(np.flatnonzero(stuck | (worth < 0.0)), initial=-1))
         unknown = stuck | (np.arange(horizon.n_steps) < last)
-        return np.where(unknown, -np.inf, np.minimum(worth, -STUCK_EUR_PER_KWH))
+        return np.where(unknown, -np.inf, np.minimum(worth, 0.0))

@@ -45,8 +45,6 @@ ON_SHARE = 0.02
 """Share of its maximum power below which a heat pump only stands by."""
 LEAST_SHARE = 0.1
 """Least share of its maximum power while on, or a plan would idle to avoid a start (assumed)."""
-DUST_KW = 1e-9
-"""Power that a solver leaves where the optimum is 0 [kW]."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -220,16 +218,6 @@ class HeatPumpAgent(FlexibleDeviceAgent):
         for ahead in range(1, min(self.min_run_steps, block.horizon.n_steps)):
             block.require(f"min_run_{ahead}", on[ahead:] - turned_on[:-ahead] >= 0.0, "steps")
         return on
-
-    def canonical(self, plan: Plan) -> Plan:
-        """The least power that makes the same heat."""
-        least_kw = power_for(plan.series["heat_kw"], self.cop, self.max_power_kw)
-        power_kw = plan.series["power_kw"]
-        wasted = power_kw > least_kw + DUST_KW
-        if not wasted.any():
-            return plan
-        power_kw = np.where(wasted, least_kw, power_kw)
-        return replace(plan, net_load_kw=power_kw, series={**plan.series, "power_kw": power_kw})
 
     # --- its state --------------------------------------------------------------------------------
 

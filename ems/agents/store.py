@@ -17,9 +17,6 @@ from ems.core.horizon import Horizon
 from ems.core.participant import TOLERANCE, Plan
 from ems.types import Floats
 
-DUST_KW = 1e-9
-"""Residual power that a solver leaves where the optimum is 0 [kW]."""
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Store:
@@ -37,7 +34,7 @@ class Store:
 
         One more kWh through the store and back at constant SOC burns (1 − η) kWh worth at least w
         and wears (1 + η) kWh, with η = η_c · η_d. It pays only if w (1 − η) + wear (1 + η) < 0.
-        Where that is 0 it costs nothing and is ``netted`` after the solve.
+        Where that is 0 it costs nothing, and the second aim, least effort, leaves it out.
         """
         round_trip = self.charge_efficiency * self.discharge_efficiency
         if round_trip == 1.0:  # nothing is burnt, and ∞ · 0 is no number
@@ -100,19 +97,6 @@ class Store:
         both = np.minimum(charge_kw, discharge_kw) > TOLERANCE
         if both.any():
             yield f"{self.name}: charges and discharges at once in step {both.argmax()}"
-
-    def netted(self, plan: Plan) -> Plan:
-        """The plan with simultaneous charge and discharge netted, at the same charge."""
-        charge_kw, discharge_kw = plan.series["charge_kw"], plan.series["discharge_kw"]
-        both = np.minimum(charge_kw, discharge_kw) > DUST_KW
-        if not both.any():
-            return plan
-        # Keep the flow into the cells, not the net load: SOC stays and the bus gains the losses.
-        flow_kw = self.charge_efficiency * charge_kw - discharge_kw / self.discharge_efficiency
-        charge_kw = np.where(both, np.maximum(flow_kw, 0.0) / self.charge_efficiency, charge_kw)
-        back_kw = np.maximum(-flow_kw, 0.0) * self.discharge_efficiency
-        discharge_kw = np.where(both, back_kw, discharge_kw)
-        return self.plan(charge_kw, discharge_kw, plan.series["soc_kwh"])
 
     def plan(self, charge_kw: Floats, discharge_kw: Floats, soc_kwh: Floats) -> Plan:
         """A plan from its powers [kW] and charge [kWh]."""

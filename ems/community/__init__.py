@@ -1,1 +1,1 @@
-"""Neighbours who share: prices, keys, splits, fairness, law and ledger of an energy community."""
+"""Homes that share: planned on one bus, settled by a rule, with an account that closes."""

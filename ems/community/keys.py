@@ -161,7 +161,8 @@ class Priority(SharingKey):
 
 
 def _shareable(surplus_wh: Ints, need_wh: Ints) -> Ints:
-    return np.minimum(surplus_wh, need_wh.sum(axis=1))
+    shareable: Ints = np.minimum(surplus_wh, need_wh.sum(axis=1))
+    return shareable
 
 
 def _fill(total_wh: Ints, need_wh: Ints, weights: Ints) -> Ints:
@@ -177,7 +178,8 @@ def _fill(total_wh: Ints, need_wh: Ints, weights: Ints) -> Ints:
         weight_left = (waiting * weights).sum(axis=1)
         served = waiting & (need_wh * weight_left[:, None] <= weights * left[:, None])
         if not served.any():
-            return np.asarray(received + share_out(left, waiting * weights), dtype=np.int64)
+            received += share_out(left, waiting * weights)
+            return received
         received[served] = need_wh[served]
         left -= (served * need_wh).sum(axis=1)
         waiting &= ~served

@@ -47,7 +47,7 @@ def by_rule(rule: Mode, agents: Sequence[Agent], grid: GridAgent, horizon: Horiz
 def signal_of(rule: Mode, agents: Sequence[Agent], horizon: Horizon) -> RuleSignal:
     """What the rule tells these agents."""
     signal = SIGNALS[rule](horizon)
-    if any(agent.kind == "generation" for agent in agents):
+    if any(agent.generates for agent in agents):
         return signal
     return replace(signal, wait=np.zeros(horizon.n_steps, dtype=np.bool_))
 

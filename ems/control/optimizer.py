@@ -18,6 +18,7 @@ from ems.core.program import Program, Solution, StoreDuals
 from ems.core.scenario_program import ScenarioProgram
 from ems.core.solver import Solver
 from ems.errors import InvalidSpec, SolveError
+from ems.types import Floats
 
 
 class GlobalOptimizer:
@@ -69,6 +70,11 @@ class GlobalOptimizer:
         """
         solution, values = self._program(horizon).solve_with_values(self.solver)
         return self._central(horizon, solution), values
+
+    def optimize_with_price(self, horizon: Horizon) -> tuple[DispatchPlan, Floats]:
+        """``optimize_centralized``, and what a kWh on the bus is worth in each step [€/kWh]."""
+        solution, price = self._program(horizon).solve_with_price(self.solver)
+        return self._central(horizon, solution), price
 
     def _central(self, horizon: Horizon, solution: Solution) -> DispatchPlan:
         schedule = DispatchPlan(
@@ -233,12 +239,18 @@ def phase_starts(horizon: Horizon, phase_h: float) -> list[int]:
 
 def joined(name: str, parts: Sequence[DispatchPlan]) -> Plan:
     """Join the phases of ``name`` into one plan; a missing series counts as zero."""
-    plans = [part.plans[name] for part in parts]
+    return _joined(name, [part.plans[name] for part in parts])
+
+
+def _joined(name: str, plans: Sequence[Plan]) -> Plan:
     keys = dict.fromkeys(key for plan in plans for key in plan.series)
     series = {
         key: np.concatenate([p.series.get(key, np.zeros(len(p.net_load_kw))) for p in plans])
         for key in keys
     }
     return Plan(
-        agent=name, net_load_kw=np.concatenate([p.net_load_kw for p in plans]), series=series
+        agent=name,
+        net_load_kw=np.concatenate([p.net_load_kw for p in plans]),
+        series=series,
+        parts={part: _joined(part, [p.parts[part] for p in plans]) for part in plans[0].parts},
     )

@@ -157,7 +157,7 @@ def _believed(building: Building, day: date, at: int) -> Horizon:
     spot = history.price_eur_per_mwh
     # The same hours of the last week; behind it two days are still to come at most.
     past = [spot[max(0, span.start - k * per_day) :][:per_day] for k in range(1, PRICE_DAYS + 1)]
-    usual = np.nanmean([row for row in past if len(row) == per_day], axis=0)
+    usual = _known_mean(np.array([row for row in past if len(row) == per_day]))
     eur_per_mwh = np.resize(usual, end - span.start)
     known = min(end if at else span.stop, len(spot)) - span.start
     published = spot[span.start : span.start + known]
@@ -170,6 +170,14 @@ def _believed(building: Building, day: date, at: int) -> Horizon:
         export_eur_per_kwh=building.tariff.export_eur_per_kwh(eur_per_mwh)[at:],
         timezone=history.timezone,
     )
+
+
+def _known_mean(rows: Floats) -> Floats:
+    """Mean of what is known in each column, NaN where nothing is, as in a house without prices."""
+    known = np.isfinite(rows)
+    total, n = np.where(known, rows, 0.0).sum(axis=0), known.sum(axis=0)
+    mean: Floats = np.divide(total, n, out=np.full(len(total), np.nan), where=n > 0)
+    return mean
 
 
 def _futures_kw(building: Building, day: date, at: int, n_steps: int) -> Floats:

@@ -59,6 +59,18 @@ class Block:
         """Impose a rule; its name and unit appear when it cannot be kept."""
         self._columns.rules.append((f"{self._agent}.{rule}", unit, relation))
 
+    def child(self, name: str, others: Sequence[Affine | Floats] = ()) -> Block:
+        """The part of this block that belongs to a member of this agent.
+
+        ``others``: the net loads of the members before it [kW].
+        """
+        worth = self.worth_at_least_eur_per_kwh
+        return Block(self._columns, f"{self._agent}.{name}", worth, others)
+
+    def range_kw(self, net_load_kw: Affine) -> tuple[Floats, Floats]:
+        """The least and the most that a net load can be by the bounds of its variables [kW]."""
+        return net_load_kw.range(*self._columns.bounds())
+
 
 class Variables(NamedTuple):
     """``size`` variables of one name, between ``low`` and ``up``."""
@@ -87,6 +99,11 @@ class ModelBuilder:
         self._variables.append(Variables(name, size, low, up, integer))
         self._count += size
         return Affine.of_columns(first, size)
+
+    @property
+    def n_variables(self) -> int:
+        """How many variables there are so far."""
+        return self._count
 
     def without_rules(self) -> ModelBuilder:
         """The same variables, so that more can be added and other rules written."""

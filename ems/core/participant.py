@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from ems.core.affine import Affine
@@ -29,24 +29,28 @@ class Contribution:
     ``series``: named series of its plan, each of shape ``(n_steps,)``.
     ``effort_kw``: what it moves through a store, uses or curtails [kW], shape ``(n_steps,)``. Of
     plans of equal cost the one of least effort is chosen, and then the earliest.
+    ``parts``: what each member of a group contributes, by its name in the group.
     """
 
     net_load_kw: Affine | Floats
     cost_eur: Affine | float = 0.0
     effort_kw: Affine | Floats | float = 0.0
     series: Mapping[str, Affine | Floats]
+    parts: Mapping[str, Contribution] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Plan:
     """The plan of one agent in numbers.
 
-    ``net_load_kw``: [kW], shape ``(n_steps,)``; ``series``: named by the agent.
+    ``net_load_kw``: [kW], shape ``(n_steps,)``; ``series``: named by the agent. ``parts``: the
+    plans of a group's members, by their names in the group.
     """
 
     agent: str
     net_load_kw: Floats
     series: Mapping[str, Floats]
+    parts: Mapping[str, Plan] = field(default_factory=dict)
 
     def window(self, first: int, last: int) -> Plan:
         """The steps ``first … last − 1`` of the plan."""
@@ -54,6 +58,7 @@ class Plan:
             agent=self.agent,
             net_load_kw=self.net_load_kw[first:last],
             series={name: values[first:last] for name, values in self.series.items()},
+            parts={name: part.window(first, last) for name, part in self.parts.items()},
         )
 
 

@@ -131,15 +131,15 @@ class Program:
         )
         return solution, matrix, outcome.row_duals
 
-    def bus_prices(self, solver: Solver) -> Floats:
-        """What one kWh more drawn from the bus would cost in each step [€/kWh].
+    def solve_with_price(self, solver: Solver) -> tuple[Solution, Floats]:
+        """The optimum, and what one kWh more drawn from the bus would cost in each step [€/kWh].
 
         The dual of the balance with the binaries fixed, shape ``(n_steps,)``; where the cost has a
         kink, a value between what one kWh less saves and one kWh more costs. Raises as ``solve``.
         """
-        _, _, duals = self._solve(solver, with_duals=True)
+        solution, _, duals = self._solve(solver, with_duals=True)
         # The balance is the last rule written. Its dual is per kW, and counts supply as positive.
-        return -self.horizon.power_kw(duals[-self.horizon.n_steps :])
+        return solution, -self.horizon.power_kw(duals[-self.horizon.n_steps :])
 
     def matrix(self) -> Matrix:
         """The program as arrays, for benchmarks, oracles and other solvers."""
@@ -196,22 +196,19 @@ def bus_worth(
 def plans_of(
     shares: Iterable[tuple[Participant, Contribution]], outcome: Outcome
 ) -> dict[str, Plan]:
-    """The plans of all agents in numbers.
+    """The plans of all agents in numbers."""
+    return {
+        agent.name: agent.canonical(_plan(agent.name, share, outcome.x)) for agent, share in shares
+    }
 
-    When an agent reports another plan of equal cost, the difference in net load goes to the next
-    agent that closes the balance.
-    """
-    plans: dict[str, Plan] = {}
-    freed_kw: Floats | float = 0.0
-    for agent, share in shares:
-        series = {key: _number(values, outcome.x) for key, values in share.series.items()}
-        net_load_kw = _number(share.net_load_kw, outcome.x)
-        if agent.closes_balance:
-            net_load_kw, freed_kw = net_load_kw + freed_kw, 0.0
-        found = Plan(agent=agent.name, net_load_kw=net_load_kw, series=series)
-        plans[agent.name] = agent.canonical(found)
-        freed_kw = freed_kw + net_load_kw - plans[agent.name].net_load_kw
-    return plans
+
+def _plan(name: str, share: Contribution, x: Floats) -> Plan:
+    return Plan(
+        agent=name,
+        net_load_kw=_number(share.net_load_kw, x),
+        series={key: _number(values, x) for key, values in share.series.items()},
+        parts={part: _plan(part, own, x) for part, own in share.parts.items()},
+    )
 
 
 def _of_size_1(cost_eur: Affine | float) -> Affine | Floats:

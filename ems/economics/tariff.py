@@ -19,6 +19,7 @@ from ems.types import Floats
 
 BUILT_IN = Path(__file__).parent / "tariffs"
 Kind = Literal["dynamic", "flat", "tou", "spot"]
+DemandPeriod = Literal["month", "year"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +37,7 @@ class Tariff:
     """A tariff; ``import_eur_per_kwh`` and ``export_eur_per_kwh`` apply it.
 
     ``low_hours``: local hours [from, to) of the low price of a ``tou`` tariff; may cross midnight.
+    ``demand_period``: what its demand charge, if it has one, is paid once for.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Tariff:
     description: str
     figures: tuple[Figure, ...]
     low_hours: tuple[float, float] = (0.0, 0.0)
+    demand_period: DemandPeriod = "month"
 
     @property
     def uses_spot(self) -> bool:
@@ -53,6 +56,11 @@ class Tariff:
     def fixed_feed_in(self) -> bool:
         """Whether export earns a fixed feed-in tariff instead of the day-ahead price."""
         return any(figure.name == "feed_in" for figure in self.figures)
+
+    @property
+    def demand_charge_eur_per_kw(self) -> float:
+        """Price of the highest import of each ``demand_period`` [€/kW]; 0 without one."""
+        return sum(figure.value for figure in self.figures if figure.name == "demand_charge")
 
     def import_eur_per_kwh(self, spot_eur_per_mwh: Floats, local_hour: Floats) -> Floats:
         """Price of a kWh bought [€/kWh]; both arguments have shape ``(n_steps,)``."""

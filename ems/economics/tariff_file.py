@@ -9,7 +9,14 @@ from typing import Annotated, ClassVar
 from pydantic import Field, StringConstraints, model_validator
 
 from ems.checked import Entry, check, read_toml
-from ems.economics.tariff import BUILT_IN, Figure, Kind, Tariff, built_in_tariffs
+from ems.economics.tariff import (
+    BUILT_IN,
+    DemandPeriod,
+    Figure,
+    Kind,
+    Tariff,
+    built_in_tariffs,
+)
 from ems.errors import InvalidSpec
 
 Hour = Annotated[float, Field(ge=0, le=24, description="an hour from 0 to 24")]
@@ -32,6 +39,19 @@ class ShareEntry(FigureEntry):
     """A figure that is a fraction."""
 
     value: float = Field(ge=0, le=1, description="a share from 0 to 1")
+
+
+class FeeEntry(FigureEntry):
+    """A figure that nobody is paid for."""
+
+    value: float = Field(ge=0, description="a finite number of at least 0")
+
+
+class DemandEntry(Entry):
+    """A charge on the highest import of each period."""
+
+    period: DemandPeriod = Field(description="month or year")
+    eur_per_kw: FeeEntry
 
 
 class LowEntry(Entry):
@@ -58,15 +78,21 @@ class TariffEntry(Entry):
     kind: Kind
     name: str = ""
     description: str = ""
+    base_fee_eur_per_year: FeeEntry | None = None
+    demand_charge: DemandEntry | None = None
 
     def figures(self) -> Iterator[Figure]:
         """Every figure in the order of the fields, named by its place in the file."""
-        for key in type(self).model_fields:
+        # What every tariff may have comes last.
+        own = [key for key in type(self).model_fields if key not in TariffEntry.model_fields]
+        for key in (*own, *TariffEntry.model_fields):
             entry = getattr(self, key)
             if isinstance(entry, FigureEntry):
                 yield _figure(key, entry)
             elif isinstance(entry, LowEntry):
                 yield _figure("low.import_ct_per_kwh", entry.import_ct_per_kwh)
+            elif isinstance(entry, DemandEntry):
+                yield _figure(f"demand_charge_eur_per_kw_{entry.period}", entry.eur_per_kw)
             elif key == "fees_ct_per_kwh":
                 yield from (_figure(f"fees.{fee}_ct_per_kwh", entry[fee]) for fee in entry)
 
@@ -128,13 +154,23 @@ def read_tariff(path: Path) -> Tariff:
         description=entry.description,
         figures=tuple(entry.figures()),
         low_hours=(low.from_hour, low.to_hour) if low else (0.0, 0.0),
+        demand_period=entry.demand_charge.period if entry.demand_charge else "month",
     )
 
 
+_UNITS = {
+    "_ct_per_kwh": "ct/kWh",
+    "_eur_per_year": "€/year",
+    "_eur_per_kw_month": "€/kW and month",
+    "_eur_per_kw_year": "€/kW and year",
+}
+"""Ends of keys; a key without one is a share."""
+
+
 def _figure(key: str, entry: FigureEntry) -> Figure:
-    unit = "1" if isinstance(entry, ShareEntry) else "ct/kWh"
-    name = key.removesuffix("_ct_per_kwh")
-    return Figure(name=name, value=entry.value, unit=unit, source=entry.source)
+    end = next((end for end in _UNITS if key.endswith(end)), "")
+    name = key.removesuffix(end)
+    return Figure(name=name, value=entry.value, unit=_UNITS.get(end, "1"), source=entry.source)
 
 
 def load_tariff(name: str) -> Tariff:

@@ -39,6 +39,7 @@ from ems.types import Floats, Ints
 
 UNKNOWN: tuple[Unknown, ...] = get_args(Unknown)
 """What a plan may be made without knowing."""
+PRICE = "day-ahead price"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -144,6 +145,56 @@ class SiteForecasts:
     levels: Mapping[str, Floats]
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Lesson:
+    """A series that a forecaster must learn, ``name`` that of its agent or ``PRICE``."""
+
+    name: str
+    model: Forecaster
+    series: Series
+    hedged: bool
+
+    def known_days(self, until: int) -> float:
+        """Days of known values before step ``until``."""
+        return int(np.isfinite(self.series.values[:until]).sum()) / self.series.steps_a_day
+
+    @property
+    def enough_from(self) -> int | None:
+        """The first step that has enough known values before it; None if none has."""
+        known = np.flatnonzero(np.isfinite(self.series.values))
+        needed = self.model.needs_days * self.series.steps_a_day
+        if len(known) < needed:
+            return None
+        return int(known[needed - 1]) + 1 if needed else 0
+
+
+def lessons(building: Building, models: Models, first: int) -> tuple[Lesson, ...]:
+    """All that must be learned of a building before step ``first``, the base load first."""
+    rest = ToLearn(
+        what="base load", energy_kwh=building.base_kwh, least=-np.inf, model="load", hedged=True
+    )
+    found = [(BASE_LOAD, rest)]
+    found += [
+        (device.name, learned)
+        for device in building.truth.devices
+        if (learned := device.to_learn(first)) is not None
+    ]
+    told = [
+        Lesson(
+            name=name,
+            model=models.pv if learned.model == "pv" else models.load,
+            series=_series(building, learned),
+            hedged=learned.hedged,
+        )
+        for name, learned in found
+    ]
+    tariff = building.tariff
+    if tariff.uses_spot or not tariff.fixed_feed_in:
+        series = _price_series(building)
+        told.append(Lesson(name=PRICE, model=models.price, series=series, hedged=False))
+    return tuple(told)
+
+
 def forecast_days(
     building: Building, models: Models, *, first_day: date, instants: Ints, n_steps: int
 ) -> SiteForecasts:
@@ -155,32 +206,22 @@ def forecast_days(
     forecasts, if there are any.
     """
     first = building.span(first_day).start
-
-    def forecast(model: Forecaster, series: Series) -> Forecast:
-        return model.fit(series, first).forecast(series, instants, n_steps)
-
-    rest = ToLearn(what="base load", energy_kwh=building.base_kwh, least=-np.inf, model="load")
-    base_series = _series(building, rest)
+    learned = lessons(building, models, first)
     if models.weather is not None:
-        models.weather.forecast(base_series, instants, n_steps)  # raises where one is missing
-    base = forecast(models.load, base_series)
-    levels = {BASE_LOAD: levels_of_truth(base, base_series.values)}
-    devices: dict[str, Forecast] = {}
-    for device in building.truth.devices:
-        learned = device.to_learn(first)
-        if learned is not None:
-            series = _series(building, learned)
-            model = models.pv if learned.model == "pv" else models.load
-            devices[device.name] = forecast(model, series)
-            if learned.hedged:
-                levels[device.name] = levels_of_truth(devices[device.name], series.values)
-    tariff = building.tariff
-    prices_matter = tariff.uses_spot or not tariff.fixed_feed_in
+        models.weather.forecast(learned[0].series, instants, n_steps)  # raises where one is missing
+    made = {
+        one.name: one.model.fit(one.series, first).forecast(one.series, instants, n_steps)
+        for one in learned
+    }
     return SiteForecasts(
-        base=base,
-        devices=devices,
-        price=forecast(models.price, _price_series(building)) if prices_matter else None,
-        levels=levels,
+        base=made[BASE_LOAD],
+        devices={n: forecast for n, forecast in made.items() if n not in (BASE_LOAD, PRICE)},
+        price=made.get(PRICE),
+        levels={
+            one.name: levels_of_truth(made[one.name], one.series.values)
+            for one in learned
+            if one.hedged
+        },
     )
 
 
@@ -203,7 +244,7 @@ def _series(building: Building, learned: ToLearn) -> Series:
 def _price_series(building: Building) -> Series:
     history = building.history
     return Series(
-        who=f"{history.building} day-ahead price",
+        who=f"{history.building} {PRICE}",
         unit="€/MWh",
         ts_utc=history.ts_utc,
         step_h=history.step_h,

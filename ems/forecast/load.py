@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -25,6 +25,7 @@ class LearnedLoad:
     the first recorded forecast are learned without. Quantiles as in ``ems.forecast.learned``.
     """
 
+    needs_days: ClassVar[int] = MIN_DAYS
     max_lead_h: float = 48.0
     weather: WeatherAgent = field(default_factory=WeatherAgent)
     learned: Boosted | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -34,6 +34,7 @@ class SameHourLastWeek:
     this time of day. The error of a step is y(t) − y(t − 7 d).
     """
 
+    needs_days: ClassVar[int] = 14  # a week, and the week before it
     learned: _Learned | None = None
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ import pandas as pd
 from ems.errors import DataError
 from ems.forecast.clock import Clock, steps_ahead
 from ems.forecast.features import rows
-from ems.forecast.learned import Boosted, known_steps
+from ems.forecast.learned import MIN_DAYS, Boosted, known_steps
 from ems.forecast.series import LEVELS, Forecast, Series
 from ems.types import Floats, Instants, Ints
 
@@ -70,6 +70,7 @@ class PriceForecast:
     Weather is not used: prices depend on the weather of the whole zone.
     """
 
+    needs_days: ClassVar[int] = MIN_DAYS
     learned: Boosted | None = None
 
     @property

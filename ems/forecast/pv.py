@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -39,6 +39,7 @@ class PVPersistence:
     learned.
     """
 
+    needs_days: ClassVar[int] = 8  # a week, and the day before it
     errors: Floats | None = None
     seen_kw: float = np.inf
 
@@ -99,6 +100,7 @@ class ClearSkyPersistence:
     classes. Zero at night, and at most the maximum ever generated or ``CLOUD_EDGE`` · P_clear.
     """
 
+    needs_days: ClassVar[int] = MIN_DAYS
     learned: _Shares | None = None
 
     @property
@@ -174,6 +176,7 @@ class LearnedPV:
     ``CLOUD_EDGE`` · P_clear.
     """
 
+    needs_days: ClassVar[int] = MIN_DAYS
     max_lead_h: float = 48.0
     weather: WeatherAgent = field(default_factory=WeatherAgent)
     learned: _Trees | None = None

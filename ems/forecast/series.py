@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol, Self
+from typing import ClassVar, Protocol, Self
 
 import numpy as np
 import pandas as pd
@@ -138,7 +138,12 @@ class Forecast:
 
 
 class Forecaster(Protocol):
-    """A model of one series; the constructor only stores its arguments."""
+    """A model of one series; the constructor only stores its arguments.
+
+    ``needs_days``: days of known values that must lie before its first forecast.
+    """
+
+    needs_days: ClassVar[int]
 
     @property
     def name(self) -> str:

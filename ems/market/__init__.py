@@ -1,1 +1,1 @@
-"""Orders and the clearing of a market, on integer arrays. Knows no building and no plan."""
+"""Auctions: orders in whole numbers, and the price at which they are cleared."""

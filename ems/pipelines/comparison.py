@@ -107,7 +107,8 @@ def choose_window(
     if building.tariff.uses_spot and not np.isfinite(building.history.price_eur_per_mwh).any():
         raise DataError(
             f"{name}: the tariff {building.tariff.name} needs day-ahead prices and the database "
-            "has none; plan with --tariff tou or flat, or build it with --prices"
+            "has none; plan with --tariff flat, or your own by scripts/tariff.py, or build it with "
+            "--prices"
         )
     if not plannable:
         raise DataError(f"{name}: no day can be planned; the first: {building.why_not(known[0])}")

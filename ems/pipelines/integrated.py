@@ -135,9 +135,10 @@ class Integrated:
         taught = first_days(self.building, self.spec.base.history_days)
         later = [day for day in taught if day > trained]
         if len(enough) < len(self.devices) or not later:
+            known = [f"{device} ({len(self.histories[device])})" for device in self.devices]
             raise DataError(
                 f"{self.building.history.building}: no plannable day has {LEAST_TRAINING_DAYS} "
-                f"known days of {', '.join(self.devices)} before it"
+                f"known days of {', '.join(known)} before it; collect more"
             )
         return later[0]
 
@@ -270,11 +271,20 @@ def frontier_point(
     )
 
 
-def knee(points: Sequence[FrontierPoint]) -> FrontierPoint | None:
-    """The point of the frontier farthest from the line between its ends.
+KNEE_DEPTH = 0.1
+"""A knee lies at least this far below the line between the ends, both axes scaled to [0, 1]."""
+LEAST_COST_RANGE_EUR, LEAST_UNUSUAL_RANGE = 0.01, 0.01
+"""A frontier whose cost or unusualness varies by less trades nothing: a cent, a hundredth."""
 
-    Cost and unusualness are each scaled to [0, 1] over the frontier (Satopää et al. 2011,
-    doi:10.1109/ICDCSW.2011.20). None if there is nothing between the ends, or no trade-off.
+
+def knee(points: Sequence[FrontierPoint]) -> FrontierPoint | None:
+    """The point of the frontier farthest below the line between its ends, where it bends.
+
+    Cost and unusualness are each scaled to [0, 1] over the frontier, x and y, and the depth of a
+    point is 1 − x − y (Satopää et al. 2011, doi:10.1109/ICDCSW.2011.20). None if nothing lies
+    between the ends, if one of both hardly varies (``LEAST_COST_RANGE_EUR``,
+    ``LEAST_UNUSUAL_RANGE``), or if no point is as deep as ``KNEE_DEPTH``: a straight frontier has
+    no knee, whatever the rounding of its points says.
     """
     ours = [p for p in points if p.controller.movable and p.unusual is not None]
     if len(ours) < 3:
@@ -282,9 +292,10 @@ def knee(points: Sequence[FrontierPoint]) -> FrontierPoint | None:
     cost = np.array([p.summary.kpis.cost_eur for p in ours])
     unusual = np.array([p.unusual for p in ours], dtype=np.float64)
     # A range of rounding size would be stretched to [0, 1] and give an arbitrary knee.
-    if np.ptp(cost) < 1e-6 or np.ptp(unusual) < 1e-6:
+    if np.ptp(cost) < LEAST_COST_RANGE_EUR or np.ptp(unusual) < LEAST_UNUSUAL_RANGE:
         return None
     x = (unusual - unusual.min()) / np.ptp(unusual)
     y = (cost - cost.min()) / np.ptp(cost)
-    below_line = 1.0 - x - y
-    return ours[int(np.argmax(below_line))]
+    depth = 1.0 - x - y
+    deepest = int(np.argmax(depth))
+    return ours[deepest] if depth[deepest] >= KNEE_DEPTH else None

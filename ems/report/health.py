@@ -7,58 +7,22 @@ read wrongly, by a column, an hour or a factor of a thousand, shows there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import groupby
 from pathlib import Path
 
-import numpy as np
-
 from ems.errors import DataError
-from ems.forecast.clear_sky import Sun
 from ems.pipelines.comparison import Window
+from ems.report.rules import RULES
 from ems.site.building import Building
 from ems.site.meters import MeterData
+from ems.store.plausible import Checked, plausibility
 from ems.store.quality import Finding
-from ems.types import Bools, Floats
 
-HOURS_A = 8760.0
-LEAST_DAYS = 300
-"""Fewer known days say little about a year."""
 SHOWN_SPANS = 5
 """Spans of days told of each reason, the longest."""
-
-_RULES: Mapping[str, str] = {
-    "missing": "no value",
-    "spike": "far above everything else the meter shows",
-    "stuck": "zeros that contradict the other meters",
-    "frozen": "stood still, then counted all at once",
-    "out of service": "zeros for a month or more from the start or up to the end of the record",
-    "filled": "marked as interpolated by the source",
-    "straight line": "the same energy in every step of half a day",
-    "copied day": "hours that repeat an earlier day to the watt-hour",
-    "balance": "sub-meters exceed the load, or the load is negative",
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Checked:
-    """A figure of a building with the range that is usual; ``enough``: whether it can be judged."""
-
-    what: str
-    value: float
-    unit: str
-    least: float
-    most: float
-    enough: bool = True
-
-    @property
-    def verdict(self) -> str:
-        """Whether it is within the range."""
-        if not self.enough:
-            return "too little is known to judge"
-        return "plausible" if self.least <= self.value <= self.most else "LOOK AT IT"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,90 +35,6 @@ class Patient:
     building: Building
     window: Window
     findings: Sequence[Finding]
-
-
-def plausibility(history: MeterData) -> tuple[Checked, ...]:
-    """What is known of a building beside what is usual; the ranges are wide and assumed.
-
-    Sums of a year are the mean of the known steps × 8,760 h.
-    """
-    return (*_of_load(history), *_of_sun(history))
-
-
-def _of_load(history: MeterData) -> Iterator[Checked]:
-    load_kw = history.load_kwh / history.step_h
-    known = np.isfinite(load_kw)
-    if not known.any():
-        return
-    home = history.kind == "residential"
-    if home:
-        yield Checked(
-            what="load in a year (Germany: 1,300 to 6,000, with car and heat pump up to 25,000)",
-            value=_yearly_kwh(load_kw),
-            unit="kWh",
-            least=500.0,
-            most=25_000.0,
-            enough=_enough(known, history.step_h),
-        )
-    imports = [f.name for f in history.feeds if f.role == "import" and f.behind_import]
-    peak_kw = sum(float(np.nanmax(history.energy_kwh[name])) for name in imports) / history.step_h
-    if home:
-        told = "highest import of a step (three phases of 63 A carry 43)"
-        yield Checked(what=told, value=peak_kw, unit="kW", least=0.5, most=43.5)
-    lowest_kw = float(np.min(load_kw[known]))
-    told = "lowest load of a step (below 0 the meters contradict each other)"
-    yield Checked(what=told, value=lowest_kw, unit="kW", least=-0.1, most=np.inf)
-    parts = [f.name for f in history.feeds if f.role == "load"]
-    if parts:
-        part_kw = np.nansum([history.energy_kwh[name] for name in parts], axis=0) / history.step_h
-        share = 100.0 * float(part_kw[known].sum() / max(load_kw[known].sum(), 1e-9))
-        told = "sub-meters, of the load"
-        yield Checked(what=told, value=share, unit="%", least=0.0, most=101.0)
-
-
-def _of_sun(history: MeterData) -> Iterator[Checked]:
-    pv_kw = history.pv_kwh / history.step_h
-    if not np.nanmax(pv_kw, initial=0.0) > 0:
-        return
-    generated = np.nan_to_num(pv_kw)
-    known = np.isfinite(pv_kw)
-    yield Checked(
-        what="generation in a year per kW of its highest step (Germany: about 900 to 1,300)",
-        value=_yearly_kwh(pv_kw) / float(generated.max()),
-        unit="h",
-        least=600.0,
-        most=1_700.0,
-        enough=_enough(known, history.step_h),
-    )
-    sun = Sun.at(history.place, history.ts_utc[0], len(generated), history.step_h)
-    dark = 100.0 * float(generated[~sun.up].sum() / generated.sum())
-    told = "generation while the sun is below the horizon (more: the hours are shifted)"
-    yield Checked(what=told, value=dark, unit="%", least=0.0, most=1.0)
-    noon_h = float(np.average(_after_noon_h(history), weights=generated))
-    told = "middle of the generation, hours after the sun's noon (a shift of the clock shows here)"
-    yield Checked(what=told, value=noon_h, unit="h", least=-1.5, most=1.5)
-    exports = [f.name for f in history.feeds if f.role == "export" and f.behind_import]
-    if exports:
-        sold = np.nansum([history.energy_kwh[name] for name in exports], axis=0) / history.step_h
-        share = 100.0 * float(sold[known].sum() / generated.sum())
-        told = "export, of the generation"
-        yield Checked(what=told, value=share, unit="%", least=0.0, most=101.0)
-
-
-def _after_noon_h(history: MeterData) -> Floats:
-    """Hours of each step's middle after the sun's mean noon at the place, −12 to 12 [h]."""
-    since = history.ts_utc - history.ts_utc.astype("datetime64[D]")
-    sun_h = since / np.timedelta64(1, "h") + history.step_h / 2 + history.place.longitude_deg / 15.0
-    hours: Floats = sun_h % 24.0 - 12.0
-    return hours
-
-
-def _yearly_kwh(power_kw: Floats) -> float:
-    return float(np.nanmean(power_kw)) * HOURS_A
-
-
-def _enough(known: Bools, step_h: float) -> bool:
-    return bool(np.count_nonzero(known) * step_h / 24.0 >= LEAST_DAYS)
 
 
 # --- as text --------------------------------------------------------------------------------------
@@ -185,15 +65,34 @@ def write_health(text: str, file: Path) -> Path:
     return file
 
 
-def _of(patient: Patient) -> str:
-    history = patient.building.metered
+def measured(history: MeterData, findings: Sequence[Finding]) -> str:
+    """What is measured of a building, what the rules found, and its sums beside what is usual."""
+    return "\n\n".join(
+        [
+            f"### {history.building}",
+            _meters(history),
+            "What the rules found:",
+            _findings(findings, len(history.ts_utc)),
+            _checks(plausibility(history)),
+        ]
+    )
+
+
+def _meters(history: MeterData) -> str:
     feeds = ", ".join(f"{feed.name} ({feed.role})" for feed in history.feeds)
     first, last = history.ts_utc[0].item(), history.ts_utc[-1].item()
+    return (
+        f"{len(history.ts_utc):,} steps of {60 * history.step_h:g} minutes, {first:%Y-%m-%d} "
+        f"to {last:%Y-%m-%d} UTC, {history.place}. Meters: {feeds}."
+    )
+
+
+def _of(patient: Patient) -> str:
+    history = patient.building.metered
     return "\n\n".join(
         [
             f"## {history.building}",
-            f"{len(history.ts_utc):,} steps of {60 * history.step_h:g} minutes, {first:%Y-%m-%d} "
-            f"to {last:%Y-%m-%d} UTC, {history.place}. Meters: {feeds}.",
+            _meters(history),
             "### What the rules found",
             _findings(patient.findings, len(history.ts_utc)),
             "### Days left out",
@@ -210,7 +109,7 @@ def _findings(findings: Sequence[Finding], n_steps: int) -> str:
     rows = [
         f"| {one.rule} | {one.feed} | {one.quality} | {one.days:,} | {one.steps:,} | "
         f"{100 * one.steps / n_steps:.1f} % | {one.span_utc[0].item():%Y-%m-%d} | "
-        f"{one.span_utc[1].item():%Y-%m-%d} | {_RULES.get(one.rule, 'see docs/data.md')} |"
+        f"{one.span_utc[1].item():%Y-%m-%d} | {RULES.get(one.rule, 'see docs/data.md')} |"
         for one in findings
     ]
     head = "| rule | meter | marked as | days | steps | of all | first | last | what it means |"
@@ -262,12 +161,7 @@ def _checks(checks: Sequence[Checked]) -> str:
     if not checks:
         return "Nothing is known of load and sun."
     rows = [
-        f"| {one.what} | {one.value:,.1f} {one.unit} | {_range(one)} | {one.verdict} |"
+        f"| {one.what} | {one.told} | {one.usual} | {'plausible' if one.plausible else 'LOOK'} |"
         for one in checks
     ]
     return "\n".join(["| figure | here | usual | verdict |", "|---|---:|---:|---|", *rows])
-
-
-def _range(one: Checked) -> str:
-    most = "" if np.isinf(one.most) else f" to {one.most:,g}"
-    return f"{one.least:,g}{most or ' and more'}"

@@ -59,6 +59,8 @@ def inline_svg(figure: Figure, name: str) -> Markup:
     root = ElementTree.fromstring(drawn.getvalue())
     root.attrib = {
         "viewBox": root.attrib["viewBox"],
+        # Of a black area matplotlib leaves out the colour, since black is what SVG fills with.
+        "fill": "currentColor",
         "role": "img",
         "aria-label": str(figure.get_label()),
     }

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 
 from ems.agents import BatteryAgent, EVSpec, GridAgent, HeatSpec
+from ems.economics.tariff import DemandPeriod, Tariff
 from ems.errors import InvalidSpec
 
 __all__ = ["Assets", "CrossFlow", "DemandPeriod", "EVSpec"]
 
-DemandPeriod = Literal["month", "year"]
 CrossFlow = Literal["booked", "absorbed"]
 MOST_PV_SCALE = 100.0
 """A larger multiple of the metered sun is a typing error."""
@@ -57,3 +57,20 @@ class Assets:
             raise InvalidSpec(
                 f"assets: pv_scale is {self.pv_scale}, allowed is 0 to {MOST_PV_SCALE:g}"
             )
+
+    def under(self, tariff: Tariff) -> Assets:
+        """The same with the demand charge of ``tariff``, if it has one.
+
+        Raises ``InvalidSpec`` if another demand charge was given.
+        """
+        charge, period = tariff.demand_charge_eur_per_kw, tariff.demand_period
+        given = self.grid.demand_charge_eur_per_kw
+        if charge == 0:
+            return self
+        if given > 0 and (given, self.demand_period) != (charge, period):
+            raise InvalidSpec(
+                f"demand_charge_eur_per_kw is {given:g} a {self.demand_period}, but the tariff "
+                f"{tariff.name} has {charge:g} a {period}: give one"
+            )
+        grid = replace(self.grid, demand_charge_eur_per_kw=charge)
+        return replace(self, grid=grid, demand_period=period)

@@ -59,7 +59,7 @@ class Building:
     """
 
     def __init__(self, history: MeterData, tariff: Tariff, assets: Assets) -> None:
-        self.metered, self.tariff, self.assets = history, tariff, assets
+        self.metered, self.tariff, self.assets = history, tariff, assets.under(tariff)
         metered = MeterView(history=history, one_meter=assets.one_meter)
         self.history = history if assets.pv_scale == 1 else _with_pv(metered, assets.pv_scale)
         self.view = replace(metered, history=self.history)
@@ -148,14 +148,12 @@ class Building:
 
         The bill of the same house without it, less the bill as metered, both netted in each step.
         """
-        charged, given = self.view.meters_of("charge"), self.view.meters_of("discharge")
-        if not charged:
-            return None
-        energy_kwh = self.history.energy_kwh
-        drawn_kwh = np.sum([energy_kwh[name] for name in charged], axis=0)
-        drawn_kwh = drawn_kwh - np.sum([energy_kwh[name] for name in given], axis=0)
-        net_kwh = self.history.load_kwh - self.history.pv_kwh
-        return self._netted_eur(net_kwh, days) - self._netted_eur(net_kwh + drawn_kwh, days)
+        net_kwh = self._load_kwh.copy()
+        for roof in self.view.meters_of("pv"):
+            net_kwh -= self.history.energy_kwh[roof]
+        for own in OwnBattery.on_site(self.view):
+            return self._netted_eur(net_kwh, days) - self._netted_eur(net_kwh + own.drawn_kwh, days)
+        return None
 
     def _netted_eur(self, net_kwh: Floats, days: Sequence[date]) -> float:
         """The bill of a net load [€]."""
@@ -329,6 +327,11 @@ def _with_pv(view: MeterView, scale: float) -> MeterData:
         raise InvalidSpec(
             f"{history.building}: pv_scale is {scale:g}, but no PV is metered behind its import "
             "meter; leave it at 1"
+        )
+    if view.meters_of("discharge"):
+        raise InvalidSpec(
+            f"{history.building}: pv_scale is {scale:g}, but the battery that is there ran on the "
+            "metered sun, and nothing plans it; leave it at 1"
         )
     own_kwh = {name: scale * history.energy_kwh[name] for name in meters}
     more_kwh = [own_kwh[name] - history.energy_kwh[name] for name in meters]

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
+
+import numpy as np
 
 from ems.errors import InvalidSpec
 from ems.site.place import Place
@@ -65,6 +67,69 @@ def load_rule(feeds: Sequence[Feed]) -> LoadRule:
     if any(feed.role == "export" for feed in feeds):
         return "import-export"
     return "import"
+
+
+class Metered(Protocol):
+    """A building's meters and what they counted, before or after the quality rules."""
+
+    @property
+    def kind(self) -> str:
+        """``residential``, ``industrial`` or ``public``."""
+
+    @property
+    def place(self) -> Place:
+        """Where it stands."""
+
+    @property
+    def step_h(self) -> float:
+        """Length of a step [h]."""
+
+    @property
+    def ts_utc(self) -> Instants:
+        """Starts of the steps, shape ``(n,)``."""
+
+    @property
+    def feeds(self) -> tuple[Feed, ...]:
+        """The meters."""
+
+    @property
+    def energy_kwh(self) -> Mapping[str, Floats]:
+        """Energy of each step by feed [kWh], shape ``(n,)``."""
+
+    @property
+    def load_rule(self) -> LoadRule:
+        """How the load follows from the meters."""
+
+
+def sum_kwh(metered: Metered, *roles: Role, behind_import: bool | None = True) -> Floats:
+    """The sum over the meters of ``roles`` [kWh], shape ``(n,)``, NaN where one of them is.
+
+    Zeros without such a meter. ``behind_import``: only those that the import meter sees (True),
+    does not see (False), or all (None).
+    """
+    total_kwh: Floats = np.zeros(len(metered.ts_utc))
+    for feed in metered.feeds:
+        if feed.role in roles and behind_import in (None, feed.behind_import):
+            total_kwh = total_kwh + metered.energy_kwh[feed.name]
+    return total_kwh
+
+
+def load_kwh(metered: Metered) -> Floats:
+    """The load of each step [kWh], NaN where a required meter is not ok.
+
+    load = import + Σ pv behind the import meter − export − charge + discharge
+           + Σ loads with their own meter
+
+    Where generation has no meter it is what is left of the load after it, and may be negative.
+    """
+    if not any(feed.role == "import" for feed in metered.feeds):
+        return np.full(len(metered.ts_utc), np.nan)
+    return (
+        sum_kwh(metered, "import", "discharge", behind_import=None)
+        + sum_kwh(metered, "pv")
+        + sum_kwh(metered, "load", behind_import=False)
+        - sum_kwh(metered, "export", "charge", behind_import=None)
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import duckdb
-import xlsxwriter
+import openpyxl
+from openpyxl.cell import WriteOnlyCell
+from openpyxl.styles import Font
 
 from ems.agents.words import spoken
 from ems.errors import DataError, InvalidSpec
@@ -238,37 +240,22 @@ def _written(con: duckdb.DuckDBPyConnection, folder: Path, kind: str) -> Iterato
 
 def _workbook(con: duckdb.DuckDBPyConnection, file: Path) -> Path:
     """One sheet for each table; row by row, so that a long run does not fill the memory."""
-    look = {"constant_memory": True, "default_date_format": "yyyy-mm-dd hh:mm"}
     # Opened first: a file that cannot be written must leave no temporary ones behind.
-    with file.open("wb") as target, xlsxwriter.Workbook(target, look) as book:
-        head, day = book.add_format({"bold": True}), book.add_format({"num_format": "yyyy-mm-dd"})
+    with file.open("wb") as target:
+        book = openpyxl.Workbook(write_only=True)
         for table in TABLES:
-            sheet = book.add_worksheet(table)
+            sheet = book.create_sheet(table)
+            sheet.freeze_panes = "A2"
             rows = con.execute(f"SELECT * FROM {table}")
-            names = [column[0] for column in rows.description or ()]
-            sheet.freeze_panes(1, 0)
-            sheet.write_row(0, 0, names, head)
-            _write_rows(sheet, rows, names, day)
+            head = [WriteOnlyCell(sheet, value=column[0]) for column in rows.description or ()]
+            for cell in head:
+                cell.font = Font(bold=True)
+            sheet.append(head)
+            while chunk := rows.fetchmany(_CHUNK):
+                for row in chunk:
+                    sheet.append(row)
+        book.save(target)
     return file
-
-
-def _write_rows(
-    sheet: xlsxwriter.worksheet.Worksheet,
-    rows: duckdb.DuckDBPyConnection,
-    names: Sequence[str],
-    day: xlsxwriter.format.Format,
-) -> None:
-    at = 1
-    while chunk := rows.fetchmany(_CHUNK):
-        for row in chunk:
-            for column, value in enumerate(row):
-                if value is None:
-                    continue
-                if names[column] == "day":
-                    sheet.write_datetime(at, column, value, day)
-                else:
-                    sheet.write(at, column, value)
-            at += 1
 
 
 def _readme(run_id: str, about: str, files: Sequence[Path], columns: Sequence[Column]) -> str:

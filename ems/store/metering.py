@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ems.site.meters import Feed, load_rule
+from ems.site.meters import Feed, load_rule, sum_kwh
 from ems.store.ingest.dataset import BuildingData
 from ems.types import Floats
 
@@ -53,7 +53,7 @@ def _has_export(data: BuildingData) -> bool:
 
 def _exceeds_import(load_kwh: Floats, data: BuildingData) -> bool:
     """Whether a sub-meter exceeds import while there is no sun."""
-    import_kwh, pv_kwh = _sum_of("import", data), _sum_of("pv", data)
+    import_kwh, pv_kwh = sum_kwh(data, "import"), sum_kwh(data, "pv")
     dark = (pv_kwh == 0) & (import_kwh > 0) & ~np.isnan(load_kwh)
     if not dark.any():
         return False
@@ -69,8 +69,8 @@ def _own_use_slope(data: BuildingData) -> float:
     Differences remove the season, hourly means the daily routine, sub-meters people's behaviour:
     all three move import and PV together without causation.
     """
-    import_kwh, pv_kwh = _sum_of("import", data), _sum_of("pv", data)
-    changes = np.diff([import_kwh, pv_kwh, np.nan_to_num(_sum_of("load", data))])
+    import_kwh, pv_kwh = sum_kwh(data, "import"), sum_kwh(data, "pv")
+    changes = np.diff([import_kwh, pv_kwh, np.nan_to_num(sum_kwh(data, "load"))])
     working = (import_kwh[1:] > 0) & (import_kwh[:-1] > 0) & np.isfinite(changes).all(axis=0)
     if not working.any():
         return 0.0
@@ -82,8 +82,3 @@ def _own_use_slope(data: BuildingData) -> float:
     ]
     slopes = np.linalg.lstsq(np.column_stack(causes), import_step, rcond=None)[0]
     return float(slopes[0])
-
-
-def _sum_of(role: str, data: BuildingData) -> Floats:
-    series = [data.energy_kwh[feed.name] for feed in data.feeds if feed.role == role]
-    return np.sum(series, axis=0) if series else np.zeros(len(data.ts_utc))

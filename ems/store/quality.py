@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ems.site.meters import Feed, Role
+from ems.site.meters import Feed, Role, sum_kwh
 from ems.store.ingest.dataset import BuildingData
 from ems.types import Floats, Instants
 
@@ -379,9 +379,7 @@ def _register_kwh(feed: Feed, data: BuildingData) -> Floats:
     """What a meter counted; for import and export what all registers of that role did [kWh]."""
     if feed.role not in ("import", "export"):
         return data.energy_kwh[feed.name]
-    registers = [f.name for f in data.feeds if f.role == feed.role]
-    total: Floats = np.sum([data.energy_kwh[name] for name in registers], axis=0)
-    return total
+    return sum_kwh(data, feed.role, behind_import=None)
 
 
 def _sum_of(role: Role, data: BuildingData) -> Floats:

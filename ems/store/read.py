@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 
 from ems.errors import DataError
-from ems.site.meters import Category, Feed, LoadRule, MeterData
+from ems.site.meters import Category, Feed, LoadRule, MeterData, load_kwh, sum_kwh
 from ems.site.place import Place
 from ems.site.weather import RecordedWeather
 from ems.store.connection import read_meta, reading
+from ems.store.ingest.dataset import BuildingData
 from ems.store.quality import Finding
 from ems.types import Floats, Instants
 
@@ -42,53 +43,44 @@ def read_history(
 
 
 def _history(con: duckdb.DuckDBPyConnection, building: str, zone: str) -> MeterData:
+    data, meta = _meters(con, building), read_meta(con)
+    return MeterData(
+        building=building,
+        kind=data.kind,
+        place=data.place,
+        timezone=data.timezone,
+        step_h=data.step_h,
+        ts_utc=data.ts_utc,
+        feeds=data.feeds,
+        energy_kwh=data.energy_kwh,
+        load_kwh=load_kwh(data),
+        pv_kwh=sum_kwh(data, "pv", behind_import=None),
+        price_eur_per_mwh=_prices(con, zone, data.ts_utc, data.step_h),
+        load_rule=data.load_rule,
+        synthetic=meta["synthetic"] == "true",
+        source=f"{meta['source']}; {meta['licence']}",
+        data_hash=meta["data_hash"],
+        weather=_weather(con, data.ts_utc, data.step_h),
+        weather_forecast=_weather_forecast(con),
+    )
+
+
+def _meters(con: duckdb.DuckDBPyConnection, building: str) -> BuildingData:
+    """The meters of a building; what a quality rule marked is NaN."""
     kind, timezone, step_h, first, n_steps, load_rule, *where = _building_row(con, building)
     step = np.timedelta64(round(step_h * 3600), "s")
-    ts_utc = np.datetime64(first, "s") + np.arange(n_steps) * step
     feeds = _feeds(con, building)
-    energy = _energy(con, building, feeds, n_steps)
-    meta = read_meta(con)
-    return MeterData(
+    return BuildingData(
         building=building,
         kind=kind,
         place=_place(*where),
         timezone=timezone,
         step_h=step_h,
-        ts_utc=ts_utc,
+        ts_utc=np.datetime64(first, "s") + np.arange(n_steps) * step,
         feeds=feeds,
-        energy_kwh=energy,
-        load_kwh=load_of(feeds, energy, n_steps),
-        pv_kwh=_sum_of([energy[f.name] for f in feeds if f.role == "pv"], n_steps),
-        price_eur_per_mwh=_prices(con, zone, ts_utc, step_h),
+        energy_kwh=_energy(con, building, feeds, n_steps),
         load_rule=load_rule,
-        synthetic=meta["synthetic"] == "true",
-        source=f"{meta['source']}; {meta['licence']}",
-        data_hash=meta["data_hash"],
-        weather=_weather(con, ts_utc, step_h),
-        weather_forecast=_weather_forecast(con),
     )
-
-
-def load_of(feeds: tuple[Feed, ...], energy_kwh: dict[str, Floats], n_steps: int) -> Floats:
-    """The load of each step [kWh], NaN where a required meter is not ok.
-
-    load = import + Σ pv behind the import meter − export − charge + discharge
-           + Σ loads with their own meter
-
-    Where generation has no meter it is what is left of the load after it, and may be negative.
-    """
-    if not any(feed.role == "import" for feed in feeds):
-        return np.full(n_steps, np.nan)
-    plus = [energy_kwh[f.name] for f in feeds if f.role == "import"]
-    plus += [energy_kwh[f.name] for f in feeds if f.role == "pv" and f.behind_import]
-    plus += [energy_kwh[f.name] for f in feeds if f.role == "load" and not f.behind_import]
-    plus += [energy_kwh[f.name] for f in feeds if f.role == "discharge"]
-    minus = [energy_kwh[f.name] for f in feeds if f.role in ("export", "charge")]
-    return _sum_of(plus, n_steps) - _sum_of(minus, n_steps)
-
-
-def _sum_of(series: list[Floats], n_steps: int) -> Floats:
-    return np.sum(series, axis=0) if series else np.zeros(n_steps)
 
 
 def _building_row(con: duckdb.DuckDBPyConnection, building: str) -> tuple:  # type: ignore[type-arg]
@@ -306,33 +298,29 @@ def portfolio(con: duckdb.DuckDBPyConnection) -> tuple[PortfolioRow, ...]:
 
 def _portfolio_row(con: duckdb.DuckDBPyConnection, building: str) -> PortfolioRow:
     """Reads only the meters: prices and weather are the same for all and take longer."""
-    kind, timezone, step_h, first, n_steps, load_rule, *_ = _building_row(con, building)
-    feeds, by_role = _feeds(con, building), _metered_by_role(con, building)
-    energy = _energy(con, building, feeds, n_steps)
-    load_kwh = load_of(feeds, energy, n_steps)
-    pv_kwh = _sum_of([energy[feed.name] for feed in feeds if feed.role == "pv"], n_steps)
+    data, by_role = _meters(con, building), _metered_by_role(con, building)
+    used_kwh, pv_kwh = load_kwh(data), sum_kwh(data, "pv", behind_import=None)
     known = pd.Series(
-        np.isfinite(load_kwh) & np.isfinite(pv_kwh),
-        index=pd.date_range(first, periods=n_steps, freq=pd.Timedelta(hours=step_h), tz="UTC"),
+        np.isfinite(used_kwh) & np.isfinite(pv_kwh), index=pd.DatetimeIndex(data.ts_utc, tz="UTC")
     )
-    days, plannable = _day_counts(known.tz_convert(timezone), step_h)
+    days, plannable = _day_counts(known.tz_convert(data.timezone), data.step_h)
     devices: dict[Category, tuple[str, ...]] = {}
-    for feed in feeds:
+    for feed in data.feeds:
         if feed.role == "load":
             devices[feed.category] = (*devices.get(feed.category, ()), feed.name)
     return PortfolioRow(
         building=building,
-        kind=kind,
+        kind=data.kind,
         days=days,
         plannable_days=plannable,
-        load_rule=load_rule,
-        known_load_kwh=float(np.nansum(load_kwh)),
+        load_rule=data.load_rule,
+        known_load_kwh=float(np.nansum(used_kwh)),
         metered_import_kwh=by_role.get("import", 0.0),
         metered_export_kwh=by_role.get("export", 0.0),
         metered_pv_kwh=by_role.get("pv", 0.0),
-        pv_peak_kw=float(np.nanmax(pv_kwh, initial=0.0)) / step_h,
+        pv_peak_kw=float(np.nanmax(pv_kwh, initial=0.0)) / data.step_h,
         devices=devices,
-        has_import_meter=any(feed.role == "import" for feed in feeds),
+        has_import_meter=any(feed.role == "import" for feed in data.feeds),
         problems=_problems(con, building),
     )
 

@@ -213,7 +213,7 @@ def _put_run(con: duckdb.DuckDBPyConnection, run: RunRow) -> None:
             run.pipeline,
             run.building,
             run.started_utc,
-            json.dumps(dict(run.parameters), sort_keys=True),
+            json.dumps(dict(run.parameters), sort_keys=True, ensure_ascii=False),
             run.status,
             run.mlflow_run_id,
             run.synthetic,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from community.street import Street, street, streets, three_homes
+from community.pools import Street, street, streets, three_homes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from functools import cache
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import pytest
@@ -53,6 +53,7 @@ BATTERY = BatteryAgent(capacity_kwh=6.0, max_charge_kw=2.0, max_discharge_kw=2.0
 class Yesterday:
     """The same step of the day before, ± 20 % between its outer quantiles; it learns nothing."""
 
+    needs_days: ClassVar[int] = 0
     name: str = "yesterday"
 
     def fit(self, series: Series, until: int) -> Self:

@@ -33,9 +33,9 @@ from ems.control.optimizer import GlobalOptimizer
 from ems.core.builder import Block
 from ems.core.horizon import Horizon
 from ems.core.participant import Contribution
-from ems.core.program import Program, bus_worth, plans_of
+from ems.core.program import Program, bus_worth
 from ems.core.solve import solve
-from ems.core.solver import Outcome, Solver
+from ems.core.solver import Solver
 from ems.errors import Infeasible, InvalidSpec, SolveError
 from ems.types import Floats
 
@@ -214,7 +214,7 @@ WORN = car(3, max_discharge_kw=5.0, wear_eur_per_kwh=0.02)
             id="nothing to burn",
         ),
         pytest.param(USUAL, [BatteryAgent(), LIMITED], [], id="a limit alone"),
-        pytest.param(USUAL, [FREE, LIMITED], [0, 1, 2], id="a limit, where it cannot be netted"),
+        pytest.param(USUAL, [FREE, LIMITED], [], id="a limit, where burning costs nothing"),
         pytest.param(USUAL, [SUN, BatteryAgent(), LIMITED], [0, 1], id="until the sun is stuck"),
         pytest.param(
             USUAL,
@@ -307,19 +307,12 @@ def test_energy_is_not_burnt_to_be_paid_for_more() -> None:
     assert found.objective_eur == pytest.approx(0.0, abs=1e-4)
 
 
-def test_what_netting_frees_goes_to_the_grid() -> None:
-    """At η = 0.8, 5 kW in and 3.2 out hold the charge as idling does, 5 in and 4 out as 0.8 out."""
-    battery, idle = BatteryAgent(round_trip_efficiency=0.64), np.full(3, 8.0)
-    both = battery.store.plan(np.array([5.0, 5.0, 0.0]), np.array([3.2, 4.0, 1.0]), idle)
-    outcome = Outcome(x=np.zeros(0), objective_eur=0.0, bound_eur=0.0, solver_s=0.0)
-    shares: list[tuple[Agent, Contribution]] = [
-        (battery, Contribution(net_load_kw=both.net_load_kw, series=both.series)),
-        (GridAgent(), Contribution(net_load_kw=-both.net_load_kw, series={})),
-    ]
-    plans = plans_of(shares, outcome)
-    np.testing.assert_allclose(plans["battery"].net_load_kw, [0.0, -0.8, -1.0], atol=1e-12)
-    np.testing.assert_allclose(plans["grid"].series["export_kw"], [0.0, 0.8, 1.0], atol=1e-12)
-    assert plans["battery"].series["soc_kwh"] is idle
+def test_burning_that_costs_nothing_is_left_out() -> None:
+    """No wear, a price of zero, and no binary: only the second aim keeps the battery still."""
+    free = GlobalOptimizer([replace(FREE, round_trip_efficiency=0.64)], GridAgent())
+    plan = free.optimize_centralized(horizon([0.0] * 3, 0.0)).plans["battery"]
+    np.testing.assert_allclose(plan.series["charge_kw"], 0.0, atol=1e-9)
+    np.testing.assert_allclose(plan.series["discharge_kw"], 0.0, atol=1e-9)
 
 
 def test_a_state_at_the_edge_is_neither_infeasible_nor_unbounded() -> None:

@@ -110,20 +110,40 @@ def test_sun_that_earns_nothing_is_not_curtailed() -> None:
     np.testing.assert_allclose(plan.plans["pv"].series["curtailed_kw"], 0.0, atol=1e-9)
 
 
-def test_machines_start_as_early_as_they_may() -> None:
-    """Two machines at one price; their windows open at steps 10 and 14."""
+@pytest.mark.parametrize("most_free", [64, 0])
+def test_machines_start_as_early_as_they_may(
+    most_free: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sun for all of them from step 30 on; by cost alone each seed starts them in another way.
+
+    Whether settled at once or, as where very many are free, one choice after the other.
+    """
+    monkeypatch.setattr("ems.core.ties.MOST_FREE", most_free)
+    sun_kw = np.where((np.arange(QUARTERS) >= 30) & (np.arange(QUARTERS) < 70), 3.0, 0.0)
     machines = [
         DiscretePhaseDevice(
-            name=name,
+            name=f"machine_{number}",
             cycles=(
-                Cycle(number=1, earliest=first, latest=80, profile_kw=(2.0, 0.5), metered_start=30),
+                Cycle(
+                    number=1,
+                    earliest=2 + 3 * number,
+                    latest=80,
+                    profile_kw=(2.0, 0.5),
+                    metered_start=30,
+                ),
             ),
         )
-        for name, first in (("washing_machine", 10), ("dishwasher", 14))
+        for number in range(4)
     ]
-    plan = planned(quarters(np.full(96, 0.3)), *machines, BaseLoadAgent(load_kw=np.ones(96)))
-    starts = {m.name: int(np.argmax(plan.plans[m.name].net_load_kw > 0)) for m in machines}
-    assert starts == {"washing_machine": 10, "dishwasher": 14}
+    plan = planned(
+        quarters(np.where(np.arange(QUARTERS) < 48, 0.30, 0.25)),
+        PVAgent(available_kw=sun_kw),
+        BatteryAgent(capacity_kwh=5.0, initial_soc_kwh=2.0),
+        BaseLoadAgent(load_kw=np.full(QUARTERS, 0.3)),
+        *machines,
+    )
+    starts = [int(np.argmax(plan.plans[m.name].net_load_kw > 0)) for m in machines]
+    assert starts == [30, 31, 32, 33]
 
 
 @pytest.mark.parametrize("prices", ["usual", "negative", "export_above"])

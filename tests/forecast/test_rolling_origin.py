@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import pytest
@@ -28,6 +28,7 @@ from ems.types import Ints
 class Says:
     """Says the same quantiles always, and notes when it learned and forecast."""
 
+    needs_days: ClassVar[int] = 0
     quantiles: tuple[float, ...]
     notes: list[tuple[int, tuple[int, ...]]] = field(default_factory=list)
     learned_at: int = -1

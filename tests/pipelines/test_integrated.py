@@ -193,6 +193,20 @@ def test_the_knee_is_farthest_from_the_line_between_the_ends() -> None:
     assert knee(ends) is None
     assert knee([point("a", 10.0, 0.5)] * 3) is None
 
+    def of(*places: tuple[float, float]) -> str | None:
+        found = knee([point(f"{i}", *place) for i, place in enumerate(places)])
+        return None if found is None else found.controller.name
+
+    # straight, to a hundredth of its range; then just too shallow and just deep enough: 1 − x − y
+    assert of((10.0, 0.8), (11.99, 0.45), (14.0, 0.1)) is None
+    assert of((10.0, 1.0), (14.0, 0.0), (12.0, 0.41)) is None
+    assert of((10.0, 1.0), (14.0, 0.0), (12.0, 0.39)) == "2"
+    # bulging upwards: every point between costs more than the line
+    assert of((10.0, 0.8), (13.5, 0.6), (14.0, 0.1)) is None
+    # flat, by half a cent or half a hundredth, though bent if it were stretched
+    assert of((10.000, 0.8), (10.001, 0.2), (10.005, 0.1)) is None
+    assert of((10.0, 0.500), (10.5, 0.501), (14.0, 0.505)) is None
+
 
 def test_too_few_days_to_train_says_how_many() -> None:
     spec = spec_of(0.1)

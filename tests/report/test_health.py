@@ -15,11 +15,12 @@ from small_building import at, histories, local_index, made, twin_database
 from ems.economics.tariff_file import load_tariff
 from ems.errors import DataError
 from ems.pipelines.comparison import choose_window
-from ems.report.health import Patient, health_report, plausibility, write_health
+from ems.report.health import Patient, health_report, write_health
 from ems.site.assets import Assets
 from ems.site.building import Building
-from ems.site.meters import MeterData
+from ems.site.meters import Feed, MeterData
 from ems.store.connection import get_con
+from ems.store.plausible import doubts, plausibility
 from ems.store.quality import Finding
 from ems.store.read import list_buildings, list_findings
 
@@ -41,7 +42,7 @@ def twin(name: str = "DE_KN_residential4") -> MeterData:
 
 def strange(history: MeterData) -> list[str]:
     """What is not plausible, the first word of each."""
-    return [one.what.split()[0] for one in plausibility(history) if one.verdict == "LOOK AT IT"]
+    return [one.what.split()[0] for one in plausibility(history) if not one.plausible]
 
 
 def scaled(history: MeterData, factor: float) -> MeterData:
@@ -75,23 +76,55 @@ def test_a_factor_or_a_shift_of_hours_is_seen() -> None:
 def test_columns_that_were_exchanged_are_seen() -> None:
     history = twin()
     exchanged = {**history.energy_kwh, "grid_export": 2.0 * history.energy_kwh["pv"]}
-    assert strange(replace(history, energy_kwh=exchanged)) == ["export,"]
+    assert strange(replace(history, energy_kwh=exchanged)) == [
+        "load",
+        "lowest",
+        "sub-meters,",
+        "export,",
+    ]
     behind = {**history.energy_kwh, "heat_pump": history.load_kwh * 1.5}
     assert "sub-meters," in strange(replace(history, energy_kwh=behind))
 
 
 def test_figures_by_hand_and_what_is_too_short_to_judge() -> None:
-    index = local_index(date(2016, 6, 1), 10)
-    sun = at(index, *((f"2016-06-{day:02d} 11:00", 4, 2.0) for day in range(1, 11)))
+    index = local_index(date(2016, 6, 1), 20)
+    sun = at(index, *((f"2016-06-{day:02d} 11:00", 4, 2.0) for day in range(1, 21)))
     history = replace(made(index, pv_kwh=sun, base_kw=0.5), kind="residential")
     values = {one.what.split()[0]: one for one in plausibility(history)}
-    assert values["load"].value == pytest.approx(0.5 * 8760)
-    assert values["load"].verdict == "too little is known to judge"
+    assert values["load"].value == pytest.approx(0.5 * 8766)
+    # Less than a year is known: twice as wide on either side.
+    assert (values["load"].least, values["load"].most) == (250.0, 50_000.0)
     assert values["highest"].value == pytest.approx(0.5)
     # 4 h of 2 kW a day: the sun's noon in Konstanz is near 13:22 summer time.
     assert values["middle"].value == pytest.approx(13.0 - 13.39, abs=0.02)
     assert values["export,"].value == pytest.approx(100 * 1.5 / 2)
-    assert plausibility(replace(history, load_kwh=np.full(240, np.nan)))[0].what.startswith("gen")
+    unknown = {**history.energy_kwh, "grid_import": np.full(480, np.nan)}
+    without = replace(history, energy_kwh=unknown)
+    assert plausibility(without)[0].what.startswith("generation")
+
+
+def test_registers_of_a_role_count_together_and_a_net_house_has_no_least_load() -> None:
+    index = local_index(date(2016, 6, 1), 20)
+    house = replace(made(index, pv_kwh=np.zeros(480), base_kw=0.5), kind="residential")
+    night, day = np.zeros(480), np.zeros(480)
+    night[::24], day[12::24] = 30.0, 30.0
+    two = replace(
+        house,
+        feeds=(
+            Feed(name="high", role="import", category="grid"),
+            Feed(name="low", role="import", category="grid"),
+            Feed(name="export", role="export", category="grid"),
+        ),
+        energy_kwh={"high": day, "low": night, "export": np.full(480, 1.0)},
+        load_rule="import-export",
+    )
+    values = {one.what: one.value for one in plausibility(two)}
+    assert values == {
+        "import in a year": pytest.approx(60 / 24 * 8766),
+        "highest import of a step": pytest.approx(30.0),  # never both in one hour
+    }
+    (said,) = doubts(two)
+    assert "cannot be known" in said
 
 
 def test_the_report_tells_rules_days_and_figures() -> None:

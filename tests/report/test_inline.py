@@ -12,6 +12,7 @@ from ems.report.figures.amounts import Amount, amount_bars
 from ems.report.figures.day import planned_day
 from ems.report.figures.page import Origin
 from ems.report.figures.paper import PAGE
+from ems.report.figures.style import BLACK
 from ems.report.inline import Picture, inline_svg
 
 NASTY = 'a < b & "c" <script>'
@@ -29,7 +30,7 @@ def bars() -> Figure:
 def test_texts_are_texts_and_the_label_is_what_a_screen_reader_says() -> None:
     svg = inline_svg(bars(), "one")
     root = ElementTree.fromstring(svg)
-    assert root.attrib.keys() == {"viewBox", "role", "aria-label"}
+    assert root.attrib.keys() == {"viewBox", "fill", "role", "aria-label"}
     assert root.attrib["aria-label"].startswith(f"{NASTY}. ")
     texts = ["".join(element.itertext()) for element in root.iter("text")]
     assert {NASTY, "2 €", "−1 €", "SYNTHETIC DATA"} <= set(texts)
@@ -41,6 +42,14 @@ def test_it_takes_letters_and_greys_of_the_page_and_keeps_its_colours() -> None:
     assert "currentColor" in svg
     assert "#009e73" in svg
     assert not re.search(r"font-family|<style|<metadata|<\?xml|#000000|#ffffff|#262626", svg)
+
+
+def test_a_black_area_has_the_colour_of_the_text_also_on_a_dark_page() -> None:
+    """Matplotlib leaves out the fill of black, and SVG would fill with black."""
+    svg = inline_svg(drawn(Amount("as metered", 2.0, "2 €", colour=BLACK)), "one")
+    root = ElementTree.fromstring(svg)
+    assert root.attrib["fill"] == "currentColor"
+    assert not re.search("fill: *(black|#000)", svg)
 
 
 def test_two_figures_share_no_id_and_every_id_is_used() -> None:

@@ -32,6 +32,7 @@ LATER = {
     "deploy_learning_pipeline.py": (("--objective", "x"), "objective is only for --publish"),
     "launch_mlflow.py": (("--db", "gone.db"), "no runs at"),
     "mlflow_analysis.py": (("--db", "gone.db"), "gone.db"),
+    "tariff.py": (("--price", "flat"), "--import_ct_per_kwh is missing"),
     "rerun.py": (("abc", "--tracking_uri", "sqlite:///gone.db"), "gone.db"),
 }
 """What each script refuses behind its command line, and how it says so."""

@@ -322,7 +322,7 @@ FORECAST = ("--foresight", "forecast")
         (("--workers", "2", "--scheduler", "tcp://h:1"), "the scheduler has workers of its own"),
         (("--risk", "hedged"), "risk is hedged, but with perfect foresight there is none"),
         ((*FORECAST, "--n_scenarios", "30"), "n_scenarios is 30, allowed is 5 to 20"),
-        ((*FORECAST, "--start", "2015-10-16"), "days of known .* needs 28"),
+        ((*FORECAST, "--start", "2015-10-16"), "need 28 known days .* the first day that can"),
         (("--tracking_uri", "http://127.0.0.1:9"), "http://127.0.0.1:9: no connection; start it"),
         (("--tracking_uri", "ftp://x"), "tracking_uri is 'ftp://x', allowed are"),
         (("--db", "/no/such.duckdb"), "/no/such.duckdb: there is no database here; build it with"),

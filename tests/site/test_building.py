@@ -22,11 +22,10 @@ from ems.economics.tariff_file import load_tariff
 from ems.errors import DataError, InvalidSpec
 from ems.site.assets import Assets, EVSpec
 from ems.site.building import Building
-from ems.site.meters import Feed, MeterData
+from ems.site.meters import Feed, MeterData, load_kwh
 from ems.site.task import PlanningTask
 from ems.store.ingest.twin import to_dataset
 from ems.store.metering import with_metering
-from ems.store.read import load_of
 from ems.twin.catalogue import CATALOGUE
 from ems.twin.generate import generate
 from ems.types import Floats
@@ -157,7 +156,6 @@ def quarter_hours() -> MeterData:
     spec = tuple(spec for spec in CATALOGUE if spec.name == "DE_KN_residential4")
     dataset = to_dataset(generate(7, 15, spec))
     data = with_metering(dataset.buildings[0])
-    n = len(data.ts_utc)
     energy = dict(data.energy_kwh)
     hour = (data.ts_utc - data.ts_utc[0]).astype(float) / 3600
     return MeterData(
@@ -169,7 +167,7 @@ def quarter_hours() -> MeterData:
         ts_utc=data.ts_utc,
         feeds=data.feeds,
         energy_kwh=energy,
-        load_kwh=load_of(data.feeds, energy, n),
+        load_kwh=load_kwh(data),
         pv_kwh=sum(energy[feed.name] for feed in data.feeds if feed.role == "pv"),  # type: ignore[arg-type]
         price_eur_per_mwh=30.0 + 20.0 * np.sin(hour / 24 * 2 * np.pi),
         load_rule=data.load_rule,

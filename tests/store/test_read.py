@@ -15,6 +15,7 @@ from ems.store.connection import get_con
 from ems.store.ingest.dataset import Dataset
 from ems.store.ingest.opsd import read_opsd
 from ems.store.read import FeedProblem, list_buildings, portfolio, read_history
+from ems.store.read import _means as means
 
 NAME = "DE_KN_residential9"
 
@@ -225,3 +226,34 @@ def test_the_loads_of_the_real_portfolio(shared_data: Path, tmp_path: Path) -> N
     assert 7.0 < rows["residential1"].pv_peak_kw < 8.2
     assert rows["residential3"].pv_peak_kw < 5.0
     assert all(row.plannable_days > 350 for row in rows.values())
+
+
+def hours_then_quarters(first: np.datetime64, hours: Floats, quarters: Floats) -> pd.DataFrame:
+    later = first + np.timedelta64(len(hours), "h")
+    return pd.concat(
+        [market("DE-LU", first, hours), market("DE-LU", later, quarters, 0.25)], ignore_index=True
+    )
+
+
+def test_prices_that_go_from_hours_to_quarters_hold_over_their_own_intervals() -> None:
+    """As the German market did on 2025-10-01."""
+    table = hours_then_quarters(START, np.array([10.0, 20.0]), np.arange(8.0))
+    starts, held_h = table["ts_utc"].to_numpy("datetime64[s]"), table["step_h"].to_numpy()
+    prices = table["eur_per_mwh"].to_numpy()
+    by_hour = START + np.arange(4) * HOUR
+    np.testing.assert_allclose(means(starts, held_h, prices, by_hour, 1.0), [10, 20, 1.5, 5.5])
+    by_quarter = START + np.arange(16) * (HOUR // 4)
+    expected = [*[10.0] * 4, *[20.0] * 4, *range(8)]
+    np.testing.assert_allclose(means(starts, held_h, prices, by_quarter, 0.25), expected)
+
+
+@pytest.mark.parametrize("step_h", [0.5, 1.0])
+def test_prices_of_whole_hours_in_a_zone_of_half_an_hour(step_h: float) -> None:
+    """Hours of Asia/Kolkata begin at half past of UTC: half of one price, half of the next."""
+    midnight = np.datetime64("2024-05-05T18:30", "s")  # 00:00 in Kolkata
+    starts = np.datetime64("2024-05-05T18:00", "s") + np.arange(4) * HOUR
+    steps = midnight + np.arange(round(2 / step_h)) * np.timedelta64(round(3600 * step_h), "s")
+    found = means(starts, np.ones(4), np.array([10.0, 20.0, 40.0, 80.0]), steps, step_h)
+    np.testing.assert_allclose(found, [15.0, 30.0] if step_h == 1.0 else [10.0, 20.0, 20.0, 40.0])
+    found = means(starts[:2], np.ones(2), np.array([10.0, 20.0]), steps, step_h)
+    assert np.isnan(found).tolist() == ([False, True] if step_h == 1.0 else [False] * 3 + [True])

@@ -20,12 +20,16 @@ _BESIDE: dict[str, Any] = {"va": "center", "size": SMALL}
 
 @dataclass(frozen=True)
 class Amount:
-    """A value, its text and its interval; a negative value is a loss."""
+    """A value, its text and its interval.
+
+    ``colour``: of what it is about; None: by its sign, a gain green and a loss vermillion.
+    """
 
     name: str
     value: float
     said: str
     interval: tuple[float, float] | None = None
+    colour: str | None = None
 
 
 @styled
@@ -37,7 +41,7 @@ def amount_bars(
     origin: Origin,
     paper: Paper = SCREEN,
 ) -> Figure:
-    """A horizontal bar for each amount, gains green and losses vermillion.
+    """A horizontal bar for each amount.
 
     Raises ``InvalidSpec`` without amounts.
     """
@@ -51,8 +55,8 @@ def amount_bars(
     ax.grid(visible=False)
     ax.margins(x=0.16)
     for place, row in enumerate(amounts):
-        colour = GREEN if row.value >= 0 else VERMILLION
-        ax.barh(place, row.value, height=0.7, color=colour, linewidth=0)
+        by_sign = GREEN if row.value >= 0 else VERMILLION
+        ax.barh(place, row.value, height=0.7, color=row.colour or by_sign, linewidth=0)
         if row.interval is not None:
             ax.plot(row.interval, (place, place), color=BLACK, linewidth=1.4 * paper.scale)
         right = max(0.0, row.value, *(row.interval or ()))

@@ -65,6 +65,7 @@ def planned_day(
     tariff: str,
     origin: Origin,
     foresight: str = FORESIGHT,
+    why: str = "",
     worth_eur_per_kwh: Floats | None = None,
     paper: Paper = SCREEN,
 ) -> Figure:
@@ -72,13 +73,15 @@ def planned_day(
 
     Top: mean power of each step [kW], feeding above zero, drawing below. Middle, if there is a
     store: the charge of each at the ends of steps, in percent of its capacity. Bottom: prices
-    [ct/kWh], with the value of a
-    kWh on the bus if given, ``worth_eur_per_kwh`` [€/kWh], shape ``(n_steps,)``. Works for any
-    number of agents and steps, and days of any length.
+    [ct/kWh], with the value of a kWh on the bus if given, ``worth_eur_per_kwh`` [€/kWh], shape
+    ``(n_steps,)``. Works for any number of agents and steps, and days of any length. ``why``: why
+    this day is shown, for the note.
     """
     note = f"tariff {tariff} · bill {euros(record.kpis.bill_eur)}"
     if record.mode not in UNPLANNED:
         note += f" · {foresight}"
+    if why:
+        note = f"{why} · {note}"
     title = f"{record.building} · {days_in_words([record.day])} · {LABELS[record.mode]}"
     plan = record.schedule
     stores = [agent for agent in plan.agents if "soc_kwh" in plan.plans[agent.name].series]
@@ -149,8 +152,8 @@ def _power(
     ax.set_ylabel("mean power [kW]\n← draws | feeds →")
     ax.yaxis.set_major_formatter(lambda value, _: f"{abs(value):g}")
     heads = [
-        Line2D([], [], linestyle="none", label=f"{side} the bus:")
-        for side in ("feeds", "draws from")
+        Line2D([], [], linestyle="none", label=f"{side}:")
+        for side in ("feeds the building", "draws from it")
     ]
     if paper.narrow:
         legend(ax, paper, handles=[*above, *below])
@@ -177,15 +180,27 @@ def _charge(ax: Any, plan: DispatchPlan, stores: list[Agent], paper: Paper) -> N
         held_kwh = list(agent.stored_kwh().values())[:1]
         charge_kwh = np.append(held_kwh, plan.plans[agent.name].series["soc_kwh"])
         size_kwh = float(getattr(agent, "capacity_kwh", charge_kwh.max()))
+        at, charge_kwh = _with_trips(edges, charge_kwh, getattr(agent, "trip_kwh", np.zeros(0)))
         # In percent, since a car of 60 kWh would flatten a battery of 5 to a line.
         charge_pct = 100.0 * charge_kwh / max(size_kwh, _VISIBLE_KW)
         look = {"color": colours[agent.name], "linestyle": _DASHES[i % len(_DASHES)]}
         label = f"{agent.title}, {size_kwh:g} kWh"
-        ax.plot(edges[-len(charge_pct) :], charge_pct, label=label, linewidth=1.8, **look)
+        ax.plot(at, charge_pct, label=label, linewidth=1.8, **look)
     ax.set_ylim(0.0, 105.0)
     ax.set_yticks([0, 50, 100])
     ax.set_ylabel("charge\n[%]")
     legend(ax, paper)
+
+
+def _with_trips(edges: Floats, charge_kwh: Floats, trip_kwh: Floats) -> tuple[Floats, Floats]:
+    """Places and charge of a line that falls where a car has driven, then rises as it charges.
+
+    What was driven leaves at the start of a step. Without its own fall there, a car that comes home
+    and charges within one step would seem to lose charge while charging.
+    """
+    trips = np.flatnonzero(trip_kwh[: len(edges) - 1] > 0)
+    left_kwh = charge_kwh[trips] - trip_kwh[trips]
+    return np.insert(edges, trips + 1, edges[trips]), np.insert(charge_kwh, trips + 1, left_kwh)
 
 
 def _prices(ax: Any, horizon: Horizon, worth_eur_per_kwh: Floats | None, paper: Paper) -> None:

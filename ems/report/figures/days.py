@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, timedelta
-from itertools import accumulate
+from collections.abc import Sequence
 from typing import Any
 
-import matplotlib.dates as mdates
-import numpy as np
 from matplotlib.figure import Figure
 
 from ems.core.mode import LABELS, Mode
-from ems.economics.settlement import DayKpis, savings, total
-from ems.errors import InvalidSpec
 from ems.pipelines.comparison import DayResult
-from ems.pipelines.spec import BASELINES, MODES
+from ems.pipelines.spec import BASELINES
+from ems.report.figures.day_table import Days
 from ems.report.figures.page import Origin, days_in_words, new_page
 from ems.report.figures.paper import SCREEN, Paper
 from ems.report.figures.parts import EACH_DAY_UP_TO, day_axis, legend, steps
+from ems.report.figures.periods import draw_periods
 from ems.report.figures.style import (
     BLACK,
     FAINT_GREY,
@@ -29,83 +24,9 @@ from ems.report.figures.style import (
     euros,
     styled,
 )
-from ems.types import Floats
 
-_THICK_UP_TO = 60
-"""Lines between days are thick up to this number of days."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Days:
-    """The days of one building that every mode has.
-
-    ``kpis``: for each mode, in the order of ``MODES``, one entry per day of ``days``.
-    """
-
-    building: str
-    days: tuple[date, ...]
-    kpis: Mapping[Mode, tuple[DayKpis, ...]]
-
-    @classmethod
-    def of(cls, results: Sequence[DayResult]) -> Days:
-        """Group results by mode and day; days missing in a mode are left out for all.
-
-        Raises ``InvalidSpec`` unless the results are of one building, contain both baselines, and
-        have a day in common.
-        """
-        buildings = sorted({result.building for result in results})
-        if len(buildings) != 1:
-            raise InvalidSpec(
-                f"figure: results of {len(buildings)} buildings ({', '.join(buildings)}), "
-                "give those of one"
-            )
-        table: dict[Mode, dict[date, DayKpis]] = {}
-        for result in results:
-            table.setdefault(result.mode, {})[result.day] = result.kpis
-        lacking = [base for base in BASELINES if base not in table]
-        if lacking:
-            raise InvalidSpec(f"{buildings[0]}: no results of the baseline {lacking[0]}, add them")
-        common = sorted(set.intersection(*(set(days) for days in table.values())))
-        if not common:
-            raise InvalidSpec(f"{buildings[0]}: no day has results of every mode; finish the run")
-        kpis = {m: tuple(table[m][day] for day in common) for m in MODES if m in table}
-        return cls(building=buildings[0], days=tuple(common), kpis=kpis)
-
-    def so_far(self, mode: Mode) -> list[DayKpis]:
-        """The KPIs of ``mode`` from the first day to the end of each day."""
-        return list(accumulate(self.kpis[mode], lambda sum_, day: total([sum_, day])))
-
-    def saved_so_far_eur(self, mode: Mode, baseline: Mode) -> list[float]:
-        """Savings of ``mode`` against ``baseline`` to the end of each day [€]; see ``savings``."""
-        pairs = zip(self.so_far(mode), self.so_far(baseline), strict=True)
-        return [savings(ours, base).savings_eur for ours, base in pairs]
-
-    def saved_each_eur(self, mode: Mode, baseline: Mode) -> Floats:
-        """Contribution of each day of ``span`` to the savings of ``mode`` [€], NaN if missing."""
-        return self.on_span(np.diff(self.saved_so_far_eur(mode, baseline), prepend=0.0).tolist())
-
-    @property
-    def planned(self) -> tuple[Mode, ...]:
-        """The modes that are not baselines."""
-        return tuple(mode for mode in self.kpis if mode not in BASELINES)
-
-    @property
-    def span(self) -> tuple[date, ...]:
-        """Every day from the first to the last."""
-        n_days = (self.days[-1] - self.days[0]).days + 1
-        return tuple(self.days[0] + timedelta(days=i) for i in range(n_days))
-
-    @property
-    def edges(self) -> Floats:
-        """The midnights around the days of ``span``, as days of matplotlib."""
-        edges: Floats = mdates.date2num(self.days[0]) + np.arange(len(self.span) + 1.0)
-        return edges
-
-    def on_span(self, values: Sequence[float]) -> Floats:
-        """Values per day of ``days`` spread over ``span``, NaN where missing."""
-        series = np.full(len(self.span), np.nan)
-        series[[(day - self.days[0]).days for day in self.days]] = values
-        return series
+DAYS_UP_TO = 60
+"""Up to this number of days each day is drawn, beyond it weeks or months."""
 
 
 @styled
@@ -159,21 +80,28 @@ def savings_by_day(
     foresight: str = FORESIGHT,
     paper: Paper = SCREEN,
 ) -> Figure:
-    """Daily contributions to the savings against both baselines [€]; they sum to the table.
+    """Contributions to the savings against both baselines [€/day].
 
     A day's saving is its contribution to the savings so far (``Days.saved_so_far_eur``), so that
-    energy carried over midnight is not valued twice.
+    energy carried over midnight is not valued twice; all of them sum to the table.
 
-    Up to 14 days: grouped bars, a panel per baseline. Beyond: a panel per mode, filled against as
-    metered, with a dark line against the best rule. Raises ``InvalidSpec`` as ``Days.of``.
+    Up to 14 days: grouped bars, a panel per baseline. Up to 60: a panel per mode, filled against as
+    metered, with a dark line against the best rule. Beyond: the mean of each week or month, and how
+    the days are distributed (``draw_periods``). Raises ``InvalidSpec`` as ``Days.of``.
     """
     days = Days.of(results)
-    title = f"{days.building} · savings by day · {days_in_words(days.days)}"
     note = f"tariff {tariff} · stores put back as they were · {foresight}"
+    if days.planned:
+        note += f" · saved most on {days.most_saved}"
+    if len(days.span) > DAYS_UP_TO:
+        return draw_periods(days, note, origin, paper)
+    title = f"{days.building} · savings by day · {days_in_words(days.days)}"
     modes: tuple[Mode, ...] = ("rule_based", *days.planned)
     few = len(days.span) <= EACH_DAY_UP_TO
     body = new_page(5.6 if few else 0.5 + 1.35 * len(modes), title, note, origin, paper)
-    axes = body.subplots(2 if few else len(modes), sharex=True, sharey=True, squeeze=False)[:, 0]
+    # What planning adds to a rule is small beside what both save: an axis of its own.
+    n_panels = 2 if few else len(modes)
+    axes = body.subplots(n_panels, sharex=True, sharey=not few, squeeze=False)[:, 0]
     for i, ax in enumerate(axes):
         if few:
             _bars(ax, days, modes, BASELINES[i])
@@ -193,7 +121,7 @@ def _bars(ax: Any, days: Days, modes: Sequence[Mode], baseline: Mode) -> None:
         if mode != baseline:
             look = {"color": MODE_LINES[mode].colour, "label": LABELS[mode], "gid": mode}
             left = days.edges[:-1] + 0.08 + place * width
-            saved_eur = days.saved_each_eur(mode, baseline)
+            saved_eur = days.on_span(days.saved_each_eur(mode, baseline))
             ax.bar(left, saved_eur, width, align="edge", edgecolor="white", linewidth=0.5, **look)
     ax.set_title(f"against {LABELS[baseline]}")
 
@@ -202,15 +130,12 @@ def _strip(ax: Any, days: Days, mode: Mode, paper: Paper) -> None:
     look = MODE_LINES[mode]
     filled = {"fill": True, "baseline": 0.0, "color": look.colour}
     against = [f"against {LABELS[baseline]}" for baseline in BASELINES]
-    ax.stairs(days.saved_each_eur(mode, BASELINES[0]), days.edges, label=against[0], **filled)
+    saved_eur = [days.on_span(days.saved_each_eur(mode, baseline)) for baseline in BASELINES]
+    ax.stairs(saved_eur[0], days.edges, label=against[0], **filled)
     if mode != BASELINES[1]:
-        thin = Line(label=against[1], colour=BLACK, marker="", width_pt=_thin_pt(days))
-        steps(ax, days.saved_each_eur(mode, BASELINES[1]), days.edges, thin, paper)
+        thin = Line(label=against[1], colour=BLACK, marker="", width_pt=1.0)
+        steps(ax, saved_eur[1], days.edges, thin, paper)
     ax.set_title(look.label)
-
-
-def _thin_pt(days: Days) -> float:
-    return 1.0 if len(days.span) <= _THICK_UP_TO else 0.6
 
 
 def _frame(ax: Any, days: Days) -> None:

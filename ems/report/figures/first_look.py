@@ -9,12 +9,16 @@ from matplotlib.figure import Figure
 from ems.report.figures.page import Origin
 from ems.report.figures.paper import SCREEN, Paper
 from ems.report.figures.windows import DayMap, day_maps
-from ems.site.meters import MeterData, Role
-from ems.types import Floats
+from ems.site.meters import MeterData, Role, sum_kwh
 
 HOURS_A_YEAR = 8766.0
 USUAL = "a home usually has a load of 1,500 to 6,000, with a heat pump or a car twice that"
-_LOAD, _GRID, _SUN = "Greys", "Oranges", "YlOrBr"
+_LOAD = "Greys"
+_SHOWN: tuple[tuple[Role, str, str], ...] = (
+    ("import", "import", "Oranges"),
+    ("export", "export", "Blues"),
+    ("pv", "PV", "YlOrBr"),
+)
 
 
 def first_look(history: MeterData, *, paper: Paper = SCREEN) -> Figure:
@@ -23,10 +27,9 @@ def first_look(history: MeterData, *, paper: Paper = SCREEN) -> Figure:
     hour = np.asarray(local.hour + local.minute / 60.0, dtype=np.float64)
     days = list(local.date)
     series = {"load": (history.load_kwh, _LOAD)}
-    for role, colours in (("import", _GRID), ("export", "Blues"), ("pv", _SUN)):
-        total_kwh = _total_kwh(history, role)  # type: ignore[arg-type]
-        if total_kwh is not None:
-            series["PV" if role == "pv" else role] = (total_kwh, colours)
+    for role, name, colours in _SHOWN:
+        if any(feed.role == role for feed in history.feeds):
+            series[name] = (sum_kwh(history, role, behind_import=None), colours)
     maps = [
         DayMap.of(f"{name} [kW]", days, hour, kwh / history.step_h, colours)
         for name, (kwh, colours) in series.items()
@@ -44,10 +47,3 @@ def first_look(history: MeterData, *, paper: Paper = SCREEN) -> Figure:
         origin=Origin.of(history),
         paper=paper,
     )
-
-
-def _total_kwh(history: MeterData, role: Role) -> Floats | None:
-    """The sum of all meters of a role [kWh], None without one."""
-    found = [history.energy_kwh[feed.name] for feed in history.feeds if feed.role == role]
-    total: Floats = np.sum(found, axis=0)
-    return total if found else None

@@ -16,6 +16,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 import matplotlib as mpl
 
 from ems.core.mode import LABELS, Mode
+from ems.pipelines.spec import RULES
 from ems.report.figures.paper import SCREEN, Paper
 
 P = ParamSpec("P")
@@ -54,6 +55,13 @@ MODE_LINES: Mapping[Mode, Line] = {
     "pv_unknown": _line("pv_unknown", YELLOW, "o"),
     "load_unknown": _line("load_unknown", LIGHT_GREY, "o"),
 }
+
+MODE_COLOURS: Mapping[Mode, str] = {
+    **dict.fromkeys(RULES, GREY),
+    "centralized_perfect": PURPLE,
+    **{mode: line.colour for mode, line in MODE_LINES.items()},
+}
+"""The colour of each mode in figures and on the page; every rule has that of the best of them."""
 
 FORESIGHT = "perfect foresight: upper bound"
 SYNTHETIC = "SYNTHETIC DATA"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ems.agents.comfort import ShiftComfort
 from ems.core.mode import LABELS
 from ems.pipelines.captured import Captured
-from ems.pipelines.comparison import DayRecord, ModeSummary, Window
+from ems.pipelines.comparison import DayRecord, DayResult, ModeSummary, Window
 from ems.pipelines.integrated import FrontierPoint
 from ems.pipelines.probability import DeviceSearch
 from ems.pipelines.spec import ComparisonSpec, IntegratedSpec, SearchSpec
@@ -17,6 +17,7 @@ from ems.report.page.assumptions import assumptions_section
 from ems.report.page.audit import again_section, audit_section
 from ems.report.page.data import data_section
 from ems.report.page.day import day_sections, explained
+from ems.report.page.lead import lead_section
 from ems.report.page.page import Report, Section
 from ems.report.page.result import frontier_section, result_sections
 from ems.report.page.search import known_days_section, search_section
@@ -34,12 +35,13 @@ def comparison_report(
     known: Sequence[PortfolioRow],
     summaries: Sequence[ModeSummary],
     captured: Sequence[Captured],
+    results: Sequence[DayResult],
     example: DayRecord,
 ) -> Report:
-    """The report of Pipeline A.
+    """The report of Pipeline A: the result first, then the day, then what it rests on.
 
-    ``chosen``: every building with its requested days; ``example``: the day to explain, of one of
-    these buildings.
+    ``chosen``: every building with its requested days; ``results``: every day under every mode;
+    ``example``: the day to explain, of one of these buildings.
     """
     windows = [window for _, window in chosen]
     building, window = next(pair for pair in chosen if pair[1].building == example.building)
@@ -60,14 +62,18 @@ def comparison_report(
         subtitle=_subtitle(run_id, building.history, windows),
         synthetic=any(b.history.synthetic for b, _ in chosen),
         sections=(
-            Section(
-                "The question",
-                (question, f"Planned: {modes}. {_knowledge(spec)} {_bounds(spec)}"),
+            lead_section(
+                [window.building for window in windows],
+                summaries,
+                results,
+                _knowledge(spec),
+                origin,
             ),
-            data_section(chosen, known),
-            assumptions_section(spec, [b for b, _ in chosen], discomfort),
+            Section("The question", (question, f"Planned: {modes}. {_bounds(spec)}")),
             *result_sections(summaries, captured, origin),
             *day_sections(example, day, spec, origin),
+            data_section(chosen, known),
+            assumptions_section(spec, [b for b, _ in chosen], discomfort),
             audit_section(day, example, spec, summaries),
             again_section(command, building.history),
         ),
@@ -105,11 +111,11 @@ def integrated_report(
         subtitle=_subtitle(run_id, building.history, [window]),
         synthetic=building.history.synthetic,
         sections=(
+            frontier_section(points, tariff, origin),
             Section("The question", (question, planned)),
+            *day_sections(example, day, spec.base, origin, points[0].controller.name),
             data_section([(building, window)], known),
             assumptions_section(spec.base, [building], discomfort),
-            frontier_section(points, tariff, origin),
-            *day_sections(example, day, spec.base, origin, points[0].controller.name),
             audit_section(day, example, spec.base, [point.summary for point in points]),
             again_section(command, building.history),
         ),
@@ -142,9 +148,9 @@ def probability_report(
         subtitle=f"run {run_id} · data: {history.source}",
         synthetic=history.synthetic,
         sections=(
+            search_section(found, Origin.of(history)),
             Section("The question", (question, tried)),
             known_days_section(history, found),
-            search_section(found, Origin.of(history)),
             again_section(command, history),
         ),
     )

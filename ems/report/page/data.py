@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date
 from itertools import groupby
 
 from ems.pipelines.comparison import Window
 from ems.report.page import words
 from ems.report.page.page import Section, Table
+from ems.report.rules import RULES
 from ems.site.building import Building
 from ems.store.read import PortfolioRow
 
-RULES: Mapping[str, str] = {
-    "missing": "no reading",
-    "spike": "spike: far above all else that the meter shows",
-    "stuck": "stuck: stands still while others run",
-    "frozen": "frozen: stood still, then counted all at once",
-    "out of service": "out of service: only zeros to the start or end of the record",
-    "filled": "filled: a gap that the source itself interpolated",
-    "straight line": "straight line: drawn over a gap",
-    "copied day": "copied day: hours that repeat another day to the Wh",
-    "balance": "balance: contradicts the other meters",
-}
-"""Meaning of each quality rule; the rules are in ``ems/store/quality.py``."""
 NEEDED = (
     "A day needs the meters at the grid and of the sun in every step, and the day-ahead price "
     "where the tariff uses it. Readings that a rule marks are not believed, and nothing is put in "
@@ -99,7 +88,7 @@ def _findings(known: Sequence[PortfolioRow]) -> list[Table]:
     rows = [
         (
             f"{row.building} {problem.feed.replace('_', ' ')}",
-            RULES.get(problem.rule, problem.rule),
+            _meaning(problem.rule),
             f"{problem.days:,}",
             f"{problem.steps:,}",
         )
@@ -111,3 +100,8 @@ def _findings(known: Sequence[PortfolioRow]) -> list[Table]:
         ("meter", "finding", "days", "steps"),
     )
     return [Table(caption, heads, rows, n_texts=2, folded=True)] if rows else []
+
+
+def _meaning(rule: str) -> str:
+    """A rule and what it means; a source may have marked readings by rules of its own."""
+    return f"{rule}: {RULES[rule]}" if rule in RULES else rule

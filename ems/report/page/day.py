@@ -18,6 +18,7 @@ from ems.report.figures.style import FORESIGHT
 from ems.report.inline import Picture
 from ems.report.page import words
 from ems.report.page.explain import ExplainedDay, explain_day
+from ems.report.page.hours import told_together
 from ems.report.page.outcome import TOLD_KW, Beside, came, compared, outcome_picture, outcome_tables
 from ems.report.page.page import Section
 from ems.site.building import Building
@@ -88,7 +89,7 @@ def day_sections(
     title, pictures = f"One day explained: {where}", [_plan(example, day, spec, origin)]
     if spec.foresight == "perfect":
         told = (_what_it_is(example, day, spec, controller), WORTH)
-        return (Section(title, told, pictures, hours=day.hours),)
+        return (Section(title, told, pictures, hours=told_together(day.hours)),)
     rows = compared(day.schedule, example.schedule)
     clocks = [hour.clock for hour in day.hours]
     hour_by_hour = (
@@ -106,7 +107,9 @@ def day_sections(
         Section(
             "The plan hour by hour, and what came",
             (hour_by_hour,),
-            hours=[replace(hour, came=came(rows, t)) for t, hour in enumerate(day.hours)],
+            hours=told_together(
+                [replace(hour, came=came(rows, t)) for t, hour in enumerate(day.hours)]
+            ),
         ),
     )
 

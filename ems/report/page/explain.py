@@ -71,7 +71,7 @@ def explain_day(problem: PlanningTask, solver: Solver, *, believed: bool = False
     program = Program(horizon)
     for agent in plan.agents:
         program.add(agent)
-    worth = program.bus_prices(solver)
+    worth = program.solve_with_price(solver)[1]
     priced = priced_plan(problem, plan, worth, solver, believed=believed)
     hours = tuple(
         ExplainedHour(

@@ -12,8 +12,7 @@ from markupsafe import Markup, escape
 
 from ems.errors import DataError
 from ems.report.inline import Picture
-from ems.report.page import words
-from ems.report.page.explain import ExplainedHour
+from ems.report.page.hours import ToldHours
 
 _ADDRESS = re.compile(r"\bhttps?://[^\s;,<>\"')]+|\b10\.\d{4,9}/[^\s;,<>\"')]+")
 """Matches an address or a DOI."""
@@ -41,7 +40,7 @@ class Section:
     paragraphs: Sequence[str] = ()
     pictures: Sequence[Picture] = ()
     tables: Sequence[Table] = ()
-    hours: Sequence[ExplainedHour] = ()
+    hours: Sequence[ToldHours] = ()
     command: str = ""
 
 
@@ -65,7 +64,7 @@ def render(report: Report) -> str:
         lstrip_blocks=True,
     )
     page = pages.get_template("report.html.j2")
-    return page.render(report=report, linked=linked, ct=words.ct)
+    return page.render(report=report, linked=linked)
 
 
 def linked(text: str) -> Markup:

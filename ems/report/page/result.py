@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 
 from ems.core.mode import LABELS
 from ems.pipelines.captured import LEAST_DAYS, Captured, many_told
-from ems.pipelines.comparison import ModeSummary
+from ems.pipelines.comparison import ModeSummary, best_rule
 from ems.pipelines.integrated import FrontierPoint, knee
-from ems.pipelines.spec import BASELINES, SINGLE_ERRORS
+from ems.pipelines.spec import BASELINES, RULES, SINGLE_ERRORS
 from ems.report.figures.amounts import Amount, amount_bars
 from ems.report.figures.frontier import cost_comfort_frontier
 from ems.report.figures.page import Origin
 from ems.report.figures.paper import PAGE
+from ems.report.figures.style import MODE_COLOURS
 from ems.report.inline import Picture
 from ems.report.page import words
 from ems.report.page.page import Section, Table
@@ -25,7 +26,7 @@ HOW_COUNTED = (
 )
 _MODE_HEADS = (
     *("mode", "cost €", "saved vs metered €", "saved vs best rule €", "wear €"),
-    *("import kWh", "export kWh", "self-sufficiency", "cycles"),
+    *("import kWh", "export kWh", "self-suff.", "peak kW", "cycles"),
 )
 
 
@@ -63,30 +64,47 @@ def _overview(names: Sequence[str], shown: Sequence[ModeSummary]) -> Table:
     return Table("saved against as metered [€]", heads, rows)
 
 
+def _labelled(rows: Sequence[ModeSummary]) -> list[tuple[str, ModeSummary]]:
+    """Each mode once: the best rule is marked where it stands, and has no second row."""
+    rules = [row.mode for row in rows if row.mode in RULES]
+    best = best_rule(rows, rows[0].building) if rules else None
+    return [
+        (f"{LABELS[row.mode]}{' (best rule)' if row.mode == best else ''}", row)
+        for row in rows
+        if best is None or row.mode != "rule_based"
+    ]
+
+
 def _modes(rows: Sequence[ModeSummary]) -> Table:
     cells = [
         (
-            LABELS[row.mode],
+            label,
             words.amount(row.kpis.cost_eur),
             *(words.saving(row.against.get(base)) for base in BASELINES),
             words.amount(row.kpis.wear_eur),
             f"{row.kpis.import_kwh:,.0f}",
             f"{row.kpis.export_kwh:,.0f}",
             words.percent(row.kpis.self_sufficiency),
+            f"{row.kpis.peak_import_kw:.1f}",
             f"{row.kpis.full_cycles:.1f}",
         )
-        for row in rows
+        for label, row in _labelled(rows)
     ]
     return Table(f"{rows[0].building}, {_days(rows[0])}", _MODE_HEADS, cells)
 
 
 def _saved(rows: Sequence[ModeSummary], origin: Origin) -> list[Picture]:
-    saved = {row.mode: row.against["as_metered"] for row in rows if "as_metered" in row.against}
-    if not saved:
+    if not any("as_metered" in row.against for row in rows):
         return []
     bars = [
-        Amount(LABELS[mode], saving.savings_eur, words.eur(saving.savings_eur))
-        for mode, saving in saved.items()
+        Amount(
+            label,
+            row.against["as_metered"].savings_eur,
+            words.eur(row.against["as_metered"].savings_eur),
+            colour=MODE_COLOURS[row.mode],
+        )
+        for label, row in _labelled(rows)
+        if "as_metered" in row.against
     ]
     title = f"{rows[0].building}: saved against as metered"
     return [Picture(amount_bars(bars, unit="€", title=title, origin=origin, paper=PAGE), title)]
@@ -127,7 +145,7 @@ def frontier_section(points: Sequence[FrontierPoint], tariff: str, origin: Origi
     best, first = knee(points), points[0].summary
     knee_text = (
         "The frontier has no knee: too few weights, or cost and comfort do not trade off on these "
-        "days."
+        "days, or do so evenly."
         if best is None
         else f"The knee of the frontier is {best.controller.name}, the point farthest below the "
         "line between its ends: more comfort than there costs more for each bit of it."
@@ -156,7 +174,25 @@ def frontier_section(points: Sequence[FrontierPoint], tariff: str, origin: Origi
         Table(f"{first.building}, {_days(first)}", heads, rows),
         *_shares("controller", shares),
     )
-    return Section("The result", (knee_text, unusual), _frontier(points, tariff, origin), tables)
+    texts = (*_price_of_comfort(points), knee_text, unusual)
+    return Section("The result", texts, _frontier(points, tariff, origin), tables)
+
+
+def _price_of_comfort(points: Sequence[FrontierPoint]) -> Iterator[str]:
+    """What the most usual starts cost against the cheapest; nothing without any start."""
+    ours = [point for point in points if point.controller.movable and point.unusual is not None]
+    if ours:
+        cheap = min(ours, key=lambda point: point.summary.kpis.cost_eur)
+        usual = min(ours, key=lambda point: point.unusual or 0.0)
+        (cheap_eur, cheap_share), (usual_eur, usual_share) = (
+            (point.summary.kpis.cost_eur, words.percent(point.unusual)) for point in (cheap, usual)
+        )
+        yield (
+            f"These {_days(cheap.summary)} cost {words.eur(cheap_eur)} if money alone counts "
+            f"({cheap.controller.name}; starts {cheap_share} unusual) and {words.eur(usual_eur)} "
+            f"at the most usual hours that the plan finds ({usual.controller.name}; {usual_share} "
+            f"unusual): comfort costs {words.eur(usual_eur - cheap_eur)}."
+        )
 
 
 def _frontier(points: Sequence[FrontierPoint], tariff: str, origin: Origin) -> list[Picture]:

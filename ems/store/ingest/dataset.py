@@ -14,10 +14,13 @@ from ems.site.meters import Feed, LoadRule
 from ems.site.place import Place
 from ems.types import Floats, Instants
 
+FIRST_YEAR, LAST_YEAR = 1980, 2100
+"""Years that a meter's clock can show, the last one excluded."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class BuildingData:
-    """One building's raw meters on a regular UTC grid, before any quality rule.
+    """One building's meters on a regular UTC grid, before or after the quality rules.
 
     ``energy_kwh``: energy of each step by feed [kWh], shape ``(n,)``, NaN in a gap. ``filled``:
     where the source says it interpolated, by feed, shape ``(n,)``; missing feeds were never filled.

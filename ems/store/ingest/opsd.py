@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from ems.errors import DataError
 from ems.site.place import Place
 from ems.store.catalogue import feed_of, kind_of, place_of, split_column, timezone_of
-from ems.store.ingest.dataset import BuildingData, Dataset
+from ems.store.ingest.dataset import FIRST_YEAR, LAST_YEAR, BuildingData, Dataset
 from ems.store.ingest.text_table import even_table
 from ems.store.metering import with_metering
 from ems.types import Floats, Instants
@@ -38,8 +38,6 @@ SOURCE = (
 LICENCE = "CC BY 4.0 (attribution required)"
 OPSD_PREFIX = "DE_KN_"
 
-FIRST_YEAR, LAST_YEAR = 1980, 2100
-"""Years that a meter's clock can show."""
 ALLOWED_STEP_MIN = (15, 60)
 BACKWARDS_TOLERANCE_KWH = 1e-6
 """Readings have three decimals; a decrease below this is binary rounding."""

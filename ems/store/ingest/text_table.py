@@ -12,9 +12,10 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -72,6 +73,13 @@ class TextTable:
         return len(self.lines)
 
 
+class AsText(NamedTuple):
+    """A file as the text of a table; ``remarks``: what its reader left out, in words."""
+
+    text: str
+    remarks: tuple[str, ...] = ()
+
+
 def decoded(raw: bytes, name: str) -> str:
     """The text of a file in UTF-8, UTF-16 or Windows-1252, with or without a mark.
 
@@ -103,18 +111,18 @@ def text_table(
 ) -> TextTable:
     """The rows below the header, which is the first line with all ``wanted`` columns.
 
-    ``key``: the wanted column that no data row leaves empty; lines at the end without a digit in it
-    are totals and left out. Raises ``DataError`` with file and row for a row that does not fit.
+    ``key``: the wanted column with the times. Lines above its first time and below its last one are
+    left out where they are units, a total or a remark. Raises ``DataError`` with file and row for
+    any other line without a time, and for a row that does not fit the header.
     """
-    text = _with_newlines(text)
+    text = with_newlines(text)
     top, header = _header(text, name, separator, wanted)
     body = _after_line(text, top)
-    counts, first_lines = _field_counts(body, separator)
+    counts, lines = _field_counts(body, separator, name, above=top + 1)
     most = int(counts.max(initial=0))
     if not most:
         raise DataError(f"{name}: has no rows below its header")
     frame = _parsed(body, separator, max(most, len(header)), name)
-    lines = first_lines + top + 1
     kept, remarks = _data_rows(frame, counts, lines, header.index(key), name)
     _require_fitting(frame, counts, lines, kept, header, name)
     table = frame.iloc[kept, : len(header)].reset_index(drop=True)
@@ -123,7 +131,7 @@ def text_table(
     return TextTable(table=table, names=names, lines=lines[kept], remarks=remarks)
 
 
-def _with_newlines(text: str) -> str:
+def with_newlines(text: str) -> str:
     """The text with the line ends of Windows and old Macs as newlines."""
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
@@ -131,9 +139,7 @@ def _with_newlines(text: str) -> str:
 def _header(text: str, name: str, separator: str, wanted: Sequence[str]) -> tuple[int, list[str]]:
     """How many lines stand above the end of the header line, and its names."""
     likeliest: list[str] = []
-    for number, line in enumerate(io.StringIO(text)):
-        if number == HEADER_WITHIN:
-            break
+    for number, line in enumerate(first_lines(text, HEADER_WITHIN)):
         if line.count(separator) > MOST_COLUMNS:
             raise DataError(f"{name}: has more than {MOST_COLUMNS:,} columns")
         fields = fields_of(line, separator)
@@ -150,6 +156,18 @@ def _header(text: str, name: str, separator: str, wanted: Sequence[str]) -> tupl
         f"{name} has no column '{missing[:LONGEST_SHOWN]}' with separator {separator!r} "
         f"(it has {shown})"
     )
+
+
+def first_lines(text: str, n: int) -> Iterator[str]:
+    """The first ``n`` lines of a text, without a copy of all of it."""
+    at = 0
+    for _ in range(n):
+        end = text.find("\n", at)
+        if end < 0:
+            yield text[at:]
+            return
+        yield text[at:end]
+        at = end + 1
 
 
 def fields_of(line: str, separator: str) -> list[str]:
@@ -174,10 +192,13 @@ def _after_line(text: str, number: int) -> str:
     return text[at + 1 :]
 
 
-def _field_counts(body: str, separator: str) -> tuple[Ints, Ints]:
-    """Fields of each record, 0 for an empty line, and the line in which it begins, from 1."""
+def _field_counts(body: str, separator: str, name: str, *, above: int) -> tuple[Ints, Ints]:
+    """Fields of each record, 0 for an empty line, and the line of the file in which it begins.
+
+    ``above``: lines of the file above ``body``.
+    """
     if '"' in body:
-        return _counts_with_quotes(body, separator)
+        return _counts_with_quotes(body, separator, name, above)
     raw = np.frombuffer(body.encode("utf-8"), dtype=np.uint8)
     ends = np.flatnonzero(raw == ord("\n"))
     if not raw.size:
@@ -188,19 +209,19 @@ def _field_counts(body: str, separator: str) -> tuple[Ints, Ints]:
     separators = np.flatnonzero(raw == ord(separator))
     counts = np.searchsorted(separators, ends) - np.searchsorted(separators, starts) + 1
     counts[ends == starts] = 0
-    return counts.astype(np.int64), np.arange(1, len(ends) + 1)
+    return counts.astype(np.int64), above + np.arange(1, len(ends) + 1)
 
 
-def _counts_with_quotes(body: str, separator: str) -> tuple[Ints, Ints]:
-    counts, lines, line = [], [], 1
+def _counts_with_quotes(body: str, separator: str, name: str, above: int) -> tuple[Ints, Ints]:
+    counts, lines, line = [], [], above + 1
     reader = csv.reader(io.StringIO(body, newline=""), delimiter=separator)
     try:
         for record in reader:
             counts.append(len(record))
             lines.append(line)
-            line = reader.line_num + 1
+            line = above + reader.line_num + 1
     except csv.Error as error:
-        raise DataError(f"row {line} below the header is no CSV: {error}") from error
+        raise DataError(f"{name}, row {line}: is no CSV ({error})") from error
     return np.array(counts, dtype=np.int64), np.array(lines, dtype=np.int64)
 
 
@@ -208,7 +229,7 @@ def _parsed(body: str, separator: str, n_columns: int, name: str) -> pd.DataFram
     """All records as texts, short ones filled up with empty texts."""
     try:
         return pd.read_csv(
-            io.StringIO(body),
+            io.BytesIO(body.encode()),  # a text in memory would take four bytes a character
             sep=separator,
             header=None,
             names=range(n_columns),
@@ -228,13 +249,11 @@ def _data_rows(
     """The rows between the units below the header and the totals at the end."""
     if len(frame) != len(counts):
         raise DataError(f"{name} cannot be read as CSV: a quote is not closed")
-    has_key = frame[key].str.contains("[0-9]", regex=True).to_numpy(dtype=bool, copy=True)
-    # A total may name its year, and a remark its day.
-    has_key[has_key] = [not _TOTAL.match(text) for text in frame[key][has_key]]
-    rows = np.flatnonzero(has_key)
-    if not rows.size:
+    keys = frame[key].to_numpy(dtype=object)
+    first = next((row for row in range(len(keys)) if _is_time(keys[row])), None)
+    if first is None:
         raise DataError(f"{name}: has no rows below its header")
-    first, last = int(rows[0]), int(rows[-1])
+    last = next(row for row in reversed(range(len(keys))) if _is_time(keys[row]))
     for row in range(first):
         if any(frame.iloc[row].str.contains(r"^\s*[-+]?\d", regex=True)):
             raise DataError(f"{name}, row {lines[row]}: has values but no time")
@@ -254,6 +273,11 @@ def _data_rows(
         )
     kept = np.arange(first, last + 1)
     return kept[counts[kept] > 0], tuple(remarks)
+
+
+def _is_time(text: str) -> bool:
+    """Whether a text may be a time: a total may name its year, and a remark its day."""
+    return bool(_HAS_DIGIT.search(text)) and not _TOTAL.match(text)
 
 
 def _is_total(fields: pd.Series[str], key: int) -> bool:
@@ -291,8 +315,8 @@ def even_table(path: Path) -> pd.DataFrame:
     files = files_in(path)
     if len(files) > 1:
         raise DataError(f"{path}: the archive holds {len(files)} files; give one of them")
-    text = _with_newlines(decoded(files[0][1], str(path)))
-    counts, lines = _field_counts(text, ",")
+    text = with_newlines(decoded(files[0][1], str(path)))
+    counts, lines = _field_counts(text, ",", str(path), above=0)
     if not counts.size or not counts[0]:
         raise DataError(f"{path}: is empty; expected a CSV with a header")
     header = text.split("\n", 1)[0]

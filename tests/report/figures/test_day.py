@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import matplotlib.dates as mdates
@@ -120,3 +121,22 @@ def test_only_a_plan_is_called_an_upper_bound(mode: Mode) -> None:
     assert f"DE_KN_residential9 · Wed 1 Jun 2016 · {LABELS[mode]}" in text
     assert "tariff my-tariff" in text
     assert f"bill {made.kpis.bill_eur:.2f} €" in text
+
+
+def test_a_car_that_comes_home_and_charges_falls_first_and_then_rises() -> None:
+    made = schedule(horizon(), batteries=0)
+    car: Any = next(agent for agent in made.agents if agent.name == "ev")
+    trip_kwh = np.zeros(24)
+    trip_kwh[13] = 8.0
+    charge_kw, before_kwh = np.where(np.arange(24) == 13, 4.0, 0.0), 20.0
+    held_kwh = car.store.soc_after(made.horizon, charge_kw, np.zeros(24), before_kwh, trip_kwh)
+    driven = replace(car, trip_kwh=trip_kwh)
+    plan = replace(made.plans["ev"], series={**made.plans["ev"].series, "soc_kwh": held_kwh})
+    agents = tuple(driven if agent is car else agent for agent in made.agents)
+    ax = _figure(replace(made, agents=agents, plans={**made.plans, "ev": plan})).axes[1]
+    at, charge_pct = ax.lines[0].get_data()
+    assert len(at) == 26
+    assert at[13] == at[14]
+    np.testing.assert_allclose(0.6 * charge_pct[13:15], [20.0, 12.0])
+    np.testing.assert_allclose(0.6 * charge_pct[15], held_kwh[13])
+    assert charge_pct[14] < charge_pct[15]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import date
 from typing import Any
 
@@ -17,8 +18,12 @@ from ems.economics.settlement import savings
 from ems.errors import InvalidSpec
 from ems.pipelines.comparison import summarise
 from ems.pipelines.spec import BASELINES, MODES, PLANNED
-from ems.report.figures.days import Days, cumulative_cost, savings_by_day
+from ems.report.figures.day_table import Days
+from ems.report.figures.days import cumulative_cost, savings_by_day
+from ems.report.figures.paper import COLUMN, SCREEN, Paper
+from ems.report.figures.periods import begin_of
 from ems.report.figures.style import euros
+from ems.report.savings import best_day, shown_mode
 
 TEXTS: Any = {"tariff": "dynamic", "origin": TWIN}
 
@@ -111,6 +116,63 @@ def test_beyond_a_fortnight_each_mode_has_a_panel_with_both_baselines() -> None:
             assert (len(values), len(edges)) == (40, 41)
             assert np.flatnonzero(np.isnan(values)).tolist() == [8, 20]
             assert np.nansum(values) == pytest.approx(of[mode].against[baseline].savings_eur)
+
+
+@pytest.mark.parametrize(
+    ("n_days", "kind", "first_ticks"),
+    [(61, "week", ["29 Feb", "7 Mar"]), (150, "month", ["Mar\n2016", "Apr"])],
+)
+@pytest.mark.parametrize("paper", [SCREEN, COLUMN])
+def test_long_windows_show_weeks_or_months_whose_days_sum_to_the_table(
+    n_days: int, kind: str, first_ticks: list[str], paper: Paper
+) -> None:
+    made = results(n_days, without=(8, 20))
+    figure = savings_by_day(made, **TEXTS, paper=paper)
+    assert f"savings by {kind}" in str(figure.get_label())
+    days = sorted({result.day for result in made})
+    begins = Counter(begin_of(day, kind) for day in days)
+    *bars, spread_metered, spread_rule = figure.axes
+    ticks = [label.get_text() for label in bars[0].get_xticklabels()]
+    assert paper.narrow or ticks[:2] == first_ticks
+    for ax, baseline in zip(bars, BASELINES, strict=True):
+        for summary in (s for s in summarise(made) if s.mode not in ("as_metered", baseline)):
+            means = [bar.get_height() for bar in ax.patches if bar.get_gid() == summary.mode]
+            saved_eur = sum(m * n for m, n in zip(means, begins.values(), strict=True))
+            assert saved_eur == pytest.approx(summary.against[baseline].savings_eur)
+    shown = [[p.get_gid() for p in ax.patches] for ax in (spread_metered, spread_rule)]
+    assert shown == [[*MODES[1:]], [*MODES[2:]]]
+
+
+def test_the_spread_of_days_is_that_of_their_savings() -> None:
+    made = results(100)
+    saved_eur = Days.of(made).saved_each_eur("centralized", "as_metered")
+    ax = savings_by_day(made, **TEXTS).axes[2]
+    (box,) = (p for p in ax.patches if p.get_gid() == "centralized")
+    ends = [box.get_x(), box.get_x() + box.get_width()]
+    np.testing.assert_allclose(ends, np.quantile(saved_eur, [0.25, 0.75]))
+    assert f"saves on {100 * np.mean(saved_eur >= 0.005):.0f} % of days" in all_text(ax.figure)
+
+
+@pytest.mark.parametrize("n_days", [7, 40, 100])
+def test_the_day_that_saved_most_is_one_day_in_every_figure(n_days: int) -> None:
+    """That of ``best_day``, which the plan of a day and the page show."""
+    made = results(n_days)
+    ours = [result for result in made if result.mode == "centralized"]
+    best = best_day(ours, made)
+    saved_eur = {
+        day.day: base.kpis.cost_eur - day.kpis.cost_eur
+        for day, base in zip(ours, (r for r in made if r.mode == "as_metered"), strict=True)
+    }
+    assert best.day == max(saved_eur, key=lambda day: saved_eur[day])
+    said = f"saved most on {best.day:%a} {best.day.day} {best.day:%b %Y}"
+    assert said in " ".join(all_text(savings_by_day(made, **TEXTS)).split())
+
+
+def test_the_shown_mode_is_centralized_where_there_is_one() -> None:
+    assert shown_mode(("decentralized", "centralized_phases", "centralized")) == "centralized"
+    assert shown_mode(("centralized_phases", "decentralized")) == "decentralized"
+    with pytest.raises(InvalidSpec, match="no day was planned"):
+        best_day([], results(2))
 
 
 @pytest.mark.parametrize("n_days", [7, 40])

@@ -156,6 +156,7 @@ def report(run: Done, **changes: Any) -> Report:
         "known": [row(run.window.building)],
         "summaries": run.summaries,
         "captured": captured([record.result for record in run.records]),
+        "results": [record.result for record in run.records],
         "example": run.planned[0],
     }
     return comparison_report(**{**given, **changes})

@@ -56,7 +56,7 @@ def battery(**fields: Any) -> BatteryAgent:
 def test_without_a_store_a_kwh_is_worth_what_the_meter_says() -> None:
     sun = PVAgent(name="roof", available_kw=np.array([3.0, 0.0, 5.0]))
     prices = program(horizon([0.3, 0.2, 0.4], 0.08), load(1, 1, 1), sun, GridAgent())
-    assert prices.bus_prices(SOLVER) == pytest.approx([0.08, 0.2, 0.08])
+    assert prices.solve_with_price(SOLVER)[1] == pytest.approx([0.08, 0.2, 0.08])
 
 
 @pytest.mark.parametrize("step_h", [1.0, 0.25])
@@ -66,7 +66,8 @@ def test_a_full_battery_leaves_noon_at_the_feed_in_and_the_evening_at_the_price(
     sun = PVAgent(name="roof", available_kw=np.array([9.0, 0.0, 0.0]) / step_h)
     of = horizon([0.3, 0.31, 0.3], 0.08, step_h)
     kept = battery(max_charge_kw=50, max_discharge_kw=50)
-    prices = program(of, load(0, 5 / step_h, 5 / step_h), sun, kept, GridAgent()).bus_prices(SOLVER)
+    written = program(of, load(0, 5 / step_h, 5 / step_h), sun, kept, GridAgent())
+    prices = written.solve_with_price(SOLVER)[1]
     assert prices == pytest.approx([0.08, 0.31, 0.3])
 
 
@@ -76,21 +77,21 @@ def test_a_battery_that_has_enough_lets_the_evening_cost_what_noon_does() -> Non
     prices = program(horizon([0.3, 0.3, 0.3], 0.08), load(0, 1, 1), sun, kept, GridAgent())
     # one kWh at the bus takes 1/0.81 kWh of the sun, and both ways wear
     evening = 0.08 / 0.81 + 0.01 / 0.81 + 0.01
-    assert prices.bus_prices(SOLVER) == pytest.approx([0.08, evening, evening])
+    assert prices.solve_with_price(SOLVER)[1] == pytest.approx([0.08, evening, evening])
 
 
 def test_binaries_are_fixed_where_the_plan_has_them() -> None:
     cycle = Cycle(number=1, profile_kw=(2.0,), metered_start=0, earliest=0, latest=2)
     machine = DiscretePhaseDevice(name="dishwasher", cycles=(cycle,))
     of = horizon([0.3, 0.2, 0.4], 0.08)
-    prices = program(of, load(1, 1, 1), machine, GridAgent()).bus_prices(SOLVER)
+    prices = program(of, load(1, 1, 1), machine, GridAgent()).solve_with_price(SOLVER)[1]
     assert prices == pytest.approx([0.3, 0.2, 0.4])
 
 
 def test_an_infeasible_program_says_why() -> None:
     narrow = program(horizon([0.3], 0.08), load(5), GridAgent(max_import_kw=1.0))
     with pytest.raises(Infeasible, match=r"4 kW"):
-        narrow.bus_prices(SOLVER)
+        narrow.solve_with_price(SOLVER)[1]
 
 
 @settings(max_examples=30, deadline=None, derandomize=True)
@@ -106,7 +107,7 @@ def test_one_kwh_more_costs_at_least_its_price(seed: int, step: int, more_kwh: f
     load_kw = house.load_kw.copy()
     load_kw[step] += more_kwh / case.horizon.step_h
     after = program(case.horizon, replace(house, load_kw=load_kw), *others, case.grid)
-    price = before.bus_prices(SOLVER)[step]
+    price = before.solve_with_price(SOLVER)[1][step]
     added_eur = after.solve(SOLVER).objective_eur - before.solve(SOLVER).objective_eur
     assert added_eur >= price * more_kwh - 1e-8  # a convex cost is never below its tangent
 
@@ -119,7 +120,7 @@ def test_the_optimum_rises_by_the_price_of_what_is_drawn_more(step: int) -> None
     others = (sun, battery(round_trip_efficiency=0.9), GridAgent())
     machine = DiscretePhaseDevice(name="dishwasher", cycles=(cycle,))
     before = program(of, load(1, 1, 1), machine, *others)
-    price = before.bus_prices(SOLVER)[step]
+    price = before.solve_with_price(SOLVER)[1][step]
     for more_kwh in (1e-3, -1e-3):
         more = load(*(1 + more_kwh * (np.arange(3) == step)))
         after = program(of, more, machine, *others)

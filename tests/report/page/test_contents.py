@@ -39,8 +39,8 @@ from ems.pipelines.integrated import FrontierPoint, HabitDay, Integrated, fronti
 from ems.pipelines.probability import DeviceSearch, search_device
 from ems.pipelines.spec import IntegratedSpec, SearchSpec
 from ems.report.page import Report, integrated_report, probability_report, words
-from ems.report.page.data import RULES
 from ems.report.page.day import explained
+from ems.report.rules import RULES
 from ems.site.assets import Assets
 from ems.site.building import Building
 from ems.store import quality
@@ -80,10 +80,14 @@ def test_the_result_is_that_of_the_summaries_in_table_and_picture() -> None:
     section = page(usual()).sections["The result"]
     rows = section.tables["made_house, 2 days"]
     picture = section.pictures["made_house: saved against as metered"]
-    for summary, cells in zip(usual().summaries, rows[1:], strict=True):
+    # The best rule is marked in its own row, and has no second one.
+    shown = [summary for summary in usual().summaries if summary.mode != "rule_based"]
+    assert [cells[0] for cells in rows[1:]][1] == "self-consumption (best rule)"
+    for summary, cells in zip(shown, rows[1:], strict=True):
         metered, rule = (summary.against.get(base) for base in ("as_metered", "rule_based"))
         said = (money(summary.kpis.cost_eur), words.saving(metered), words.saving(rule))
         assert cells[1:4] == tuple(text.replace("\u00a0", " ") for text in said)
+        assert cells[rows[0].index("peak kW")] == f"{summary.kpis.peak_import_kw:.1f}"
         if metered is not None:
             assert f" {money(metered.savings_eur)} € " in f"{picture} "
             assert cells[0] in picture
@@ -102,7 +106,16 @@ def test_the_explained_day_is_the_plan_that_was_carried_out(number: int) -> None
 
 def test_every_hour_of_the_explained_day_has_its_worth_and_its_reasons() -> None:
     hours = page(usual()).hours
-    assert [clock for clock, *_ in hours] == [f"{hour:02}:00" for hour in range(24)]
+    begins = [clock.partition("–")[0] for clock, *_ in hours]
+    ends = [
+        clock.partition("–")[2] or begin for begin, (clock, *_) in zip(begins, hours, strict=True)
+    ]
+    assert begins == sorted(begins)
+    assert 4 <= len(hours) < 24
+    assert (begins[0], ends[-1]) == ("00:00", "24:00")
+    # Each begins where the one before it ends, or an hour after it began.
+    for end, begin in zip(ends, begins[1:], strict=False):
+        assert begin == end or int(begin[:2]) == int(end[:2]) + 1
     assert all(worth.startswith("worth ") and len(told) >= 2 for _, worth, *told in hours)
     drawn = page(usual()).pictures["The plan: power, charge and prices"]
     for part in ("battery charge", "charge [%]", "import", "export", "worth in the plan"):
@@ -181,8 +194,8 @@ Changes = Callable[[], dict[str, Any]]
             usual,
             skipping,
             "made_house 2016-06-03 … 2016-06-05 (3 days) grid_import is not ok / 3 that were asked "
-            "for could not be / made_house ev copied day: hours that repeat another day to the Wh "
-            "1,200 9",
+            "for could not be / made_house ev copied day: hours that repeat an earlier day to the "
+            "watt-hour 1,200 9",
             "elsewhere",
         ),
         (
@@ -232,6 +245,7 @@ def test_a_portfolio_begins_with_an_overview_and_names_who_is_missing() -> None:
         chosen=[(run.building, run.window), (second.building, second.window)],
         known=[row("made_house"), row("other_house"), row("third_house")],
         summaries=[*run.summaries, *second.summaries],
+        results=[record.result for record in (*run.records, *second.records)],
     )
     for said in (
         "2 buildings: what planning was worth",
@@ -241,7 +255,8 @@ def test_a_portfolio_begins_with_an_overview_and_names_who_is_missing() -> None:
     ):
         assert said in found.text
     titles = ["The result", "The result: made_house", "The result: other_house"]
-    assert list(found.sections)[3:6] == titles
+    assert list(found.sections)[2:5] == titles
+    assert "2 buildings cost " in found.sections["In short"].text
     overview = found.sections["The result"].tables["saved against as metered [€]"]
     assert [line[0] for line in overview[1:]] == ["made_house", "other_house"]
 

@@ -395,7 +395,7 @@ def test_heat_is_never_moved_to_a_dearer_hour(seed: int) -> None:
     program = Program(case.horizon)
     for agent in plan.agents:
         program.add(agent)
-    worth_ct = 100 * program.bus_prices(SOLVER)
+    worth_ct = 100 * program.solve_with_price(SOLVER)[1]
     priced = priced_plan(as_problem(case), plan, worth_ct / 100, SOLVER)
     (heat,) = [a for a in plan.agents if isinstance(a, HeatPumpAgent)]
     more_kw = priced.series(heat, "power_kw") - heat.metered_kw

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from ems.errors import DataError
 from ems.store.ingest.meter import read_meter
-from ems.store.ingest.meter.guess import FORMS, Known, guess, zone_of
+from ems.store.ingest.meter.guess import guess, zone_of
+from ems.store.ingest.meter.guess_time import FORMS, Known
 
 PLACE = 'name = "Hamburg"\nlatitude_deg = 53.55\nlongitude_deg = 9.99\ncountry = "DE"'
 KNOWN = Known(building="home", place_toml=PLACE, timezone="Europe/Berlin")

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from ems.errors import DataError
 from ems.store.ingest.formats import green_button, home_assistant, nem12, tables, workbook
-from ems.store.ingest.text_table import decoded
+from ems.store.ingest.text_table import AsText, decoded
 
 _BROKEN: tuple[type[Exception], ...] = (
     *(ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError, SyntaxError),
@@ -30,17 +30,27 @@ class Kind(NamedTuple):
 
     name: str
     begins: tuple[bytes, ...]
-    text: Callable[[bytes, str], str]
+    text: Callable[[bytes, str], AsText]
 
 
 KINDS = (
     Kind("Excel", (b"PK\x03\x04",), workbook.text),
     Kind("Parquet", (b"PAR1",), tables.parquet_text),
-    Kind("database of Home Assistant", (b"SQLite format 3\x00",), home_assistant.text),
+    Kind("database of Home Assistant", (b"SQLite format 3\x00",), home_assistant.database_text),
+    Kind("energy export of Home Assistant", (b"entity_id,type,unit",), home_assistant.energy_text),
+    Kind("history of Home Assistant", (b"entity_id,state,",), home_assistant.history_text),
+    Kind("statistics of Home Assistant", (b"statistic_id,",), home_assistant.statistics_text),
     Kind("Green Button", (b"<?xml", b"<feed"), green_button.text),
-    Kind("JSON lines", (b"{",), tables.json_text),
+    Kind("JSON lines", (b"{", b"[{"), tables.json_text),
     Kind("NEM12", (b"100,NEM12", b"200,"), nem12.text),
 )
+NOT_READ = {
+    b"\xd0\xcf\x11\xe0": "an Excel file of before 2007, or one with a password",
+    b"%pdf": "a PDF",
+    b"<html": "a web page",
+    b"<!doctype html": "a web page",
+}
+"""What people also give, by how it begins in lower case."""
 
 
 def kind_of(raw: bytes) -> Kind | None:
@@ -49,11 +59,18 @@ def kind_of(raw: bytes) -> Kind | None:
     return next((kind for kind in KINDS if start.startswith(kind.begins)), None)
 
 
-def as_text(raw: bytes, name: str) -> str:
-    """A file as the text of a table. Raises a one-line ``DataError`` if it is damaged."""
+def as_text(raw: bytes, name: str) -> AsText:
+    """A file as the text of a table.
+
+    Raises a one-line ``DataError`` if it is damaged, or of a kind that is not read.
+    """
+    start = raw[:1000].removeprefix(_MARK).lstrip()[:20].lower()
+    what = next((what for begin, what in NOT_READ.items() if start.startswith(begin)), None)
+    if what is not None:
+        raise DataError(f"{name}: is {what}; save it as CSV or .xlsx")
     kind = kind_of(raw)
     if kind is None:
-        return decoded(raw, name)
+        return AsText(decoded(raw, name))
     try:
         return kind.text(raw, name)
     except _BROKEN as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, model_validator
@@ -17,6 +17,8 @@ from ems.site.place import Place
 
 STAMPS_CARRY_OFFSET = "offset in every stamp"
 """``timestamp_zone`` of a file with stamps such as ``2016-10-30T02:00+01:00`` or ``…Z``."""
+ALL_COLUMNS = "*"
+"""``column`` of the only meter of a file with a row a day."""
 
 _CATEGORIES: Mapping[Role, frozenset[Category]] = {
     "import": frozenset({"grid"}),
@@ -36,6 +38,9 @@ PER_KWH: Mapping[str, float] = {
     "pulses": 1.0,
 }
 """How many of a unit are one kWh, or one kW."""
+Minutes = Literal[1, 5, 10, 15, 30, 60]
+STEPS_MIN: tuple[int, ...] = get_args(Minutes)
+"""Allowed steps, and distances of rows [min]."""
 _OFF_NOON_H = 4.0
 """Maximum distance between solar noon and clock noon [h]; the real maximum is 3 h, in China."""
 
@@ -139,14 +144,18 @@ class MeterFeed(Entry):
 class MeterFile(Entry):
     """Files of one layout, read one after the other as if they were one.
 
-    ``paths``: names or patterns such as ``2024-*.csv``. ``time_column``: the time of day, where it
-    has a column of its own. ``clock_changes``: whether rows in the hour that the clock skips are
-    left out (``gap``) or refused where they have values of their own (``strict``).
+    ``paths``: names or patterns such as ``2024-*.csv``. ``row``: whether a row is an interval, or a
+    whole day with a column for each of its hours or shorter intervals. ``register_column``: with
+    ``row = "day"``, what tells several rows of one day apart; feeds are then named by its texts.
+    ``time_column``: the time of day, where it has a column of its own. ``clock_changes``: whether
+    values in the hour that the clock skips are left out (``gap``) or refused (``strict``).
     """
 
     paths: tuple[str, ...] = Field(min_length=1, strict=False, description="at least one text")
     separator: Literal[",", ";", "\t", "|"] = ","
     decimal: Literal[".", ","] = "."
+    row: Literal["interval", "day"] = "interval"
+    register_column: Text | None = None
     timestamp_column: Text
     time_column: Text | None = None
     timestamp_format: Text = "ISO8601"
@@ -163,6 +172,29 @@ class MeterFile(Entry):
             raise ValueError(f"separator and decimal are both '{self.decimal}'")
         return self
 
+    @model_validator(mode="after")
+    def _rows_of_days_are_whole(self) -> MeterFile:
+        if self.row == "interval":
+            if self.register_column is not None:
+                raise ValueError("register_column belongs to row = 'day'")
+            return self
+        if self.time_column is not None or self.label != "start":
+            raise ValueError(
+                "row = 'day' needs label = 'start' and no time_column: the names of its columns "
+                "say which interval each is"
+            )
+        if self.timestamp_zone == STAMPS_CARRY_OFFSET:
+            raise ValueError("row = 'day' needs a time zone in timestamp_zone: that of its days")
+        for entry in self.feed:
+            if entry.kind != "interval":
+                raise ValueError(f"kind = '{entry.kind}', expected 'interval' with row = 'day'")
+            if self.register_column is None and entry.column != ALL_COLUMNS:
+                raise ValueError(
+                    f"column = '{entry.column}', expected '{ALL_COLUMNS}' (all columns of the day) "
+                    "with row = 'day' and no register_column"
+                )
+        return self
+
 
 class MeterConfig(Entry):
     """The contents of the TOML file; its paths are relative to its folder."""
@@ -171,7 +203,7 @@ class MeterConfig(Entry):
     kind: Literal["residential", "industrial", "public"]
     place: PlaceEntry = Field(description="a table [place]")
     timezone: Annotated[Text, AfterValidator(_zone)]
-    step_minutes: Literal[1, 5, 10, 15, 30, 60]
+    step_minutes: Minutes
     synthetic: bool = Field(default=False, description="true or false")
     prices: str | None = Field(default=None, description="a path")
     file: tuple[MeterFile, ...] = Field(

@@ -7,7 +7,7 @@ within steps; a step of which a part is missing is a gap. Nothing is scaled or s
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -15,16 +15,21 @@ import numpy as np
 import pandas as pd
 
 from ems.errors import DataError
-from ems.store.ingest.meter.description import PER_KWH, MeterFeed, MeterFile
+from ems.store.ingest.meter.description import PER_KWH, STEPS_MIN, MeterFeed, MeterFile
 from ems.store.ingest.meter.numbers import numbers
 from ems.store.ingest.meter.stamps import Stamped
 from ems.store.ingest.text_table import TextTable
 from ems.types import Bools, Floats, Instants, Ints
 
-SPACINGS_MIN = (1, 5, 10, 15, 30, 60)
-"""Allowed distances of rows [min]."""
 NO_FLOW_KW = 0.05
 """What an inverter or a meter at rest may show below zero [kW]; it counts as zero."""
+AT_REST: Mapping[str, str] = {
+    "pv": "a roof",
+    "load": "a device",
+    "charge": "a battery",
+    "discharge": "a battery",
+}
+"""Whose meters may show that, by their role."""
 LONGEST_HOLE_S = 5 * 366 * 24 * 3600
 RUNS_BACK_KWH = 1e-9
 """Above this it is no rounding, but a count that falls [kWh]."""
@@ -105,15 +110,15 @@ def _require_near(stamped: Stamped) -> None:
 
 def _require_spacing(stamped: Stamped, usual_s: int, step_min: int) -> None:
     where = stamped.rows.where(0)
+    if usual_s % 60 or usual_s // 60 not in STEPS_MIN:
+        raise DataError(
+            f"{where}: rows are {usual_s / 60:g} minutes apart, allowed are "
+            f"{', '.join(str(m) for m in STEPS_MIN)}; export the file with one of these steps"
+        )
     if usual_s > 60 * step_min:
         raise DataError(
             f"{where}: rows are {usual_s / 60:g} minutes apart, the description says "
             f"step_minutes = {step_min}; set step_minutes = {usual_s // 60}"
-        )
-    if usual_s % 60 or usual_s // 60 not in SPACINGS_MIN:
-        raise DataError(
-            f"{where}: rows are {usual_s / 60:g} minutes apart, allowed are "
-            f"{', '.join(str(m) for m in SPACINGS_MIN)}"
         )
 
 
@@ -162,7 +167,7 @@ class Grid:
             off = np.flatnonzero((file.begin_s - phase_s) % length)
             if off.size:
                 raise DataError(
-                    f"meter: {file.stamped.rows.where(int(off[0]))}: is not on the grid of "
+                    f"{file.stamped.rows.where(int(off[0]))}: is not on the grid of "
                     f"step_minutes = {step_min} and rows every {length[off[0]] // 60} minutes"
                 )
         first_s = min(int(file.begin_s[0]) for file in files)
@@ -219,31 +224,33 @@ def energy_kwh(
     if entry.part is not None:
         values = np.maximum(values if entry.part == "positive" else -values, 0.0)
     if entry.kind == "interval":
-        found, values = _own_rows(found, file, values, grid.step_s // 60)
+        found, values, spaced = _own_rows(found, file, entry, values, grid.step_s // 60)
         if entry.is_power:
             values = values * (found.end_s - found.begin_s) / 3600.0
         values = np.where(found.whole, values, np.nan)
         energy, remarks = _not_negative(found, entry, values)
-        return grid.sums(found.begin_s, found.end_s, energy), remarks
+        return grid.sums(found.begin_s, found.end_s, energy), (*spaced, *remarks)
     return _from_counts(found, file, entry, values, grid, timezone)
 
 
 def _own_rows(
-    found: Pieces, file: MeterFile, values: Floats, step_min: int
-) -> tuple[Pieces, Floats]:
+    found: Pieces, file: MeterFile, entry: MeterFeed, values: Floats, step_min: int
+) -> tuple[Pieces, Floats, tuple[str, ...]]:
     """The rows of a column that has a value only every second, third … row, and stands for all."""
     known = np.flatnonzero(np.isfinite(values))
     at = found.stamped.instants_s
     if known.size < 3 or known.size > len(at) // 2 + 1:
-        return found, values
+        return found, values, ()
     apart = np.diff(at[known])
     usual = int(np.median(apart))
     if usual <= np.median(np.diff(at)) or np.mean(apart == usual) < REGULAR_SHARE:
-        return found, values
+        return found, values, ()
     own = replace(
         found.stamped, rows=found.stamped.rows.at(known), instants_s=at[known], remarks=()
     )
-    return pieces(own, file, step_min), values[known]
+    longer = pieces(own, file, step_min)
+    remark = f"{entry.name}: has a value every {usual // 60} minutes, which stands for all of them"
+    return longer, values[known], (remark, *longer.remarks)
 
 
 def _not_negative(
@@ -254,15 +261,14 @@ def _not_negative(
     if not below.size:
         return cast(Floats, np.where(energy < 0, 0.0, energy)), ()
     hours = (found.end_s - found.begin_s) / 3600.0
-    own_use = entry.role in ("pv", "load")
-    most_kw = NO_FLOW_KW if own_use else 0.0
+    who = AT_REST.get(entry.role)
+    most_kw = NO_FLOW_KW if who else 0.0
     worst = below[np.argmin((energy / hours)[below])]
     if -energy[worst] / hours[worst] > most_kw:
         text = found.stamped.rows.table[entry.column].iloc[int(worst)]
         why = (
-            f"a {'roof' if entry.role == 'pv' else 'device'} may draw {1000 * NO_FLOW_KW:g} W at "
-            "most; is it the right column, and its sign?"
-            if own_use
+            f"{who} may draw {1000 * NO_FLOW_KW:g} W at most; is it the right column, and its sign?"
+            if who
             else 'import and export need a column each, or part = "positive" and "negative"'
         )
         raise DataError(

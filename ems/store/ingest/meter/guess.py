@@ -6,11 +6,10 @@ that a person wrote. What cannot be known from a file is asked for.
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,24 +18,22 @@ import pandas as pd
 from ems.errors import DataError
 from ems.store.ingest.containers import files_in
 from ems.store.ingest.formats import as_text
-from ems.store.ingest.text_table import HEADER_WITHIN, TextTable, fields_of, text_table
+from ems.store.ingest.layouts import LOCAL_TIME, layout_of
+from ems.store.ingest.meter.day_rows import DayColumns, day_columns
+from ems.store.ingest.meter.description import ALL_COLUMNS, STAMPS_CARRY_OFFSET
+from ems.store.ingest.meter.guess_time import FORMS, Known, days_of, times_in, times_of
+from ems.store.ingest.text_table import (
+    HEADER_WITHIN,
+    fields_of,
+    first_lines,
+    text_table,
+    with_newlines,
+)
 from ems.types import Floats
 
 SEPARATORS = (";", "\t", "|", ",")
 LOOKED_AT = 400
 """Lines from which the layout is guessed."""
-FORMS = (
-    "ISO8601",
-    *(f"{day} {clock}" for day in ("%d.%m.%Y", "%d.%m.%y") for clock in ("%H:%M", "%H:%M:%S")),
-    *("%Y/%m/%d %H:%M", "%Y/%m/%d %H:%M:%S", "%Y%m%d %H:%M", "%Y%m%d%H%M", "%Y%m%d%H%M%S"),
-    "%s",
-)
-EITHER_FORMS = tuple(
-    (f"%d{sign}%m{sign}%Y {clock}", f"%m{sign}%d{sign}%Y {clock}")
-    for sign in ("/", "-")
-    for clock in ("%H:%M", "%H:%M:%S", "%I:%M %p", "%I:%M:%S %p")
-)
-"""Day first or month first: what the file shows, else it is asked."""
 ROLES = (
     ("discharge", r"discharg|entlad|batter.*\bout\b"),
     ("charge", r"charg(?!er)|geladen|beladung|\bladen|batter.*\bin\b"),
@@ -65,9 +62,9 @@ CATEGORIES = (
     (r"heat|wärme|waerme", "partial_usage"),
     (r"wasch|washing|dish|spül|spuel|trockner|dryer", "discrete_phase"),
 )
+MOST_REGISTERS = 20
+"""More rows of one day are no registers and meters of one house."""
 UNITS = ("MWh", "kWh", "Wh", "MW", "kW", "W")
-STARTS = r"\b(von|from|start|begin|ab)\b"
-ENDS = r"\b(bis|to|until|end|ende)\b"
 ZONE_OF_COUNTRY = {
     "DE": "Europe/Berlin",
     **{
@@ -107,38 +104,221 @@ class Guess:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Known:
-    """What a person said: name, place as TOML text, zone, and whether days stand before months."""
+class _Column:
+    """A guessed feed."""
 
-    building: str
-    place_toml: str
-    timezone: str
-    day_first: bool | None = None
+    column: str
+    name: str
+    role: str
+    kind: str
+    unit: str
+    sure: bool
+
+    def toml(self) -> Iterator[str]:
+        yield ""
+        yield "[[file.feed]]"
+        yield f"column = {json.dumps(self.column, ensure_ascii=False)}"
+        yield f'name = "{self.name}"'
+        yield f'role = "{self.role}"'
+        if self.role == "load":
+            said = self.column.lower()
+            kinds = [kind for words, kind in CATEGORIES if re.search(words, said)]
+            yield f'category = "{kinds[0] if kinds else "fixed"}"'
+        yield f'kind = "{self.kind}"'
+        yield f'unit = "{self.unit}"'
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Found:
+    """What is known of the files: the lines on rows and times, and the feeds."""
+
+    separator: str
+    decimal: str
+    step_min: int
+    lines: tuple[str, ...]
+    feeds: Sequence[_Column]
+    unsure: tuple[str, ...]
+    portal: str = ""
+
+    def toml(self, files: Sequence[Path], known: Known) -> Iterator[str]:
+        """The lines of the description."""
+        if self.portal:
+            yield f"# The layout of {self.portal}, which is known."
+        yield f"building = {json.dumps(known.building)}"
+        yield 'kind = "residential"'
+        yield f'timezone = "{known.timezone}"'
+        yield f"step_minutes = {self.step_min}"
+        yield f"\n[place]\n{known.place_toml}\n"
+        yield "[[file]]"
+        yield f"paths = {_quoted([str(path.absolute()) for path in files])}"
+        yield f"separator = {_quoted(self.separator)}"
+        yield f'decimal = "{self.decimal}"'
+        yield from self.lines
+        for feed in self.feeds:
+            yield from feed.toml()
 
 
 def guess(files: Sequence[Path], known: Known) -> Guess:
-    """The description of files of one layout.
+    """The description of files of one layout: a portal's that is known, else what it looks like.
 
     Raises ``DataError`` with the cure where a file has no times, no numbers, or two readings.
     """
     name, raw = files_in(files[0])[0]
-    text = as_text(raw, name)
+    text = with_newlines(as_text(raw, name).text)
+    ways = (_of_portal, _of_days, _of_intervals)
+    found = next(found for way in ways if (found := way(text, name, known)) is not None)
+    unsure = [*found.unsure]
+    if not any(feed.role == "import" for feed in found.feeds):
+        unsure.append("no column looks like the import meter; give one the role 'import'")
+    return Guess(toml="\n".join(found.toml(files, known)) + "\n", unsure=tuple(unsure))
+
+
+def _quoted(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _headers(text: str) -> Iterator[tuple[str, list[str]]]:
+    """What may be the header: the fields of each of the first lines, with their separator."""
+    for line in first_lines(text, HEADER_WITHIN):
+        for separator in SEPARATORS:
+            fields = fields_of(line, separator)
+            if len(fields) > 1:
+                yield separator, fields
+
+
+# --- a portal that is known ----------------------------------------------------------------------
+
+
+def _of_portal(text: str, name: str, known: Known) -> _Found | None:
+    """The files of a known portal, None if no header is one of them."""
+    headers = ((sep, header, layout_of(header)) for sep, header in _headers(text))
+    found = next(((sep, header, portal) for sep, header, portal in headers if portal), None)
+    if found is None:
+        return None
+    separator, header, portal = found
+    times, meters = portal.times(header), portal.columns(header)
+    table = text_table(text, name, separator, [*times, *meters], key=times[0]).table
+    time = times_in(table, times, (portal.timestamp_format, *FORMS), known, name)
+    if time is None:
+        raise DataError(
+            f"{name}: has the header of {portal.name}, but '{table[times[0]].iloc[0]}' in column "
+            f"'{times[0]}' is no time that is understood; write a description yourself "
+            "(docs/sources.md)"
+        )
+    of_house = portal.timestamp_zone in (LOCAL_TIME, STAMPS_CARRY_OFFSET)
+    zone = known.timezone if of_house else portal.timestamp_zone
+    decimal: str = portal.decimal
+    if separator != portal.separator:  # a table that was no text, or saved again by a program
+        decimal = _decimal(table, times, separator)
+    names = _names([(column, meter.role) for column, meter in meters.items()])
+    feeds = [
+        _Column(
+            column=column, name=feed, role=meter.role, kind=meter.kind, unit=meter.unit, sure=True
+        )
+        for (column, meter), feed in zip(meters.items(), names, strict=True)
+    ]
+    unsure = _left_out(table, {*times, *meters}, decimal)
+    if zone != known.timezone and not time.offset:
+        unsure.append(f"timestamp_zone = '{zone}' is that of {portal.name}, not of the house")
+    return _Found(
+        separator=separator,
+        decimal=decimal,
+        step_min=time.step_min,
+        lines=(*time.toml(zone), f'label = "{portal.label}"'),
+        feeds=feeds,
+        unsure=tuple(unsure),
+        portal=portal.name,
+    )
+
+
+def _left_out(table: pd.DataFrame, used: set[str], decimal: str) -> list[str]:
+    """A line that names the columns of numbers that are not used."""
+    names = [str(column) for column in table]
+    others = [c for c in names if c not in used and names.count(c) == 1]
+    found = [f"'{c}'" for c in others if _values(table, c, decimal) is not None]
+    return [f"not used: {', '.join(found)}"] if found else []
+
+
+# --- a row a day ---------------------------------------------------------------------------------
+
+
+def _of_days(text: str, name: str, known: Known) -> _Found | None:
+    """Files with a row a day and a column for each of its hours, None if they are no such."""
+    headers = ((sep, header, day_columns(header)) for sep, header in _headers(text))
+    found = next(((sep, header, columns) for sep, header, columns in headers if columns), None)
+    if found is None:
+        return None
+    separator, header, columns = found
+    others = [field for at, field in enumerate(header) if at not in columns.places and field]
+    if not others:
+        return None
+    key = next((c for c in others if re.search(r"dat|day|tag|jour|fecha", c, re.I)), others[0])
+    table = text_table(text, name, separator, [key], key=key).table
+    day = days_of(table, [key, *others], known, name)
+    if day is None:
+        raise DataError(
+            f"{name}: has a column for each hour but none of days that is understood (columns: "
+            f"{', '.join(others[:8])}); write a description yourself (docs/sources.md)"
+        )
+    register = _register(table, day[0], others, name)
+    values = _of_registers(table, columns, register)
+    decimal = _decimal(values, (), separator)
+    feeds, unsure = _feeds(values, (), decimal, name)
+    if not columns.numbered:
+        first, last = header[columns.usual[0]], header[columns.usual[-1]]
+        unsure.append(f"column '{first}' is the first interval of a day, '{last}' its last")
+    return _Found(
+        separator=separator,
+        decimal=decimal,
+        step_min=columns.step_min,
+        lines=(
+            'row = "day"',
+            *([f"register_column = {_quoted(register)}"] if register else []),
+            f"timestamp_column = {_quoted(day[0])}",
+            f'timestamp_format = "{day[1]}"',
+            f'timestamp_zone = "{known.timezone}"',
+            'label = "start"',
+        ),
+        feeds=[replace(feed, kind="interval") for feed in feeds],
+        unsure=tuple(unsure),
+    )
+
+
+def _register(table: pd.DataFrame, day: str, others: Sequence[str], name: str) -> str | None:
+    """The column that tells rows of one day apart; None if every day stands there once."""
+    if not table[day].duplicated().any():
+        return None
+    for column in sorted(set(others) - {day}, key=lambda c: (table[c].nunique(), c)):
+        few = table[column].nunique() <= MOST_REGISTERS
+        if few and not table.duplicated([day, column]).any():
+            return column
+    again = table[day][table[day].duplicated()].iloc[0]
+    raise DataError(
+        f"{name}: the day '{again}' stands there twice and no column tells its rows apart; delete "
+        "one of them"
+    )
+
+
+def _of_registers(table: pd.DataFrame, columns: DayColumns, register: str | None) -> pd.DataFrame:
+    """The values of each register, one below the other."""
+    values = table.iloc[:, list(columns.usual)].to_numpy(dtype=object)
+    names = np.full(len(table), ALL_COLUMNS, dtype=object)
+    if register is not None:
+        names = table[register].str.strip().to_numpy(dtype=object)
+    found = {name: pd.Series(values[names == name].ravel()) for name in dict.fromkeys(names)}
+    return pd.DataFrame(found).fillna("")
+
+
+# --- a row an interval ---------------------------------------------------------------------------
+
+
+def _of_intervals(text: str, name: str, known: Known) -> _Found:
+    """Files of which no portal is known."""
     separator, header = _layout(text, name)
     table = _sample(text, name, separator, header)
-    time = _time(table, known, name)
+    time = times_of(table, known, name)
     decimal = _decimal(table, time.columns, separator)
-    feeds, left_out = _feeds(table, time.columns, decimal)
-    if not feeds:
-        raise DataError(f"{name}: no column of numbers beside the time; is it a meter's file?")
-    unsure = [
-        f"unit = '{unit}' of {', '.join(f.column for f in feeds if f.unit == unit and not f.sure)} "
-        "is not said in the header"
-        for unit in dict.fromkeys(feed.unit for feed in feeds if not feed.sure)
-    ]
-    if not any(feed.role == "import" for feed in feeds):
-        unsure.append("no column looks like the import meter; give one the role 'import'")
-    if left_out:
-        unsure.append(f"not used: {', '.join(left_out)}")
+    feeds, unsure = _feeds(table, time.columns, decimal, name)
     counts = any(feed.kind != "interval" for feed in feeds)
     label = time.label or ("end" if counts else "start")
     # A count is read at an instant, which is the end of its step.
@@ -147,32 +327,19 @@ def guess(files: Sequence[Path], known: Known) -> Guess:
             f"label = '{label}': so the first row is the step from {time.first} on; with 'end' it "
             "is the one before"
         )
-    lines = [
-        f"building = {json.dumps(known.building)}",
-        'kind = "residential"',
-        f'timezone = "{known.timezone}"',
-        f"step_minutes = {time.step_min}",
-        "",
-        "[place]",
-        known.place_toml,
-        "",
-        "[[file]]",
-        f"paths = {json.dumps([str(path.absolute()) for path in files], ensure_ascii=False)}",
-        f"separator = {json.dumps(separator)}",
-        f'decimal = "{decimal}"',
-        *time.toml(known.timezone),
-        f'label = "{label}"',
-        *(line for feed in feeds for line in feed.toml()),
-    ]
-    return Guess(toml="\n".join(lines) + "\n", unsure=tuple(unsure))
-
-
-# --- the layout ----------------------------------------------------------------------------------
+    return _Found(
+        separator=separator,
+        decimal=decimal,
+        step_min=time.step_min,
+        lines=(*time.toml(known.timezone), f'label = "{label}"'),
+        feeds=feeds,
+        unsure=tuple(unsure),
+    )
 
 
 def _layout(text: str, name: str) -> tuple[str, list[str]]:
     """The separator and the header: the last line of names before lines of as many values."""
-    lines = [line for _, line in zip(range(LOOKED_AT), io.StringIO(text), strict=False)]
+    lines = [*first_lines(text, LOOKED_AT)]
     best: tuple[int, str, list[str]] | None = None
     for separator in SEPARATORS:
         fields = [fields_of(line, separator) for line in lines]
@@ -200,7 +367,7 @@ def _is_value(field: str) -> bool:
     return bool(re.match(r"[-+]?\d", field))
 
 
-def _sample(text: str, name: str, separator: str, header: list[str]) -> TextTable:
+def _sample(text: str, name: str, separator: str, header: list[str]) -> pd.DataFrame:
     key = next(
         (
             column
@@ -211,161 +378,24 @@ def _sample(text: str, name: str, separator: str, header: list[str]) -> TextTabl
         ),
         header[0],
     )
-    return text_table(text, name, separator, header, key=key)
-
-
-# --- the time ------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Time:
-    """How the file writes its times."""
-
-    columns: tuple[str, ...]
-    form: str
-    offset: bool
-    label: str | None
-    step_min: int
-    first: str
-
-    def toml(self, timezone: str) -> Iterator[str]:
-        yield f"timestamp_column = {json.dumps(self.columns[0], ensure_ascii=False)}"
-        if len(self.columns) > 1:
-            yield f"time_column = {json.dumps(self.columns[1], ensure_ascii=False)}"
-        yield f'timestamp_format = "{self.form}"'
-        zone = "offset in every stamp" if self.offset else timezone
-        yield f'timestamp_zone = "{"UTC" if self.form == "%s" else zone}"'
-
-
-def _time(table: TextTable, known: Known, name: str) -> _Time:
-    """The column or the two columns with the time, and their form."""
-    names = [str(column) for column in table.table]
-    pairs: list[tuple[str, ...]] = [(column,) for column in names]
-    clocks = [c for c in names if table.table[c].str.fullmatch(r"\s*\d{1,2}:\d\d(:\d\d)?\s*").all()]
-    pairs = [(d, c) for d in names for c in clocks[:1] if d not in clocks] + pairs
-    for columns in pairs:
-        texts = table.table[columns[0]].str.strip()
-        if len(columns) > 1:
-            texts = texts + " " + table.table[columns[1]].str.strip()
-        found = _form(texts, known, name)
-        if found is None:
-            continue
-        form, times, offset = found
-        seconds = np.sort(times.to_numpy("datetime64[s]").astype(np.int64))
-        apart, often = np.unique(np.diff(np.unique(seconds)) // 60, return_counts=True)
-        step_min = int(apart[often.argmax()]) if apart.size else 60
-        others = [c for c in names if c not in columns]
-        return _Time(
-            columns=columns,
-            form=form,
-            offset=offset,
-            label=_label(columns, others),
-            step_min=max(step_min, 1),
-            first=str(times.iloc[0]),
-        )
-    raise DataError(
-        f"{name}: no column of times that is understood (columns: {', '.join(names[:8])}); write a "
-        "description yourself (docs/sources.md)"
-    )
-
-
-def _label(columns: Sequence[str], others: Sequence[str]) -> str | None:
-    said = columns[-1].lower()
-    if re.search(STARTS, said):
-        return "start"
-    if re.search(ENDS, said):
-        return "end"
-    return None
-
-
-def _form(
-    texts: pd.Series[str], known: Known, name: str
-) -> tuple[str, pd.Series[pd.Timestamp], bool] | None:
-    """The form in which all texts are times that go on."""
-    if not texts.str.contains(r"\d\d").all():
-        return None
-    for form in FORMS:
-        times = _times(texts, form)
-        if times is not None:
-            offset = (
-                bool(texts.str.contains(r"(?:Z|[+-]\d\d:?\d\d)$").all()) and ":" in texts.iloc[0]
-            )
-            return form, times, offset
-    for forms in EITHER_FORMS:
-        ways = [(form, times) for form in forms if (times := _times(texts, form)) is not None]
-        if len(ways) == 2:
-            ways = _decided(ways, known, texts, name)
-        if ways:
-            return *ways[0], False
-    return None
-
-
-def _decided(
-    ways: list[tuple[str, pd.Series[pd.Timestamp]]], known: Known, texts: pd.Series[str], name: str
-) -> list[tuple[str, pd.Series[pd.Timestamp]]]:
-    """Day first or month first: the way in which days follow each other, else as said."""
-    if known.day_first is not None:
-        return [ways[0] if known.day_first else ways[1]]
-    going = [way for way in ways if way[1].diff().abs().max() <= pd.Timedelta(days=2)]
-    if len(going) == 1:
-        return going
-    first, second = (f"{times.iloc[0]:%-d %B %Y}" for _, times in ways)
-    raise DataError(
-        f"{name}: '{texts.iloc[0]}' may be {first} or {second}; say --day_first yes or no"
-    )
-
-
-def _times(texts: pd.Series[str], form: str) -> pd.Series[pd.Timestamp] | None:
-    if form == "%s":
-        values = pd.to_numeric(texts, errors="coerce")
-        if not values.between(3e8, 4.1e9).all():
-            return None
-        return pd.to_datetime(values, unit="s")
-    try:
-        found = pd.to_datetime(texts.str.replace("24:00", "00:00"), format=form, utc=True)
-    except (ValueError, TypeError, OverflowError):
-        return None
-    return found.dt.tz_localize(None)
+    return text_table(text, name, separator, header, key=key).table
 
 
 # --- the columns ---------------------------------------------------------------------------------
 
 
-def _decimal(table: TextTable, times: Sequence[str], separator: str) -> str:
+def _decimal(table: pd.DataFrame, times: Sequence[str], separator: str) -> str:
     """The decimal sign: a comma where a number ends with one and digits."""
-    columns = [c for c in table.table if c not in times]
-    comma = any(table.table[c].str.fullmatch(r"\s*-?[\d.' ]*\d,\d+\s*").any() for c in columns)
+    columns = [c for c in table if c not in times]
+    comma = any(table[c].str.fullmatch(r"\s*-?[\d.' ]*\d,\d+\s*").any() for c in columns)
     return "," if comma and separator != "," else "."
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Column:
-    """A guessed feed."""
-
-    column: str
-    name: str
-    role: str
-    kind: str
-    unit: str
-    sure: bool
-
-    def toml(self) -> Iterator[str]:
-        yield ""
-        yield "[[file.feed]]"
-        yield f"column = {json.dumps(self.column, ensure_ascii=False)}"
-        yield f'name = "{self.name}"'
-        yield f'role = "{self.role}"'
-        if self.role == "load":
-            said = self.column.lower()
-            kinds = [kind for words, kind in CATEGORIES if re.search(words, said)]
-            yield f'category = "{kinds[0] if kinds else "fixed"}"'
-        yield f'kind = "{self.kind}"'
-        yield f'unit = "{self.unit}"'
-
-
-def _feeds(table: TextTable, times: Sequence[str], decimal: str) -> tuple[list[_Column], list[str]]:
-    """The columns of numbers whose header names a role, and the others."""
-    columns = [str(column) for column in table.table if column not in times]
+def _feeds(
+    table: pd.DataFrame, times: Sequence[str], decimal: str, name: str
+) -> tuple[list[_Column], list[str]]:
+    """The columns of numbers whose header names a role, and what is not sure about them."""
+    columns = [str(column) for column in table if column not in times]
     values = {c: found for c in columns if (found := _values(table, c, decimal)) is not None}
     ranks = {column: _rank(column, alone=len(values) == 1) for column in values}
     used: list[tuple[str, str]] = []
@@ -373,12 +403,18 @@ def _feeds(table: TextTable, times: Sequence[str], decimal: str) -> tuple[list[_
         role = None if rank is None else ROLES[rank][0]
         if role is not None and _belongs(column, role, rank, ranks):
             used.append((column, role))
-    names = _names(used)
     feeds = [
-        _column(column, name, role, values[column])
-        for (column, role), name in zip(used, names, strict=True)
+        _column(column, feed, role, values[column])
+        for (column, role), feed in zip(used, _names(used), strict=True)
     ]
-    return feeds, [f"'{column}'" for column in values if column not in dict(used)]
+    if not feeds:
+        raise DataError(f"{name}: no column of numbers beside the time; is it a meter's file?")
+    unsure = [
+        f"unit = '{unit}' of {', '.join(f.column for f in feeds if f.unit == unit and not f.sure)} "
+        "is not said in the header"
+        for unit in dict.fromkeys(feed.unit for feed in feeds if not feed.sure)
+    ]
+    return feeds, unsure + _left_out(table, {*times, *dict(used)}, decimal)
 
 
 def _rank(column: str, *, alone: bool) -> int | None:
@@ -417,9 +453,9 @@ def _column(column: str, name: str, role: str, values: Floats) -> _Column:
     return _Column(column=column, name=name, role=role, kind=kind, unit=unit, sure=sure)
 
 
-def _values(table: TextTable, column: str, decimal: str) -> Floats | None:
+def _values(table: pd.DataFrame, column: str, decimal: str) -> Floats | None:
     """The numbers of a column, None if most are none."""
-    texts = table.table[column].str.strip()
+    texts = table[column].str.strip()
     if decimal == ",":
         texts = texts.str.replace(".", "", regex=False).str.replace(",", ".", regex=False)
     values = pd.to_numeric(texts, errors="coerce").to_numpy(np.float64, na_value=np.nan)

@@ -9,6 +9,7 @@ editor: the first line is row 1.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 from ems.errors import DataError
@@ -16,12 +17,13 @@ from ems.site.meters import load_rule
 from ems.store.ingest.containers import files_in
 from ems.store.ingest.dataset import BuildingData, Dataset
 from ems.store.ingest.formats import as_text
+from ems.store.ingest.meter.day_rows import stamped_days
 from ems.store.ingest.meter.description import MeterConfig, MeterFile, read_config
 from ems.store.ingest.meter.energy import Grid, Pieces, energy_kwh, pieces
-from ems.store.ingest.meter.plausible import doubts
 from ems.store.ingest.meter.stamps import joined, stamped
 from ems.store.ingest.opsd import no_prices, no_weather, read_prices
 from ems.store.ingest.text_table import LONGEST_SHOWN, text_table
+from ems.store.plausible import doubts
 
 
 def read_meter(config: Path) -> Dataset:
@@ -62,17 +64,23 @@ def read_meter(config: Path) -> Dataset:
 
 def _read_file(file: MeterFile, folder: Path, step_min: int) -> Pieces:
     columns = [entry.column for entry in file.feed]
-    wanted = [file.timestamp_column, *([file.time_column] if file.time_column else []), *columns]
+    more = (file.time_column, file.register_column)
+    wanted = [file.timestamp_column, *(name for name in more if name)]
+    if file.row == "interval":
+        wanted += columns
     parts = []
     for name, raw in (found for path in paths_of(file, folder) for found in files_in(path)):
+        read = as_text(raw, f"meter: {name}")
         rows = text_table(
-            as_text(raw, f"meter: {name}"),
+            read.text,
             f"meter: {name}",
             file.separator,
             list(dict.fromkeys(wanted)),
             key=file.timestamp_column,
         )
-        parts.append(stamped(rows, file, 60 * step_min))
+        rows = replace(rows, remarks=(*read.remarks, *rows.remarks))
+        of_days = file.row == "day"
+        parts.append(stamped_days(rows, file) if of_days else stamped(rows, file, 60 * step_min))
     return pieces(joined(parts, columns), file, step_min)
 
 

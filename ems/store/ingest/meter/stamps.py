@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 
 from ems.errors import DataError
+from ems.store.ingest.dataset import FIRST_YEAR, LAST_YEAR
 from ems.store.ingest.meter.description import STAMPS_CARRY_OFFSET, MeterFile
 from ems.store.ingest.meter.numbers import MISSING
-from ems.store.ingest.opsd import FIRST_YEAR, LAST_YEAR
 from ems.store.ingest.text_table import LONGEST_SHOWN, TextTable
 from ems.types import Bools, Ints
 
@@ -58,8 +58,8 @@ def stamped(rows: TextTable, file: MeterFile, step_s: int) -> Stamped:
         return _in_order(rows, instants_s)
     texts, days = _end_of_day(texts)
     offset = _has_offset(rows, texts, file)
-    local = _parsed(rows, texts, file, with_offset=offset) + pd.to_timedelta(days, unit="D")
-    _require_years(rows, texts, local)
+    local = parsed_times(rows, texts, file, with_offset=offset) + pd.to_timedelta(days, unit="D")
+    require_years(rows, texts, local)
     if offset:
         return _in_order(rows, _seconds(local))
     order = np.arange(len(local))
@@ -119,10 +119,14 @@ def _has_offset(rows: TextTable, texts: pd.Series[str], file: MeterFile) -> bool
     return False
 
 
-def _parsed(
+def parsed_times(
     rows: TextTable, texts: pd.Series[str], file: MeterFile, *, with_offset: bool
 ) -> pd.Series[Any]:
-    """The stamps as times without zone: UTC if they carry offsets, else those of the wall."""
+    """The stamps as times without zone: UTC if they carry offsets, else those of the wall.
+
+    Raises ``DataError`` for a form that cannot be used, and with its row for a text that has
+    another.
+    """
     form = file.timestamp_format
     try:
         found = pd.to_datetime(texts, format=form, errors="coerce", utc=with_offset)
@@ -142,7 +146,8 @@ def _parsed(
     return found.dt.tz_localize(None) if found.dt.tz is not None else found
 
 
-def _require_years(rows: TextTable, texts: pd.Series[str], times: pd.Series[Any]) -> None:
+def require_years(rows: TextTable, texts: pd.Series[str], times: pd.Series[Any]) -> None:
+    """Raise ``DataError`` with the row of a time in a year that no meter's clock can show."""
     years = times.dt.year.to_numpy()
     bad = np.flatnonzero((years < FIRST_YEAR) | (years >= LAST_YEAR))
     if bad.size:
@@ -234,10 +239,9 @@ def _paired_last(instants_s: Ints, doubled: Bools) -> Ints:
 
 
 def _after_unknown(instants_s: Ints, unknown: Bools, step_s: int) -> Bools:
-    """Rows that end a step which may hold the hour that is missing."""
-    after = np.zeros(len(unknown), dtype=bool)
-    for i in np.flatnonzero(unknown):
-        after |= (instants_s > instants_s[i]) & (instants_s <= instants_s[i] + 3600 + step_s)
+    """The row behind an hour that cannot be told: it may end either pass of that hour."""
+    after = np.zeros(len(unknown), dtype=np.bool_)
+    after[1:] = unknown[:-1] & (np.diff(instants_s) <= step_s)
     return after
 
 
@@ -249,16 +253,23 @@ def _require_invented(
         return
     for i in np.flatnonzero(skipped):
         if not _says_nothing(rows, file, int(i)):
-            # The zone's clock a day before, which is winter time.
-            before = pd.Timestamp(local[i]) - pd.Timedelta(days=1)
-            utc = before.tz_localize(file.timestamp_zone).tz_convert(None)
-            hours = int((before - utc) / pd.Timedelta(hours=1))
             raise DataError(
                 f"{rows.where(int(i))}: '{local[i]}' does not exist in "
                 f"{file.timestamp_zone} (the clocks go forward), but has a value of its own; if "
-                f"the file keeps winter time all year, set timestamp_zone = 'Etc/GMT{-hours:+d}'; "
-                'if its portal fills that hour, clock_changes = "gap"'
+                "the file keeps winter time all year, set timestamp_zone = "
+                f"{winter_zone(pd.Timestamp(local[i]), file.timestamp_zone)}; if its portal fills "
+                'that hour, clock_changes = "gap"'
             )
+
+
+def winter_zone(spring: pd.Timestamp, zone: str) -> str:
+    """What to call the clock that a zone shows on the day before its clocks go forward."""
+    before = spring - pd.Timedelta(days=1)
+    ahead = before.tz_localize(zone).utcoffset()
+    hours = ahead / pd.Timedelta(hours=1) if ahead is not None else 0.0
+    if hours == int(hours):
+        return f"'Etc/GMT{-int(hours):+d}'" if hours else "'UTC'"
+    return f"the name of a zone without summer time, {before.tz_localize(zone):%z} from UTC"
 
 
 def _says_nothing(rows: TextTable, file: MeterFile, i: int) -> bool:
@@ -284,17 +295,26 @@ def _told_apart(rows: TextTable, local: pd.Series[Any], file: MeterFile) -> str:
     doubled = local.dt.tz_localize(zone, ambiguous="NaT", nonexistent="shift_forward").isna()
     _, unknown = _passes(local.to_numpy("datetime64[s]"), doubled.to_numpy() & ~skipped)
     seen_back = bool((doubled.to_numpy() & ~skipped & ~unknown).any())
-    both = (
-        local.dt.tz_localize(z, ambiguous=True, nonexistent="shift_forward").dt.tz_convert("UTC")
+    of_zone, of_fixed = (
+        _seconds(
+            local.dt.tz_localize(z, ambiguous=True, nonexistent="shift_forward").dt.tz_convert(None)
+        )
         for z in (zone, fixed)
     )
-    if seen_back or bool((next(both) == next(both)).all()):
+    if seen_back or _jumps(of_zone, of_fixed) or bool((of_zone == of_fixed).all()):
         return zone
     raise DataError(
         f"{rows.names[0]}: timestamp_zone = '{zone}' is read by some with summer time and "
         "by others without, and the file does not show which; write a place such as "
         f"'Europe/Berlin', or '{fixed}' for the same clock all year"
     )
+
+
+def _jumps(of_zone: Ints, of_fixed: Ints) -> bool:
+    """Whether rows go on over the hour that the zone's clock skips, as on a day of 23 hours."""
+    apart, on_the_wall = np.diff(of_zone), np.diff(of_fixed)
+    usual = np.median(on_the_wall) if on_the_wall.size else 0
+    return bool(((apart == usual) & (on_the_wall > apart)).any())
 
 
 def joined(parts: Sequence[Stamped], columns: Sequence[str]) -> Stamped:
