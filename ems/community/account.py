@@ -24,8 +24,8 @@ from ems.economics.settlement import DayKpis, settle
 from ems.economics.store_value import Worth
 from ems.types import Floats, Ints
 
-StoresWorth = Mapping[str, Worth]
-"""Home -> agent -> rule of the store -> value of a kWh left in it [€/kWh]."""
+StoresWorth = Mapping[str, tuple[Worth, Worth]]
+"""Home -> value of a kWh in each store before the first step and after the last [€/kWh]."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -37,7 +37,7 @@ class CommunityAccount:
     pays for its energy, below 0 what it is paid; all of shape ``(n_steps, n_homes)``.
     ``invoice_micro_eur``, ``fee_micro_eur``: what the supplier and the fee take of all, shape
     ``(n_steps,)``: in every step the bills sum to both exactly.
-    ``worth``: of what is left in the stores, None if nothing is known.
+    ``worth``: of what is in the stores at both ends, None if nothing is known.
     """
 
     plan: CommunityPlan
@@ -65,10 +65,7 @@ class CommunityAccount:
 
     def _settled(self, home: HomeAgent, horizon: Horizon) -> DayKpis:
         worth = None if self.worth is None else self.worth[home.name]
-        # Stores begin each piece anew, so both ends are worth what its end is worth.
-        return settle(
-            self.plan.of_home(home, horizon), worth=None if worth is None else (worth, worth)
-        )
+        return settle(self.plan.of_home(home, horizon), worth=worth)
 
     def horizon_of(self, number: int) -> Horizon:
         """The prices of one home: of the neighbours and of the grid, mixed by its kWh."""

@@ -13,7 +13,7 @@ difference there and the pool changes nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
@@ -28,6 +28,7 @@ from ems.control.optimizer import GlobalOptimizer
 from ems.core.horizon import Horizon
 from ems.core.mode import Mode
 from ems.core.participant import TOLERANCE, Plan
+from ems.core.program import StoreDuals
 from ems.core.solver import Solver
 from ems.errors import InvalidSpec, SolveError
 from ems.types import Floats
@@ -46,7 +47,9 @@ class CommunityPlan:
     ``plans``: by home, with its members as ``parts``; ``shared``: whether the homes share one bus,
     or each has a connection of its own. ``bound_eur``: no plan of this kind costs less [€], −∞ if
     nothing was proven. ``price_eur_per_kwh``: what a kWh on the bus is worth in each step (λ), None
-    if it was not asked for. ``rounds``: how often prices were asked, in ``decomposed``.
+    if it was not asked for. ``worth``: of a kWh in each home's stores before each step, by agent
+    and rule [€/kWh]; empty where homes do not plan alone. ``rounds``: how often
+    prices were asked, in ``decomposed``.
     """
 
     mode: CommunityMode
@@ -57,6 +60,7 @@ class CommunityPlan:
     shared: bool
     bound_eur: float = -np.inf
     price_eur_per_kwh: Floats | None = None
+    worth: Mapping[str, StoreDuals] = field(default_factory=dict)
     build_s: float = 0.0
     solver_s: float = 0.0
     rounds: int = 0
@@ -78,8 +82,8 @@ class CommunityPlan:
     @property
     def fee_eur_per_kwh(self) -> Floats:
         """The fee on a kWh that is shared, shape ``(n_steps,)``."""
-        fee: Floats = np.zeros(self.horizon.n_steps) + self.homes[0].fee_eur_per_kwh
-        return fee
+        fee, n = self.homes[0].fee_eur_per_kwh, self.horizon.n_steps
+        return fee[:n] if isinstance(fee, np.ndarray) else np.full(n, fee)
 
     @property
     def shared_kwh(self) -> Floats:
@@ -131,6 +135,25 @@ class CommunityPlan:
     def gap_eur(self) -> float:
         """How far the cost may be from the least of its kind [€]."""
         return self.cost_eur - self.bound_eur
+
+    def window(self, first: int, last: int) -> CommunityPlan:
+        """The steps ``first … last − 1``, with the homes in their state before ``first``."""
+        homes = self.homes
+        if first:
+            homes = tuple(home.after(self.plans[home.name], first) for home in homes)
+        price = self.price_eur_per_kwh
+        return replace(
+            self,
+            horizon=self.horizon.window(first, last),
+            homes=homes,
+            plans={name: plan.window(first, last) for name, plan in self.plans.items()},
+            bound_eur=-np.inf,
+            price_eur_per_kwh=None if price is None else price[first:last],
+        )
+
+    def after(self, n_steps: int) -> Mapping[str, HomeAgent]:
+        """The homes ``n_steps`` later, by name."""
+        return {home.name: home.after(self.plans[home.name], n_steps) for home in self.homes}
 
     def of_home(self, home: HomeAgent, horizon: Horizon | None = None) -> DispatchPlan:
         """A home's plan as a building's, at the prices of ``horizon`` (None: those outside)."""
@@ -227,19 +250,38 @@ class Community:
         plan = self._each("at_price", horizon, announced, shared=True)
         return replace(plan, bound_eur=-np.inf)  # what was proven is the optimum at that price
 
+    def worth_at_price(
+        self, horizon: Horizon, price_eur_per_kwh: Floats
+    ) -> Mapping[str, StoreDuals]:
+        """What a kWh in each home's stores is worth where the bus has a price [€/kWh].
+
+        At the price of the plan of all it is what the plan of all values it at.
+        """
+        at = replace(
+            horizon,
+            import_eur_per_kwh=price_eur_per_kwh + self.fee(horizon),
+            export_eur_per_kwh=price_eur_per_kwh,
+        )
+        return {
+            home.name: GlobalOptimizer(home.agents, home.meter, self.solver).optimize_with_values(
+                at
+            )[1]
+            for home in self.homes
+        }
+
     def _each(
         self, mode: CommunityMode, horizon: Horizon, at: Horizon, *, shared: bool
     ) -> CommunityPlan:
-        found = {
-            home.name: GlobalOptimizer(home.agents, home.meter, self.solver).optimize_centralized(
-                at
-            )
-            for home in self.homes
-        }
+        found: dict[str, DispatchPlan] = {}
+        worth: dict[str, StoreDuals] = {}
+        for home in self.homes:
+            optimizer = GlobalOptimizer(home.agents, home.meter, self.solver)
+            found[home.name], worth[home.name] = optimizer.optimize_with_values(at)
         plans = {home.name: home.of_parts(_parts(found[home.name], home)) for home in self.homes}
         plan = self._plan(mode, horizon, plans, shared=shared)
         return replace(
             plan,
+            worth=worth,
             bound_eur=sum(one.bound_eur for one in found.values()),
             build_s=sum(one.build_s for one in found.values()),
             solver_s=sum(one.solver_s for one in found.values()),

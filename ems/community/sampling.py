@@ -74,7 +74,7 @@ def made_homes(
         return tuple(buildings[:n])
     shares = shares or Shares()
     sources = [_Source.of(building) for building in buildings]
-    roofs = [source for source in sources if source.pv_kw.max(initial=0.0) > 0]
+    roofs = [source for source in sources if np.nanmax(source.pv_kw, initial=0.0) > 0]
     if shares.pv > 0 and not roofs:
         raise DataError("none of the buildings has a metered roof; ask for homes without PV")
     made = []
