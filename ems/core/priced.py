@@ -61,12 +61,17 @@ def _basis_of(highs: Any, matrix: Matrix) -> Basis:
     return Basis(numbers[:n].tobytes(), numbers[n:].tobytes())
 
 
-def _start_at(highs: Any, basis: Basis) -> None:
-    own = highspy.HighsBasis()
-    own.col_status = [_STATUS[number] for number in basis.columns]
-    own.row_status = [_STATUS[number] for number in basis.rows]
-    own.valid, own.alien = True, False
-    highs.setBasis(own)
+def _run_from(highs: Any, basis: Basis | None) -> Any:
+    """Solve, going on from ``basis``; the status."""
+    highs.clearSolver()  # what is left of the last run would change the last bits
+    if basis is not None:
+        own = highspy.HighsBasis()
+        own.col_status = [_STATUS[number] for number in basis.columns]
+        own.row_status = [_STATUS[number] for number in basis.rows]
+        own.valid, own.alien = True, False
+        highs.setBasis(own)
+    highs.run()
+    return highs.getModelStatus()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -172,11 +177,10 @@ class PricedProgram:
             self._highs.setOptionValue("simplex_strategy", PRIMAL_SIMPLEX)
         highs, n = self._highs, len(self.matrix.low)
         highs.changeColsCost(n, np.arange(n, dtype=np.int32), self.matrix.cost + paid)
-        highs.clearSolver()  # what is left of the last run would change the last bits
-        if basis is not None:
-            _start_at(highs, basis)
-        highs.run()
-        status = highs.getModelStatus()
+        status = _run_from(highs, basis)
+        if basis is not None and status == STATES.kUnknown:
+            # From some bases the primal simplex finds no way on that it allows itself.
+            status = _run_from(highs, None)
         if status == STATES.kInfeasible:
             raise why_infeasible(self._columns, solver)
         if status != STATES.kOptimal:

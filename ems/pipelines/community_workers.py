@@ -7,6 +7,7 @@ are asked.
 
 from __future__ import annotations
 
+import pickle
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,8 +15,6 @@ from functools import cached_property, lru_cache
 from itertools import chain, count, groupby
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
-
-import joblib
 
 from ems.community.decomposed import Ask, Chunk, Programs, asked_here
 from ems.errors import InvalidSpec
@@ -54,7 +53,7 @@ def asked_of(
 
             def asked(chunks: Sequence[Chunk]) -> Ask:
                 shards, version = _shards(chunks), next(numbers)
-                joblib.dump(shards, path)
+                path.write_bytes(pickle.dumps(shards))
                 return _ask(run, [_Kept(str(path), version, i) for i in range(len(shards))])
 
             yield asked
@@ -91,7 +90,7 @@ class _Kept(NamedTuple):
 @lru_cache(maxsize=1)
 def _of_file(path: str, version: int) -> list[_Shard]:
     """The shards of the community whose turn it is; ``version`` tells it from those before."""
-    shards: list[_Shard] = joblib.load(path)
+    shards: list[_Shard] = pickle.loads(Path(path).read_bytes())
     return shards
 
 
