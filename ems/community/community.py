@@ -34,8 +34,10 @@ from ems.errors import InvalidSpec, SolveError
 from ems.types import Floats
 
 CommunityMode = Literal[
-    "rule_alone", "alone", "rule_together", "at_price", "together", "decomposed"
+    "as_metered", "rule_alone", "alone", "rule_together", "at_price", "together", "decomposed"
 ]
+UNPLANNED: tuple[CommunityMode, ...] = ("as_metered", "rule_alone", "rule_together")
+"""Ways that nobody plans: they look at nothing ahead and may miss a target."""
 MOST_TOGETHER = 500
 """More homes in one program take minutes; ``decomposed`` finds the same optimum."""
 
@@ -229,6 +231,11 @@ class Community:
 
     # --- each for itself --------------------------------------------------------------------------
 
+    def as_metered(self, horizon: Horizon) -> CommunityPlan:
+        """Every home as its people have it, without a battery, with a connection of its own."""
+        plans = {home.name: home.unplanned(horizon) for home in self.homes}
+        return self._plan("as_metered", horizon, plans, shared=False)
+
     def rule_alone(self, horizon: Horizon, rule: Mode = "self_consumption") -> CommunityPlan:
         """Every home under a rule without a forecast, with a connection of its own."""
         plans = {
@@ -346,7 +353,7 @@ class Community:
 
 def require_sound(plan: CommunityPlan) -> None:
     """Check every home's plan from its numbers. Raises ``SolveError`` listing what fails."""
-    planned = plan.mode not in ("rule_alone", "rule_together")  # a rule may miss a target
+    planned = plan.mode not in UNPLANNED
     failures = [
         line for home in plan.homes for line in home.audit(plan.plans[home.name], plan.horizon)
     ]
