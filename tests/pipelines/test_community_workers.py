@@ -154,11 +154,15 @@ from community.streets import hours, street
 from ems.community.community import Community
 from ems.community.decomposed import optimize_decomposed
 from ems.pipelines.community_workers import asked_of
+from pipelines.test_parallel import workers_left
 if __name__ == "__main__":
     community = Community(street(1, 200, machines=False))
-    with asked_of(workers=2) as asked:
-        while True:
-            print(optimize_decomposed(community, hours(), asked).rounds, flush=True)
+    try:
+        with asked_of(workers=2) as asked:
+            while True:
+                print(optimize_decomposed(community, hours(), asked).rounds, flush=True)
+    except KeyboardInterrupt:
+        print("left:", workers_left(set()))
 """
 
 
@@ -175,12 +179,10 @@ def test_ctrl_c_ends_the_workers(tmp_path: Path) -> None:
     )
     assert run.stdout is not None
     assert int(run.stdout.readline()) > 1
-    of_run = workers_of(run.pid)
+    assert len(workers_of(run.pid)) == 2
     run.send_signal(signal.SIGINT)
-    _, said = run.communicate(timeout=60)
-    assert "KeyboardInterrupt" in said.splitlines()[-1]
-    assert len(of_run) == 2
-    until(lambda: not any(runs(process) for process in of_run))
+    told, said = run.communicate(timeout=60)
+    assert (told.splitlines()[-1], said) == ("left: set()", "")
 
 
 def workers_of(parent: int) -> list[int]:
