@@ -1,10 +1,14 @@
-"""Run homes as a community: what sharing is worth, who gets it, and is anyone worse off."""
+"""Run homes as a community: what sharing is worth, who gets it, and is anyone worse off.
+
+``verify LEDGER --root HEX`` checks a ledger that a run has written.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from command_line import (
     Count,
@@ -12,8 +16,10 @@ from command_line import (
     Days,
     NotNegative,
     Numbers,
+    Unnamed,
     Whole,
     among,
+    as_path,
     command,
     group,
     option,
@@ -24,6 +30,7 @@ from console import (
     console,
     counted,
     doing,
+    near,
     number,
     percent_text,
     progress_bar,
@@ -54,8 +61,10 @@ if TYPE_CHECKING:
     from ems.site.building import Building
 
 EXPERIMENT = "community"
-RULES = ("mid_market", "supply_demand_ratio", "double_auction", "competitive", "bill_sharing")
-KEYS = ("dynamic", "equal", "static", "priority")
+RuleName = Literal[
+    "mid_market", "supply_demand_ratio", "double_auction", "competitive", "bill_sharing"
+]
+KeyName = Literal["dynamic", "equal", "static", "priority"]
 MODES = ("as_metered", "rule_alone", "alone", "rule_together", "at_price", "together", "decomposed")
 MODE_LABELS: Mapping[str, str] = {
     "as_metered": "as metered, each alone",
@@ -111,10 +120,8 @@ class Who:
         f"{', '.join(MODES)} or all, with commas; the four that explain a result always run",
         ("together",),
     )
-    rule: Annotated[str, among(*RULES)] = option(
-        f"price of a shared kWh: {', '.join(RULES)}", "mid_market"
-    )
-    key: Annotated[str, among(*KEYS)] = option(f"who shares how much: {', '.join(KEYS)}", "dynamic")
+    rule: RuleName = option("price of a shared kWh", "mid_market")
+    key: KeyName = option("who shares how much", "dynamic")
     static_shares: Numbers | None = option(
         "of the key static, one a home, that sum to one [default: equal]", None
     )
@@ -136,6 +143,9 @@ class Options:
 
 def main() -> None:
     """Make or read the homes, run them in every way, settle, show, store and track it."""
+    if sys.argv[1:2] == ["verify"]:
+        verify()
+        return
     asked = parsed(Options, __doc__, EPILOG)
     out = console()
     spec = specification(asked)
@@ -155,12 +165,13 @@ def main() -> None:
         synthetic=homes[0].history.synthetic,
         out=out,
     ) as kept:
-        pieces = share(spec, homes, window, kept)
+        pieces = share(asked.solving, spec, homes, window, kept)
         from ems.pipelines.community import community_result
 
         result = community_result(pieces, spec)
         show(out, result, spec)
         keep(kept, pieces, result, spec)
+        close(kept, pieces, spec)
 
 
 def specification(asked: Options) -> CommunitySpec:
@@ -259,7 +270,11 @@ def run_parameters(
 
 
 def share(
-    spec: CommunitySpec, homes: Sequence[Building], window: Window, kept: KeptRun
+    solving: Solving,
+    spec: CommunitySpec,
+    homes: Sequence[Building],
+    window: Window,
+    kept: KeptRun,
 ) -> list[CommunityPiece]:
     """Run the window piece by piece."""
     from ems.pipelines.community import run_community
@@ -267,7 +282,7 @@ def share(
     pieces = []
     with progress_bar(kept.out, "days") as bar:
         task = bar.add_task("planning and settling", total=len(window.days))
-        for piece in run_community(homes, spec, window):
+        for piece in run_community(homes, spec, window, solving.workers, solving.scheduler):
             pieces.append(piece)
             bar.update(task, advance=len(piece.days))
     return pieces
@@ -283,6 +298,48 @@ def keep(
             item.name: getattr(row, item.name) for item in fields(row) if item.name != "mode"
         }
         kept.tracked.summary("community", row.mode, {**figures, "cost_eur": row.cost_eur})
+
+
+def close(kept: KeptRun, pieces: Sequence[CommunityPiece], spec: CommunitySpec) -> None:
+    """Write the ledger of the way that is settled, and say its root."""
+    from ems.pipelines.community import booked
+
+    ledger = booked(pieces, spec.settled_mode)
+    file = ledger.write(kept.where.results / "ledgers" / f"community_{kept.row.run_id}.jsonl")
+    kept.tracked.artifact(file)
+    say(kept.out, f"ledger    {near(file)}")
+    say(kept.out, f"root      {ledger.root}")
+    checked_by = f"python scripts/04_community.py verify {near(file)} --root {ledger.root}"
+    kept.out.print(f"check it  {checked_by}", soft_wrap=True)  # one line, to be copied
+
+
+@command
+class VerifyOptions:
+    """The command line of ``verify``."""
+
+    words: Unnamed = option("", ())
+    root: str | None = option("the root that others hold: the ledger must end with it", None)
+
+
+def verify() -> None:
+    """Check every line of a ledger, its daily roots and, if given, the last of them."""
+    from ems.community.ledger import Ledger
+
+    sys.argv.pop(1)
+    asked = parsed(
+        VerifyOptions, verify.__doc__, config=False, words=("LEDGER", "a file of results/ledgers")
+    )
+    if len(asked.words) != 1:
+        raise InvalidSpec(f"verify needs one LEDGER file, {len(asked.words)} are given")
+    ledger = Ledger.read(as_path(asked.words[0]))
+    if asked.root is not None:
+        ledger.require_root(asked.root)
+    out = console()
+    told = "" if asked.root is not None else "; give --root to compare it with what others hold"
+    say(
+        out, f"{counted(len(ledger.lines), 'line')}, {counted(len(ledger.roots), 'day')}: unchanged"
+    )
+    say(out, f"root      {ledger.root}{told}")
 
 
 def show(out: Console, result: CommunityResult, spec: CommunitySpec) -> None:
