@@ -41,12 +41,13 @@ def _flat() -> Tariff:
 
 
 def _piece(homes: Sequence[HomeAgent], start: str, n: int, of: CommunitySpec) -> CommunityPiece:
-    """Local days from midnight in summer, with stores worth 20 ct/kWh at both ends."""
+    """Local days from midnight in summer; a kWh stored is worth 20 ct before, 30 ct after."""
     horizon = hours(n, start=start)
     community = Community(homes, fee_eur_per_kwh=of.fee_eur_per_kwh)
     modes: tuple[CommunityMode, ...] = of.all_modes
     plans = {mode: plan_of(community, horizon, mode) for mode in modes}
-    worth = {home.name: ({"battery": {"soc": 0.2}},) * 2 for home in homes}
+    ends = ({"battery": {"soc": 0.2}}, {"battery": {"soc": 0.3}})
+    worth = {home.name: ends for home in homes}
     return CommunityPiece(
         days=_days(horizon),
         horizon=horizon,
@@ -69,6 +70,13 @@ def pieces(n_homes: int = 5, seed: int = 5, rule: str = "mid_market") -> tuple[C
         _piece(homes, "2016-05-31T22:00", 48, of),
         _piece(later, "2016-06-03T22:00", 24, of),
     )
+
+
+@cache
+def week(n_homes: int) -> tuple[CommunityPiece, ...]:
+    """Seven days in one piece."""
+    homes = street(7, n_homes, 168, machines=False)
+    return (_piece(homes, "2016-05-31T22:00", 168, spec(n_homes)),)
 
 
 def result(n_homes: int = 5, rule: str = "mid_market") -> CommunityResult:
