@@ -22,6 +22,8 @@ from ems.types import Floats, Ints
 MOST_HOMES, MOST_STEPS, MOST_ROWS = 60, 700, 1000
 """Most homes in the ring, steps of the slider, and rows of the table."""
 _ENERGIES = ("generation", "demand", "stored", "import", "export", "received", "supplied")
+_FEW_KWH = 0.1
+"""Less than this is what whole Wh round away [kWh]."""
 Data = dict[str, Any]
 
 
@@ -37,7 +39,7 @@ def playback_data(
 
     ``points``: rules and keys to compare by their Gini. Beyond ``MOST_STEPS`` the slider has the
     first whole days, beyond ``MOST_HOMES`` the ring has the homes with most energy through their
-    meters and the others as one; ``said`` tells it. Raises ``InvalidSpec`` without pieces.
+    meters and the others as one; ``cut`` tells it. Raises ``InvalidSpec`` without pieces.
     """
     here = CommunitySteps.of(pieces, spec.settled_mode)
     alone = CommunitySteps.of(pieces, "alone")
@@ -49,7 +51,8 @@ def playback_data(
         "subtitle": _subtitle(pieces, spec),
         "synthetic": origin.synthetic,
         "source": origin.source,
-        "said": [*_cut(here, ring, n), *_facts(result, spec)],
+        "cut": _cut(here, ring, n),
+        "said": _facts(result, spec),
         "step_h": here.clock.step_h,
         "clock": _clock(here, n),
         "day_starts": np.flatnonzero(np.diff(here.day_of_step[:n].astype(int), prepend=0)).tolist(),
@@ -137,6 +140,14 @@ def _facts(result: CommunityResult, spec: CommunitySpec) -> list[str]:
         f"Coincidence of the loads: {words.number(result.coincidence, 2)} "
         "(1: all homes peak at once; the lower, the more there is to share).",
     ]
+    handed_kwh = sum(home.received_kwh for home in result.homes)
+    could_kwh = next(row.shared_kwh for row in result.modes if row.mode == spec.settled_mode)
+    if could_kwh - handed_kwh > _FEW_KWH:
+        told.append(
+            f"The key hands {words.kwh(handed_kwh)} from home to home of the "
+            f"{words.kwh(could_kwh)} that could be shared; the rest is traded outside. So the homes "
+            f"pay more than the cost of {MODE_LABELS[spec.settled_mode]}, which is without the key."
+        )
     if result.worthless_steps:
         told.append(
             f"In {result.worthless_steps} of {result.n_steps} steps the fee of "

@@ -40,7 +40,14 @@ def test_the_page_has_its_data_and_asks_nothing_of_anyone() -> None:
 
 
 def test_what_a_user_can_name_cannot_break_out() -> None:
-    evil = {**made(), "title": EVIL, "homes": [EVIL] * 5, "source": EVIL, "said": [EVIL]}
+    evil = {
+        **made(),
+        "title": EVIL,
+        "homes": [EVIL] * 5,
+        "source": EVIL,
+        "said": [EVIL],
+        "cut": [EVIL],
+    }
     html = render_playback(evil)
     assert html.count("<script") == html.count("</script>") == 2
     assert "<!--" not in html
