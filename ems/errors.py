@@ -8,6 +8,7 @@
     ├── SolveError                        no proven optimum, or a plan that fails its audit
     │   └── Infeasible                    no plan exists; names the broken rules
     ├── TrackingError                     the experiment store cannot be used
+    ├── WorkerLost                        a worker process of this machine was ended from outside
     ├── ClusterError (ems.pipelines.dask) a Dask cluster cannot be reached, differs or was lost
     └── CloudError (ems.deployment)       Azure cannot be reached or refuses
 
@@ -42,6 +43,10 @@ class Infeasible(SolveError):
     def __reduce__(self) -> tuple[type["Infeasible"], tuple[str, dict[str, str]]]:
         """Keep both arguments when a worker process sends the error home."""
         return type(self), (str(self), self.shortfalls)
+
+
+class WorkerLost(EmsError):
+    """A worker process of this machine was ended from outside, such as for want of memory."""
 
 
 class TrackingError(EmsError):

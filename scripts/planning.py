@@ -279,7 +279,7 @@ def specification(
     tariff = load_tariff(what.tariff)
     spec = ComparisonSpec(
         tariff=tariff,
-        assets=_assets(assets).under(tariff),
+        assets=assets_of(assets).under(tariff),
         modes=PLANNED if what.mode == "all" else (what.mode,),  # type: ignore[arg-type]
         solver=solver,
         lookahead_h=solving.lookahead_h,
@@ -296,7 +296,8 @@ def specification(
     return spec
 
 
-def _assets(asked: AssetOptions) -> Assets:
+def assets_of(asked: AssetOptions) -> Assets:
+    """The assets of the options."""
     start_kwh = asked.battery_start_kwh
     if start_kwh is None:
         share = BatteryAgent.initial_soc_kwh / BatteryAgent.capacity_kwh

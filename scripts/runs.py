@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ems.learning.habit import PmfUpdate
+    from ems.pipelines.community import CommunityPiece, CommunityResult
     from ems.pipelines.comparison import DayRecord
     from ems.store.read import PortfolioRow
     from ems.store.results import RunRow, Status
@@ -109,6 +110,16 @@ class KeptRun:
         from ems.store.results import append_pmf_updates
 
         append_pmf_updates(self.where.results_db, self.row, pmf_frame(building, model, updates))
+
+    def community(
+        self, pieces: Sequence[CommunityPiece], result: CommunityResult, mode: str
+    ) -> None:
+        """Store what the homes of a community pay, and what they share step by step."""
+        from ems.store.community_frames import community_step_frame, home_frame
+        from ems.store.results import append_community
+
+        frames = home_frame(result, mode), community_step_frame(pieces)
+        append_community(self.where.results_db, self.row, *frames)
 
     def track_days(self, days: Sequence[DayRecord], mode: str, numbers: Sequence[int]) -> None:
         """Track some days of a building and mode, by their numbers in the window."""

@@ -8,7 +8,7 @@ same in whole µ€ and Wh, step by step, is what is booked.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -37,7 +37,8 @@ class CommunityAccount:
     pays for its energy, below 0 what it is paid; all of shape ``(n_steps, n_homes)``.
     ``invoice_micro_eur``, ``fee_micro_eur``: what the supplier and the fee take of all, shape
     ``(n_steps,)``: in every step the bills sum to both exactly.
-    ``worth``: of what is in the stores at both ends, None if nothing is known.
+    ``worth``: of what is in the stores at both ends, None if nothing is known; ``metered_eur``:
+    what each home's stores gained by it as metered [€], in which no way of running differs.
     """
 
     plan: CommunityPlan
@@ -50,6 +51,7 @@ class CommunityAccount:
     invoice_micro_eur: Ints
     fee_micro_eur: Ints
     worth: StoresWorth | None = None
+    metered_eur: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def homes(self) -> tuple[HomeAgent, ...]:
@@ -65,7 +67,8 @@ class CommunityAccount:
 
     def _settled(self, home: HomeAgent, horizon: Horizon) -> DayKpis:
         worth = None if self.worth is None else self.worth[home.name]
-        return settle(self.plan.of_home(home, horizon), worth=worth)
+        kpis = settle(self.plan.of_home(home, horizon), worth=worth)
+        return replace(kpis, stored_eur=kpis.stored_eur - self.metered_eur.get(home.name, 0.0))
 
     def horizon_of(self, number: int) -> Horizon:
         """The prices of one home: of the neighbours and of the grid, mixed by its kWh."""
@@ -109,6 +112,7 @@ def settle_community(
     rule: PoolRule | None = None,
     key: SharingKey | None = None,
     worth: StoresWorth | None = None,
+    metered_eur: Mapping[str, float] | None = None,
 ) -> CommunityAccount:
     """The account of a plan; where every home has a connection of its own nothing is shared.
 
@@ -137,4 +141,5 @@ def settle_community(
         invoice_micro_eur=joined("invoice_micro_eur"),
         fee_micro_eur=joined("fee_micro_eur"),
         worth=worth,
+        metered_eur=metered_eur or {},
     )

@@ -23,7 +23,7 @@ from ems.agents.base import Agent
 from ems.agents.dispatch_plan import DispatchPlan
 from ems.agents.grid import GridAgent
 from ems.agents.home import HomeAgent
-from ems.control.baselines import by_rule
+from ems.control.baselines import by_rule, settled
 from ems.control.optimizer import GlobalOptimizer
 from ems.core.horizon import Horizon
 from ems.core.mode import Mode
@@ -34,8 +34,10 @@ from ems.errors import InvalidSpec, SolveError
 from ems.types import Floats
 
 CommunityMode = Literal[
-    "rule_alone", "alone", "rule_together", "at_price", "together", "decomposed"
+    "as_metered", "rule_alone", "alone", "rule_together", "at_price", "together", "decomposed"
 ]
+UNPLANNED: tuple[CommunityMode, ...] = ("as_metered", "rule_alone", "rule_together")
+"""Ways that nobody plans: they look at nothing ahead and may miss a target."""
 MOST_TOGETHER = 500
 """More homes in one program take minutes; ``decomposed`` finds the same optimum."""
 
@@ -157,16 +159,8 @@ class CommunityPlan:
 
     def of_home(self, home: HomeAgent, horizon: Horizon | None = None) -> DispatchPlan:
         """A home's plan as a building's, at the prices of ``horizon`` (None: those outside)."""
-        plan = self.plans[home.name]
-        grid = home.meter
-        priced = DispatchPlan(
-            mode="centralized",
-            horizon=horizon or self.horizon,
-            agents=(*home.agents, grid),
-            plans={**plan.parts, grid.name: grid.settle(plan.net_load_kw)},
-            objective_eur=np.nan,
-        )
-        return replace(priced, objective_eur=sum(priced.costs_eur().values()))
+        parts = dict(self.plans[home.name].parts)
+        return settled("centralized", home.agents, home.meter, horizon or self.horizon, parts)
 
 
 class Community:
@@ -228,6 +222,11 @@ class Community:
         return tuple(replace(home, fee_eur_per_kwh=fee) for home in self.homes)
 
     # --- each for itself --------------------------------------------------------------------------
+
+    def as_metered(self, horizon: Horizon) -> CommunityPlan:
+        """Every home as its people have it, without a battery, with a connection of its own."""
+        plans = {home.name: home.unplanned(horizon) for home in self.homes}
+        return self._plan("as_metered", horizon, plans, shared=False)
 
     def rule_alone(self, horizon: Horizon, rule: Mode = "self_consumption") -> CommunityPlan:
         """Every home under a rule without a forecast, with a connection of its own."""
@@ -346,7 +345,7 @@ class Community:
 
 def require_sound(plan: CommunityPlan) -> None:
     """Check every home's plan from its numbers. Raises ``SolveError`` listing what fails."""
-    planned = plan.mode not in ("rule_alone", "rule_together")  # a rule may miss a target
+    planned = plan.mode not in UNPLANNED
     failures = [
         line for home in plan.homes for line in home.audit(plan.plans[home.name], plan.horizon)
     ]

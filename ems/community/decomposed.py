@@ -13,14 +13,16 @@ With a limit of the connection λ may leave the box, and D falls by the limit ti
 outside.
 
 Homes are answered in chunks of fixed size, so a result does not depend on the number of workers.
+Only net loads and bounds come back; the answers that are mixed are found again at the end, to the
+bit, since an answer depends on price and basis alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -43,6 +45,8 @@ ENOUGH = 5e-5
 MOST_ROUNDS = 100
 MOST_BEYOND_EUR_PER_KWH = 10.0
 """How far the price may leave its box where the connection is limited [€/kWh]."""
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -101,8 +105,19 @@ class Question(NamedTuple):
     smooth: bool
 
 
-Ask = Callable[[Sequence[Question]], Iterable[ChunkAnswer]]
-"""Answers all questions, in order."""
+class Tangent(NamedTuple):
+    """What the search needs of an answer: net load [kW], bound [€], where programs may go on."""
+
+    net_load_kw: Floats
+    bound_eur: float
+    bases: Bases
+
+
+class Chosen(NamedTuple):
+    """Net load [kW] and cost [€] of homes with whole choices, once these are settled."""
+
+    net_load_kw: Floats
+    own_eur: float
 
 
 class Programs:
@@ -128,9 +143,43 @@ class Programs:
 
     def answer(self, asked: Question) -> ChunkAnswer:
         """The cheapest plans at the price of the bus."""
-        smooth = self.smooth.answer(asked.price, self._solver, asked.bases[0])
+        smooth = self._smooth_answer(asked)
         if asked.smooth or not self.whole:
             return ChunkAnswer(smooth=smooth)
+        whole, relaxed = self._whole_answers(asked)
+        return ChunkAnswer(smooth=smooth, whole=whole, relaxed=relaxed)
+
+    def tangent(self, asked: Question) -> Tangent:
+        """What the search needs of the answer."""
+        answer = self.answer(asked)
+        return Tangent(answer.net_load_kw, answer.bound_eur, answer.bases)
+
+    def whole_plans(
+        self, asked: Sequence[Question], shares: Floats
+    ) -> tuple[dict[str, Plan], Chosen]:
+        """The homes with whole choices take one answer each, in its share of all."""
+        plans: dict[str, Plan] = {}
+        net_load_kw, own_eur = np.zeros(self.smooth.horizon.n_steps), 0.0
+        turns = _whole_turns(shares, len(self.whole))
+        answers = {turn: self._whole_answers(asked[turn])[0] for turn in sorted(set(turns))}
+        for place, turn in enumerate(turns):
+            answer = answers[turn][place]
+            plans |= self.whole[place].plans(answer.x)
+            net_load_kw = net_load_kw + answer.net_load_kw
+            own_eur += answer.own_eur
+        return plans, Chosen(net_load_kw, own_eur)
+
+    def mixed_plans(self, asked: Sequence[Question], shares: Floats) -> dict[str, Plan]:
+        """The homes without whole choices do the mean of their answers."""
+        parts = [
+            share * self._smooth_answer(one).x for one, share in zip(asked, shares, strict=True)
+        ]
+        return self.smooth.plans(np.sum(parts, axis=0))
+
+    def _smooth_answer(self, asked: Question) -> Answer:
+        return self.smooth.answer(asked.price, self._solver, asked.bases[0])
+
+    def _whole_answers(self, asked: Question) -> tuple[tuple[Answer, ...], Basis | None]:
         relaxed = self._relaxed.answer(asked.price, self._solver, asked.bases[1])
         whole = []
         for one, columns in zip(self.whole, self._relaxed.parts, strict=True):
@@ -140,17 +189,39 @@ class Programs:
                 whole.append(one.at(x, asked.price))
             else:
                 whole.append(one.answer(asked.price, self._solver))
-        return ChunkAnswer(smooth=smooth, whole=tuple(whole), relaxed=relaxed.basis)
+        return tuple(whole), relaxed.basis
+
+
+class Ask(Protocol):
+    """Puts work to the programs of chunks, wherever these are."""
+
+    def __call__(
+        self, work: Callable[..., Result], jobs: Sequence[tuple[Any, ...]]
+    ) -> Iterator[Result]:
+        """``work(programs, *given)`` for each job ``(number of the chunk, *given)``, in order.
+
+        ``jobs``: by number of the chunk. ``work`` must depend on its arguments alone.
+        """
+
+
+def asked_here(chunks: Sequence[Chunk]) -> Ask:
+    """The programs of all chunks, in this process."""
+    programs = [Programs(chunk) for chunk in chunks]
+
+    def ask(work: Callable[..., Result], jobs: Sequence[tuple[Any, ...]]) -> Iterator[Result]:
+        yield from (work(programs[number], *given) for number, *given in jobs)
+
+    return ask
 
 
 def optimize_decomposed(
     community: Community,
     horizon: Horizon,
-    asked: Callable[[Sequence[Chunk]], Ask] | None = None,
+    asked: Callable[[Sequence[Chunk]], Ask] = asked_here,
 ) -> CommunityPlan:
     """The cheapest plans of all homes, with a proven lower bound, by prices.
 
-    ``asked``: who answers, such as the workers of a cluster (None: this process). Raises
+    ``asked``: who answers, such as the workers of a cluster; by default this process. Raises
     ``InvalidSpec`` where a kWh sold earns more than one bought costs, ``Infeasible`` where a home
     or the connection cannot keep its limits, and ``SolveError`` where the bounds do not meet.
     """
@@ -178,20 +249,16 @@ def optimize_decomposed(
         )
         for first in range(0, len(homes), CHUNK)
     ]
-    programs = [Programs(chunk) for chunk in chunks]
-    ask = (
-        asked(chunks)
-        if asked
-        else lambda questions: [programs[question.chunk].answer(question) for question in questions]
-    )
+    ask = asked(chunks)
     bus = _Bus(horizon=inside, limits_kwh=limits_kwh, solver=community.solver)
-    relaxed = _search(bus, len(chunks), ask, _Chosen(np.zeros(horizon.n_steps), 0.0))
-    plans, chosen = _whole_plans(programs, relaxed)
+    relaxed = _search(bus, len(chunks), ask, Chosen(np.zeros(horizon.n_steps), 0.0))
+    plans, chosen = _whole_plans(ask, relaxed)
     rounds, smooth = len(relaxed.rounds), relaxed
     if plans:
         smooth = _search(bus, len(chunks), ask, chosen, start=relaxed)
         rounds += len(smooth.rounds)
-    plans |= _mixed_plans(programs, smooth)
+    for own in ask(Programs.mixed_plans, smooth.mixed()):
+        plans |= own
     plan = CommunityPlan(
         mode="decomposed",
         horizon=horizon,
@@ -249,25 +316,30 @@ class _Bus:
         )
 
 
-class _Chosen(NamedTuple):
-    """What is settled already: net load [kW] and cost [€] of the homes with whole choices."""
-
-    net_load_kw: Floats
-    own_eur: float
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Found:
-    """The best price, the bound that it proves, all answers by round and how they mix."""
+    """The best price, the bound that it proves, what was asked by round, and how answers mix.
+
+    ``bases``: where the programs of each chunk may go on.
+    """
 
     price: Floats
     bound_eur: float
-    rounds: tuple[tuple[ChunkAnswer, ...], ...]
+    rounds: tuple[tuple[Question, ...], ...]
     shares: Floats
+    bases: tuple[Bases, ...]
+
+    def mixed(self) -> list[tuple[int, list[Question], Floats]]:
+        """Of each chunk: its number, the questions whose answers are mixed, and their shares."""
+        found = []
+        for number, shares in enumerate(self.shares):
+            used = np.flatnonzero(shares)
+            found.append((number, [self.rounds[k][number] for k in used], shares[used]))
+        return found
 
 
 def _search(
-    bus: _Bus, n_chunks: int, ask: Ask, chosen: _Chosen, start: _Found | None = None
+    bus: _Bus, n_chunks: int, ask: Ask, chosen: Chosen, start: _Found | None = None
 ) -> _Found:
     """Move the price until the bounds meet.
 
@@ -277,14 +349,15 @@ def _search(
     price = best = (
         start.price if start else 0.5 * (horizon.export_eur_per_kwh + horizon.import_eur_per_kwh)
     )
-    bases = [answer.bases for answer in start.rounds[-1]] if start else [(None, None)] * n_chunks
-    bound_eur, rounds = -np.inf, list[tuple[ChunkAnswer, ...]]()
+    bases: tuple[Bases, ...] = start.bases if start else ((None, None),) * n_chunks
+    bound_eur, rounds = -np.inf, list[tuple[Question, ...]]()
     chosen_kwh = horizon.energy_kwh(chosen.net_load_kw)
     while len(rounds) < MOST_ROUNDS:
-        questions = [Question(n, price, own, start is not None) for n, own in enumerate(bases)]
-        answers = tuple(ask(questions))
-        rounds.append(answers)
-        bases = [answer.bases for answer in answers]
+        rounds.append(
+            tuple(Question(n, price, own, start is not None) for n, own in enumerate(bases))
+        )
+        answers = list(ask(Programs.tangent, [(asked.chunk, asked) for asked in rounds[-1]]))
+        bases = tuple(answer.bases for answer in answers)
         planes.add([(a.net_load_kw, a.bound_eur) for a in answers], price, chosen_kwh)
         proven_eur = sum(answer.bound_eur for answer in answers) + chosen.own_eur
         proven_eur += float(price @ chosen_kwh) - bus.outside_eur(price)
@@ -294,7 +367,11 @@ def _search(
         height_eur += chosen.own_eur
         if height_eur - bound_eur <= ENOUGH * max(abs(height_eur), 1e-2):
             return _Found(
-                price=best, bound_eur=bound_eur, rounds=tuple(rounds), shares=planes.shares()
+                price=best,
+                bound_eur=bound_eur,
+                rounds=tuple(rounds),
+                shares=planes.shares(),
+                bases=bases,
             )
         price = 0.5 * (best + highest)
     raise SolveError(
@@ -306,27 +383,14 @@ def _search(
 # --- plans from shares ----------------------------------------------------------------------------
 
 
-def _whole_plans(programs: Sequence[Programs], found: _Found) -> tuple[dict[str, Plan], _Chosen]:
-    """The homes with whole choices take one answer each, in the shares of their chunk."""
+def _whole_plans(ask: Ask, found: _Found) -> tuple[dict[str, Plan], Chosen]:
+    """The plans of all homes with whole choices, and what they come to."""
     plans: dict[str, Plan] = {}
-    net_load_kw, own_eur = np.zeros(len(found.price)), 0.0
-    for number, own in enumerate(programs):
-        for place, turn in enumerate(_whole_turns(found.shares[number], len(own.whole))):
-            answer = found.rounds[turn][number].whole[place]
-            plans |= own.whole[place].plans(answer.x)
-            net_load_kw = net_load_kw + answer.net_load_kw
-            own_eur += answer.own_eur
-    return plans, _Chosen(net_load_kw, own_eur)
-
-
-def _mixed_plans(programs: Sequence[Programs], found: _Found) -> dict[str, Plan]:
-    """The homes without whole choices do the mean of their answers."""
-    plans: dict[str, Plan] = {}
-    for number, own in enumerate(programs):
-        used = np.flatnonzero(found.shares[number])
-        parts = [found.shares[number, k] * found.rounds[k][number].smooth.x for k in used]
-        plans |= own.smooth.plans(np.sum(parts, axis=0))
-    return plans
+    chosen = Chosen(np.zeros(len(found.price)), 0.0)
+    for own, part in ask(Programs.whole_plans, found.mixed()):
+        plans |= own
+        chosen = Chosen(chosen.net_load_kw + part.net_load_kw, chosen.own_eur + part.own_eur)
+    return plans, chosen
 
 
 def _whole_turns(shares: Floats, count: int) -> list[int]:

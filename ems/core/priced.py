@@ -10,10 +10,10 @@ is a function of price and basis alone, on whichever process or machine it runs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import highspy
 import numpy as np
@@ -33,26 +33,45 @@ PRIMAL_SIMPLEX = 4
 """With new costs the last basis stays feasible, so the primal simplex goes on from it."""
 
 
-class Basis:
-    """The basic variables of an LP, as HiGHS holds them; as numbers when sent elsewhere."""
-
-    def __init__(self, of_highs: Any) -> None:
-        self.of_highs = of_highs
-
-    def __reduce__(self) -> tuple[Callable[[bytes, bytes], Basis], tuple[bytes, bytes]]:
-        own = self.of_highs
-        return _basis, (bytes(map(int, own.col_status)), bytes(map(int, own.row_status)))
+LOWER, BASIC, UPPER, ZERO = range(4)
+_STATUS = [highspy.HighsBasisStatus(number) for number in range(4)]
 
 
-def _basis(columns: bytes, rows: bytes) -> Basis:
-    own = highspy.HighsBasis()
-    own.col_status = [_STATUS[number] for number in columns]
-    own.row_status = [_STATUS[number] for number in rows]
-    own.valid, own.alien = True, False
-    return Basis(own)
+class Basis(NamedTuple):
+    """Where each column and each row of an LP stands, as numbers of HiGHS (``LOWER``, …)."""
+
+    columns: bytes
+    rows: bytes
 
 
-_STATUS = [highspy.HighsBasisStatus(number) for number in range(5)]
+def _basis_of(highs: Any, matrix: Matrix) -> Basis:
+    """The basis that HiGHS has reached.
+
+    Its own ``getBasis`` makes an object of every number, which takes as long as the solution.
+    """
+    solution, n = highs.getSolution(), len(matrix.low)
+    value = np.concatenate([solution.col_value, solution.row_value])
+    low = np.concatenate([matrix.low, matrix.row_low])
+    up = np.concatenate([matrix.up, matrix.row_up])
+    at = np.where(up - value < value - low, UPPER, LOWER)
+    at[~(np.isfinite(low) | np.isfinite(up))] = ZERO
+    basic = np.array(highs.getBasicVariables()[1])  # a row i as -1 - i
+    at[np.where(basic < 0, n - 1 - basic, basic)] = BASIC
+    numbers = at.astype(np.uint8)
+    return Basis(numbers[:n].tobytes(), numbers[n:].tobytes())
+
+
+def _run_from(highs: Any, basis: Basis | None) -> Any:
+    """Solve, going on from ``basis``; the status."""
+    highs.clearSolver()  # what is left of the last run would change the last bits
+    if basis is not None:
+        own = highspy.HighsBasis()
+        own.col_status = [_STATUS[number] for number in basis.columns]
+        own.row_status = [_STATUS[number] for number in basis.rows]
+        own.valid, own.alien = True, False
+        highs.setBasis(own)
+    highs.run()
+    return highs.getModelStatus()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -158,18 +177,16 @@ class PricedProgram:
             self._highs.setOptionValue("simplex_strategy", PRIMAL_SIMPLEX)
         highs, n = self._highs, len(self.matrix.low)
         highs.changeColsCost(n, np.arange(n, dtype=np.int32), self.matrix.cost + paid)
-        if basis is None:
-            highs.clearSolver()
-        else:
-            highs.setBasis(basis.of_highs)
-        highs.run()
-        status = highs.getModelStatus()
+        status = _run_from(highs, basis)
+        if basis is not None and status == STATES.kUnknown:
+            # From some bases the primal simplex finds no way on that it allows itself.
+            status = _run_from(highs, None)
         if status == STATES.kInfeasible:
             raise why_infeasible(self._columns, solver)
         if status != STATES.kOptimal:
             raise unproven(solver, highs.modelStatusToString(status))
         x = np.array(highs.getSolution().col_value)
-        return x, highs.getInfo().objective_function_value, Basis(highs.getBasis())
+        return x, highs.getInfo().objective_function_value, _basis_of(highs, self.matrix)
 
     def plans(self, x: Floats) -> dict[str, Plan]:
         """The plans of the agents at ``x``."""

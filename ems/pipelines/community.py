@@ -22,7 +22,7 @@ import numpy as np
 from ems.agents.base import Agent
 from ems.agents.home import HomeAgent
 from ems.community.account import CommunityAccount, StoresWorth, settle_community
-from ems.community.community import Community, CommunityMode, CommunityPlan
+from ems.community.community import UNPLANNED, Community, CommunityMode, CommunityPlan
 from ems.community.decomposed import optimize_decomposed
 from ems.community.keys import Dynamic, Equal, Priority, SharingKey, Static
 from ems.community.rules import (
@@ -37,7 +37,7 @@ from ems.community.sampling import Shares, coincidence
 from ems.core.horizon import Horizon
 from ems.core.program import StoreDuals
 from ems.core.solver import Solver
-from ems.economics.settlement import DayKpis, total
+from ems.economics.settlement import DayKpis, settle, total
 from ems.economics.store_value import Worth
 from ems.economics.tariff import Tariff
 from ems.errors import DataError, InvalidSpec
@@ -51,7 +51,7 @@ AHEAD_H = 23.0
 """A day of the clock change has no more [h]."""
 FOUR: tuple[CommunityMode, ...] = ("rule_alone", "alone", "rule_together", "together")
 """The costs that explain a result."""
-COMMUNITY_MODES: tuple[CommunityMode, ...] = (*FOUR, "at_price", "decomposed")
+COMMUNITY_MODES: tuple[CommunityMode, ...] = ("as_metered", *FOUR, "at_price", "decomposed")
 RuleName = Literal[
     "mid_market", "supply_demand_ratio", "double_auction", "competitive", "bill_sharing"
 ]
@@ -111,7 +111,7 @@ class CommunitySpec:
     def all_modes(self) -> tuple[CommunityMode, ...]:
         """Every way that is run, in order."""
         last = () if "decomposed" in self.modes and "together" not in self.modes else ("together",)
-        wanted = {"rule_alone", "alone", "rule_together", *last, *self.modes}
+        wanted = {"as_metered", "rule_alone", "alone", "rule_together", *last, *self.modes}
         return tuple(mode for mode in COMMUNITY_MODES if mode in wanted)
 
     def pool_rule(self, plan: CommunityPlan) -> PoolRule:
@@ -282,7 +282,7 @@ def _piece(
     states: dict[CommunityMode, States] = {}
     duals: dict[bool, Mapping[str, StoreDuals]] = {}
     for mode in spec.all_modes:
-        ahead_h = 0.0 if mode in ("rule_alone", "rule_together") else AHEAD_H
+        ahead_h = 0.0 if mode in UNPLANNED else AHEAD_H
         horizon, n, homes = street(buildings, days, start.states.get(mode, {}), ahead_h)
         community = Community(homes, fee_eur_per_kwh=spec.fee_eur_per_kwh, solver=spec.solver)
         whole = plan_of(community, horizon, mode)
@@ -298,12 +298,13 @@ def _piece(
     n = plans["alone"].horizon.n_steps
     then = {shared: _before(found, n) for shared, found in duals.items()}
     first = start.worth or {shared: _before(found, 0) for shared, found in duals.items()}
+    ends = {
+        shared: {home: (first[shared][home], worth) for home, worth in found.items()}
+        for shared, found in then.items()
+    }
+    metered = {shared: stored_eur(plans["as_metered"], worth) for shared, worth in ends.items()}
     accounts = {
-        mode: settled(
-            plan,
-            spec,
-            {home: (first[plan.shared][home], worth) for home, worth in then[plan.shared].items()},
-        )
+        mode: settled(plan, spec, ends[plan.shared], metered[plan.shared])
         for mode, plan in plans.items()
     }
     piece = CommunityPiece(
@@ -331,6 +332,7 @@ def plan_of(community: Community, horizon: Horizon, mode: CommunityMode) -> Comm
     if mode == "decomposed":
         return optimize_decomposed(community, horizon)
     ways = {
+        "as_metered": community.as_metered,
         "rule_alone": community.rule_alone,
         "alone": community.optimize_alone,
         "rule_together": community.rule_together,
@@ -339,13 +341,32 @@ def plan_of(community: Community, horizon: Horizon, mode: CommunityMode) -> Comm
     return ways[mode](horizon)
 
 
-def settled(plan: CommunityPlan, spec: CommunitySpec, worth: StoresWorth) -> CommunityAccount:
+def stored_eur(plan: CommunityPlan, worth: StoresWorth) -> dict[str, float]:
+    """What the stores of each home gained, λ₁ E₁ − λ₀ E₀ [€]."""
+    return {
+        home.name: settle(plan.of_home(home), worth=worth[home.name]).stored_eur
+        for home in plan.homes
+    }
+
+
+def settled(
+    plan: CommunityPlan,
+    spec: CommunitySpec,
+    worth: StoresWorth,
+    metered_eur: Mapping[str, float],
+) -> CommunityAccount:
     """The account of a plan; a plan without a dual is settled half-way where one is asked for."""
     if not plan.shared or (spec.rule == "competitive" and plan.price_eur_per_kwh is None):
         rule: PoolRule = MidMarket()
     else:
         rule = spec.pool_rule(plan)
-    return settle_community(plan, rule=rule, key=spec.sharing_key(len(plan.homes)), worth=worth)
+    return settle_community(
+        plan,
+        rule=rule,
+        key=spec.sharing_key(len(plan.homes)),
+        worth=worth,
+        metered_eur=metered_eur,
+    )
 
 
 # --- totals ---------------------------------------------------------------------------------------
@@ -374,6 +395,12 @@ class HomeRow:
     def own_use_kwh(self) -> float:
         """Generation used in the home or by neighbours [kWh]: shared kWh count as used."""
         return self.kpis.own_use_kwh + self.supplied_kwh
+
+    @property
+    def self_consumption(self) -> float | None:
+        """Part of the generation used in the home or by neighbours; None without generation."""
+        generated_kwh = self.kpis.generation_kwh
+        return self.own_use_kwh / generated_kwh if generated_kwh > 1e-9 else None
 
     @property
     def self_sufficiency(self) -> float | None:

@@ -22,10 +22,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import joblib
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from ems.core.mode import Mode
 from ems.economics.store_value import StoreValues
-from ems.errors import InvalidSpec
+from ems.errors import InvalidSpec, WorkerLost
 from ems.forecast.information import Information
 from ems.pipelines.comparison import DayChain, DayRecord, Window, chains_of, choose_window, run_mode
 from ems.pipelines.perfect import PerfectPlan, perfect_plan
@@ -66,13 +67,13 @@ def run_windows(
         raise InvalidSpec(f"workers is {workers}, allowed is >= 1")
     named = {building.history.building: building for building in buildings}
     if scheduler is not None:
-        with _cluster(scheduler, workers) as away:
+        with on_cluster(scheduler, workers) as away:
             sent = {name: away.share(building) for name, building in named.items()}
             yield from _in_stages(away.run, sent, spec, windows)
     elif workers == 1:
         yield from _in_stages(_here, named, spec, windows)
     else:
-        with tempfile.TemporaryDirectory(prefix="ems-") as folder, _processes(workers) as run:
+        with tempfile.TemporaryDirectory(prefix="ems-") as folder, on_processes(workers) as run:
             files = {name: _Kept(str(Path(folder) / name)) for name in named}
             for name, kept in files.items():
                 joblib.dump(named[name], kept.path)
@@ -156,12 +157,12 @@ def in_parallel(
     With ``scheduler`` the jobs run on the Dask cluster at that address.
     """
     if scheduler is not None:
-        with _cluster(scheduler, workers) as away:
+        with on_cluster(scheduler, workers) as away:
             yield from away.run(work, jobs)
     elif workers == 1:
         yield from _here(work, jobs)
     else:
-        with _processes(workers) as run:
+        with on_processes(workers) as run:
             yield from run(work, jobs)
 
 
@@ -170,8 +171,11 @@ def _here(work: Callable[..., Result], jobs: Iterable[tuple[Any, ...]]) -> Itera
 
 
 @contextmanager
-def _processes(workers: int) -> Iterator[Run]:
-    """Worker processes that live until the end of the context."""
+def on_processes(workers: int) -> Iterator[Run]:
+    """Worker processes that live until the end of the context.
+
+    Raises ``WorkerLost`` if one is ended from outside.
+    """
 
     def run(work: Callable[..., Result], jobs: Iterable[tuple[Any, ...]]) -> Iterator[Result]:
         # pre_dispatch keeps few jobs in flight, so that an early stop wastes little.
@@ -181,6 +185,12 @@ def _processes(workers: int) -> Iterator[Run]:
         try:
             for result in results:  # noqa: UP028 - that would close it outside the filter below
                 yield result
+        except TerminatedWorkerError as error:
+            raise WorkerLost(
+                f"one of {workers} worker processes was ended from outside (killed, or out of "
+                "memory); what was finished is kept, run the rest again, with fewer workers if "
+                "memory is short"
+            ) from error
         finally:
             with warnings.catch_warnings():
                 # joblib warns that work was cancelled; that is what ending early means
@@ -193,7 +203,8 @@ def _processes(workers: int) -> Iterator[Run]:
         _end_workers()
 
 
-def _cluster(scheduler: str, workers: int) -> AbstractContextManager[Cluster]:
+def on_cluster(scheduler: str, workers: int) -> AbstractContextManager[Cluster]:
+    """The Dask cluster at the address ``scheduler`` (see ``dask.cluster``)."""
     if workers != 1:
         raise InvalidSpec(
             f"workers is {workers}, but the scheduler has workers of its own: give one"

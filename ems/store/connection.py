@@ -21,10 +21,15 @@ LOCK_PAUSE_S = 0.05
 SCHEMA_VERSION = "3"
 """Version of ``schema/data.sql``; a database of another version must be rebuilt."""
 
-RESULTS_SCHEMA_VERSION = "4"
+RESULTS_SCHEMA_VERSION = "5"
 """Version of ``schema/results.sql``."""
 
-RESULTS_TABLES = frozenset({"meta", "run", "day_result", "horizon_step", "plan_step", "pmf_update"})
+RESULTS_TABLES = frozenset(
+    {
+        *("meta", "run", "day_result", "horizon_step", "plan_step", "pmf_update"),
+        *("community_home", "community_step"),
+    }
+)
 """The tables of ``schema/results.sql``."""
 
 _ABOUT_THE_FILE = (

@@ -17,7 +17,7 @@ import duckdb
 import pandas as pd
 
 from ems.errors import DataError
-from ems.store.connection import results_reader, results_transaction
+from ems.store.connection import RESULTS_TABLES, results_reader, results_transaction
 
 Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 
@@ -32,6 +32,8 @@ HORIZON_COLUMNS = (
     "export_eur_per_kwh",
 )
 STEP_COLUMNS = ("building", "day", "mode", "agent", "quantity", "ts_utc", "value")
+COMMUNITY_HOME_COLUMNS = ("mode", "home", "kpi", "value")
+COMMUNITY_STEP_COLUMNS = ("mode", "ts_utc", "quantity", "value")
 PMF_COLUMNS = (
     "building",
     "feed",
@@ -97,7 +99,7 @@ def save_run(path: str | Path, run: RunRow) -> None:
     """
     with results_transaction(path) as con:
         _put_run(con, run)
-        for table in ("day_result", "horizon_step", "plan_step", "pmf_update"):
+        for table in RESULTS_TABLES - {"meta", "run"}:
             con.execute(f"DELETE FROM {table} WHERE run_id = ?", [run.run_id])
 
 
@@ -120,6 +122,25 @@ def append_days(path: str | Path, run: RunRow, tables: DayTables) -> None:
                 [run.run_id],
             )
             con.unregister("incoming")
+            _insert(con, table, run.run_id, columns, frame)
+
+
+def append_community(
+    path: str | Path, run: RunRow, homes: pd.DataFrame, steps: pd.DataFrame
+) -> None:
+    """Save what a community's homes pay, and what they share step by step.
+
+    ``homes``: columns ``COMMUNITY_HOME_COLUMNS``; ``steps``: ``COMMUNITY_STEP_COLUMNS``. What the
+    run saved before is replaced.
+    """
+    with results_transaction(path) as con:
+        _put_run(con, run)
+        for table, columns, frame in (
+            ("community_home", COMMUNITY_HOME_COLUMNS, homes),
+            ("community_step", COMMUNITY_STEP_COLUMNS, steps),
+        ):
+            _require_columns(table, columns, frame)
+            con.execute(f"DELETE FROM {table} WHERE run_id = ?", [run.run_id])
             _insert(con, table, run.run_id, columns, frame)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,10 @@ from community.streets import hours, street, three_homes
 from ems.agents import BaseLoadAgent, GridAgent, HomeAgent
 from ems.community.community import MOST_TOGETHER, Community
 from ems.community.decomposed import Chunk, Programs, Question, optimize_decomposed
+from ems.core import priced
+from ems.core.highs import STATES
+from ems.core.priced import Basis, PricedProgram
+from ems.core.solver import Solver
 from ems.errors import Infeasible, InvalidSpec
 
 
@@ -98,22 +103,40 @@ def test_the_limits_of_the_connection_hold() -> None:
     assert by_price.gap_eur <= 1e-4 * abs(by_price.cost_eur)
 
 
-def test_an_answer_is_the_same_after_its_basis_was_sent() -> None:
-    horizon = hours()
+def test_an_answer_depends_on_price_and_basis_alone() -> None:
+    """Not on what its program was asked before, nor on where it runs."""
+    horizon, rng = hours(), np.random.default_rng(0)
     chunk = Chunk(
-        homes=tuple(street(3, 8)),
+        homes=tuple(street(3, 20)),
         horizon=horizon,
         worth_at_least=np.full(24, 0.08),
-        solver=Community(street(3, 8)).solver,
+        solver=Solver(),
     )
-    low, high = np.full(24, 0.10), np.full(24, 0.20)
-    here = Programs(chunk)
-    first = here.answer(Question(0, low, (None, None), False))
-    again = here.answer(Question(0, high, first.bases, False))
-    sent = pickle.loads(pickle.dumps(first.bases))
-    there = Programs(chunk).answer(Question(0, high, sent, False))
-    np.testing.assert_array_equal(there.smooth.x, again.smooth.x)
-    assert there.bound_eur == again.bound_eur
+    kept, bases = Programs(chunk), (None, None)
+    for _ in range(4):
+        question = Question(0, rng.uniform(0.08, 0.30, 24), bases, False)
+        here = kept.answer(question)
+        there = Programs(chunk).answer(pickle.loads(pickle.dumps(question)))
+        np.testing.assert_array_equal(there.smooth.x, here.smooth.x)
+        for one, other in zip(there.whole, here.whole, strict=True):
+            np.testing.assert_array_equal(one.x, other.x)
+        assert (there.bound_eur, there.bases) == (here.bound_eur, here.bases)
+        bases = here.bases
+
+
+def test_a_basis_with_no_way_on_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The primal simplex ended so in one of 60,000 solves, in a street of 1,000."""
+    home, prices = street(3, 1), np.full(24, 0.15)
+    program = PricedProgram(home, hours(), np.full(24, 0.08))
+    first = program.answer(prices, Solver())
+
+    def stuck(highs: Any, basis: Basis | None) -> Any:
+        return STATES.kUnknown if basis else run_from(highs, basis)
+
+    run_from = priced._run_from
+    monkeypatch.setattr(priced, "_run_from", stuck)
+    again = program.answer(prices, Solver(), first.basis)
+    np.testing.assert_array_equal(again.x, first.x)
 
 
 def test_relabelling_homes_changes_no_total() -> None:

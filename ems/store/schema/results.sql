@@ -63,3 +63,21 @@ CREATE TABLE pmf_update (
     own_starts   DOUBLE NOT NULL,
     hours        DOUBLE[24] NOT NULL
 );
+
+-- A community: what each home pays and gains, under one way of running it.
+CREATE TABLE community_home (
+    run_id VARCHAR NOT NULL,
+    mode   VARCHAR NOT NULL,
+    home   VARCHAR NOT NULL,
+    kpi    VARCHAR NOT NULL,
+    value  DOUBLE
+);
+
+-- What the homes of a community share, buy and sell together, step by step.
+CREATE TABLE community_step (
+    run_id   VARCHAR NOT NULL,
+    mode     VARCHAR NOT NULL,
+    ts_utc   TIMESTAMP NOT NULL,
+    quantity VARCHAR NOT NULL,
+    value    DOUBLE
+);

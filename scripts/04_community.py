@@ -1,0 +1,340 @@
+"""Run homes as a community: what sharing is worth, who gets it, and is anyone worse off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from typing import TYPE_CHECKING, Annotated, Any
+
+from command_line import (
+    Count,
+    Day,
+    Days,
+    NotNegative,
+    Numbers,
+    Whole,
+    among,
+    command,
+    group,
+    option,
+    options,
+    parsed,
+)
+from console import (
+    console,
+    counted,
+    doing,
+    number,
+    percent_text,
+    progress_bar,
+    run,
+    say,
+    show_table,
+)
+from planning import AssetOptions, Solving, Where, assets_of, count_of, data_parameters
+from runs import KeptRun, kept_run, open_database, start_tracking
+
+from ems.core.solve import require_available
+from ems.core.solver import Solver
+from ems.economics.tariff import built_in_tariffs
+from ems.errors import InvalidSpec
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+    from rich.console import Console
+
+    from ems.pipelines.community import (
+        CommunityPiece,
+        CommunityResult,
+        CommunitySpec,
+        HomeRow,
+        ModeRow,
+    )
+    from ems.pipelines.comparison import Window
+    from ems.site.building import Building
+
+EXPERIMENT = "community"
+RULES = ("mid_market", "supply_demand_ratio", "double_auction", "competitive", "bill_sharing")
+KEYS = ("dynamic", "equal", "static", "priority")
+MODES = ("as_metered", "rule_alone", "alone", "rule_together", "at_price", "together", "decomposed")
+MODE_LABELS: Mapping[str, str] = {
+    "as_metered": "as metered, each alone",
+    "rule_alone": "rule, each alone",
+    "alone": "planned, each alone",
+    "rule_together": "rule, together",
+    "at_price": "planned at an announced price",
+    "together": "planned together",
+    "decomposed": "planned together, by prices",
+}
+EPILOG = (
+    "Every plan knows the true load, sun and prices (perfect foresight: upper bounds). Homes made "
+    "from measured ones are made up, and said so. Rules, keys and what the figures do not say: "
+    "docs/community.md."
+)
+HOME_CELLS: Mapping[str, Callable[[HomeRow], str]] = {
+    "alone €": lambda home: number(home.alone_eur, 2),
+    "here €": lambda home: number(home.here_eur, 2),
+    "gain €": lambda home: number(home.gain_eur, 2),
+    "import kWh": lambda home: number(home.kpis.import_kwh, 0),
+    "of neighbours kWh": lambda home: number(home.received_kwh, 0),
+    "export kWh": lambda home: number(home.kpis.export_kwh, 0),
+    "to neighbours kWh": lambda home: number(home.supplied_kwh, 0),
+    "used here": lambda home: percent_text(home.self_consumption),
+    "self-suff.": lambda home: percent_text(home.self_sufficiency),
+}
+MODE_CELLS: Mapping[str, Callable[[ModeRow], str]] = {
+    "cost €": lambda row: number(row.cost_eur, 2),
+    "bill €": lambda row: number(row.bill_eur, 2),
+    "wear €": lambda row: number(row.wear_eur, 2),
+    "shared kWh": lambda row: number(row.shared_kwh, 0),
+    "bought kWh": lambda row: number(row.bought_kwh, 0),
+    "sold kWh": lambda row: number(row.sold_kwh, 0),
+    "peak kW": lambda row: number(row.peak_import_kw, 1),
+}
+
+
+@group("the community")
+class Who:
+    """Which homes, which days, and how they share."""
+
+    homes: Count = option("how many; up to the measured ones they are those, else made", 6)
+    buildings: str | None = option(
+        "names or ends of names, with commas [default: every home of the database]", None
+    )
+    home_seed: Whole = option("of the homes that are made", 0)
+    start: Day | None = option("first day [default: the first that all homes can plan]", None)
+    n_days: Days = option("days, or all to the end", 7)
+    tariff: str = option(
+        f"{', '.join(built_in_tariffs())}, or a TOML file, as scripts/tariff.py writes", "dynamic"
+    )
+    mode: Annotated[tuple[str, ...], among(*MODES, "all")] = option(
+        f"{', '.join(MODES)} or all, with commas; the four that explain a result always run",
+        ("together",),
+    )
+    rule: Annotated[str, among(*RULES)] = option(
+        f"price of a shared kWh: {', '.join(RULES)}", "mid_market"
+    )
+    key: Annotated[str, among(*KEYS)] = option(f"who shares how much: {', '.join(KEYS)}", "dynamic")
+    static_shares: Numbers | None = option(
+        "of the key static, one a home, that sum to one [default: equal]", None
+    )
+    fee_ct: NotNegative = option("on each kWh that is shared, to grid and operator [ct/kWh]", 0.0)
+    pv_share: NotNegative = option("of the made homes, with a roof (assumed) [1]", 0.5)
+    battery_share: NotNegative = option("of these roofs, with a battery (assumed) [1]", 0.5)
+    ev_share: NotNegative = option("of the made homes, with a car (assumed) [1]", 0.2)
+
+
+@command
+class Options:
+    """The command line of this script."""
+
+    who: Who = options(Who)
+    assets: AssetOptions = options(AssetOptions)
+    solving: Solving = options(Solving)
+    where: Where = options(Where)
+
+
+def main() -> None:
+    """Make or read the homes, run them in every way, settle, show, store and track it."""
+    asked = parsed(Options, __doc__, EPILOG)
+    out = console()
+    spec = specification(asked)
+    start_tracking(asked.where)
+    with open_database(asked.where.db, out) as con, doing(out, "reading the measurements"):
+        homes = homes_of(con, asked.who, spec)
+    from ems.pipelines.community import common_window
+
+    window = common_window(homes, asked.who.start, count_of(asked.who.n_days))
+    describe(out, spec, homes, window)
+    with kept_run(
+        EXPERIMENT,
+        name=f"{len(homes)} homes {spec.rule} {spec.key}",
+        building="community",
+        options=asked,
+        parameters=run_parameters(asked, spec, homes, window),
+        synthetic=homes[0].history.synthetic,
+        out=out,
+    ) as kept:
+        pieces = share(spec, homes, window, kept)
+        from ems.pipelines.community import community_result
+
+        result = community_result(pieces, spec)
+        show(out, result, spec)
+        keep(kept, pieces, result, spec)
+
+
+def specification(asked: Options) -> CommunitySpec:
+    """The specification; raises ``InvalidSpec`` if the options contradict each other."""
+    from ems.community.sampling import Shares
+    from ems.economics.tariff_file import load_tariff
+    from ems.pipelines.community import COMMUNITY_MODES, CommunitySpec
+
+    who, solving = asked.who, asked.solving
+    solver = Solver(
+        name=solving.solver,
+        mip_gap=solving.mip_gap,
+        time_limit_s=solving.time_limit,
+        seed=solving.seed,
+    )
+    require_available(solver)
+    if who.homes < 2:
+        raise InvalidSpec("homes is 1; sharing needs at least two, plan one with 01_run.py")
+    if who.static_shares is not None and who.key != "static":
+        raise InvalidSpec(f"--static_shares belong to --key static, the key is {who.key}")
+    tariff = load_tariff(who.tariff)
+    fields_: dict[str, Any] = {
+        "modes": COMMUNITY_MODES if "all" in who.mode else who.mode,
+        "rule": who.rule,
+        "key": who.key,
+    }
+    return CommunitySpec(
+        tariff=tariff,
+        assets=assets_of(asked.assets).under(tariff),
+        shares=Shares(pv=who.pv_share, battery=who.battery_share, ev=who.ev_share),
+        homes=who.homes,
+        seed=who.home_seed,
+        static_shares=who.static_shares or (),
+        fee_eur_per_kwh=who.fee_ct / 100.0,
+        solver=solver,
+        **fields_,
+    )
+
+
+def homes_of(con: DuckDBPyConnection, who: Who, spec: CommunitySpec) -> tuple[Building, ...]:
+    """The homes: those of the database, or made from them."""
+    from planning import building_named
+
+    from ems.community.sampling import made_homes
+    from ems.site.building import Building
+    from ems.store.read import list_buildings, read_history
+
+    known = list_buildings(con)
+    if who.buildings is not None:
+        named = [building_named(known, name.strip()) for name in who.buildings.split(",")]
+        twice = [name for name in named if named.count(name) > 1]
+        if twice:
+            raise InvalidSpec(f"--buildings names {twice[0]} twice; name each once")
+    else:
+        named = list(known)
+    histories = [read_history(con, name) for name in named]
+    if who.buildings is None:
+        histories = [history for history in histories if history.kind == "residential"]
+    if not histories:
+        raise InvalidSpec("the database has no home; name buildings with --buildings")
+    measured = [Building(history, spec.tariff, spec.assets) for history in histories]
+    return made_homes(measured, who.homes, who.home_seed, spec.shares)
+
+
+def describe(out: Console, spec: CommunitySpec, homes: Sequence[Building], window: Window) -> None:
+    """What is run, before it is."""
+    made_from = {
+        home.history.source for home in homes if home.history.source.startswith("made from")
+    }
+    told = f"made from {counted(len(made_from), 'measured one')}" if made_from else "as measured"
+    say(out, f"homes     {len(homes)}, {told}")
+    roofs = sum(any(feed.role == "pv" for feed in home.history.feeds) for home in homes)
+    batteries = sum(home.assets.battery is not None for home in homes)
+    say(out, f"          {roofs} with sun, {batteries} with a battery, which begins empty")
+    first, last = window.days[0], window.days[-1]
+    left_out = f", {counted(len(window.skipped), 'day')} left out" if window.skipped else ""
+    say(out, f"days      {first} to {last}: {counted(len(window.days), 'day')}{left_out}")
+    fee = f"fee {100 * spec.fee_eur_per_kwh:g} ct/kWh"
+    say(out, f"sharing   rule {spec.rule}, key {spec.key}, {fee}, tariff {spec.tariff.name}")
+
+
+def run_parameters(
+    asked: Options, spec: CommunitySpec, homes: Sequence[Building], window: Window
+) -> dict[str, object]:
+    """Everything needed to repeat the run."""
+    return {
+        "homes": len(homes),
+        "start": str(window.days[0]),
+        "n_days": asked.who.n_days,
+        "n_days_planned": len(window.days),
+        "n_days_left_out": len(window.skipped),
+        "workers": asked.solving.workers,
+        "spec": spec,
+        "data": data_parameters(homes[0].history, asked.where),
+    }
+
+
+def share(
+    spec: CommunitySpec, homes: Sequence[Building], window: Window, kept: KeptRun
+) -> list[CommunityPiece]:
+    """Run the window piece by piece."""
+    from ems.pipelines.community import run_community
+
+    pieces = []
+    with progress_bar(kept.out, "days") as bar:
+        task = bar.add_task("planning and settling", total=len(window.days))
+        for piece in run_community(homes, spec, window):
+            pieces.append(piece)
+            bar.update(task, advance=len(piece.days))
+    return pieces
+
+
+def keep(
+    kept: KeptRun, pieces: Sequence[CommunityPiece], result: CommunityResult, spec: CommunitySpec
+) -> None:
+    """Store the results and track a run for every way of running the homes."""
+    kept.community(pieces, result, spec.settled_mode)
+    for row in result.modes:
+        figures = {
+            item.name: getattr(row, item.name) for item in fields(row) if item.name != "mode"
+        }
+        kept.tracked.summary("community", row.mode, {**figures, "cost_eur": row.cost_eur})
+
+
+def show(out: Console, result: CommunityResult, spec: CommunitySpec) -> None:
+    """The homes, the costs that explain the result, and whether it is fair."""
+    title = f"{counted(len(result.homes), 'home')}, {MODE_LABELS[spec.settled_mode]}, {spec.rule}"
+    rows = [[home.name, *(cell(home) for cell in HOME_CELLS.values())] for home in result.homes]
+    show_table(out, title, ["home", *HOME_CELLS], rows)
+    costs = [
+        [MODE_LABELS[row.mode], *(cell(row) for cell in MODE_CELLS.values())]
+        for row in result.modes
+    ]
+    show_table(out, "what it costs all homes, stores put back", ["way", *MODE_CELLS], costs)
+    say(out, explained(result, spec))
+    say(out, fair_words(result))
+    say(
+        out,
+        f"loads     coincidence {result.coincidence:.2f} (peak of the sum by sum of the peaks)",
+    )
+    if result.worthless_steps:
+        say(
+            out,
+            f"pool      worthless in {result.worthless_steps} of {result.n_steps} steps: the fee "
+            "is at least what sharing could gain",
+            style="bold",
+        )
+
+
+def explained(result: CommunityResult, spec: CommunitySpec) -> str:
+    """What planning and what sharing is worth."""
+    here = spec.settled_mode
+    alone, planned = result.cost_eur("rule_alone"), result.cost_eur("alone")
+    shared, both = result.cost_eur("rule_together"), result.cost_eur(here)
+    return (
+        f"worth     planning alone {number(alone - planned, 2)} €, sharing under the rule "
+        f"{number(alone - shared, 2)} €, both {number(alone - both, 2)} €"
+    )
+
+
+def fair_words(result: CommunityResult) -> str:
+    """Whether anyone is worse off than alone, and how unequal the gains are."""
+    least = min(result.homes, key=lambda home: home.gain_eur)
+    losers = [home for home in result.homes if home.gain_eur < -LEAST_LOSS_EUR]
+    if losers:
+        told = ", ".join(f"{h.name} {number(h.gain_eur, 2)} €" for h in losers[:3])
+        return f"fairness  {len(losers)} of {len(result.homes)} worse off than alone: {told}"
+    gain = f"{least.name} {number(least.gain_eur, 2)} €"
+    return f"fairness  nobody is worse off than alone; least gain {gain}"
+
+
+LEAST_LOSS_EUR = 0.005
+"""Less than half a cent is rounding."""
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,135 @@
+"""The community over days: which days, how they join, and what the totals say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, timedelta
+from functools import cache
+
+import numpy as np
+import pytest
+from small_building import histories, twin_database
+
+from ems.community.keys import Static
+from ems.economics.tariff_file import load_tariff
+from ems.errors import DataError, InvalidSpec
+from ems.pipelines.community import (
+    CommunityResult,
+    CommunitySpec,
+    common_window,
+    community_result,
+    run_community,
+)
+from ems.site.assets import Assets
+from ems.site.building import Building
+from ems.site.meters import MeterData
+
+TARIFF = load_tariff("dynamic")
+NAMES = ("DE_KN_residential3", "DE_KN_residential4", "DE_KN_residential5")
+
+
+@cache
+def homes() -> tuple[Building, ...]:
+    known = histories(twin_database())
+    return tuple(Building(known[name], TARIFF, Assets()) for name in NAMES)
+
+
+@cache
+def spec(**fields: object) -> CommunitySpec:
+    return CommunitySpec(tariff=TARIFF, homes=3, fee_eur_per_kwh=0.03, **fields)  # type: ignore[arg-type]
+
+
+@cache
+def two_days() -> CommunityResult:
+    window = common_window(homes(), date(2016, 6, 1), 2)
+    return community_result(list(run_community(homes(), spec(), window)), spec())
+
+
+def with_gap(building: Building, day: date) -> Building:
+    """The building without a reading on ``day``."""
+    history: MeterData = building.metered
+    gone = np.zeros(len(history.ts_utc), dtype=bool)
+    gone[building.span(day)] = True
+    energy = {name: np.where(gone, np.nan, kwh) for name, kwh in history.energy_kwh.items()}
+    load_kwh = np.where(gone, np.nan, history.load_kwh)
+    return Building(replace(history, energy_kwh=energy, load_kwh=load_kwh), TARIFF, building.assets)
+
+
+def test_nobody_can_do_better_than_all_together_nor_worse_than_by_the_rule() -> None:
+    result = two_days()
+    cost = {row.mode: row.cost_eur + row.discomfort_eur for row in result.modes}
+    assert cost["together"] <= cost["rule_together"] + 1e-6
+    assert cost["together"] <= cost["alone"] + 1e-6
+    assert cost["alone"] <= cost["rule_alone"] + 1e-6
+    assert cost["rule_alone"] < cost["as_metered"]
+
+
+def test_homes_add_up_to_the_community() -> None:
+    result = two_days()
+    together = next(row for row in result.modes if row.mode == "together")
+    here_eur = sum(home.here_eur for home in result.homes)
+    whole_eur = together.cost_eur + together.discomfort_eur
+    assert here_eur == pytest.approx(whole_eur, abs=2 * 24 * 1e-3)
+    received_kwh = sum(home.received_kwh for home in result.homes)
+    assert received_kwh == pytest.approx(sum(home.supplied_kwh for home in result.homes))
+    assert received_kwh == pytest.approx(together.shared_kwh, abs=0.1)
+    assert together.fee_eur == pytest.approx(0.03 * together.shared_kwh)
+
+
+def test_pieces_join_at_the_same_value_of_what_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two pieces of a day hand stores and their value on: λ at the midnight between them is one."""
+    monkeypatch.setattr("ems.pipelines.community.PIECE_DAYS", 1)
+    window = common_window(homes(), date(2016, 6, 1), 2)
+    first, second = run_community(homes(), spec(), window)
+    for mode in ("alone", "together"):
+        before, after = first.accounts[mode], second.accounts[mode]
+        assert before.worth is not None
+        assert after.worth is not None
+        for name in NAMES:
+            assert before.worth[name][1] == after.worth[name][0]
+            held = dict(before.plan.after(24)[name].stored_kwh())
+            begun = {h.name: h for h in after.homes}[name].stored_kwh()
+            assert held["battery.soc"] == pytest.approx(begun["battery.soc"], abs=1e-6)
+
+
+def test_a_day_is_run_only_if_all_homes_know_it_and_the_next() -> None:
+    gap = date(2016, 6, 3)
+    some = (*homes()[:2], with_gap(homes()[2], gap))
+    window = common_window(some, date(2016, 6, 1), 5)
+    assert window.days == (date(2016, 6, 1), date(2016, 6, 4), date(2016, 6, 5))
+    assert window.skipped[gap].startswith("DE_KN_residential5: ")
+    assert window.skipped[gap - timedelta(days=1)].startswith("the day after it: DE_KN_resid")
+    with pytest.raises(InvalidSpec, match="the next day that can is 2016-06-04"):
+        common_window(some, date(2016, 6, 2), 1)
+    # residential5 is metered from 26 October 2015, its first whole day is the one after it.
+    assert common_window(some, None, 3).days[0] == date(2015, 10, 27)
+
+
+def test_homes_of_different_steps_are_no_community() -> None:
+    quarter = Building(
+        replace(homes()[0].metered, step_h=0.25, timezone="Europe/London"), TARIFF, Assets()
+    )
+    with pytest.raises(DataError, match="different steps or zones"):
+        common_window((homes()[1], quarter), None, 1)
+
+
+def test_a_fee_above_the_gain_is_counted() -> None:
+    dear = replace(spec(), fee_eur_per_kwh=1.0)
+    window = common_window(homes(), date(2016, 6, 1), 1)
+    result = community_result(list(run_community(homes(), dear, window)), dear)
+    assert (result.worthless_steps, result.n_steps) == (24, 24)
+    assert result.cost_eur("together") == pytest.approx(result.cost_eur("alone"), abs=0.02)
+
+
+def test_what_a_specification_may_be() -> None:
+    with pytest.raises(InvalidSpec, match="mode is 'tomorrow'"):
+        spec(modes=("tomorrow",))
+    with pytest.raises(InvalidSpec, match="fee is -1"):
+        CommunitySpec(tariff=TARIFF, fee_eur_per_kwh=-1.0)
+    with pytest.raises(InvalidSpec, match="2 shares for 3 homes"):
+        spec(key="static", static_shares=(0.5, 0.5))
+    key = spec(key="static").sharing_key(3)
+    assert isinstance(key, Static)
+    assert key.shares == pytest.approx((1 / 3,) * 3)
+    assert spec(modes=("decomposed",)).settled_mode == "decomposed"
+    assert "together" not in spec(modes=("decomposed",)).all_modes
