@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from command_line import (
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
         ModeRow,
     )
     from ems.pipelines.comparison import Window
+    from ems.report.figures.page import Origin
     from ems.site.building import Building
 
 EXPERIMENT = "community"
@@ -66,15 +68,6 @@ RuleName = Literal[
 ]
 KeyName = Literal["dynamic", "equal", "static", "priority"]
 MODES = ("as_metered", "rule_alone", "alone", "rule_together", "at_price", "together", "decomposed")
-MODE_LABELS: Mapping[str, str] = {
-    "as_metered": "as metered, each alone",
-    "rule_alone": "rule, each alone",
-    "alone": "planned, each alone",
-    "rule_together": "rule, together",
-    "at_price": "planned at an announced price",
-    "together": "planned together",
-    "decomposed": "planned together, by prices",
-}
 EPILOG = (
     "Every plan knows the true load, sun and prices (perfect foresight: upper bounds). Homes made "
     "from measured ones are made up, and said so. Rules, keys and what the figures do not say: "
@@ -156,6 +149,8 @@ def main() -> None:
 
     window = common_window(homes, asked.who.start, count_of(asked.who.n_days))
     describe(out, spec, homes, window)
+    from ems.report.figures.page import Origin
+
     with kept_run(
         EXPERIMENT,
         name=f"{len(homes)} homes {spec.rule} {spec.key}",
@@ -172,6 +167,11 @@ def main() -> None:
         show(out, result, spec)
         keep(kept, pieces, result, spec)
         close(kept, pieces, spec)
+        origin = Origin.of(homes[0].history)
+        kept.illustrate(
+            lambda folder: draw(folder, pieces, result, spec, origin),
+            lambda file: play(file, pieces, result, spec, origin),
+        )
 
 
 def specification(asked: Options) -> CommunitySpec:
@@ -300,6 +300,51 @@ def keep(
         kept.tracked.summary("community", row.mode, {**figures, "cost_eur": row.cost_eur})
 
 
+def draw(
+    folder: Path,
+    pieces: Sequence[CommunityPiece],
+    result: CommunityResult,
+    spec: CommunitySpec,
+    origin: Origin,
+) -> list[Path]:
+    """Flows, price, gain per home, and the costs that explain it."""
+    from ems.report.community import CommunitySteps
+    from ems.report.figures.community import (
+        community_flows,
+        community_price,
+        four_costs,
+        gain_per_home,
+    )
+    from ems.report.figures.page import save
+
+    steps = CommunitySteps.of(pieces, spec.settled_mode)
+    said: dict[str, Any] = {
+        "what": counted(len(result.homes), "home"),
+        "note": f"{spec.rule}, {spec.key}, tariff {spec.tariff.name}, perfect foresight",
+        "origin": origin,
+    }
+    figures = {
+        "community_flows": community_flows(steps, **said),
+        "community_price": community_price(steps, **said),
+        "gain_per_home": gain_per_home(result, **said),
+        "four_costs": four_costs(result, spec, **said),
+    }
+    return [save(figure, folder / f"{name}.png") for name, figure in figures.items()]
+
+
+def play(
+    file: Path,
+    pieces: Sequence[CommunityPiece],
+    result: CommunityResult,
+    spec: CommunitySpec,
+    origin: Origin,
+) -> Path:
+    """The page that plays the community back."""
+    from ems.report.playback import write_playback
+
+    return write_playback(pieces, result, spec, file, origin=origin)
+
+
 def close(kept: KeptRun, pieces: Sequence[CommunityPiece], spec: CommunitySpec) -> None:
     """Write the ledger of the way that is settled, and say its root."""
     from ems.pipelines.community import booked
@@ -344,12 +389,13 @@ def verify() -> None:
 
 def show(out: Console, result: CommunityResult, spec: CommunitySpec) -> None:
     """The homes, the costs that explain the result, and whether it is fair."""
-    title = f"{counted(len(result.homes), 'home')}, {MODE_LABELS[spec.settled_mode]}, {spec.rule}"
+    from ems.community.community import LABELS
+
+    title = f"{counted(len(result.homes), 'home')}, {LABELS[spec.settled_mode]}, {spec.rule}"
     rows = [[home.name, *(cell(home) for cell in HOME_CELLS.values())] for home in result.homes]
     show_table(out, title, ["home", *HOME_CELLS], rows)
     costs = [
-        [MODE_LABELS[row.mode], *(cell(row) for cell in MODE_CELLS.values())]
-        for row in result.modes
+        [LABELS[row.mode], *(cell(row) for cell in MODE_CELLS.values())] for row in result.modes
     ]
     show_table(out, "what it costs all homes, stores put back", ["way", *MODE_CELLS], costs)
     say(out, explained(result, spec))

@@ -36,6 +36,15 @@ from ems.types import Floats
 CommunityMode = Literal[
     "as_metered", "rule_alone", "alone", "rule_together", "at_price", "together", "decomposed"
 ]
+LABELS: Mapping[CommunityMode, str] = {
+    "as_metered": "as metered, each alone",
+    "rule_alone": "by rule, each alone",
+    "alone": "planned, each alone",
+    "rule_together": "by rule, together",
+    "at_price": "planned at a pool price",
+    "together": "planned together",
+    "decomposed": "planned together, by prices",
+}
 UNPLANNED: tuple[CommunityMode, ...] = ("as_metered", "rule_alone", "rule_together")
 """Ways that nobody plans: they look at nothing ahead and may miss a target."""
 MOST_TOGETHER = 500

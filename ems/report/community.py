@@ -18,14 +18,6 @@ from ems.errors import InvalidSpec
 from ems.pipelines.community import CommunityPiece, CommunityResult, CommunitySpec
 from ems.types import Bools, Days, Floats, Ints
 
-MODE_LABELS: Mapping[CommunityMode, str] = {
-    "rule_alone": "by rule, each alone",
-    "alone": "planned, each alone",
-    "rule_together": "by rule, together",
-    "at_price": "planned at a pool price",
-    "together": "planned together",
-    "decomposed": "planned together, in parts",
-}
 RULE_LABELS: Mapping[str, str] = {
     "mid_market": "mid-market",
     "supply_demand_ratio": "supply-demand ratio",

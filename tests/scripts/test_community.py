@@ -22,7 +22,7 @@ def test_a_day_of_three_homes_is_shown_stored_tracked_and_booked(tmp_path: Path)
         "3, as measured",
         "fee 3 ct/kWh",
         "planned together",
-        "rule, each alone",
+        "by rule, each alone",
         "worth ",
     ):
         assert told in done.words

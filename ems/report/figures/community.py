@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from ems.community.community import CommunityMode
+from ems.community.community import LABELS, CommunityMode
 from ems.errors import InvalidSpec
 from ems.pipelines.community import CommunityResult, CommunitySpec, HomeRow
-from ems.report.community import MODE_LABELS, RULE_LABELS, CommunitySteps, FairPoint
+from ems.report.community import RULE_LABELS, CommunitySteps, FairPoint
 from ems.report.figures.day import local_time, step_edges
 from ems.report.figures.page import Origin, days_in_words, new_page, wrapped
 from ems.report.figures.paper import SCREEN, Paper
@@ -304,7 +304,7 @@ def four_costs(
     """
     modes: tuple[CommunityMode, ...] = ("rule_alone", "alone", "rule_together", spec.settled_mode)
     costs_eur = [result.cost_eur(mode) for mode in modes]
-    names = [MODE_LABELS[mode] for mode in modes]
+    names = [LABELS[mode] for mode in modes]
     told = f"bill with the stores put back as they were, and wear · {note}"
     body_in = paper.row_in(0.36, names) * len(names) + 0.9
     height_in = body_in * (2 if paper.narrow else 1)

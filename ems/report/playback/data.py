@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from ems.community.community import LABELS
 from ems.pipelines.community import CommunityPiece, CommunityResult, CommunitySpec, HomeRow, ModeRow
-from ems.report.community import MODE_LABELS, RULE_LABELS, CommunitySteps, FairPoint
+from ems.report.community import RULE_LABELS, CommunitySteps, FairPoint
 from ems.report.figures.page import Origin, span_in_words
 from ems.report.page import words
 from ems.types import Floats, Ints
@@ -64,7 +65,7 @@ def playback_data(
         "alone_ct": ring.of(100.0 * np.cumsum(alone.bill_eur[:n], axis=0)),
         "prices_mct": _prices(here, n),
         "modes": [_mode(row) for row in result.modes],
-        "settled": MODE_LABELS[spec.settled_mode],
+        "settled": LABELS[spec.settled_mode],
         "households": _households(result, here, ring),
         "n_households": len(result.homes),
         "points": [_point(point, spec) for point in points],
@@ -145,8 +146,8 @@ def _facts(result: CommunityResult, spec: CommunitySpec) -> list[str]:
     if could_kwh - handed_kwh > _FEW_KWH:
         told.append(
             f"The key hands {words.kwh(handed_kwh)} from home to home of the "
-            f"{words.kwh(could_kwh)} that could be shared; the rest is traded outside. So the homes "
-            f"pay more than the cost of {MODE_LABELS[spec.settled_mode]}, which is without the key."
+            f"{words.kwh(could_kwh)} that could be shared; the rest is traded outside. So the "
+            f"homes pay more than the cost of {LABELS[spec.settled_mode]}, without the key."
         )
     if result.worthless_steps:
         told.append(
@@ -160,7 +161,7 @@ def _subtitle(pieces: Sequence[CommunityPiece], spec: CommunitySpec) -> str:
     account = pieces[0].accounts[spec.settled_mode]
     return " · ".join(
         (
-            f"{MODE_LABELS[spec.settled_mode]}, with everything known ahead",
+            f"{LABELS[spec.settled_mode]}, with everything known ahead",
             f"price: {RULE_LABELS[account.rule]}",
             f"key: {account.key}",
             f"fee {words.ct(100.0 * spec.fee_eur_per_kwh)}/kWh",
@@ -197,7 +198,7 @@ def _prices(steps: CommunitySteps, n: int) -> dict[str, list[int | None]]:
 
 def _mode(row: ModeRow) -> Data:
     return {
-        "name": MODE_LABELS[row.mode],
+        "name": LABELS[row.mode],
         "cost_eur": _cents(row.cost_eur),
         "shared_kwh": round(row.shared_kwh, 1),
         "bought_kwh": round(row.bought_kwh, 1),
