@@ -238,10 +238,8 @@ def homes_of(con: DuckDBPyConnection, who: Who, spec: CommunitySpec) -> tuple[Bu
 
 def describe(out: Console, spec: CommunitySpec, homes: Sequence[Building], window: Window) -> None:
     """What is run, before it is."""
-    made_from = {
-        home.history.source for home in homes if home.history.source.startswith("made from")
-    }
-    told = f"made from {counted(len(made_from), 'measured one')}" if made_from else "as measured"
+    made = homes[0].history.source.startswith("made from")
+    told = "made from other days of the measured ones" if made else "as measured"
     say(out, f"homes     {len(homes)}, {told}")
     roofs = sum(any(feed.role == "pv" for feed in home.history.feeds) for home in homes)
     batteries = sum(home.assets.battery is not None for home in homes)
@@ -425,18 +423,29 @@ def explained(result: CommunityResult, spec: CommunitySpec) -> str:
 
 
 def fair_words(result: CommunityResult) -> str:
-    """Whether anyone is worse off than alone, and how unequal the gains are."""
+    """Whether anyone is worse off than alone, how unequal the gains are, who would leave."""
+    from ems.pipelines.community import LEAST_LOSS_EUR
+
     least = min(result.homes, key=lambda home: home.gain_eur)
     losers = [home for home in result.homes if home.gain_eur < -LEAST_LOSS_EUR]
     if losers:
         told = ", ".join(f"{h.name} {number(h.gain_eur, 2)} €" for h in losers[:3])
-        return f"fairness  {len(losers)} of {len(result.homes)} worse off than alone: {told}"
-    gain = f"{least.name} {number(least.gain_eur, 2)} €"
-    return f"fairness  nobody is worse off than alone; least gain {gain}"
+        told = f"{len(losers)} of {len(result.homes)} worse off than alone: {told}"
+    else:
+        gain = f"{least.name} {number(least.gain_eur, 2)} €"
+        told = f"nobody is worse off than alone; least gain {gain}; Gini of gains {result.gini:.2f}"
+    return f"fairness  {told}; {leaving_words(result)}"
 
 
-LEAST_LOSS_EUR = 0.005
-"""Less than half a cent is rounding."""
+def leaving_words(result: CommunityResult) -> str:
+    """Whether some homes would have more of what sharing gains on their own."""
+    leaving = result.leaving
+    if leaving.coalitions:
+        first = " and ".join(result.homes[place].name for place in leaving.coalitions[0])
+        return f"{first} would share {number(leaving.more_eur[0], 2)} € more on their own"
+    if leaving.in_core:
+        return "no group would gain more on its own (core)"
+    return "no home or pair would gain more on its own"
 
 
 if __name__ == "__main__":

@@ -208,5 +208,5 @@ def _metered(
         load_kwh=load_kwh,
         pv_kwh=pv_kwh,
         load_rule="import+pv-export" if has_pv else "import",
-        source=f"made from other days of {like.building}; {like.source}",
+        source=f"made from other days of measured homes; {like.source}",
     )

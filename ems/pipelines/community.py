@@ -21,11 +21,18 @@ import numpy as np
 
 from ems.agents.base import Agent
 from ems.agents.home import HomeAgent
-from ems.community.account import CommunityAccount, StoresWorth, settle_community
+from ems.community.account import (
+    CommunityAccount,
+    StoresWorth,
+    grid_prices,
+    settle_community,
+)
 from ems.community.community import UNPLANNED, Community, CommunityMode, CommunityPlan
 from ems.community.decomposed import Ask, Chunk, optimize_decomposed
+from ems.community.fairness import Leaving, gini, leaving, leaving_in_pairs
 from ems.community.keys import Dynamic, Equal, Priority, SharingKey, Static
 from ems.community.ledger import Ledger
+from ems.community.money import MICRO
 from ems.community.rules import (
     BillSharing,
     Competitive,
@@ -35,6 +42,7 @@ from ems.community.rules import (
     SupplyDemandRatio,
 )
 from ems.community.sampling import Shares, coincidence
+from ems.community.splits import MOST_EXACT, pair_gains, sharing_gains
 from ems.core.horizon import Horizon
 from ems.core.program import StoreDuals
 from ems.core.solver import Solver
@@ -49,6 +57,8 @@ from ems.site.building import Building
 from ems.types import Floats
 
 PIECE_DAYS = 7
+LEAST_LOSS_EUR = 0.005
+"""Less than half a cent is rounding."""
 AHEAD_H = 23.0
 """A day of the clock change has no more [h]."""
 FOUR: tuple[CommunityMode, ...] = ("rule_alone", "alone", "rule_together", "together")
@@ -487,13 +497,24 @@ class ModeRow:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CommunityResult:
-    """The window's totals: by home, by mode, and the coincidence of the loads."""
+    """The window's totals: by home, by mode, the coincidence of the loads, and who would leave.
+
+    ``leaving``: of what sharing gains with the plans as they are, the homes that would have more of
+    it on their own. ``worthless_steps`` of ``n_steps``: where the fee leaves nothing to gain.
+    """
 
     homes: tuple[HomeRow, ...]
     modes: tuple[ModeRow, ...]
     coincidence: float
     worthless_steps: int
     n_steps: int
+    leaving: Leaving
+
+    @property
+    def gini(self) -> float | None:
+        """Of the gains, 0 if all are equal; None if any home is worse off than alone."""
+        gains_eur = np.array([home.gain_eur for home in self.homes])
+        return None if gains_eur.min() < -LEAST_LOSS_EUR else gini(np.maximum(gains_eur, 0.0))
 
     def cost_eur(self, mode: CommunityMode) -> float:
         """The cost of one mode [€]."""
@@ -526,7 +547,30 @@ def community_result(pieces: Sequence[CommunityPiece], spec: CommunitySpec) -> C
         coincidence=coincidence(loads_kwh),
         worthless_steps=int(np.count_nonzero(fee <= 0)),
         n_steps=len(fee),
+        leaving=who_would_leave(pieces, spec.settled_mode),
     )
+
+
+def who_would_leave(pieces: Sequence[CommunityPiece], mode: CommunityMode) -> Leaving:
+    """The homes that would gain more by sharing among themselves, the plans as they are.
+
+    Up to ``MOST_EXACT`` homes all coalitions are looked at, beyond it single homes and pairs.
+    """
+    accounts = [piece.accounts[mode] for piece in pieces]
+    exact = len(accounts[0].homes) <= MOST_EXACT
+    gains, values, n_steps = list[Floats](), list[Floats](), 0
+    for account in accounts:
+        import_kwh, export_kwh = (wh / 1000.0 for wh in account.metered_wh)
+        grid = grid_prices(account.plan)
+        outside_eur = import_kwh @ grid.retail_eur_per_kwh - export_kwh @ grid.feed_in_eur_per_kwh
+        gains.append(outside_eur - account.bill_micro_eur.sum(axis=0) / MICRO)
+        of_coalitions = sharing_gains if exact else pair_gains
+        values.append(of_coalitions(export_kwh, import_kwh, grid))
+        n_steps += len(grid.retail_eur_per_kwh)
+    gains_eur: Floats = np.sum(gains, axis=0)
+    values_eur: Floats = np.sum(values, axis=0)
+    found = leaving if exact else leaving_in_pairs
+    return found(gains_eur, values_eur, tolerance_eur=n_steps / MICRO)
 
 
 def _gain_left(piece: CommunityPiece, spec: CommunitySpec) -> Floats:

@@ -157,3 +157,25 @@ def test_answers_of_two_processes_change_no_figure() -> None:
         for workers in (1, 2)
     )
     assert [home.here_eur for home in one.homes] == [home.here_eur for home in two.homes]
+
+
+@pytest.mark.parametrize(("rule", "core"), [("competitive", True), ("bill_sharing", False)])
+def test_whether_some_would_rather_share_among_themselves(rule: str, core: bool) -> None:
+    """At the price of the bus nobody would; where the bill is shared those with sun would leave."""
+    window = common_window(homes(), date(2016, 6, 1), 1)
+    own = spec(rule=rule)
+    leaving = community_result(list(run_community(homes(), own, window)), own).leaving
+    assert leaving.looked_at == "all"
+    assert leaving.in_core is core
+
+
+def test_gini_of_the_gains_by_hand() -> None:
+    """Gains of 0.44, 0.22 and 0.22: 1/6; none where somebody loses."""
+    result = two_days()
+    rows = [
+        replace(home, alone_eur=gain, here_eur=0.0)
+        for home, gain in zip(result.homes, (0.44, 0.22, 0.22), strict=True)
+    ]
+    assert replace(result, homes=tuple(rows)).gini == pytest.approx(1 / 6)
+    loser = replace(rows[0], alone_eur=-0.01)
+    assert replace(result, homes=(loser, *rows[1:])).gini is None
