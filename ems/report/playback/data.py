@@ -65,7 +65,7 @@ def playback_data(
         "alone_ct": ring.of(100.0 * np.cumsum(alone.bill_eur[:n], axis=0)),
         "prices_mct": _prices(here, n),
         "modes": [_mode(row) for row in result.modes],
-        "settled": LABELS[spec.settled_mode],
+        "baseline": LABELS["rule_alone"],
         "households": _households(result, here, ring),
         "n_households": len(result.homes),
         "points": [_point(point, spec) for point in points],
