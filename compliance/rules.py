@@ -19,6 +19,8 @@ AGENT = "ems.agents.base.Agent"
 SITE_DEVICE = "ems.agents.on_site.SiteDevice"
 GRID = "ems.agents.grid.GridAgent"
 """No device among others: every plan has one, which takes what all others leave."""
+HOME = "ems.agents.home.HomeAgent"
+"""No device either: a group of agents, which a community is made of."""
 BASES = (AGENT, SITE_DEVICE)
 LIST_DEVICES = ("ems.site.building", "ems.site.assets")
 """Where a building lists what it has."""
@@ -51,6 +53,7 @@ SOLVERS = (
 )
 ADAPTERS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(SOLVERS, ("ems.core.highs", "ems.core.pulp_model")),
+    "highspy": ("ems.core.highs", "ems.core.priced", "ems.core.cutting_planes"),
     "duckdb": ("ems.store",),
     "mlflow": ("ems.tracking", "ems.deployment"),
     "matplotlib": ("ems.report",),
@@ -224,13 +227,13 @@ def adapters_stand_alone(project: Project) -> Iterator[Finding]:
 
 def devices_are_one_file(project: Project) -> Iterator[Finding]:
     """Outside of ``ems.agents`` nobody asks an agent for its kind, or knows one by its class."""
-    concrete = {name for base in BASES for name in project.subclasses(base)} - {*BASES, GRID}
+    concrete = {name for base in BASES for name in project.subclasses(base)} - {*BASES, GRID, HOME}
     for source in project.sources:
         if _within(source, ("ems.agents",)):
             continue
         for node, kind in _asked_kinds(source):
             known = project.resolve(source.dotted(kind))
-            if known in concrete or known == GRID:
+            if known in concrete or known in (GRID, HOME):
                 yield _at(source, node.lineno, f"asks whether an agent is a {_last(known)}")
         listed = source.module == "ems" or _within(source, LIST_DEVICES)
         if source.path.startswith("ems/") and not listed:

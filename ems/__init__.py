@@ -44,6 +44,7 @@ Place                        where it stands: sun and public holidays
 get_con                      a read-only connection to the measurements
 list_buildings               the buildings of a database
 read_history                 the meters of a building
+list_findings                what the quality rules found in its meters
 portfolio                    what a database holds, building by building
 build_database               write measurements into a database
 twin_dataset                 the synthetic buildings
@@ -57,6 +58,13 @@ SearchSpec                   how habits are learned best: what is asked for
 search_device                … and the grid of learning rates for one device
 use_histories                when the devices of a building were used
 pipeline_run                 keep a run in MLflow
+communities
+Community                    homes that share: alone, together, by a rule, by prices
+made_homes                   a street of homes made from measured ones
+settle_community             what every home pays under a rule and a key
+CommunitySpec                what a community is run with
+run_community                days of a community, planned and settled piece by piece
+community_result             its totals by home and by way
 errors
 EmsError                     everything this package raises on purpose
 InvalidSpec                  a value someone gave is outside what is allowed
@@ -78,6 +86,9 @@ _NAMES_OF = {
         "Cycle",
     ),
     "ems.agents.dispatch_plan": ("DispatchPlan",),
+    "ems.community.account": ("settle_community",),
+    "ems.community.community": ("Community",),
+    "ems.community.sampling": ("made_homes",),
     "ems.control.baselines": ("as_metered", "by_rule"),
     "ems.control.optimizer": ("GlobalOptimizer",),
     "ems.core.horizon": ("Horizon",),
@@ -93,6 +104,7 @@ _NAMES_OF = {
     "ems.learning.probability_model": ("ProbabilityModelAgent",),
     "ems.learning.rate": ("LearningRate",),
     "ems.learning.usage": ("use_histories",),
+    "ems.pipelines.community": ("CommunitySpec", "community_result", "run_community"),
     "ems.pipelines.comparison": ("summarise",),
     "ems.pipelines.parallel": ("run_comparison",),
     "ems.pipelines.probability": ("search_device",),
@@ -105,7 +117,7 @@ _NAMES_OF = {
     "ems.store.connection": ("get_con",),
     "ems.store.ingest.meter": ("read_meter",),
     "ems.store.ingest.twin": ("twin_dataset",),
-    "ems.store.read": ("list_buildings", "portfolio", "read_history"),
+    "ems.store.read": ("list_buildings", "list_findings", "portfolio", "read_history"),
     "ems.tracking": ("pipeline_run",),
 }
 _HOME = {name: module for module, names in _NAMES_OF.items() for name in names}

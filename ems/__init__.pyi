@@ -13,6 +13,9 @@ from ems.agents import PVAgent as PVAgent
 from ems.agents import three_phase as three_phase
 from ems.agents.dispatch_plan import DispatchPlan as DispatchPlan
 from ems.agents.ev import EVSpec as EVSpec
+from ems.community.account import settle_community as settle_community
+from ems.community.community import Community as Community
+from ems.community.sampling import made_homes as made_homes
 from ems.control.baselines import as_metered as as_metered
 from ems.control.baselines import by_rule as by_rule
 from ems.control.optimizer import GlobalOptimizer as GlobalOptimizer
@@ -34,6 +37,9 @@ from ems.forecast.weather import WeatherAgent as WeatherAgent
 from ems.learning.probability_model import ProbabilityModelAgent as ProbabilityModelAgent
 from ems.learning.rate import LearningRate as LearningRate
 from ems.learning.usage import use_histories as use_histories
+from ems.pipelines.community import CommunitySpec as CommunitySpec
+from ems.pipelines.community import community_result as community_result
+from ems.pipelines.community import run_community as run_community
 from ems.pipelines.comparison import summarise as summarise
 from ems.pipelines.parallel import run_comparison as run_comparison
 from ems.pipelines.probability import search_device as search_device
@@ -48,6 +54,7 @@ from ems.store.connection import get_con as get_con
 from ems.store.ingest.meter import read_meter as read_meter
 from ems.store.ingest.twin import twin_dataset as twin_dataset
 from ems.store.read import list_buildings as list_buildings
+from ems.store.read import list_findings as list_findings
 from ems.store.read import portfolio as portfolio
 from ems.store.read import read_history as read_history
 from ems.tracking import pipeline_run as pipeline_run

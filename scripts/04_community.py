@@ -1,10 +1,15 @@
-"""Run homes as a community: what sharing is worth, who gets it, and is anyone worse off."""
+"""Run homes as a community: what sharing is worth, who gets it, and is anyone worse off.
+
+``verify LEDGER --root HEX`` checks a ledger that a run has written.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from command_line import (
     Count,
@@ -12,8 +17,10 @@ from command_line import (
     Days,
     NotNegative,
     Numbers,
+    Unnamed,
     Whole,
     among,
+    as_path,
     command,
     group,
     option,
@@ -24,6 +31,7 @@ from console import (
     console,
     counted,
     doing,
+    near,
     number,
     percent_text,
     progress_bar,
@@ -51,21 +59,15 @@ if TYPE_CHECKING:
         ModeRow,
     )
     from ems.pipelines.comparison import Window
+    from ems.report.figures.page import Origin
     from ems.site.building import Building
 
 EXPERIMENT = "community"
-RULES = ("mid_market", "supply_demand_ratio", "double_auction", "competitive", "bill_sharing")
-KEYS = ("dynamic", "equal", "static", "priority")
+RuleName = Literal[
+    "mid_market", "supply_demand_ratio", "double_auction", "competitive", "bill_sharing"
+]
+KeyName = Literal["dynamic", "equal", "static", "priority"]
 MODES = ("as_metered", "rule_alone", "alone", "rule_together", "at_price", "together", "decomposed")
-MODE_LABELS: Mapping[str, str] = {
-    "as_metered": "as metered, each alone",
-    "rule_alone": "rule, each alone",
-    "alone": "planned, each alone",
-    "rule_together": "rule, together",
-    "at_price": "planned at an announced price",
-    "together": "planned together",
-    "decomposed": "planned together, by prices",
-}
 EPILOG = (
     "Every plan knows the true load, sun and prices (perfect foresight: upper bounds). Homes made "
     "from measured ones are made up, and said so. Rules, keys and what the figures do not say: "
@@ -111,10 +113,8 @@ class Who:
         f"{', '.join(MODES)} or all, with commas; the four that explain a result always run",
         ("together",),
     )
-    rule: Annotated[str, among(*RULES)] = option(
-        f"price of a shared kWh: {', '.join(RULES)}", "mid_market"
-    )
-    key: Annotated[str, among(*KEYS)] = option(f"who shares how much: {', '.join(KEYS)}", "dynamic")
+    rule: RuleName = option("price of a shared kWh", "mid_market")
+    key: KeyName = option("who shares how much", "dynamic")
     static_shares: Numbers | None = option(
         "of the key static, one a home, that sum to one [default: equal]", None
     )
@@ -136,6 +136,9 @@ class Options:
 
 def main() -> None:
     """Make or read the homes, run them in every way, settle, show, store and track it."""
+    if sys.argv[1:2] == ["verify"]:
+        verify()
+        return
     asked = parsed(Options, __doc__, EPILOG)
     out = console()
     spec = specification(asked)
@@ -146,6 +149,8 @@ def main() -> None:
 
     window = common_window(homes, asked.who.start, count_of(asked.who.n_days))
     describe(out, spec, homes, window)
+    from ems.report.figures.page import Origin
+
     with kept_run(
         EXPERIMENT,
         name=f"{len(homes)} homes {spec.rule} {spec.key}",
@@ -155,12 +160,18 @@ def main() -> None:
         synthetic=homes[0].history.synthetic,
         out=out,
     ) as kept:
-        pieces = share(spec, homes, window, kept)
+        pieces = share(asked.solving, spec, homes, window, kept)
         from ems.pipelines.community import community_result
 
         result = community_result(pieces, spec)
         show(out, result, spec)
         keep(kept, pieces, result, spec)
+        close(kept, pieces, spec)
+        origin = Origin.of(homes[0].history)
+        kept.illustrate(
+            lambda folder: draw(folder, pieces, result, spec, origin),
+            lambda file: play(file, pieces, result, spec, origin),
+        )
 
 
 def specification(asked: Options) -> CommunitySpec:
@@ -227,10 +238,8 @@ def homes_of(con: DuckDBPyConnection, who: Who, spec: CommunitySpec) -> tuple[Bu
 
 def describe(out: Console, spec: CommunitySpec, homes: Sequence[Building], window: Window) -> None:
     """What is run, before it is."""
-    made_from = {
-        home.history.source for home in homes if home.history.source.startswith("made from")
-    }
-    told = f"made from {counted(len(made_from), 'measured one')}" if made_from else "as measured"
+    made = homes[0].history.source.startswith("made from")
+    told = "made from other days of the measured ones" if made else "as measured"
     say(out, f"homes     {len(homes)}, {told}")
     roofs = sum(any(feed.role == "pv" for feed in home.history.feeds) for home in homes)
     batteries = sum(home.assets.battery is not None for home in homes)
@@ -259,7 +268,11 @@ def run_parameters(
 
 
 def share(
-    spec: CommunitySpec, homes: Sequence[Building], window: Window, kept: KeptRun
+    solving: Solving,
+    spec: CommunitySpec,
+    homes: Sequence[Building],
+    window: Window,
+    kept: KeptRun,
 ) -> list[CommunityPiece]:
     """Run the window piece by piece."""
     from ems.pipelines.community import run_community
@@ -267,7 +280,7 @@ def share(
     pieces = []
     with progress_bar(kept.out, "days") as bar:
         task = bar.add_task("planning and settling", total=len(window.days))
-        for piece in run_community(homes, spec, window):
+        for piece in run_community(homes, spec, window, solving.workers, solving.scheduler):
             pieces.append(piece)
             bar.update(task, advance=len(piece.days))
     return pieces
@@ -285,14 +298,102 @@ def keep(
         kept.tracked.summary("community", row.mode, {**figures, "cost_eur": row.cost_eur})
 
 
+def draw(
+    folder: Path,
+    pieces: Sequence[CommunityPiece],
+    result: CommunityResult,
+    spec: CommunitySpec,
+    origin: Origin,
+) -> list[Path]:
+    """Flows, price, gain per home, and the costs that explain it."""
+    from ems.report.community import CommunitySteps
+    from ems.report.figures.community import (
+        community_flows,
+        community_price,
+        four_costs,
+        gain_per_home,
+    )
+    from ems.report.figures.page import save
+
+    steps = CommunitySteps.of(pieces, spec.settled_mode)
+    said: dict[str, Any] = {
+        "what": counted(len(result.homes), "home"),
+        "note": f"{spec.rule}, {spec.key}, tariff {spec.tariff.name}, perfect foresight",
+        "origin": origin,
+    }
+    figures = {
+        "community_flows": community_flows(steps, **said),
+        "community_price": community_price(steps, **said),
+        "gain_per_home": gain_per_home(result, **said),
+        "four_costs": four_costs(result, spec, **said),
+    }
+    return [save(figure, folder / f"{name}.png") for name, figure in figures.items()]
+
+
+def play(
+    file: Path,
+    pieces: Sequence[CommunityPiece],
+    result: CommunityResult,
+    spec: CommunitySpec,
+    origin: Origin,
+) -> Path:
+    """The page that plays the community back."""
+    from ems.report.playback import write_playback
+
+    return write_playback(pieces, result, spec, file, origin=origin)
+
+
+def close(kept: KeptRun, pieces: Sequence[CommunityPiece], spec: CommunitySpec) -> None:
+    """Write the ledger of the way that is settled, and say its root."""
+    from ems.pipelines.community import booked
+
+    ledger = booked(pieces, spec.settled_mode)
+    file = ledger.write(kept.where.results / "ledgers" / f"community_{kept.row.run_id}.jsonl")
+    kept.tracked.artifact(file)
+    say(kept.out, f"ledger    {near(file)}")
+    say(kept.out, f"root      {ledger.root}")
+    checked_by = f"python scripts/04_community.py verify {near(file)} --root {ledger.root}"
+    kept.out.print(f"check it  {checked_by}", soft_wrap=True)  # one line, to be copied
+
+
+@command
+class VerifyOptions:
+    """The command line of ``verify``."""
+
+    words: Unnamed = option("", ())
+    root: str | None = option("the root that others hold: the ledger must end with it", None)
+
+
+def verify() -> None:
+    """Check every line of a ledger, its daily roots and, if given, the last of them."""
+    from ems.community.ledger import Ledger
+
+    sys.argv.pop(1)
+    asked = parsed(
+        VerifyOptions, verify.__doc__, config=False, words=("LEDGER", "a file of results/ledgers")
+    )
+    if len(asked.words) != 1:
+        raise InvalidSpec(f"verify needs one LEDGER file, {len(asked.words)} are given")
+    ledger = Ledger.read(as_path(asked.words[0]))
+    if asked.root is not None:
+        ledger.require_root(asked.root)
+    out = console()
+    told = "" if asked.root is not None else "; give --root to compare it with what others hold"
+    say(
+        out, f"{counted(len(ledger.lines), 'line')}, {counted(len(ledger.roots), 'day')}: unchanged"
+    )
+    say(out, f"root      {ledger.root}{told}")
+
+
 def show(out: Console, result: CommunityResult, spec: CommunitySpec) -> None:
     """The homes, the costs that explain the result, and whether it is fair."""
-    title = f"{counted(len(result.homes), 'home')}, {MODE_LABELS[spec.settled_mode]}, {spec.rule}"
+    from ems.community.community import LABELS
+
+    title = f"{counted(len(result.homes), 'home')}, {LABELS[spec.settled_mode]}, {spec.rule}"
     rows = [[home.name, *(cell(home) for cell in HOME_CELLS.values())] for home in result.homes]
     show_table(out, title, ["home", *HOME_CELLS], rows)
     costs = [
-        [MODE_LABELS[row.mode], *(cell(row) for cell in MODE_CELLS.values())]
-        for row in result.modes
+        [LABELS[row.mode], *(cell(row) for cell in MODE_CELLS.values())] for row in result.modes
     ]
     show_table(out, "what it costs all homes, stores put back", ["way", *MODE_CELLS], costs)
     say(out, explained(result, spec))
@@ -322,18 +423,29 @@ def explained(result: CommunityResult, spec: CommunitySpec) -> str:
 
 
 def fair_words(result: CommunityResult) -> str:
-    """Whether anyone is worse off than alone, and how unequal the gains are."""
+    """Whether anyone is worse off than alone, how unequal the gains are, who would leave."""
+    from ems.pipelines.community import LEAST_LOSS_EUR
+
     least = min(result.homes, key=lambda home: home.gain_eur)
     losers = [home for home in result.homes if home.gain_eur < -LEAST_LOSS_EUR]
     if losers:
         told = ", ".join(f"{h.name} {number(h.gain_eur, 2)} €" for h in losers[:3])
-        return f"fairness  {len(losers)} of {len(result.homes)} worse off than alone: {told}"
-    gain = f"{least.name} {number(least.gain_eur, 2)} €"
-    return f"fairness  nobody is worse off than alone; least gain {gain}"
+        told = f"{len(losers)} of {len(result.homes)} worse off than alone: {told}"
+    else:
+        gain = f"{least.name} {number(least.gain_eur, 2)} €"
+        told = f"nobody is worse off than alone; least gain {gain}; Gini of gains {result.gini:.2f}"
+    return f"fairness  {told}; {leaving_words(result)}"
 
 
-LEAST_LOSS_EUR = 0.005
-"""Less than half a cent is rounding."""
+def leaving_words(result: CommunityResult) -> str:
+    """Whether some homes would have more of what sharing gains on their own."""
+    leaving = result.leaving
+    if leaving.coalitions:
+        first = " and ".join(result.homes[place].name for place in leaving.coalitions[0])
+        return f"{first} would share {number(leaving.more_eur[0], 2)} € more on their own"
+    if leaving.in_core:
+        return "no group would gain more on its own (core)"
+    return "no home or pair would gain more on its own"
 
 
 if __name__ == "__main__":

@@ -82,6 +82,18 @@ class BatteryAgent(Agent):
             return "was full"
         return "was empty" if held_kwh <= self.min_soc_kwh + VISIBLE_KWH else self.did[2]
 
+    def sized(self, capacity_kwh: float) -> Self:
+        """The battery in another size: powers, reserve and charge at the same shares of it."""
+        factor = capacity_kwh / self.capacity_kwh
+        return replace(
+            self,
+            capacity_kwh=capacity_kwh,
+            min_soc_kwh=factor * self.min_soc_kwh,
+            initial_soc_kwh=factor * self.initial_soc_kwh,
+            max_charge_kw=factor * self.max_charge_kw,
+            max_discharge_kw=factor * self.max_discharge_kw,
+        )
+
     @property
     def least_final_kwh(self) -> float:
         """Minimum charge after the last step [kWh]."""

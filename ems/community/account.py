@@ -70,16 +70,21 @@ class CommunityAccount:
         kpis = settle(self.plan.of_home(home, horizon), worth=worth)
         return replace(kpis, stored_eur=kpis.stored_eur - self.metered_eur.get(home.name, 0.0))
 
+    @cached_property
+    def metered_wh(self) -> tuple[Ints, Ints]:
+        """Import and export of each home in whole Wh, each of shape ``(n_homes, n_steps)``."""
+        return metered_wh(self.plan.import_kwh), metered_wh(self.plan.export_kwh)
+
     def horizon_of(self, number: int) -> Horizon:
         """The prices of one home: of the neighbours and of the grid, mixed by its kWh."""
-        plan = self.plan
+        plan, (import_wh, export_wh) = self.plan, self.metered_wh
         buy, sell = mixed_prices(
             shared_eur_per_kwh=self.shared_eur_per_kwh,
             grid=grid_prices(plan),
             received_kwh=self.received_wh[:, number] / 1000.0,
-            deficit_kwh=metered_wh(plan.import_kwh[number]) / 1000.0,
+            deficit_kwh=import_wh[number] / 1000.0,
             supplied_kwh=self.supplied_wh[:, number] / 1000.0,
-            surplus_kwh=metered_wh(plan.export_kwh[number]) / 1000.0,
+            surplus_kwh=export_wh[number] / 1000.0,
         )
         return replace(plan.horizon, import_eur_per_kwh=buy, export_eur_per_kwh=sell)
 

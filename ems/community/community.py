@@ -23,7 +23,7 @@ from ems.agents.base import Agent
 from ems.agents.dispatch_plan import DispatchPlan
 from ems.agents.grid import GridAgent
 from ems.agents.home import HomeAgent
-from ems.control.baselines import by_rule
+from ems.control.baselines import by_rule, settled
 from ems.control.optimizer import GlobalOptimizer
 from ems.core.horizon import Horizon
 from ems.core.mode import Mode
@@ -36,6 +36,15 @@ from ems.types import Floats
 CommunityMode = Literal[
     "as_metered", "rule_alone", "alone", "rule_together", "at_price", "together", "decomposed"
 ]
+LABELS: Mapping[CommunityMode, str] = {
+    "as_metered": "as metered, each alone",
+    "rule_alone": "by rule, each alone",
+    "alone": "planned, each alone",
+    "rule_together": "by rule, together",
+    "at_price": "planned at a pool price",
+    "together": "planned together",
+    "decomposed": "planned together, by prices",
+}
 UNPLANNED: tuple[CommunityMode, ...] = ("as_metered", "rule_alone", "rule_together")
 """Ways that nobody plans: they look at nothing ahead and may miss a target."""
 MOST_TOGETHER = 500
@@ -159,16 +168,8 @@ class CommunityPlan:
 
     def of_home(self, home: HomeAgent, horizon: Horizon | None = None) -> DispatchPlan:
         """A home's plan as a building's, at the prices of ``horizon`` (None: those outside)."""
-        plan = self.plans[home.name]
-        grid = home.meter
-        priced = DispatchPlan(
-            mode="centralized",
-            horizon=horizon or self.horizon,
-            agents=(*home.agents, grid),
-            plans={**plan.parts, grid.name: grid.settle(plan.net_load_kw)},
-            objective_eur=np.nan,
-        )
-        return replace(priced, objective_eur=sum(priced.costs_eur().values()))
+        parts = dict(self.plans[home.name].parts)
+        return settled("centralized", home.agents, home.meter, horizon or self.horizon, parts)
 
 
 class Community:

@@ -57,7 +57,8 @@ def hand_out(floors: Ints, remainders: Ints, rest: Ints) -> Ints:
     # No two keys of a row are equal, so the key at place n − rest parts those who get one.
     keys = remainders * n + np.arange(n - 1, -1, -1)
     ranked = np.sort(keys, axis=1)
-    least: Ints = np.take_along_axis(ranked, np.minimum(n - rest, n - 1)[:, None], axis=1)
+    place = np.minimum(n - rest, n - 1).astype(np.int64)
+    least: Ints = np.take_along_axis(ranked, place[:, None], axis=1)
     handed: Ints = floors + ((keys >= least) & (rest > 0)[:, None])
     return handed
 
@@ -66,7 +67,8 @@ def share_out(total: Ints, weights: Ints) -> Ints:
     """Whole units of ``total`` pro rata of ``weights``; rows without weight get nothing.
 
     ``total``: shape ``(n_rows,)``; ``weights``: at least 0, shape ``(n_rows, n)``, with total ·
-    weight below 2⁶³. Each row sums to its total, and nobody is more than 1 away from his part.
+    weight below 2⁶³, or arrays of Python's integers (``object``), which have no bound. Each row
+    sums to its total, and nobody is more than 1 away from his part.
     """
     sums = weights.sum(axis=1)
     parts = np.where(sums > 0, total, 0)[:, None] * weights

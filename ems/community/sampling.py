@@ -16,7 +16,6 @@ from datetime import date
 
 import numpy as np
 
-from ems.agents import BatteryAgent
 from ems.errors import DataError, InvalidSpec
 from ems.site.assets import EVSpec
 from ems.site.building import Building
@@ -167,26 +166,13 @@ def _home(
     battery = assets.battery
     if battery is not None:
         has = roof is not None and rng.random() < shares.battery
-        battery = _scaled(battery, shares.battery_kwh_per_kwp * pv_kwp) if has else None
+        battery = battery.sized(shares.battery_kwh_per_kwp * pv_kwp) if has else None
     assumed = EVSpec(assumed=True, seed=int(rng.integers(2**31)))
     car = assumed if rng.random() < shares.ev else None
     return Building(
         _metered(name, building.history, load_kwh, pv_kwh, roof is not None),
         building.tariff,
         replace(assets, battery=battery, ev=car, pv_scale=1.0),
-    )
-
-
-def _scaled(battery: BatteryAgent, capacity_kwh: float) -> BatteryAgent:
-    """The battery in another size: powers, reserve and charge at the same shares of it."""
-    factor = capacity_kwh / battery.capacity_kwh
-    return replace(
-        battery,
-        capacity_kwh=capacity_kwh,
-        min_soc_kwh=factor * battery.min_soc_kwh,
-        initial_soc_kwh=factor * battery.initial_soc_kwh,
-        max_charge_kw=factor * battery.max_charge_kw,
-        max_discharge_kw=factor * battery.max_discharge_kw,
     )
 
 
@@ -222,5 +208,5 @@ def _metered(
         load_kwh=load_kwh,
         pv_kwh=pv_kwh,
         load_rule="import+pv-export" if has_pv else "import",
-        source=f"made from other days of {like.building}; {like.source}",
+        source=f"made from other days of measured homes; {like.source}",
     )

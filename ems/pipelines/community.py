@@ -12,7 +12,7 @@ worth); under the rule, together (what sharing is worth); planned together (both
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Literal
@@ -21,10 +21,18 @@ import numpy as np
 
 from ems.agents.base import Agent
 from ems.agents.home import HomeAgent
-from ems.community.account import CommunityAccount, StoresWorth, settle_community
+from ems.community.account import (
+    CommunityAccount,
+    StoresWorth,
+    grid_prices,
+    settle_community,
+)
 from ems.community.community import UNPLANNED, Community, CommunityMode, CommunityPlan
-from ems.community.decomposed import optimize_decomposed
+from ems.community.decomposed import Ask, Chunk, optimize_decomposed
+from ems.community.fairness import Leaving, gini, leaving, leaving_in_pairs
 from ems.community.keys import Dynamic, Equal, Priority, SharingKey, Static
+from ems.community.ledger import Ledger
+from ems.community.money import MICRO
 from ems.community.rules import (
     BillSharing,
     Competitive,
@@ -34,6 +42,7 @@ from ems.community.rules import (
     SupplyDemandRatio,
 )
 from ems.community.sampling import Shares, coincidence
+from ems.community.splits import MOST_EXACT, pair_gains, sharing_gains
 from ems.core.horizon import Horizon
 from ems.core.program import StoreDuals
 from ems.core.solver import Solver
@@ -41,12 +50,15 @@ from ems.economics.settlement import DayKpis, settle, total
 from ems.economics.store_value import Worth
 from ems.economics.tariff import Tariff
 from ems.errors import DataError, InvalidSpec
+from ems.pipelines.community_workers import asked_of
 from ems.pipelines.comparison import Window, chains_of
 from ems.site.assets import Assets
 from ems.site.building import Building
 from ems.types import Floats
 
 PIECE_DAYS = 7
+LEAST_LOSS_EUR = 0.005
+"""Less than half a cent is rounding."""
 AHEAD_H = 23.0
 """A day of the clock change has no more [h]."""
 FOUR: tuple[CommunityMode, ...] = ("rule_alone", "alone", "rule_together", "together")
@@ -211,16 +223,34 @@ def _why_not(buildings: Sequence[Building], day: date, known: Sequence[date]) ->
 
 
 def run_community(
-    buildings: Sequence[Building], spec: CommunitySpec, window: Window
+    buildings: Sequence[Building],
+    spec: CommunitySpec,
+    window: Window,
+    workers: int = 1,
+    scheduler: str | None = None,
 ) -> Iterator[CommunityPiece]:
-    """Plan and settle the window piece by piece."""
+    """Plan and settle the window piece by piece.
+
+    ``workers``: processes that answer the prices of ``decomposed``; ``scheduler``: a Dask cluster
+    instead. Neither changes a figure.
+    """
+    with asked_of(workers, scheduler) as asked:
+        yield from _pieces(buildings, spec, window, asked)
+
+
+Asked = Callable[[Sequence[Chunk]], Ask]
+
+
+def _pieces(
+    buildings: Sequence[Building], spec: CommunitySpec, window: Window, asked: Asked
+) -> Iterator[CommunityPiece]:
     homes = [_empty(building) for building in buildings]
     start = _Start(states={}, worth={})
     last = date.min
     for chain in chains_of(window, PIECE_DAYS):
         if chain.days[0] - last > timedelta(days=1):  # stores begin anew behind a gap
             start = _Start(states={}, worth={})
-        piece, start = _piece(homes, spec, chain.days, start)
+        piece, start = _piece(homes, spec, chain.days, start, asked)
         last = chain.days[-1]
         yield piece
 
@@ -274,7 +304,11 @@ def street(
 
 
 def _piece(
-    buildings: Sequence[Building], spec: CommunitySpec, days: tuple[date, ...], start: _Start
+    buildings: Sequence[Building],
+    spec: CommunitySpec,
+    days: tuple[date, ...],
+    start: _Start,
+    asked: Asked,
 ) -> tuple[CommunityPiece, _Start]:
     """A piece, and what the next begins with."""
     plans: dict[CommunityMode, CommunityPlan] = {}
@@ -285,7 +319,7 @@ def _piece(
         ahead_h = 0.0 if mode in UNPLANNED else AHEAD_H
         horizon, n, homes = street(buildings, days, start.states.get(mode, {}), ahead_h)
         community = Community(homes, fee_eur_per_kwh=spec.fee_eur_per_kwh, solver=spec.solver)
-        whole = plan_of(community, horizon, mode)
+        whole = plan_of(community, horizon, mode, asked)
         plans[mode], gaps[mode] = whole.window(0, n), whole.gap_eur
         states[mode] = {
             name: {agent.name: agent for agent in (*home.agents, home.meter)}
@@ -324,13 +358,15 @@ def _before(duals: Mapping[str, StoreDuals], step: int) -> HomesWorth:
     }
 
 
-def plan_of(community: Community, horizon: Horizon, mode: CommunityMode) -> CommunityPlan:
+def plan_of(
+    community: Community, horizon: Horizon, mode: CommunityMode, asked: Asked
+) -> CommunityPlan:
     """The community under one mode."""
     if mode == "at_price":
         half = 0.5 * (community.inside(horizon).import_eur_per_kwh + horizon.export_eur_per_kwh)
         return community.optimize_at_price(horizon, half + community.fee(horizon), half)
     if mode == "decomposed":
-        return optimize_decomposed(community, horizon)
+        return optimize_decomposed(community, horizon, asked)
     ways = {
         "as_metered": community.as_metered,
         "rule_alone": community.rule_alone,
@@ -367,6 +403,33 @@ def settled(
         worth=worth,
         metered_eur=metered_eur,
     )
+
+
+def booked(pieces: Sequence[CommunityPiece], mode: CommunityMode) -> Ledger:
+    """The ledger of one way of running the homes: every home's days, closed day by day."""
+    ledger = Ledger()
+    for piece in pieces:
+        account = piece.accounts[mode]
+        days = np.asarray(piece.horizon.wall_clock.astype("datetime64[D]"))
+        import_wh, export_wh = account.metered_wh
+        for day in piece.days:
+            at = np.flatnonzero(days == np.datetime64(day))
+            homes = {
+                home.name: {
+                    "import_wh": import_wh[number, at],
+                    "export_wh": export_wh[number, at],
+                    "received_wh": account.received_wh[at, number],
+                    "supplied_wh": account.supplied_wh[at, number],
+                    "bill_micro_eur": account.bill_micro_eur[at, number],
+                }
+                for number, home in enumerate(account.homes)
+            }
+            totals = {
+                "invoice_micro_eur": account.invoice_micro_eur[at],
+                "fee_micro_eur": account.fee_micro_eur[at],
+            }
+            ledger.close_day(str(day), homes, totals)
+    return ledger
 
 
 # --- totals ---------------------------------------------------------------------------------------
@@ -434,13 +497,24 @@ class ModeRow:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CommunityResult:
-    """The window's totals: by home, by mode, and the coincidence of the loads."""
+    """The window's totals: by home, by mode, the coincidence of the loads, and who would leave.
+
+    ``leaving``: of what sharing gains with the plans as they are, the homes that would have more of
+    it on their own. ``worthless_steps`` of ``n_steps``: where the fee leaves nothing to gain.
+    """
 
     homes: tuple[HomeRow, ...]
     modes: tuple[ModeRow, ...]
     coincidence: float
     worthless_steps: int
     n_steps: int
+    leaving: Leaving
+
+    @property
+    def gini(self) -> float | None:
+        """Of the gains, 0 if all are equal; None if any home is worse off than alone."""
+        gains_eur = np.array([home.gain_eur for home in self.homes])
+        return None if gains_eur.min() < -LEAST_LOSS_EUR else gini(np.maximum(gains_eur, 0.0))
 
     def cost_eur(self, mode: CommunityMode) -> float:
         """The cost of one mode [€]."""
@@ -473,7 +547,30 @@ def community_result(pieces: Sequence[CommunityPiece], spec: CommunitySpec) -> C
         coincidence=coincidence(loads_kwh),
         worthless_steps=int(np.count_nonzero(fee <= 0)),
         n_steps=len(fee),
+        leaving=who_would_leave(pieces, spec.settled_mode),
     )
+
+
+def who_would_leave(pieces: Sequence[CommunityPiece], mode: CommunityMode) -> Leaving:
+    """The homes that would gain more by sharing among themselves, the plans as they are.
+
+    Up to ``MOST_EXACT`` homes all coalitions are looked at, beyond it single homes and pairs.
+    """
+    accounts = [piece.accounts[mode] for piece in pieces]
+    exact = len(accounts[0].homes) <= MOST_EXACT
+    gains, values, n_steps = list[Floats](), list[Floats](), 0
+    for account in accounts:
+        import_kwh, export_kwh = (wh / 1000.0 for wh in account.metered_wh)
+        grid = grid_prices(account.plan)
+        outside_eur = import_kwh @ grid.retail_eur_per_kwh - export_kwh @ grid.feed_in_eur_per_kwh
+        gains.append(outside_eur - account.bill_micro_eur.sum(axis=0) / MICRO)
+        of_coalitions = sharing_gains if exact else pair_gains
+        values.append(of_coalitions(export_kwh, import_kwh, grid))
+        n_steps += len(grid.retail_eur_per_kwh)
+    gains_eur: Floats = np.sum(gains, axis=0)
+    values_eur: Floats = np.sum(values, axis=0)
+    found = leaving if exact else leaving_in_pairs
+    return found(gains_eur, values_eur, tolerance_eur=n_steps / MICRO)
 
 
 def _gain_left(piece: CommunityPiece, spec: CommunitySpec) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import date, timedelta
 from functools import cache
@@ -16,6 +17,7 @@ from ems.errors import DataError, InvalidSpec
 from ems.pipelines.community import (
     CommunityResult,
     CommunitySpec,
+    booked,
     common_window,
     community_result,
     run_community,
@@ -133,3 +135,47 @@ def test_what_a_specification_may_be() -> None:
     assert key.shares == pytest.approx((1 / 3,) * 3)
     assert spec(modes=("decomposed",)).settled_mode == "decomposed"
     assert "together" not in spec(modes=("decomposed",)).all_modes
+
+
+def test_the_ledger_closes_every_day_of_the_window() -> None:
+    window = common_window(homes(), date(2016, 6, 1), 2)
+    pieces = list(run_community(homes(), spec(), window))
+    ledger = booked(pieces, "together")
+    assert list(ledger.roots) == ["2016-06-01", "2016-06-02"]
+    assert len(ledger.lines) == 2 * (len(NAMES) + 1)
+    billed = sum(
+        sum(json.loads(line)["bill_micro_eur"]) for line in ledger.lines if '"home"' in line
+    )
+    assert billed == int(pieces[0].accounts["together"].bill_micro_eur.sum())
+
+
+def test_answers_of_two_processes_change_no_figure() -> None:
+    prices = spec(modes=("decomposed",))
+    window = common_window(homes(), date(2016, 6, 1), 1)
+    one, two = (
+        community_result(list(run_community(homes(), prices, window, workers)), prices)
+        for workers in (1, 2)
+    )
+    assert [home.here_eur for home in one.homes] == [home.here_eur for home in two.homes]
+
+
+@pytest.mark.parametrize(("rule", "core"), [("competitive", True), ("bill_sharing", False)])
+def test_whether_some_would_rather_share_among_themselves(rule: str, core: bool) -> None:
+    """At the price of the bus nobody would; where the bill is shared those with sun would leave."""
+    window = common_window(homes(), date(2016, 6, 1), 1)
+    own = spec(rule=rule)
+    leaving = community_result(list(run_community(homes(), own, window)), own).leaving
+    assert leaving.looked_at == "all"
+    assert leaving.in_core is core
+
+
+def test_gini_of_the_gains_by_hand() -> None:
+    """Gains of 0.44, 0.22 and 0.22: 1/6; none where somebody loses."""
+    result = two_days()
+    rows = [
+        replace(home, alone_eur=gain, here_eur=0.0)
+        for home, gain in zip(result.homes, (0.44, 0.22, 0.22), strict=True)
+    ]
+    assert replace(result, homes=tuple(rows)).gini == pytest.approx(1 / 6)
+    loser = replace(rows[0], alone_eur=-0.01)
+    assert replace(result, homes=(loser, *rows[1:])).gini is None

@@ -81,15 +81,19 @@ def linked(text: str) -> Markup:
 
 
 def write_report(report: Report, path: Path) -> Path:
-    """Write the page to a temporary file and rename it; returns ``path``.
+    """Write the page; returns ``path``. Raises ``DataError`` if it cannot be written."""
+    return write_whole(render(report), path)
+
+
+def write_whole(html: str, path: Path) -> Path:
+    """Write a page to a temporary file and rename it; returns ``path``.
 
     Raises ``DataError`` if it cannot be written.
     """
     beside = path.with_name(f".{path.name}.tmp")
-    text = render(report)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(text, encoding="utf-8")
+        beside.write_text(html, encoding="utf-8")
         beside.replace(path)
     except OSError as error:
         raise DataError(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from learning.made_habits import drawn, history_of, one_start
 from matplotlib.figure import Figure
+from report.figures import made_community as street
 from report.figures.made import (
     LONG_NAME,
     days_of,
@@ -33,6 +34,13 @@ from ems.pipelines.integrated import FrontierPoint
 from ems.pipelines.probability import DeviceSearch, search_device
 from ems.pipelines.spec import BASELINES, PLANNED, SINGLE_ERRORS, Controller, SearchSpec
 from ems.report.figures.buildings import energies_by_building
+from ems.report.figures.community import (
+    community_flows,
+    community_price,
+    four_costs,
+    gain_per_home,
+    gini_against_cost,
+)
 from ems.report.figures.day import planned_day
 from ems.report.figures.days import cumulative_cost, savings_by_day
 from ems.report.figures.forecasts import error_cost, fan_chart, skill_by_month
@@ -159,6 +167,13 @@ def frontier(n_points: int, step_eur: float = 2.0, least: float = 0.0) -> Draw:
     return partial(cost_comfort_frontier, points, title=title, **PLAN)
 
 
+def shared(draw: Draw, *contents: Callable[[], Any]) -> Draw:
+    """A figure of the made street; its contents are made when it is drawn."""
+    note = f"tariff a-tariff-of-my-own.toml, fee 4 ct/kWh · mid-market, dynamic key · {FORECASTS}"
+    where = {"what": f"{LONG_NAME} and 4 more homes", "note": note}
+    return lambda **on: draw(*(made() for made in contents), **where, **on)
+
+
 @cache
 def searched(history: str) -> DeviceSearch:
     histories: dict[str, Callable[[], UseHistory]] = {
@@ -196,6 +211,11 @@ USUAL: Mapping[str, Draw] = {
         title="Skill",
     ),
     "energies": energies(*(portfolio_row(n, load_kwh=3e3 * 2.3**i) for i, n in enumerate("abcde"))),
+    "community flows": shared(community_flows, street.steps),
+    "community price": shared(community_price, street.steps),
+    "community gains": shared(gain_per_home, street.result),
+    "community four costs": shared(four_costs, street.result, street.spec),
+    "community Gini": shared(gini_against_cost, lambda: street.POINTS),
     "rates": learned(grid_map),
     "curves": learned(learning_curves),
     "habit": learned(pmf_evolution),
@@ -231,6 +251,17 @@ ODD: Mapping[str, Draw] = {
         portfolio_row("a", load_kwh=20.0, n_problems=5),
         portfolio_row("b", load_kwh=9e6, n_problems=5),
     ),
+    "community flows of 400 days": shared(community_flows, partial(street.many_days, 400)),
+    "community price of 16 days": shared(community_price, partial(street.many_days, 16)),
+    "community price of nobody": shared(community_price, partial(street.steps, "alone")),
+    "community, long names": shared(
+        gain_per_home, partial(street.of_gains, [9.0, 1e4, -0.4, -300.0], LONG_NAME)
+    ),
+    "community of 30": shared(gain_per_home, partial(street.of_gains, range(30))),
+    "community of 300": shared(gain_per_home, partial(street.of_gains, range(-9, 291), LONG_NAME)),
+    "community of 300 losers": shared(gain_per_home, partial(street.of_gains, range(-300, 0))),
+    "community Gini of one": shared(gini_against_cost, lambda: street.POINTS[:1]),
+    "community Gini of a loser": shared(gini_against_cost, lambda: street.POINTS[2:3]),
     "rates of 4 days": learned(grid_map, "4 days"),
     "curves of 4 days": learned(learning_curves, "4 days"),
     "habit of 4 days": learned(pmf_evolution, "4 days"),
