@@ -61,9 +61,10 @@ def _basis_of(highs: Any, matrix: Matrix) -> Basis:
     return Basis(numbers[:n].tobytes(), numbers[n:].tobytes())
 
 
-def _run_from(highs: Any, basis: Basis | None) -> Any:
-    """Solve, going on from ``basis``; the status."""
-    highs.clearSolver()  # what is left of the last run would change the last bits
+def _run_from(basis: Basis | None, matrix: Matrix, solver: Solver) -> Any:
+    """HiGHS after it went on from ``basis``; a new one, since an old one remembers."""
+    highs = ready_highs(matrix, solver, presolve="off")
+    highs.setOptionValue("simplex_strategy", PRIMAL_SIMPLEX)
     if basis is not None:
         own = highspy.HighsBasis()
         own.col_status = [_STATUS[number] for number in basis.columns]
@@ -71,7 +72,7 @@ def _run_from(highs: Any, basis: Basis | None) -> Any:
         own.valid, own.alien = True, False
         highs.setBasis(own)
     highs.run()
-    return highs.getModelStatus()
+    return highs
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -124,7 +125,6 @@ class PricedProgram:
         matrix = self._columns.matrix(Affine.total(costs, 1))
         none = np.zeros_like(matrix.integer)
         self.matrix: Matrix = replace(matrix, integer=none) if relaxed else matrix
-        self._highs: Any | None = None
 
     @property
     def whole(self) -> bool:
@@ -172,15 +172,12 @@ class PricedProgram:
     def _of_powers(
         self, paid: Floats, solver: Solver, basis: Basis | None
     ) -> tuple[Floats, float, Basis]:
-        if self._highs is None:
-            self._highs = ready_highs(self.matrix, solver, presolve="off")
-            self._highs.setOptionValue("simplex_strategy", PRIMAL_SIMPLEX)
-        highs, n = self._highs, len(self.matrix.low)
-        highs.changeColsCost(n, np.arange(n, dtype=np.int32), self.matrix.cost + paid)
-        status = _run_from(highs, basis)
-        if basis is not None and status == STATES.kUnknown:
+        matrix = replace(self.matrix, cost=self.matrix.cost + paid)
+        highs = _run_from(basis, matrix, solver)
+        if basis is not None and highs.getModelStatus() == STATES.kUnknown:
             # From some bases the primal simplex finds no way on that it allows itself.
-            status = _run_from(highs, None)
+            highs = _run_from(None, matrix, solver)
+        status = highs.getModelStatus()
         if status == STATES.kInfeasible:
             raise why_infeasible(self._columns, solver)
         if status != STATES.kOptimal:

@@ -7,9 +7,10 @@ are asked.
 
 from __future__ import annotations
 
+import math
 import pickle
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property, lru_cache
 from itertools import chain, count, groupby
@@ -17,13 +18,16 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from ems.community.decomposed import Ask, Chunk, Programs, asked_here
-from ems.errors import InvalidSpec
+from ems.errors import InvalidSpec, WorkerLost
 from ems.pipelines.parallel import Run, on_cluster, on_processes
 
 Result = TypeVar("Result")
 
-SHARD = 5
-"""Chunks of one job: so many that sending it costs little, so few that all workers have some."""
+JOBS_EACH = 2
+"""Jobs a worker has each time homes are asked: one to do while the next is sent. Sending one to a
+cluster takes as long as asking a hundred homes."""
+MOST_LOST = 3
+"""How often local workers may be lost while homes are asked once; a cluster allows as many."""
 
 
 @contextmanager
@@ -44,7 +48,12 @@ def asked_of(
         raise InvalidSpec(f"workers is {workers}, allowed is >= 1")
     if scheduler is not None:
         with on_cluster(scheduler, workers) as away:
-            yield lambda chunks: _ask(away.run, [away.share(own) for own in _shards(chunks)])
+
+            def asked(chunks: Sequence[Chunk]) -> Ask:
+                shards = _shards(chunks, away.n_threads())
+                return _ask(away.run, shards, [away.share(own) for own in shards])
+
+            yield asked
     elif workers == 1:
         yield asked_here
     else:
@@ -52,9 +61,10 @@ def asked_of(
             numbers, path = count(), Path(folder) / "shards"
 
             def asked(chunks: Sequence[Chunk]) -> Ask:
-                shards, version = _shards(chunks), next(numbers)
+                shards, version = _shards(chunks, workers), next(numbers)
                 path.write_bytes(pickle.dumps(shards))
-                return _ask(run, [_Kept(str(path), version, i) for i in range(len(shards))])
+                places = [_Kept(str(path), version, i) for i in range(len(shards))]
+                return _ask(_again(run), shards, places)
 
             yield asked
 
@@ -75,8 +85,10 @@ class _Shard:
         return tuple(Programs(chunk) for chunk in self.chunks)
 
 
-def _shards(chunks: Sequence[Chunk]) -> list[_Shard]:
-    return [_Shard(chunks[first : first + SHARD]) for first in range(0, len(chunks), SHARD)]
+def _shards(chunks: Sequence[Chunk], workers: int) -> list[_Shard]:
+    """Shards of about equal size for so many workers."""
+    size = max(1, math.ceil(len(chunks) / (JOBS_EACH * max(1, workers))))
+    return [_Shard(chunks[first : first + size]) for first in range(0, len(chunks), size)]
 
 
 class _Kept(NamedTuple):
@@ -94,12 +106,34 @@ def _of_file(path: str, version: int) -> list[_Shard]:
     return shards
 
 
-def _ask(run: Run, places: Sequence[Any]) -> Ask:
-    """Jobs of chunks, sent by shard to where ``run`` runs them."""
+def _again(run: Run) -> Run:
+    """``run``, which begins again with the jobs that a worker took along when it was ended."""
+
+    def patient(work: Callable[..., Result], jobs: Iterable[tuple[Any, ...]]) -> Iterator[Result]:
+        left = list(jobs)
+        for lost in range(MOST_LOST + 1):
+            try:
+                for result in run(work, left):
+                    left = left[1:]
+                    yield result
+                return
+            except WorkerLost:
+                if lost == MOST_LOST:
+                    raise
+
+    return patient
+
+
+def _ask(run: Run, shards: Sequence[_Shard], places: Sequence[Any]) -> Ask:
+    """Jobs of chunks, sent by shard to where ``run`` runs them; ``places``: of the shards."""
+    size = len(shards[0].chunks)
 
     def ask(work: Callable[..., Result], jobs: Sequence[tuple[Any, ...]]) -> Iterator[Result]:
-        by_shard = groupby(jobs, key=lambda job: job[0] // SHARD)
-        sent = [(places[shard], work, list(own)) for shard, own in by_shard]
+        by_shard = groupby(jobs, key=lambda job: job[0] // size)
+        sent = [
+            (places[shard], work, [(number % size, *given) for number, *given in own])
+            for shard, own in by_shard
+        ]
         return chain.from_iterable(run(_at_shard, sent))
 
     return ask
@@ -110,4 +144,4 @@ def _at_shard(
 ) -> list[Result]:
     """The results of a shard's chunks, on the worker."""
     shard = _of_file(place.path, place.version)[place.number] if isinstance(place, _Kept) else place
-    return [work(shard.programs[number % SHARD], *given) for number, *given in jobs]
+    return [work(shard.programs[number], *given) for number, *given in jobs]

@@ -104,7 +104,7 @@ class Cluster:
         try:
             while True:
                 # Counted anew each time, since workers come and go; two a thread keep them busy.
-                room = 2 * max(1, self._n_threads()) - len(waiting)
+                room = 2 * max(1, self.n_threads()) - len(waiting)
                 for job in islice(left, max(0, room)):
                     waiting.append(self._client.submit(_checked, here, work, *job, pure=False))
                 if not waiting:
@@ -131,7 +131,8 @@ class Cluster:
     def _where(self) -> str:
         return f"scheduler {self._address}"
 
-    def _n_threads(self) -> int:
+    def n_threads(self) -> int:
+        """How many jobs the workers can do at once."""
         try:
             threads: Mapping[str, int] = self._client.nthreads()
         except OSError as error:  # the scheduler no longer answers
@@ -177,7 +178,7 @@ class Cluster:
                     wait(future, timeout=1.0)
             except TimeoutError:
                 now = time.monotonic()
-                deserted_at = None if self._n_threads() else (deserted_at or now)
+                deserted_at = None if self.n_threads() else (deserted_at or now)
                 if deserted_at is not None and now - deserted_at >= self._no_worker_s:
                     raise ClusterError(
                         f"{self._where}: all workers left and none came back within "

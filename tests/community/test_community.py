@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from ems.community.community import MOST_TOGETHER, Community
 from ems.community.decomposed import Chunk, Programs, Question, optimize_decomposed
 from ems.core import priced
 from ems.core.highs import STATES
+from ems.core.matrix import Matrix
 from ems.core.priced import Basis, PricedProgram
 from ems.core.solver import Solver
 from ems.errors import Infeasible, InvalidSpec
@@ -130,8 +132,9 @@ def test_a_basis_with_no_way_on_is_left(monkeypatch: pytest.MonkeyPatch) -> None
     program = PricedProgram(home, hours(), np.full(24, 0.08))
     first = program.answer(prices, Solver())
 
-    def stuck(highs: Any, basis: Basis | None) -> Any:
-        return STATES.kUnknown if basis else run_from(highs, basis)
+    def stuck(basis: Basis | None, matrix: Matrix, solver: Solver) -> Any:
+        unknown = SimpleNamespace(getModelStatus=lambda: STATES.kUnknown)
+        return unknown if basis else run_from(basis, matrix, solver)
 
     run_from = priced._run_from
     monkeypatch.setattr(priced, "_run_from", stuck)

@@ -110,29 +110,39 @@ def test_a_cluster_gives_the_same_to_the_bit_though_a_worker_is_killed(two: Loca
         same(here(2), planned(killed, 2))
 
 
-def kill(programs: Programs) -> None:
-    """A job that ends its worker."""
-    os.kill(os.getpid(), signal.SIGKILL)
+def ends_its_first_worker(programs: Programs, number: int, folder: Path) -> int:
+    """A job; number 3 ends the worker that does it first."""
+    (folder / f"{number}-{os.getpid()}").touch()
+    if number == 3 and len(list(folder.glob("3-*"))) == 1:
+        time.sleep(0.5)  # the others are done meanwhile
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
 
 
-def test_a_process_that_is_killed_at_work_is_said_and_one_that_rests_is_replaced() -> None:
+def test_the_jobs_of_a_killed_process_are_done_again_and_counted_once(tmp_path: Path) -> None:
     before = children()
+    chunks = [
+        Chunk(homes=(home,), horizon=hours(STEPS), worth_at_least=np.zeros(STEPS), solver=Solver())
+        for home in street(1, 4, STEPS)
+    ]
     with asked_of(workers=2) as asked:
-        same(here(), planned(before_round(asked, 3, kill_one)))
-        nobody = Chunk(
-            homes=(), horizon=hours(STEPS), worth_at_least=np.zeros(STEPS), solver=Solver()
-        )
-        ask = asked([nobody])
-        with pytest.raises(WorkerLost, match="one of 2 worker processes was ended from outside"):
-            list(ask(kill, [(0,)]))
+        jobs = [(number, number, tmp_path) for number in range(4)]
+        assert list(asked(chunks)(ends_its_first_worker, jobs)) == [0, 1, 2, 3]
+    assert len(list(tmp_path.glob("3-*"))) == 2
     assert workers_left(before) == set()
 
 
-def kill_one() -> None:
-    """End a worker that waits, and let the others notice."""
-    worker = min(workers_of(os.getpid()))
-    os.kill(worker, signal.SIGKILL)
-    until(lambda: not runs(worker))
+def kill(programs: Programs) -> None:
+    """A job that ends every worker."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_job_that_ends_every_process_is_said() -> None:
+    nobody = Chunk(homes=(), horizon=hours(STEPS), worth_at_least=np.zeros(STEPS), solver=Solver())
+    with asked_of(workers=2) as asked:
+        ask = asked([nobody])
+        with pytest.raises(WorkerLost, match="one of 2 worker processes was ended from outside"):
+            list(ask(kill, [(0,)]))
 
 
 def test_an_error_in_a_worker_names_the_home(two: LocalCluster) -> None:
@@ -189,21 +199,6 @@ def workers_of(parent: int) -> list[int]:
     """The worker processes that another has started."""
     started = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
     return [int(p) for p in started if b"popen_loky" in Path(f"/proc/{p}/cmdline").read_bytes()]
-
-
-def until(true: Callable[[], object], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.02)
-
-
-def runs(process: int) -> bool:
-    """Whether it has not ended; one that nobody has waited for is a Z."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def test_no_workers_are_too_few() -> None:

@@ -199,7 +199,7 @@ def test_few_jobs_are_on_their_way_at_once(away: Cluster) -> None:
             asked.append(i)
             yield (i,)
 
-    until(lambda: away._n_threads() == 2)
+    until(lambda: away.n_threads() == 2)
     results = away.run(abs, jobs())
     assert [next(results) for _ in range(10)] == list(range(10))
     assert len(asked) <= 10 + 2 * 2
@@ -209,7 +209,7 @@ def test_few_jobs_are_on_their_way_at_once(away: Cluster) -> None:
 def test_what_has_not_begun_is_cancelled_when_the_consumer_stops(
     away: Cluster, tmp_path: Path
 ) -> None:
-    until(lambda: away._n_threads() == 2)
+    until(lambda: away.n_threads() == 2)
     results = away.run(noted, ((i, tmp_path, 0.3) for i in range(50)))
     next(results)
     results.close()
@@ -224,7 +224,7 @@ def first_fails(number: int, folder: Path) -> int:
 
 
 def test_what_has_not_begun_is_cancelled_when_a_job_fails(away: Cluster, tmp_path: Path) -> None:
-    until(lambda: away._n_threads() == 2)
+    until(lambda: away.n_threads() == 2)
     with pytest.raises(InvalidSpec, match="the first") as caught:
         list(away.run(first_fails, ((i, tmp_path) for i in range(9))))
     time.sleep(1.2)  # time enough for all that were on their way
