@@ -176,11 +176,15 @@ def main() -> None:
 
 def specification(asked: Options) -> CommunitySpec:
     """The specification; raises ``InvalidSpec`` if the options contradict each other."""
+    who, solving = asked.who, asked.solving
+    if who.homes < 2:
+        raise InvalidSpec("homes is 1; sharing needs at least two, plan one with 01_run.py")
+    if who.static_shares is not None and who.key != "static":
+        raise InvalidSpec(f"--static_shares belong to --key static, the key is {who.key}")
     from ems.community.sampling import Shares
     from ems.economics.tariff_file import load_tariff
     from ems.pipelines.community import COMMUNITY_MODES, CommunitySpec
 
-    who, solving = asked.who, asked.solving
     solver = Solver(
         name=solving.solver,
         mip_gap=solving.mip_gap,
@@ -188,10 +192,6 @@ def specification(asked: Options) -> CommunitySpec:
         seed=solving.seed,
     )
     require_available(solver)
-    if who.homes < 2:
-        raise InvalidSpec("homes is 1; sharing needs at least two, plan one with 01_run.py")
-    if who.static_shares is not None and who.key != "static":
-        raise InvalidSpec(f"--static_shares belong to --key static, the key is {who.key}")
     tariff = load_tariff(who.tariff)
     fields_: dict[str, Any] = {
         "modes": COMMUNITY_MODES if "all" in who.mode else who.mode,
