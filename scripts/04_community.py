@@ -28,6 +28,7 @@ from command_line import (
     parsed,
 )
 from console import (
+    SYNTHETIC,
     console,
     counted,
     doing,
@@ -238,6 +239,8 @@ def homes_of(con: DuckDBPyConnection, who: Who, spec: CommunitySpec) -> tuple[Bu
 
 def describe(out: Console, spec: CommunitySpec, homes: Sequence[Building], window: Window) -> None:
     """What is run, before it is."""
+    if homes[0].history.synthetic:
+        out.print(SYNTHETIC, style="bold yellow")
     made = homes[0].history.source.startswith("made from")
     told = "made from other days of the measured ones" if made else "as measured"
     say(out, f"homes     {len(homes)}, {told}")
@@ -256,6 +259,7 @@ def run_parameters(
 ) -> dict[str, object]:
     """Everything needed to repeat the run."""
     return {
+        "building": "community",
         "homes": len(homes),
         "start": str(window.days[0]),
         "n_days": asked.who.n_days,
