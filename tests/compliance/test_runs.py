@@ -24,6 +24,7 @@ from compliance.runs import (
     plans_hold,
     replays,
     run_pipeline,
+    sharing_holds,
     ways_to_run,
 )
 from compliance.source import Project
@@ -49,6 +50,12 @@ def run(ran: Ran) -> Replayed:
     return found
 
 
+SHARED = """
+INSERT INTO community_home VALUES
+    ('x', 'together', 'a', 'received_kwh', {received}),
+    ('x', 'together', 'b', 'supplied_kwh', {supplied}),
+    ('x', 'together', 'b', 'export_kwh', 2.0);
+"""
 UPDATE = (
     "INSERT INTO pmf_update SELECT 'run', 'home', 'washer', 'rate', DATE '2016-01-01', 'x', {n}, "
     "0.1, {js}, 0.1, 4.0, 1.0, list_transform(range(24), lambda h: {p});"
@@ -188,6 +195,8 @@ def test_runs_that_are_missing_open_or_untagged_are_found(copy: Ran) -> None:
         (UPDATE.format(n=0, js=1.5, p=1 / 24), habits_hold, "outside [0, 1]"),
         (UPDATE.format(n=0, js=0.5, p=1 / 12), habits_hold, "are no PMF"),
         (UPDATE.format(n=0, js=0.5, p=1 / 24) * 2, habits_hold, "update 0 of x follows update 0"),
+        (SHARED.format(received=1.5, supplied=1.0), sharing_holds, "homes receive 1.500 kWh and"),
+        (SHARED.format(received=3.0, supplied=3.0), sharing_holds, "supply 3.000 kWh of 2.000"),
     ],
 )
 def test_rows_that_are_changed_are_found(
