@@ -124,7 +124,7 @@ def is_tracked(ran: Ran) -> Iterator[str]:
 
 
 def is_stored(ran: Ran) -> Iterator[str]:
-    """The same run is in the results database, with plans for all days or with learned habits."""
+    """The same run is in the results, with plans of all days, learned habits or a community."""
     stored = read_runs(ran.results)
     if list(stored["status"]) != ["FINISHED"]:
         yield f"stored runs: {list(stored['status'])}, expected one FINISHED"
@@ -133,8 +133,8 @@ def is_stored(ran: Ran) -> Iterator[str]:
     if row["mlflow_run_id"] not in {run.info.run_id for run in _tracked(ran)}:
         yield f"the stored run {row['mlflow_run_id']} is not in MLflow"
     counts = _counts(ran)
-    if counts["plan_step"] == 0 and counts["pmf_update"] == 0:
-        yield "neither plans nor learned habits are stored"
+    if not any(counts[table] for table in ("plan_step", "pmf_update", "community_step")):
+        yield "neither plans nor learned habits nor a community are stored"
     days = counts["days"]
     if counts["plan_step"] and days != 2:
         yield f"{days} days are stored, expected 2"
@@ -188,7 +188,24 @@ def habits_hold(ran: Ran) -> Iterator[str]:
         counted[who, day_type] = n
 
 
-CHECKS = (ended_well, is_tracked, is_stored, plans_hold, habits_hold)
+def sharing_holds(ran: Ran) -> Iterator[str]:
+    """What the homes of a community receive is what homes supply, and no more than is fed in."""
+    with results_reader(ran.results) as con:
+        received, supplied, fed_in = (
+            float(
+                con.execute(
+                    "SELECT coalesce(sum(value), 0) FROM community_home WHERE kpi = ?", [kpi]
+                ).fetchall()[0][0]
+            )
+            for kpi in ("received_kwh", "supplied_kwh", "export_kwh")
+        )
+    if not np.isclose(received, supplied):
+        yield f"homes receive {received:.3f} kWh and supply {supplied:.3f} kWh"
+    if supplied > fed_in + 0.1:
+        yield f"homes supply {supplied:.3f} kWh of {fed_in:.3f} kWh that they feed in"
+
+
+CHECKS = (ended_well, is_tracked, is_stored, plans_hold, habits_hold, sharing_holds)
 """In this order; a run that did not end well is not checked further."""
 
 
@@ -204,7 +221,7 @@ def _counts(ran: Ran) -> dict[str, int]:
     with results_reader(ran.results) as con:
         counts = {
             table: int(con.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0])
-            for table in ("plan_step", "pmf_update")
+            for table in ("plan_step", "pmf_update", "community_step")
         }
         days = con.execute("SELECT count(DISTINCT day) FROM plan_step").fetchall()[0][0]
     return {**counts, "days": int(days)}

@@ -28,6 +28,7 @@ from command_line import (
     parsed,
 )
 from console import (
+    SYNTHETIC,
     console,
     counted,
     doing,
@@ -176,11 +177,15 @@ def main() -> None:
 
 def specification(asked: Options) -> CommunitySpec:
     """The specification; raises ``InvalidSpec`` if the options contradict each other."""
+    who, solving = asked.who, asked.solving
+    if who.homes < 2:
+        raise InvalidSpec("homes is 1; sharing needs at least two, plan one with 01_run.py")
+    if who.static_shares is not None and who.key != "static":
+        raise InvalidSpec(f"--static_shares belong to --key static, the key is {who.key}")
     from ems.community.sampling import Shares
     from ems.economics.tariff_file import load_tariff
     from ems.pipelines.community import COMMUNITY_MODES, CommunitySpec
 
-    who, solving = asked.who, asked.solving
     solver = Solver(
         name=solving.solver,
         mip_gap=solving.mip_gap,
@@ -188,10 +193,6 @@ def specification(asked: Options) -> CommunitySpec:
         seed=solving.seed,
     )
     require_available(solver)
-    if who.homes < 2:
-        raise InvalidSpec("homes is 1; sharing needs at least two, plan one with 01_run.py")
-    if who.static_shares is not None and who.key != "static":
-        raise InvalidSpec(f"--static_shares belong to --key static, the key is {who.key}")
     tariff = load_tariff(who.tariff)
     fields_: dict[str, Any] = {
         "modes": COMMUNITY_MODES if "all" in who.mode else who.mode,
@@ -238,6 +239,8 @@ def homes_of(con: DuckDBPyConnection, who: Who, spec: CommunitySpec) -> tuple[Bu
 
 def describe(out: Console, spec: CommunitySpec, homes: Sequence[Building], window: Window) -> None:
     """What is run, before it is."""
+    if homes[0].history.synthetic:
+        out.print(SYNTHETIC, style="bold yellow")
     made = homes[0].history.source.startswith("made from")
     told = "made from other days of the measured ones" if made else "as measured"
     say(out, f"homes     {len(homes)}, {told}")
@@ -256,6 +259,7 @@ def run_parameters(
 ) -> dict[str, object]:
     """Everything needed to repeat the run."""
     return {
+        "building": "community",
         "homes": len(homes),
         "start": str(window.days[0]),
         "n_days": asked.who.n_days,

@@ -27,6 +27,7 @@ LATER = {
     A: (("--db", "gone.duckdb"), "gone.duckdb: there is no database here"),
     B: (("--appliances", "off"), "Pipeline B plans appliances"),
     C: (("--lr_min", "2"), "lr_min"),
+    "04_community.py": (("--homes", "1"), "sharing needs at least two"),
     "build_duckdb.py": (("--source", "gone.csv"), "gone.csv"),
     "create_comprehensive_visualizations.py": (("--results", "gone"), "there are no results yet"),
     "deploy_learning_pipeline.py": (("--objective", "x"), "objective is only for --publish"),

@@ -65,7 +65,7 @@ def playback_data(
         "alone_ct": ring.of(100.0 * np.cumsum(alone.bill_eur[:n], axis=0)),
         "prices_mct": _prices(here, n),
         "modes": [_mode(row) for row in result.modes],
-        "settled": LABELS[spec.settled_mode],
+        "baseline": LABELS["rule_alone"],
         "households": _households(result, here, ring),
         "n_households": len(result.homes),
         "points": [_point(point, spec) for point in points],
@@ -135,8 +135,9 @@ def _cut(steps: CommunitySteps, ring: _Ring, n: int) -> list[str]:
 def _facts(result: CommunityResult, spec: CommunitySpec) -> list[str]:
     """What the numbers rest on."""
     told = [
-        "Cost: the bill with the stores put back as they were, and wear and discomfort, which are "
-        "assumptions. Gain: less cost than planned alone, with the same devices and batteries.",
+        "Cost of a home: the bill with the stores put back as they were, wear and discomfort, both "
+        "assumptions. Cost of all homes: the same without discomfort. Gain: less cost than planned "
+        "alone, with the same devices and batteries.",
         "A wallet is the bill for energy alone, so far. Each number is rounded on its own.",
         f"Coincidence of the loads: {words.number(result.coincidence, 2)} "
         "(1: all homes peak at once; the lower, the more there is to share).",

@@ -23,7 +23,9 @@ from ems.pipelines.community import (
     community_result,
     plan_of,
     settled,
+    stored_eur,
 )
+from ems.pipelines.community_workers import asked_of
 from ems.report.community import CommunitySteps, FairPoint
 
 FEE_EUR_PER_KWH = 0.04
@@ -45,13 +47,15 @@ def _piece(homes: Sequence[HomeAgent], start: str, n: int, of: CommunitySpec) ->
     horizon = hours(n, start=start)
     community = Community(homes, fee_eur_per_kwh=of.fee_eur_per_kwh)
     modes: tuple[CommunityMode, ...] = of.all_modes
-    plans = {mode: plan_of(community, horizon, mode) for mode in modes}
+    with asked_of(1, None) as asked:
+        plans = {mode: plan_of(community, horizon, mode, asked) for mode in modes}
     ends = ({"battery": {"soc": 0.2}}, {"battery": {"soc": 0.3}})
     worth = {home.name: ends for home in homes}
+    metered_eur = stored_eur(plans["as_metered"], worth)
     return CommunityPiece(
         days=_days(horizon),
         horizon=horizon,
-        accounts={mode: settled(plan, of, worth) for mode, plan in plans.items()},
+        accounts={mode: settled(plan, of, worth, metered_eur) for mode, plan in plans.items()},
         gaps_eur={mode: plan.gap_eur for mode, plan in plans.items()},
     )
 

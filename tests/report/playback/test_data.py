@@ -48,8 +48,9 @@ def test_totals_are_those_of_the_result_to_the_cent() -> None:
         assert row["sold_kwh"] == round(mode.sold_kwh, 1)
         assert row["peak_kw"] == round(mode.peak_import_kw, 1)
     names = [row["name"] for row in told["modes"]]
-    assert names[0] == "by rule, each alone"
-    assert told["settled"] == names[-1] == "planned together"
+    assert names[0] == "as metered, each alone"
+    assert told["baseline"] == names[1] == "by rule, each alone"
+    assert names[-1] == "planned together"
 
 
 def test_the_last_step_of_the_slider_agrees_with_the_totals() -> None:

@@ -240,6 +240,11 @@ def test_what_is_shown_is_what_the_result_says(tab: Tab) -> None:
     for mode in result().modes:
         assert f"{signed(mode.cost_eur)} €" in cards
         assert f"{mode.shared_kwh:.1f} kWh" in cards
+    rule_eur = result().cost_eur("rule_alone")
+    saved = [rule_eur - mode.cost_eur for mode in result().modes if mode.mode != "rule_alone"]
+    shown = rows(tab, "#cards figure:nth-child(2) tbody")
+    cents = [round(100 * float(row[-1][:-2].replace("−", "-"))) for row in shown]
+    assert cents == pytest.approx([100 * eur for eur in saved], abs=1.01)
     for words in ("Savings", "Ranking by gain", "Wallets", "Shared volume", "0.412", "a loser"):
         assert words in cards
 
