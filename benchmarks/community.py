@@ -231,18 +231,18 @@ def draw(found: Sequence[Measured], file: Path) -> Path:
     with mpl.rc_context(look(SCREEN)):
         body = new_page(
             3.2,
-            "Seconds grow as the homes do",
-            "a day of hours; dashed: as many seconds a home as the shortest street takes",
+            "Time grows as the homes do",
+            "a day of hours; dashed: as much a home as in the shortest street",
             origin,
         )
         ax = body.subplots()
         for way in WAYS:
             rows = [row for row in found if row.way == way]
-            ax.plot([r.homes for r in rows], [r.wall_s for r in rows], marker="o", label=way)
+            ax.plot([r.homes for r in rows], [r.cpu_s for r in rows], marker="o", label=way)
         one = [row for row in found if row.way == WAYS[0]]
         ends = np.array([one[0].homes, one[-1].homes])
-        ax.plot(ends, one[0].wall_s / one[0].homes * ends, "--", color="grey")
-        ax.set(xscale="log", yscale="log", xlabel="homes", ylabel="seconds")
+        ax.plot(ends, one[0].cpu_s / one[0].homes * ends, "--", color="grey")
+        ax.set(xscale="log", yscale="log", xlabel="homes", ylabel="processor seconds")
         ax.legend()
         return save(body.figure, file)
 
