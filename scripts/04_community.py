@@ -180,6 +180,8 @@ def specification(asked: Options) -> CommunitySpec:
     who, solving = asked.who, asked.solving
     if who.homes < 2:
         raise InvalidSpec("homes is 1; sharing needs at least two, plan one with 01_run.py")
+    if asked.assets.battery_start_kwh is not None:
+        raise InvalidSpec("--battery_start_kwh: the batteries of a community begin empty; leave it")
     if who.static_shares is not None and who.key != "static":
         raise InvalidSpec(f"--static_shares belong to --key static, the key is {who.key}")
     from ems.community.sampling import Shares

@@ -77,6 +77,7 @@ def test_a_made_street_by_prices_says_what_it_is(tmp_path: Path) -> None:
         (("--fee_ct", "-1"), "must be a number of at least 0"),
         (("--pv_share", "1.5"), r"pv is 1\.5, allowed is 0 to 1"),
         (("--demand_charge_eur_per_kw", "50"), "demand charge"),
+        (("--battery_start_kwh", "5"), "the batteries of a community begin empty"),
     ],
 )
 def test_what_is_refused(args: tuple[str, ...], says: str, tmp_path: Path) -> None:
