@@ -13,14 +13,17 @@ from dataclasses import dataclass
 from math import factorial
 
 import numpy as np
+from scipy.optimize import linprog
 
 from ems.community.rules import GridPrices
-from ems.errors import InvalidSpec
+from ems.errors import InvalidSpec, SolveError
 from ems.types import Bools, Floats
 
 MOST_EXACT = 12
 """Homes up to which all 2ⁿ coalitions are looked at."""
 CELLS = 1 << 22
+TIGHT = 1e-9
+"""Below this, relative to the largest value, a number of a linear program is zero."""
 
 
 def members(n_homes: int) -> Bools:
@@ -144,6 +147,67 @@ def _add_marginals(
             known[coalition] = value_eur(who.copy())
         found[home] += known[coalition] - before
         before = known[coalition]
+
+
+def nucleolus(values: Floats) -> Floats:
+    """The split that makes the unhappiest coalition as happy as possible, then the next, and so on.
+
+    The happiness of S is its excess Σ_{i in S} x_i − v(S); nobody gets less than alone. One linear
+    program a level: maximise the least excess of the coalitions that are not settled yet; those
+    with a positive dual are settled at it (Maschler, Peleg, Shapley 1979,
+    doi:10.1287/moor.4.4.303). Raises ``InvalidSpec`` if ``values`` is no game or the homes alone
+    gain more than together.
+    """
+    n = _n_homes(values)
+    alone = values[1 << np.arange(n)]
+    scale = max(float(np.abs(values).max()), np.finfo(float).tiny)
+    if alone.sum() > values[-1] + TIGHT * scale:
+        raise InvalidSpec(
+            f"nucleolus: alone the homes gain {alone.sum():.6g} € and together {values[-1]:.6g} €; "
+            "no split leaves everybody at least as well off"
+        )
+    who = members(n).astype(np.float64)
+    settled, due = who[-1:], np.array([values[-1] / scale])
+    open_, gains = who[1:-1], values[1:-1] / scale
+    split = due
+    while np.linalg.matrix_rank(settled) < n:
+        # Excesses of coalitions that are sums of settled ones are settled too.
+        fixed = _spanned(open_, settled)
+        open_, gains = open_[~fixed], gains[~fixed]
+        split, least, tight = _level(open_, gains, settled, due, alone / scale)
+        settled = np.vstack([settled, open_[tight]])
+        due = np.concatenate([due, gains[tight] + least])
+        open_, gains = open_[~tight], gains[~tight]
+    return split * scale
+
+
+def _spanned(rows: Floats, by: Floats) -> Bools:
+    """Which ``rows`` are linear combinations of the rows of ``by``."""
+    _, lengths, across = np.linalg.svd(by, full_matrices=False)
+    basis = across[lengths > 1e-9 * lengths[0]]
+    left: Floats = rows - (rows @ basis.T) @ basis
+    spanned: Bools = np.abs(left).max(axis=1, initial=0.0) < 1e-7
+    return spanned
+
+
+def _level(
+    open_: Floats, gains: Floats, settled: Floats, due: Floats, alone: Floats
+) -> tuple[Floats, float, Bools]:
+    """The split, the least excess and the coalitions that have it in every best split."""
+    n = open_.shape[1]
+    found = linprog(
+        np.append(np.zeros(n), -1.0),
+        A_ub=np.column_stack([-open_, np.ones(len(open_))]),
+        b_ub=-gains,
+        A_eq=np.column_stack([settled, np.zeros(len(settled))]),
+        b_eq=due,
+        bounds=[*((least, None) for least in alone), (None, None)],
+        method="highs",
+    )
+    if found.status != 0:
+        raise SolveError(f"nucleolus: {found.message}; report this game with its values")
+    # The duals of the open coalitions sum to -1, so some of them are not zero.
+    return found.x[:n], float(found.x[n]), found.ineqlin.marginals < -TIGHT
 
 
 def _n_homes(values: Floats) -> int:

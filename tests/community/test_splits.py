@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 from community.pools import Street, street, streets, three_homes
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ems.community import splits
 from ems.community.splits import (
     equal,
+    members,
+    nucleolus,
     pair_gains,
     sampled_shapley,
     shapley,
@@ -28,6 +31,7 @@ def test_the_three_homes() -> None:
     values = game(three_homes())
     assert values == pytest.approx([0, 0, 0, 0.66, 0, 0.66, 0, 0.88])
     assert shapley(values) == pytest.approx([0.513333, 0.183333, 0.183333], abs=1e-6)
+    assert nucleolus(values) == pytest.approx([0.66, 0.11, 0.11])
     assert equal(values) == pytest.approx([0.88 / 3] * 3)
 
 
@@ -35,13 +39,19 @@ def test_a_fee_is_taken_off_the_gain_before_it_is_split() -> None:
     assert game(three_homes(fee=0.04))[-1] == pytest.approx(4 * 0.18)
     worthless = game(three_homes(fee=0.3))
     assert not worthless.any()
-    assert shapley(worthless).tolist() == [0.0] * 3
+    assert shapley(worthless).tolist() == nucleolus(worthless).tolist() == [0.0] * 3
 
 
 def test_known_games() -> None:
-    # Glove game, one left and two right: 2/3 to the left.
+    # Glove game, one left and two right: all to the left in the nucleolus, 2/3 by Shapley.
     glove = np.array([0.0, 0, 0, 1, 0, 1, 0, 1])
+    assert nucleolus(glove) == pytest.approx([1, 0, 0], abs=1e-9)
     assert shapley(glove) == pytest.approx([2 / 3, 1 / 6, 1 / 6])
+    # Bankruptcy game of the Talmud: estate 200, claims 100, 200, 300 gives 50, 75, 75.
+    claims = np.array([100.0, 200.0, 300.0])
+    estate = np.maximum(0.0, 200.0 - (~members(3)) @ claims)
+    assert nucleolus(estate) == pytest.approx([50, 75, 75])
+    assert nucleolus(np.array([0.0, 3.0])) == pytest.approx([3.0])
 
 
 def by_orders(values: np.ndarray, n: int) -> np.ndarray:
@@ -63,6 +73,34 @@ def test_shapley_is_the_mean_over_all_orders(homes: Street) -> None:
     assert shapley(values).sum() == pytest.approx(values[-1])
 
 
+def excesses(split: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Of all coalitions but nobody and everybody, the smallest first."""
+    return np.sort((members(len(split)) @ split - values)[1:-1])
+
+
+@given(homes=streets(), data=st.data())
+@settings(max_examples=60)
+def test_no_split_has_greater_excesses_than_the_nucleolus(
+    homes: Street, data: st.DataObject
+) -> None:
+    """Lexicographically, against Shapley, equal parts, all to one and steps away from it."""
+    values, n = game(homes), len(homes.surplus_wh)
+    scale = max(values[-1], 1e-9)
+    best = nucleolus(values)
+    assert best.sum() == pytest.approx(values[-1])
+    assert np.all(best >= -1e-7 * scale)
+    rng = np.random.default_rng(data.draw(st.integers(0, 1000)))
+    others = [shapley(values), equal(values), *np.eye(n) * values[-1]]
+    for size in (0.5, 0.01, 0.0001):
+        step = rng.normal(size=n)
+        others.append(best + size * scale * (step - step.mean()))
+    ours = excesses(best, values) / scale
+    for other in (split for split in others if split.min() >= 0):
+        theirs = excesses(other, values) / scale
+        differ = np.flatnonzero(np.abs(ours - theirs) > 1e-6)
+        assert not len(differ) or ours[differ[0]] > theirs[differ[0]]
+
+
 def test_twelve_homes_split_exactly() -> None:
     rng = np.random.default_rng(4)
     homes = street(
@@ -71,6 +109,9 @@ def test_twelve_homes_split_exactly() -> None:
     )
     values = game(homes)
     assert shapley(values).sum() == pytest.approx(values[-1])
+    best = nucleolus(values)
+    assert best.sum() == pytest.approx(values[-1])
+    assert excesses(best, values)[0] >= excesses(shapley(values), values)[0] - 1e-9
 
 
 def test_pairs_are_as_in_the_game() -> None:
@@ -129,7 +170,7 @@ def test_the_error_covers_as_often_as_it_says() -> None:
     assert 0.9 <= hits / 300 <= 1.0
 
 
-@pytest.mark.parametrize("split", [equal, shapley])
+@pytest.mark.parametrize("split", [equal, shapley, nucleolus])
 @pytest.mark.parametrize(
     ("values", "says"),
     [
@@ -144,3 +185,10 @@ def test_the_error_covers_as_often_as_it_says() -> None:
 def test_what_is_no_game_is_refused(split, values: np.ndarray, says: str) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(InvalidSpec, match=says):
         split(values)
+
+
+def test_a_community_that_loses_has_no_nucleolus() -> None:
+    with pytest.raises(InvalidSpec, match="alone the homes gain 2 € and together 1 €"):
+        nucleolus(np.array([0.0, 1.0, 1.0, 1.0]))
+    with pytest.raises(InvalidSpec, match="n_rounds = 1, must be at least 2"):
+        sampled_shapley(lambda who: 0.0, 3, n_rounds=1, seed=0)
