@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,19 +73,24 @@ class Ledger:
         day: str,
         homes: Mapping[str, Mapping[str, Ints]],
         totals: Mapping[str, Ints],
+        sign: Mapping[str, Callable[[bytes], bytes]] | None = None,
     ) -> str:
         """Book a day and return the root that closes it.
 
-        ``homes``: by name, ``SERIES`` of each step; ``totals``: ``TOTALS`` of each step. Raises
-        ``DataError`` for a day that is closed already, and where the bills of a step are not what
-        supplier and fee take.
+        ``homes``: by name, ``SERIES`` of each step; ``totals``: ``TOTALS`` of each step; ``sign``:
+        of the homes that sign, what makes a signature of a message, see
+        ``ems.community.signatures``. Raises ``DataError`` for a day that is closed already, and
+        where the bills of a step are not what supplier and fee take.
         """
         if day in self.roots:
             raise DataError(f"ledger: {day} is closed already; a closed day is not booked again")
-        entries = [
+        entries: list[dict[str, Any]] = [
             {"day": day, "home": home, **{name: _whole(series[name]) for name in SERIES}}
             for home, series in homes.items()
         ]
+        for entry in entries:
+            if sign and entry["home"] in sign:
+                entry["signature"] = sign[entry["home"]](message(entry)).hex()
         closing = {name: _whole(totals[name]) for name in TOTALS}
         _require_closed(day, entries, closing)
         root = merkle_root([self.root, *(canonical(entry) for entry in entries)])
@@ -124,7 +129,7 @@ class Ledger:
         """Write the lines; ``DataError`` if that fails."""
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text("".join(line + "\n" for line in self.lines), encoding="utf-8")
+            file.write_bytes("".join(line + "\n" for line in self.lines).encode())
         except OSError as error:
             raise DataError(f"{file}: the ledger cannot be written ({error})") from error
         return file
@@ -133,20 +138,22 @@ class Ledger:
     def read(cls, file: Path) -> Ledger:
         """The ledger of a file, verified. Raises ``DataError`` naming the first bad line."""
         try:
-            text = file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+            *lines, rest = file.read_bytes().split(b"\n")
+        except OSError as error:
             raise DataError(f"{file}: the ledger cannot be read ({error})") from error
         ledger = cls()
         entries: list[dict[str, Any]] = []
-        for number, line in enumerate(text.splitlines(), start=1):
+        for number, line in enumerate(lines, start=1):
             where = f"{file}: line {number}"
             content = _parsed(line, where)
-            ledger._follow(content, line, where)
+            ledger._follow(content, line.decode(), where)
             if "closes" in content:
                 ledger._follow_day(content, entries, where)
                 entries = []
             else:
                 entries.append(content)
+        if rest:
+            raise DataError(f"{file}: line {len(lines) + 1}: it has no end; the file was cut there")
         if entries:
             raise DataError(
                 f"{file}: it ends within {entries[-1].get('day')}: the line that closes the day is "
@@ -190,6 +197,12 @@ class Ledger:
         raise DataError(
             f"ledger: it ends with root {self.root}, not with {root}: it was written anew, or cut"
         )
+
+
+def message(entry: Mapping[str, Any]) -> bytes:
+    """What a home signs: its entry, and that it is one of a ledger."""
+    unsigned = {name: value for name, value in entry.items() if name not in ("signature", "chain")}
+    return b"ems ledger entry\n" + canonical(unsigned).encode()
 
 
 def canonical(content: Mapping[str, Any]) -> str:
@@ -262,9 +275,9 @@ def _content(line: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in line.items() if name != "chain"}
 
 
-def _parsed(line: str, where: str) -> dict[str, Any]:
+def _parsed(line: bytes, where: str) -> dict[str, Any]:
     try:
-        found = json.loads(line)
+        found = json.loads(line.decode())
     except (ValueError, RecursionError) as error:
         raise DataError(f"{where}: it is no line of a ledger ({error})") from error
     if not isinstance(found, dict):

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ems.community.ledger import EMPTY_ROOT, Ledger, canonical, merkle_root
+from ems.community.ledger import EMPTY_ROOT, SERIES, Ledger, canonical, merkle_root
 from ems.errors import DataError
 from ems.types import Ints
 
@@ -140,3 +140,24 @@ def test_a_file_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "list").write_text("[1]\n", encoding="utf-8")
     with pytest.raises(DataError, match="line 1: it is no line of a ledger"):
         Ledger.read(tmp_path / "list")
+
+
+@pytest.mark.parametrize("flip", [0x01, 0x07, 0x20, 0x80])  # 0x07 makes a return of a line's end
+def test_every_flipped_byte_names_its_line(tmp_path: Path, flip: int) -> None:
+    file = ledger(1).write(tmp_path / "ledger.jsonl")
+    good = file.read_bytes()
+    for place in range(len(good)):
+        bad = bytearray(good)
+        bad[place] ^= flip
+        file.write_bytes(bytes(bad))
+        with pytest.raises(DataError, match=f"line {good[:place].count(10) + 1}: "):
+            Ledger.read(file)
+
+
+def test_names_may_hold_any_sign(tmp_path: Path) -> None:
+    """U+2028 is a line's end to some readers, and not to a ledger."""
+    found = Ledger()
+    one = {name: np.array([0]) for name in SERIES}
+    nothing = {"invoice_micro_eur": np.array([0]), "fee_micro_eur": np.array([0])}
+    found.close_day("2016-06-01", {"Haus\u2028Süd": one}, nothing)
+    assert Ledger.read(found.write(tmp_path / "ledger.jsonl")).root == found.root
