@@ -139,7 +139,7 @@ def guarantee(gain_micro_eur: Ints) -> Ints:
             "can top the losers up; take another rule or a lower fee"
         )
     paid = np.maximum(-gain_micro_eur, 0)
-    # Objects: the product of two yearly amounts may not fit 64 bits.
-    gains = np.maximum(gain_micro_eur, 0).astype(object)
-    pay = share_out(np.array([int(paid.sum())], dtype=object), gains[None])[0]
+    # An object: the product of two yearly amounts may not fit 64 bits.
+    topped = np.array([int(paid.sum())], dtype=object)
+    pay = share_out(topped, np.maximum(gain_micro_eur, 0)[None])[0]
     return np.asarray(paid - pay, dtype=np.int64)

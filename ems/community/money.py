@@ -67,7 +67,7 @@ def share_out(total: Ints, weights: Ints) -> Ints:
     """Whole units of ``total`` pro rata of ``weights``; rows without weight get nothing.
 
     ``total``: shape ``(n_rows,)``; ``weights``: at least 0, shape ``(n_rows, n)``, with total ·
-    weight below 2⁶³, or arrays of Python's integers (``object``), which have no bound. Each row
+    weight below 2⁶³, or a total of Python's integers (``object``), which have no bound. Each row
     sums to its total, and nobody is more than 1 away from his part.
     """
     sums = weights.sum(axis=1)

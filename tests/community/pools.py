@@ -90,6 +90,6 @@ def streets(draw: st.DrawFn) -> Street:
         grid=GridPrices(
             retail_eur_per_kwh=retail,
             feed_in_eur_per_kwh=np.round(retail * rng.uniform(0, 1, n_steps), 4),
-            fee_eur_per_kwh=np.full(n_steps, draw(st.sampled_from([0.0, 0.05, 0.2]))),
+            fee_eur_per_kwh=np.full(n_steps, draw(st.sampled_from([0.0, 0.0512345, 0.2]))),
         ),
     )

@@ -159,6 +159,13 @@ def test_sampled_shapley_is_right_within_its_error_and_exactly_efficient() -> No
     assert 0.18 < (more / found.standard_error_eur).mean() < 0.32  # a quarter
 
 
+def test_every_home_joins_once_at_every_place_of_a_round() -> None:
+    """Where only the place counts, two rounds are exact."""
+    found = sampled_shapley(lambda who: float(who.sum() ** 2), 7, n_rounds=2, seed=0)
+    assert found.split_eur == pytest.approx([7.0] * 7)
+    assert found.standard_error_eur == pytest.approx([0.0] * 7, abs=1e-12)
+
+
 def test_the_error_covers_as_often_as_it_says() -> None:
     values = game(street([4, 1, 0, 0, 0], [0, 0, 3, 2, 1]))
     exact, hits = shapley(values), 0
