@@ -38,8 +38,8 @@ from ems.learning.probability_model import ProbabilityModelAgent as ProbabilityM
 from ems.learning.rate import LearningRate as LearningRate
 from ems.learning.usage import use_histories as use_histories
 from ems.pipelines.community import CommunitySpec as CommunitySpec
-from ems.pipelines.community import community_result as community_result
 from ems.pipelines.community import run_community as run_community
+from ems.pipelines.community_totals import community_result as community_result
 from ems.pipelines.comparison import summarise as summarise
 from ems.pipelines.parallel import run_comparison as run_comparison
 from ems.pipelines.probability import search_device as search_device

@@ -52,13 +52,9 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
     from rich.console import Console
 
-    from ems.pipelines.community import (
-        CommunityPiece,
-        CommunityResult,
-        CommunitySpec,
-        HomeRow,
-        ModeRow,
-    )
+    from ems.economics.tariff import Tariff
+    from ems.pipelines.community import CommunityPiece, CommunitySpec
+    from ems.pipelines.community_totals import CommunityResult, HomeRow, ModeRow
     from ems.pipelines.comparison import Window
     from ems.report.figures.page import Origin
     from ems.site.building import Building
@@ -68,7 +64,7 @@ RuleName = Literal[
     "mid_market", "supply_demand_ratio", "double_auction", "competitive", "bill_sharing"
 ]
 KeyName = Literal["dynamic", "equal", "static", "priority"]
-MODES = ("as_metered", "rule_alone", "alone", "rule_together", "at_price", "together", "decomposed")
+MODES = ("rule_alone", "alone", "rule_together", "at_price", "together", "decomposed")
 EPILOG = (
     "Every plan knows the true load, sun and prices (perfect foresight: upper bounds). Homes made "
     "from measured ones are made up, and said so. Rules, keys and what the figures do not say: "
@@ -89,6 +85,7 @@ MODE_CELLS: Mapping[str, Callable[[ModeRow], str]] = {
     "cost €": lambda row: number(row.cost_eur, 2),
     "bill €": lambda row: number(row.bill_eur, 2),
     "wear €": lambda row: number(row.wear_eur, 2),
+    "discomfort €": lambda row: number(row.discomfort_eur, 2),
     "shared kWh": lambda row: number(row.shared_kwh, 0),
     "bought kWh": lambda row: number(row.bought_kwh, 0),
     "sold kWh": lambda row: number(row.sold_kwh, 0),
@@ -118,6 +115,9 @@ class Who:
     key: KeyName = option("who shares how much", "dynamic")
     static_shares: Numbers | None = option(
         "of the key static, one a home, that sum to one [default: equal]", None
+    )
+    law: str | None = option(
+        "under which the homes share, by name or a TOML file; it says the fee [default: none]", None
     )
     fee_ct: NotNegative = option("on each kWh that is shared, to grid and operator [ct/kWh]", 0.0)
     pv_share: NotNegative = option("of the made homes, with a roof (assumed) [1]", 0.5)
@@ -150,6 +150,7 @@ def main() -> None:
 
     window = common_window(homes, asked.who.start, count_of(asked.who.n_days))
     describe(out, spec, homes, window)
+    require_law(out, asked.who, window, homes[0].history.step_h)
     from ems.report.figures.page import Origin
 
     with kept_run(
@@ -162,7 +163,7 @@ def main() -> None:
         out=out,
     ) as kept:
         pieces = share(asked.solving, spec, homes, window, kept)
-        from ems.pipelines.community import community_result
+        from ems.pipelines.community_totals import community_result
 
         result = community_result(pieces, spec)
         show(out, result, spec)
@@ -182,11 +183,13 @@ def specification(asked: Options) -> CommunitySpec:
         raise InvalidSpec("homes is 1; sharing needs at least two, plan one with 01_run.py")
     if asked.assets.battery_start_kwh is not None:
         raise InvalidSpec("--battery_start_kwh: the batteries of a community begin empty; leave it")
+    if who.law is not None and who.fee_ct != 0.0:
+        raise InvalidSpec("--law says the fee of a shared kWh; leave --fee_ct out")
     if who.static_shares is not None and who.key != "static":
         raise InvalidSpec(f"--static_shares belong to --key static, the key is {who.key}")
     from ems.community.sampling import Shares
     from ems.economics.tariff_file import load_tariff
-    from ems.pipelines.community import COMMUNITY_MODES, CommunitySpec
+    from ems.pipelines.community import ASKED, CommunitySpec
 
     solver = Solver(
         name=solving.solver,
@@ -197,7 +200,7 @@ def specification(asked: Options) -> CommunitySpec:
     require_available(solver)
     tariff = load_tariff(who.tariff)
     fields_: dict[str, Any] = {
-        "modes": COMMUNITY_MODES if "all" in who.mode else who.mode,
+        "modes": ASKED if "all" in who.mode else tuple(m for m in ASKED if m in who.mode),
         "rule": who.rule,
         "key": who.key,
     }
@@ -208,10 +211,39 @@ def specification(asked: Options) -> CommunitySpec:
         homes=who.homes,
         seed=who.home_seed,
         static_shares=who.static_shares or (),
-        fee_eur_per_kwh=who.fee_ct / 100.0,
+        fee_eur_per_kwh=fee_of(who, tariff),
         solver=solver,
         **fields_,
     )
+
+
+def fee_of(who: Who, tariff: Tariff) -> float:
+    """What is due on a shared kWh, by option or by law [€/kWh]."""
+    if who.law is None:
+        return who.fee_ct / 100.0
+    from ems.community.law import read_law
+
+    return read_law(who.law).fee_eur_per_kwh(tariff)
+
+
+def require_law(out: Console, who: Who, window: Window, step_h: float) -> None:
+    """Say the law, and refuse days on which it does not hold."""
+    if who.law is None:
+        return
+    from ems.community.law import read_law
+
+    law = read_law(who.law)
+    law.require_in_force(window.days[0], window.days[-1])
+    say(out, f"law       {law.name}: {law.description}")
+    for figure in law.figures:
+        say(out, f"          {figure.name} {figure.value:g} {figure.unit} ({figure.source})")
+    if law.settlement_min is not None and law.settlement_min < 60.0 * step_h:
+        say(
+            out,
+            f"          it compares every {law.settlement_min} minutes, the meters every "
+            f"{60.0 * step_h:g}: more seems shared than would be",
+            style="bold",
+        )
 
 
 def homes_of(con: DuckDBPyConnection, who: Who, spec: CommunitySpec) -> tuple[Building, ...]:
@@ -298,9 +330,8 @@ def keep(
     """Store the results and track a run for every way of running the homes."""
     kept.community(pieces, result, spec.settled_mode)
     for row in result.modes:
-        figures = {
-            item.name: getattr(row, item.name) for item in fields(row) if item.name != "mode"
-        }
+        told = [item.name for item in fields(row) if item.name not in ("mode", "how")]
+        figures = {name: getattr(row, name) for name in told}
         kept.tracked.summary("community", row.mode, {**figures, "cost_eur": row.cost_eur})
 
 
@@ -402,6 +433,9 @@ def show(out: Console, result: CommunityResult, spec: CommunitySpec) -> None:
         [LABELS[row.mode], *(cell(row) for cell in MODE_CELLS.values())] for row in result.modes
     ]
     show_table(out, "what it costs all homes, stores put back", ["way", *MODE_CELLS], costs)
+    for row in result.modes:
+        if row.how:
+            say(out, f"rules     {LABELS[row.mode]}: {row.how}")
     say(out, explained(result, spec))
     say(out, fair_words(result))
     say(
@@ -418,19 +452,21 @@ def show(out: Console, result: CommunityResult, spec: CommunitySpec) -> None:
 
 
 def explained(result: CommunityResult, spec: CommunitySpec) -> str:
-    """What planning and what sharing is worth."""
-    here = spec.settled_mode
-    alone, planned = result.cost_eur("rule_alone"), result.cost_eur("alone")
-    shared, both = result.cost_eur("rule_together"), result.cost_eur(here)
-    return (
-        f"worth     planning alone {number(alone - planned, 2)} €, sharing under the rule "
-        f"{number(alone - shared, 2)} €, both {number(alone - both, 2)} €"
+    """What planning and what sharing is worth against the best rules alone."""
+    alone_eur = result.cost_eur("rule_alone")
+    told = (
+        ("planning alone", "alone"),
+        ("sharing with the best rule", "rule_together"),
+        ("sharing as planned alone", "alone_shared"),
+        ("planning together", spec.settled_mode),
     )
+    worth = (f"{what} {number(alone_eur - result.cost_eur(mode), 2)} €" for what, mode in told)
+    return f"worth     {', '.join(worth)}"
 
 
 def fair_words(result: CommunityResult) -> str:
     """Whether anyone is worse off than alone, how unequal the gains are, who would leave."""
-    from ems.pipelines.community import LEAST_LOSS_EUR
+    from ems.pipelines.community_totals import LEAST_LOSS_EUR
 
     least = min(result.homes, key=lambda home: home.gain_eur)
     losers = [home for home in result.homes if home.gain_eur < -LEAST_LOSS_EUR]

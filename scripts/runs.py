@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ems.learning.habit import PmfUpdate
-    from ems.pipelines.community import CommunityPiece, CommunityResult
+    from ems.pipelines.community import CommunityPiece
+    from ems.pipelines.community_totals import CommunityResult
     from ems.pipelines.comparison import DayRecord
     from ems.store.read import PortfolioRow
     from ems.store.results import RunRow, Status

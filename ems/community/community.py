@@ -34,13 +34,21 @@ from ems.errors import InvalidSpec, SolveError
 from ems.types import Floats
 
 CommunityMode = Literal[
-    "as_metered", "rule_alone", "alone", "rule_together", "at_price", "together", "decomposed"
+    "as_metered",
+    "rule_alone",
+    "alone",
+    "rule_together",
+    "alone_shared",
+    "at_price",
+    "together",
+    "decomposed",
 ]
 LABELS: Mapping[CommunityMode, str] = {
     "as_metered": "as metered, each alone",
-    "rule_alone": "by rule, each alone",
+    "rule_alone": "best rules, each alone",
     "alone": "planned, each alone",
-    "rule_together": "by rule, together",
+    "rule_together": "best rule, together",
+    "alone_shared": "planned alone, shared",
     "at_price": "planned at a pool price",
     "together": "planned together",
     "decomposed": "planned together, by prices",
@@ -143,6 +151,13 @@ class CommunityPlan:
         return self.bill_eur + self.own_eur
 
     @property
+    def price(self) -> Floats:
+        """What a kWh on the bus is worth [€/kWh]. Raises ``InvalidSpec`` where nobody plans it."""
+        if self.price_eur_per_kwh is None:
+            raise InvalidSpec(f"community: the way {self.mode} has no price of the bus")
+        return self.price_eur_per_kwh
+
+    @property
     def gap_eur(self) -> float:
         """How far the cost may be from the least of its kind [€]."""
         return self.cost_eur - self.bound_eur
@@ -237,7 +252,7 @@ class Community:
         plans = {home.name: home.unplanned(horizon) for home in self.homes}
         return self._plan("as_metered", horizon, plans, shared=False)
 
-    def rule_alone(self, horizon: Horizon, rule: Mode = "self_consumption") -> CommunityPlan:
+    def rule_alone(self, horizon: Horizon, rule: Mode) -> CommunityPlan:
         """Every home under a rule without a forecast, with a connection of its own."""
         plans = {
             home.name: home.of_parts(_parts(by_rule(rule, home.agents, home.meter, horizon), home))
@@ -297,7 +312,7 @@ class Community:
 
     # --- on one bus -------------------------------------------------------------------------------
 
-    def rule_together(self, horizon: Horizon, rule: Mode = "self_consumption") -> CommunityPlan:
+    def rule_together(self, horizon: Horizon, rule: Mode) -> CommunityPlan:
         """All devices of all homes under one rule, as if they were one building ("greedy").
 
         In the order of the homes, each with the surplus that those before it leave.

@@ -38,8 +38,10 @@ from ems.types import Floats
 
 INTEGRAL = 1e-7
 """How far from a whole number a choice may be [1]."""
+GROUPS = 20
+"""At least so many chunks, since each gives a tangent of its own a round."""
 CHUNK = 20
-"""Homes that are answered together."""
+"""At most so many homes are answered together."""
 ENOUGH = 5e-5
 """Relative distance of the two bounds before whole choices are rounded [1]; half of 0.01 %."""
 MOST_ROUNDS = 100
@@ -240,14 +242,15 @@ def optimize_decomposed(
     ]
     beyond = np.where(np.isfinite(limits_kwh[1]), MOST_BEYOND_EUR_PER_KWH, 0.0)
     homes = community.with_fee(horizon)
+    size = min(CHUNK, -(-len(homes) // GROUPS))
     chunks = [
         Chunk(
-            homes=homes[first : first + CHUNK],
+            homes=homes[first : first + size],
             horizon=inside,
             worth_at_least=low - beyond,
             solver=community.solver,
         )
-        for first in range(0, len(homes), CHUNK)
+        for first in range(0, len(homes), size)
     ]
     ask = asked(chunks)
     bus = _Bus(horizon=inside, limits_kwh=limits_kwh, solver=community.solver)

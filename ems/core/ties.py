@@ -48,30 +48,29 @@ def settled(matrix: Matrix, found: Outcome, solver: Solver, linear: Any | None =
         low, up = _whole(matrix, found, solver, linear)
         linear.changeColsBounds(len(low), _all(low), low, up)
         _run(linear, solver)
-    duals = linear.getSolution()
-    row_duals = np.array(duals.row_dual)
+    solution = linear.getSolution()
+    row_duals = np.array(solution.row_dual)
     if not matrix.second.any():
         return replace(found, row_duals=row_duals)
-    _keep_the_cost(linear, matrix, low, up, np.array(duals.col_dual), row_duals)
+    _keep_the_cost(linear, matrix, low, up)
     linear.changeColsCost(len(low), _all(low), matrix.second)
     _run(linear, solver)
     return replace(found, x=np.array(linear.getSolution().col_value), row_duals=row_duals)
 
 
-def _keep_the_cost(
-    linear: Any, matrix: Matrix, low: Floats, up: Floats, reduced: Floats, row_duals: Floats
-) -> None:
-    """Allow only plans of the optimal cost."""
-    linear.changeColsBounds(
-        len(low),
-        _all(low),
-        np.where(reduced < -NO_PRICE, up, low),
-        np.where(reduced > NO_PRICE, low, up),
-    )
-    row_low = np.where(row_duals < -NO_PRICE, matrix.row_up, matrix.row_low)
-    row_up = np.where(row_duals > NO_PRICE, matrix.row_low, matrix.row_up)
-    for row in np.flatnonzero((row_low != matrix.row_low) | (row_up != matrix.row_up)):
-        linear.changeRowBounds(int(row), row_low[row], row_up[row])
+def _keep_the_cost(linear: Any, matrix: Matrix, low: Floats, up: Floats) -> None:
+    """Allow only plans of the optimal cost: what has a price stays where the optimum has it.
+
+    Where, not at which side its price says: within HiGHS's tolerance of 1e-7 what stands at one
+    bound may have the sign of the other.
+    """
+    solution = linear.getSolution()
+    x = np.clip(np.array(solution.col_value), low, up)
+    held = np.abs(np.array(solution.col_dual)) > NO_PRICE
+    linear.changeColsBounds(len(low), _all(low), np.where(held, x, low), np.where(held, x, up))
+    rows = np.clip(np.array(solution.row_value), matrix.row_low, matrix.row_up)
+    for row in np.flatnonzero(np.abs(np.array(solution.row_dual)) > NO_PRICE):
+        linear.changeRowBounds(int(row), rows[row], rows[row])
 
 
 def _whole(matrix: Matrix, found: Outcome, solver: Solver, linear: Any) -> tuple[Floats, Floats]:

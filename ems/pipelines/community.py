@@ -1,13 +1,12 @@
-"""A community over days: every way to run its homes, settled, and what sharing is worth to whom.
+"""A community over days: every way to run its homes, planned and settled.
 
-Consecutive days are planned at most ``PIECE_DAYS`` at once, with everything known, and ``AHEAD_H``
+Consecutive days are planned at most ``piece_days`` at once, with everything known, and ``AHEAD_H``
 beyond, so that midnight does not cut the night in two. Each way hands its stores on from piece to
 piece. Batteries begin the window empty. What stores hold at its end has the value λ of the plan
 with everything known: alone that of the home's own plan, on a common bus that of the plan of all,
 since a kWh that a home would need itself is worth little in a street of full batteries.
 
-Four costs explain what is gained: under the rule and alone; planned, alone (what planning is
-worth); under the rule, together (what sharing is worth); planned together (both).
+``ems.pipelines.community_totals`` adds the pieces up.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -24,15 +24,12 @@ from ems.agents.home import HomeAgent
 from ems.community.account import (
     CommunityAccount,
     StoresWorth,
-    grid_prices,
     settle_community,
 )
-from ems.community.community import UNPLANNED, Community, CommunityMode, CommunityPlan
+from ems.community.community import Community, CommunityMode, CommunityPlan
 from ems.community.decomposed import Ask, Chunk, optimize_decomposed
-from ems.community.fairness import Leaving, gini, leaving, leaving_in_pairs
 from ems.community.keys import Dynamic, Equal, Priority, SharingKey, Static
 from ems.community.ledger import Ledger
-from ems.community.money import MICRO
 from ems.community.rules import (
     BillSharing,
     Competitive,
@@ -41,29 +38,31 @@ from ems.community.rules import (
     PoolRule,
     SupplyDemandRatio,
 )
-from ems.community.sampling import Shares, coincidence
-from ems.community.splits import MOST_EXACT, pair_gains, sharing_gains
+from ems.community.sampling import Shares
 from ems.core.horizon import Horizon
+from ems.core.mode import Mode
 from ems.core.program import StoreDuals
 from ems.core.solver import Solver
-from ems.economics.settlement import DayKpis, settle, total
+from ems.economics.settlement import settle
 from ems.economics.store_value import Worth
 from ems.economics.tariff import Tariff
 from ems.errors import DataError, InvalidSpec
 from ems.pipelines.community_workers import asked_of
 from ems.pipelines.comparison import Window, chains_of
+from ems.pipelines.spec import RULES
 from ems.site.assets import Assets
 from ems.site.building import Building
 from ems.types import Floats
 
 PIECE_DAYS = 7
-LEAST_LOSS_EUR = 0.005
-"""Less than half a cent is rounding."""
+DAYS_BY_PRICES = 1
+"""Where the plan is found by prices: each step of a piece has one, and few are found sooner."""
 AHEAD_H = 23.0
 """A day of the clock change has no more [h]."""
-FOUR: tuple[CommunityMode, ...] = ("rule_alone", "alone", "rule_together", "together")
-"""The costs that explain a result."""
-COMMUNITY_MODES: tuple[CommunityMode, ...] = ("as_metered", *FOUR, "at_price", "decomposed")
+ASKED: tuple[CommunityMode, ...] = ("at_price", "together", "decomposed")
+"""Ways that run only if they are asked for; all others explain the result and always run."""
+Way = str
+"""A mode that is run, or ``rule_way``."""
 RuleName = Literal[
     "mid_market", "supply_demand_ratio", "double_auction", "competitive", "bill_sharing"
 ]
@@ -82,10 +81,9 @@ KEY_NAMES: tuple[KeyName, ...] = ("dynamic", "equal", "static", "priority")
 class CommunitySpec:
     """What a community is run with.
 
-    ``modes``: the ways to run it; those of ``FOUR`` but ``together`` always run. ``decomposed`` is
-    the one that is settled for the homes if it is asked for, else ``together``.
-    ``fee_eur_per_kwh``: on each kWh shared. ``static_shares``: of the key
-    ``static``, one a home, in their order.
+    ``modes``: those of ``ASKED`` that run; ``decomposed`` is the one that is settled for the homes
+    if it is among them, else ``together``, which then runs too. ``fee_eur_per_kwh``: on each kWh
+    shared. ``static_shares``: of the key ``static``, one a home, in their order.
     """
 
     tariff: Tariff
@@ -93,7 +91,7 @@ class CommunitySpec:
     shares: Shares = field(default_factory=Shares)
     homes: int = 6
     seed: int = 0
-    modes: tuple[CommunityMode, ...] = FOUR
+    modes: tuple[CommunityMode, ...] = ("together",)
     rule: RuleName = "mid_market"
     key: KeyName = "dynamic"
     static_shares: tuple[float, ...] = ()
@@ -102,10 +100,8 @@ class CommunitySpec:
 
     def __post_init__(self) -> None:
         for mode in self.modes:
-            if mode not in COMMUNITY_MODES:
-                raise InvalidSpec(
-                    f"community: mode is {mode!r}, allowed are {', '.join(COMMUNITY_MODES)}"
-                )
+            if mode not in ASKED:
+                raise InvalidSpec(f"community: mode is {mode!r}, allowed are {', '.join(ASKED)}")
         if not 0 <= self.fee_eur_per_kwh < np.inf:
             raise InvalidSpec(f"community: fee is {self.fee_eur_per_kwh} €/kWh, allowed is >= 0")
         if self.key == "static" and len(self.static_shares) not in (0, self.homes):
@@ -120,26 +116,22 @@ class CommunitySpec:
         return "decomposed" if "decomposed" in self.modes else "together"
 
     @property
-    def all_modes(self) -> tuple[CommunityMode, ...]:
-        """Every way that is run, in order."""
-        last = () if "decomposed" in self.modes and "together" not in self.modes else ("together",)
-        wanted = {"as_metered", "rule_alone", "alone", "rule_together", *last, *self.modes}
-        return tuple(mode for mode in COMMUNITY_MODES if mode in wanted)
+    def piece_days(self) -> int:
+        """Consecutive days that are planned at once."""
+        return DAYS_BY_PRICES if "decomposed" in self.modes else PIECE_DAYS
 
-    def pool_rule(self, plan: CommunityPlan) -> PoolRule:
-        """The price of a shared kWh. Raises ``InvalidSpec`` for ``competitive`` without a dual."""
-        if self.rule == "competitive":
-            if plan.price_eur_per_kwh is None:
-                # Where nobody plans together there is no dual; half-way stands in the box.
-                raise InvalidSpec(
-                    f"community: the rule competitive needs the price of a common plan, and "
-                    f"{plan.mode} has none; settle together or decomposed with it"
-                )
-            return Competitive(plan.price_eur_per_kwh)
-        rules: Mapping[str, PoolRule] = {
+    @property
+    def asked_modes(self) -> tuple[CommunityMode, ...]:
+        """The ways that are asked for, and the one that is settled, in order."""
+        return tuple(mode for mode in ASKED if mode in {*self.modes, self.settled_mode})
+
+    def pool_rule(self, price_eur_per_kwh: Floats) -> PoolRule:
+        """What a shared kWh costs; ``price_eur_per_kwh``: of the plan of all (``competitive``)."""
+        rules: Mapping[RuleName, PoolRule] = {
             "mid_market": MidMarket(),
             "supply_demand_ratio": SupplyDemandRatio(),
             "double_auction": DoubleAuction(),
+            "competitive": Competitive(price_eur_per_kwh),
             "bill_sharing": BillSharing(),
         }
         return rules[self.rule]
@@ -155,15 +147,17 @@ class CommunitySpec:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CommunityPiece:
-    """Consecutive days of the community under every mode, planned and settled.
+    """Consecutive days of the community, planned and settled in every way.
 
+    ``price_eur_per_kwh``: of a kWh on the bus in the plan of all, shape ``(n_steps,)``.
     ``gaps_eur``: how far each plan may be from the least of its kind [€], ∞ for a rule.
     """
 
     days: tuple[date, ...]
     horizon: Horizon
-    accounts: Mapping[CommunityMode, CommunityAccount]
-    gaps_eur: Mapping[CommunityMode, float]
+    price_eur_per_kwh: Floats
+    accounts: Mapping[Way, CommunityAccount]
+    gaps_eur: Mapping[Way, float]
 
     @property
     def homes(self) -> tuple[HomeAgent, ...]:
@@ -204,10 +198,15 @@ def common_window(buildings: Sequence[Building], start: date | None, n_days: int
 
 def _first_of(known: Sequence[date], n_days: int | None) -> date:
     """The first day that begins ``n_days`` in a row, else the first."""
-    for place, day in enumerate(known[: len(known) - (n_days or 1) + 1]):
-        if known[place + (n_days or 1) - 1] - day == timedelta(days=(n_days or 1) - 1):
-            return day
-    return known[0]
+    ahead = (n_days or 1) - 1
+    return next(
+        (
+            day
+            for day, last in zip(known, known[ahead:], strict=False)
+            if last - day == timedelta(days=ahead)
+        ),
+        known[0],
+    )
 
 
 def _why_not(buildings: Sequence[Building], day: date, known: Sequence[date]) -> str:
@@ -247,7 +246,7 @@ def _pieces(
     homes = [_empty(building) for building in buildings]
     start = _Start(states={}, worth={})
     last = date.min
-    for chain in chains_of(window, PIECE_DAYS):
+    for chain in chains_of(window, spec.piece_days):
         if chain.days[0] - last > timedelta(days=1):  # stores begin anew behind a gap
             start = _Start(states={}, worth={})
         piece, start = _piece(homes, spec, chain.days, start, asked)
@@ -263,12 +262,12 @@ HomesWorth = Mapping[str, Worth]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Start:
-    """What a piece begins with: the states of each mode, and what stores are worth.
+    """What a piece begins with: the states of each way, and what stores are worth.
 
     ``worth``: alone and on a common bus apart, by ``shared``; empty behind a gap.
     """
 
-    states: Mapping[CommunityMode, States]
+    states: Mapping[Way, States]
     worth: Mapping[bool, HomesWorth]
 
 
@@ -311,25 +310,25 @@ def _piece(
     asked: Asked,
 ) -> tuple[CommunityPiece, _Start]:
     """A piece, and what the next begins with."""
-    plans: dict[CommunityMode, CommunityPlan] = {}
-    gaps: dict[CommunityMode, float] = {}
-    states: dict[CommunityMode, States] = {}
+    plans: dict[Way, CommunityPlan] = {}
+    gaps: dict[Way, float] = {}
+    states: dict[Way, States] = {}
     duals: dict[bool, Mapping[str, StoreDuals]] = {}
-    for mode in spec.all_modes:
-        ahead_h = 0.0 if mode in UNPLANNED else AHEAD_H
-        horizon, n, homes = street(buildings, days, start.states.get(mode, {}), ahead_h)
+    for way, run in runs(spec, asked).items():
+        ahead_h = AHEAD_H if way in ("alone", *ASKED) else 0.0
+        horizon, n, homes = street(buildings, days, start.states.get(way, {}), ahead_h)
         community = Community(homes, fee_eur_per_kwh=spec.fee_eur_per_kwh, solver=spec.solver)
-        whole = plan_of(community, horizon, mode, asked)
-        plans[mode], gaps[mode] = whole.window(0, n), whole.gap_eur
-        states[mode] = {
+        whole = run(community, horizon)
+        plans[way], gaps[way] = whole.window(0, n), whole.gap_eur
+        states[way] = {
             name: {agent.name: agent for agent in (*home.agents, home.meter)}
             for name, home in whole.after(n).items()
         }
-        if mode == "alone":
+        if way == "alone":
             duals[False] = whole.worth
-        if mode == spec.settled_mode and whole.price_eur_per_kwh is not None:
-            duals[True] = community.worth_at_price(horizon, whole.price_eur_per_kwh)
-    n = plans["alone"].horizon.n_steps
+        if way == spec.settled_mode:
+            duals[True] = community.worth_at_price(horizon, whole.price)
+    n, price = plans["alone"].horizon.n_steps, plans[spec.settled_mode].price
     then = {shared: _before(found, n) for shared, found in duals.items()}
     first = start.worth or {shared: _before(found, 0) for shared, found in duals.items()}
     ends = {
@@ -338,13 +337,66 @@ def _piece(
     }
     metered = {shared: stored_eur(plans["as_metered"], worth) for shared, worth in ends.items()}
     accounts = {
-        mode: settled(plan, spec, ends[plan.shared], metered[plan.shared])
-        for mode, plan in plans.items()
+        way: settled(plan, spec, price, ends[plan.shared], metered[plan.shared])
+        for way, plan in (plans | shared_as_they_are(plans)).items()
     }
     piece = CommunityPiece(
-        days=days, horizon=plans["alone"].horizon, accounts=accounts, gaps_eur=gaps
+        days=days,
+        horizon=plans["alone"].horizon,
+        price_eur_per_kwh=price,
+        accounts=accounts,
+        gaps_eur=gaps,
     )
     return piece, _Start(states=states, worth=then)
+
+
+Run = Callable[[Community, Horizon], CommunityPlan]
+
+
+def runs(spec: CommunitySpec, asked: Asked) -> dict[Way, Run]:
+    """Every way in which the homes are run, in order."""
+    found: dict[Way, Run] = {"as_metered": Community.as_metered}
+    for rule in RULES:
+        found[rule_way("rule_alone", rule)] = partial(_by_rule, Community.rule_alone, rule)
+    found["alone"] = Community.optimize_alone
+    for rule in RULES:
+        found[rule_way("rule_together", rule)] = partial(_by_rule, Community.rule_together, rule)
+    planned: Mapping[CommunityMode, Run] = {
+        "at_price": _at_price,
+        "together": Community.optimize_together,
+        "decomposed": lambda homes, horizon: optimize_decomposed(homes, horizon, asked),
+    }
+    return found | {mode: planned[mode] for mode in spec.asked_modes}
+
+
+def _by_rule(
+    run: Callable[[Community, Horizon, Mode], CommunityPlan],
+    rule: Mode,
+    community: Community,
+    horizon: Horizon,
+) -> CommunityPlan:
+    return run(community, horizon, rule)
+
+
+def _at_price(community: Community, horizon: Horizon) -> CommunityPlan:
+    """Every home planned at a price announced half-way in its box."""
+    half = 0.5 * (community.inside(horizon).import_eur_per_kwh + horizon.export_eur_per_kwh)
+    return community.optimize_at_price(horizon, half + community.fee(horizon), half)
+
+
+def rule_way(kind: Literal["rule_alone", "rule_shared", "rule_together"], rule: Mode) -> Way:
+    """The homes under a rule: alone, alone with their meters shared, or as if one building."""
+    return f"{kind} {rule}"
+
+
+def shared_as_they_are(plans: Mapping[Way, CommunityPlan]) -> dict[Way, CommunityPlan]:
+    """What homes do alone, with their meters shared and nothing else changed.
+
+    The simplest community: nobody does anything else than before.
+    """
+    alone = {rule_way("rule_shared", rule): plans[rule_way("rule_alone", rule)] for rule in RULES}
+    alone["alone_shared"] = plans["alone"]
+    return {way: replace(plan, shared=True) for way, plan in alone.items()}
 
 
 def _before(duals: Mapping[str, StoreDuals], step: int) -> HomesWorth:
@@ -358,25 +410,6 @@ def _before(duals: Mapping[str, StoreDuals], step: int) -> HomesWorth:
     }
 
 
-def plan_of(
-    community: Community, horizon: Horizon, mode: CommunityMode, asked: Asked
-) -> CommunityPlan:
-    """The community under one mode."""
-    if mode == "at_price":
-        half = 0.5 * (community.inside(horizon).import_eur_per_kwh + horizon.export_eur_per_kwh)
-        return community.optimize_at_price(horizon, half + community.fee(horizon), half)
-    if mode == "decomposed":
-        return optimize_decomposed(community, horizon, asked)
-    ways = {
-        "as_metered": community.as_metered,
-        "rule_alone": community.rule_alone,
-        "alone": community.optimize_alone,
-        "rule_together": community.rule_together,
-        "together": community.optimize_together,
-    }
-    return ways[mode](horizon)
-
-
 def stored_eur(plan: CommunityPlan, worth: StoresWorth) -> dict[str, float]:
     """What the stores of each home gained, λ₁ E₁ − λ₀ E₀ [€]."""
     return {
@@ -388,17 +421,14 @@ def stored_eur(plan: CommunityPlan, worth: StoresWorth) -> dict[str, float]:
 def settled(
     plan: CommunityPlan,
     spec: CommunitySpec,
-    worth: StoresWorth,
+    price_eur_per_kwh: Floats,
+    worth: StoresWorth | None,
     metered_eur: Mapping[str, float],
 ) -> CommunityAccount:
-    """The account of a plan; a plan without a dual is settled half-way where one is asked for."""
-    if not plan.shared or (spec.rule == "competitive" and plan.price_eur_per_kwh is None):
-        rule: PoolRule = MidMarket()
-    else:
-        rule = spec.pool_rule(plan)
+    """The account of a plan; ``price_eur_per_kwh``: of the plan of all."""
     return settle_community(
         plan,
-        rule=rule,
+        rule=spec.pool_rule(price_eur_per_kwh),
         key=spec.sharing_key(len(plan.homes)),
         worth=worth,
         metered_eur=metered_eur,
@@ -430,183 +460,3 @@ def booked(pieces: Sequence[CommunityPiece], mode: CommunityMode) -> Ledger:
             }
             ledger.close_day(str(day), homes, totals)
     return ledger
-
-
-# --- totals ---------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class HomeRow:
-    """What a home paid over the window: alone and as settled [€], and its energies [kWh].
-
-    ``kpis``: as settled. ``received_kwh``, ``supplied_kwh``: from and to neighbours.
-    """
-
-    name: str
-    alone_eur: float
-    here_eur: float
-    received_kwh: float
-    supplied_kwh: float
-    kpis: DayKpis
-
-    @property
-    def gain_eur(self) -> float:
-        """Less to pay than alone [€]."""
-        return self.alone_eur - self.here_eur
-
-    @property
-    def own_use_kwh(self) -> float:
-        """Generation used in the home or by neighbours [kWh]: shared kWh count as used."""
-        return self.kpis.own_use_kwh + self.supplied_kwh
-
-    @property
-    def self_consumption(self) -> float | None:
-        """Part of the generation used in the home or by neighbours; None without generation."""
-        generated_kwh = self.kpis.generation_kwh
-        return self.own_use_kwh / generated_kwh if generated_kwh > 1e-9 else None
-
-    @property
-    def self_sufficiency(self) -> float | None:
-        """Part of the demand that did not come from outside the community; None without demand."""
-        if self.kpis.demand_kwh <= 1e-9:
-            return None
-        bought_kwh = self.kpis.import_kwh - self.received_kwh
-        return max(0.0, 1.0 - bought_kwh / self.kpis.demand_kwh)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModeRow:
-    """The whole community under one mode: costs with stores put back [€], energies [kWh]."""
-
-    mode: CommunityMode
-    bill_eur: float
-    wear_eur: float
-    discomfort_eur: float
-    shared_kwh: float
-    bought_kwh: float
-    sold_kwh: float
-    peak_import_kw: float
-    fee_eur: float
-    gap_eur: float
-
-    @property
-    def cost_eur(self) -> float:
-        """Bill with stores put back, and wear [€]."""
-        return self.bill_eur + self.wear_eur
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class CommunityResult:
-    """The window's totals: by home, by mode, the coincidence of the loads, and who would leave.
-
-    ``leaving``: of what sharing gains with the plans as they are, the homes that would have more of
-    it on their own. ``worthless_steps`` of ``n_steps``: where the fee leaves nothing to gain.
-    """
-
-    homes: tuple[HomeRow, ...]
-    modes: tuple[ModeRow, ...]
-    coincidence: float
-    worthless_steps: int
-    n_steps: int
-    leaving: Leaving
-
-    @property
-    def gini(self) -> float | None:
-        """Of the gains, 0 if all are equal; None if any home is worse off than alone."""
-        gains_eur = np.array([home.gain_eur for home in self.homes])
-        return None if gains_eur.min() < -LEAST_LOSS_EUR else gini(np.maximum(gains_eur, 0.0))
-
-    def cost_eur(self, mode: CommunityMode) -> float:
-        """The cost of one mode [€]."""
-        return next(row.cost_eur for row in self.modes if row.mode == mode)
-
-
-def community_result(pieces: Sequence[CommunityPiece], spec: CommunitySpec) -> CommunityResult:
-    """The totals over all pieces."""
-    here = spec.settled_mode
-    rows = []
-    for number, home in enumerate(pieces[0].homes):
-        kpis = total([piece.accounts[here].kpis[number] for piece in pieces])
-        rows.append(
-            HomeRow(
-                name=home.name,
-                alone_eur=_of_home(pieces, "alone", number),
-                here_eur=_of_home(pieces, here, number),
-                received_kwh=_shared_kwh(pieces, here, "received_wh", number),
-                supplied_kwh=_shared_kwh(pieces, here, "supplied_wh", number),
-                kpis=kpis,
-            )
-        )
-    loads_kwh = np.concatenate(
-        [piece.accounts["rule_alone"].plan.import_kwh for piece in pieces], axis=1
-    )
-    fee = np.concatenate([_gain_left(piece, spec) for piece in pieces])
-    return CommunityResult(
-        homes=tuple(rows),
-        modes=tuple(_mode_row(pieces, mode) for mode in spec.all_modes),
-        coincidence=coincidence(loads_kwh),
-        worthless_steps=int(np.count_nonzero(fee <= 0)),
-        n_steps=len(fee),
-        leaving=who_would_leave(pieces, spec.settled_mode),
-    )
-
-
-def who_would_leave(pieces: Sequence[CommunityPiece], mode: CommunityMode) -> Leaving:
-    """The homes that would gain more by sharing among themselves, the plans as they are.
-
-    Up to ``MOST_EXACT`` homes all coalitions are looked at, beyond it single homes and pairs.
-    """
-    accounts = [piece.accounts[mode] for piece in pieces]
-    exact = len(accounts[0].homes) <= MOST_EXACT
-    gains, values, n_steps = list[Floats](), list[Floats](), 0
-    for account in accounts:
-        import_kwh, export_kwh = (wh / 1000.0 for wh in account.metered_wh)
-        grid = grid_prices(account.plan)
-        outside_eur = import_kwh @ grid.retail_eur_per_kwh - export_kwh @ grid.feed_in_eur_per_kwh
-        gains.append(outside_eur - account.bill_micro_eur.sum(axis=0) / MICRO)
-        of_coalitions = sharing_gains if exact else pair_gains
-        values.append(of_coalitions(export_kwh, import_kwh, grid))
-        n_steps += len(grid.retail_eur_per_kwh)
-    gains_eur: Floats = np.sum(gains, axis=0)
-    values_eur: Floats = np.sum(values, axis=0)
-    found = leaving if exact else leaving_in_pairs
-    return found(gains_eur, values_eur, tolerance_eur=n_steps / MICRO)
-
-
-def _gain_left(piece: CommunityPiece, spec: CommunitySpec) -> Floats:
-    """What sharing a kWh gains after the fee [€/kWh]."""
-    horizon = piece.horizon
-    return horizon.import_eur_per_kwh - horizon.export_eur_per_kwh - spec.fee_eur_per_kwh
-
-
-def _of_home(pieces: Sequence[CommunityPiece], mode: CommunityMode, number: int) -> float:
-    return float(sum(piece.accounts[mode].cost_eur[number] for piece in pieces))
-
-
-def _shared_kwh(
-    pieces: Sequence[CommunityPiece], mode: CommunityMode, name: str, number: int
-) -> float:
-    return sum(float(getattr(p.accounts[mode], name)[:, number].sum()) for p in pieces) / 1000.0
-
-
-def _mode_row(pieces: Sequence[CommunityPiece], mode: CommunityMode) -> ModeRow:
-    accounts = [piece.accounts[mode] for piece in pieces]
-    plans = [account.plan for account in accounts]
-    kpis = total([one for account in accounts for one in account.kpis])
-    step_h = plans[0].horizon.step_h
-    gaps = [piece.gaps_eur[mode] for piece in pieces]
-    return ModeRow(
-        mode=mode,
-        bill_eur=sum(plan.bill_eur for plan in plans) - kpis.stored_eur,
-        wear_eur=kpis.wear_eur,
-        discomfort_eur=kpis.discomfort_eur,
-        shared_kwh=sum(float(plan.shared_kwh.sum()) for plan in plans),
-        bought_kwh=sum(float(plan.bought_kwh.sum()) for plan in plans),
-        sold_kwh=sum(float(plan.sold_kwh.sum()) for plan in plans),
-        peak_import_kw=max(
-            float((plan.import_kwh - plan.export_kwh).sum(axis=0).max()) for plan in plans
-        )
-        / step_h,
-        fee_eur=sum(float(plan.shared_kwh @ plan.fee_eur_per_kwh) for plan in plans),
-        gap_eur=sum(gaps) if np.isfinite(gaps).all() else np.nan,
-    )

@@ -15,7 +15,8 @@ from ems.community.community import CommunityMode
 from ems.community.money import MICRO, metered_wh
 from ems.core.horizon import Horizon
 from ems.errors import InvalidSpec
-from ems.pipelines.community import CommunityPiece, CommunityResult, CommunitySpec
+from ems.pipelines.community import CommunityPiece, CommunitySpec
+from ems.pipelines.community_totals import CommunityResult
 from ems.types import Bools, Days, Floats, Ints
 
 RULE_LABELS: Mapping[str, str] = {

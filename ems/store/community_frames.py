@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from ems.community.account import CommunityAccount
-from ems.pipelines.community import CommunityPiece, CommunityResult, HomeRow
+from ems.pipelines.community import CommunityPiece
+from ems.pipelines.community_totals import CommunityResult, HomeRow
 from ems.store.frames import kpi_values
 
 HOME_FIGURES = ("alone_eur", "here_eur", "gain_eur", "received_kwh", "supplied_kwh")

@@ -169,6 +169,21 @@ def test_seed_and_order_change_nothing(prices: str) -> None:
                 )
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_prices_that_are_nearly_equal_cost_what_they_cost(seed: int) -> None:
+    """Prices apart by less than HiGHS's tolerance of 1e-7, as the dual of a bus has them.
+
+    A variable at one bound may then have the reduced cost of the other; moved there for the second
+    aim, plans cost up to some euros more than was proven.
+    """
+    case = make_case(seed, devices=("battery", "ev", "sun"))
+    rng = np.random.default_rng(seed)
+    price = rng.choice([0.12, 0.22], 24) + rng.normal(0, 5e-8, 24)
+    near = replace(case.horizon, import_eur_per_kwh=price + 0.034, export_eur_per_kwh=price)
+    plan = GlobalOptimizer(case.agents, case.grid).optimize_centralized(near)
+    assert sum(plan.costs_eur().values()) == pytest.approx(plan.objective_eur, abs=2e-6)
+
+
 @settings(max_examples=80)
 @given(cases(most_steps=12))
 def test_by_another_road(case: Case) -> None:

@@ -13,7 +13,8 @@ from matplotlib.patches import Patch
 
 from ems.community.community import LABELS, CommunityMode
 from ems.errors import InvalidSpec
-from ems.pipelines.community import CommunityResult, CommunitySpec, HomeRow
+from ems.pipelines.community import CommunitySpec
+from ems.pipelines.community_totals import CommunityResult, HomeRow
 from ems.report.community import RULE_LABELS, CommunitySteps, FairPoint
 from ems.report.figures.day import local_time, step_edges
 from ems.report.figures.page import Origin, days_in_words, new_page, wrapped

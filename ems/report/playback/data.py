@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from ems.community.community import LABELS
-from ems.pipelines.community import CommunityPiece, CommunityResult, CommunitySpec, HomeRow, ModeRow
+from ems.pipelines.community import CommunityPiece, CommunitySpec
+from ems.pipelines.community_totals import CommunityResult, HomeRow, ModeRow
 from ems.report.community import RULE_LABELS, CommunitySteps, FairPoint
 from ems.report.figures.page import Origin, span_in_words
 from ems.report.page import words
@@ -23,7 +24,6 @@ from ems.types import Floats, Ints
 MOST_HOMES, MOST_STEPS, MOST_ROWS = 60, 700, 1000
 """Most homes in the ring, steps of the slider, and rows of the table."""
 _ENERGIES = ("generation", "demand", "stored", "import", "export", "received", "supplied")
-_FEW_KWH = 0.1
 """Less than this is what whole Wh round away [kWh]."""
 Data = dict[str, Any]
 
@@ -135,21 +135,12 @@ def _cut(steps: CommunitySteps, ring: _Ring, n: int) -> list[str]:
 def _facts(result: CommunityResult, spec: CommunitySpec) -> list[str]:
     """What the numbers rest on."""
     told = [
-        "Cost of a home: the bill with the stores put back as they were, wear and discomfort, both "
-        "assumptions. Cost of all homes: the same without discomfort. Gain: less cost than planned "
-        "alone, with the same devices and batteries.",
+        "Cost: the bill with the stores put back as they were, wear and discomfort, both "
+        "assumptions. Gain: less cost than planned alone, with the same devices and batteries.",
         "A wallet is the bill for energy alone, so far. Each number is rounded on its own.",
         f"Coincidence of the loads: {words.number(result.coincidence, 2)} "
         "(1: all homes peak at once; the lower, the more there is to share).",
     ]
-    handed_kwh = sum(home.received_kwh for home in result.homes)
-    could_kwh = next(row.shared_kwh for row in result.modes if row.mode == spec.settled_mode)
-    if could_kwh - handed_kwh > _FEW_KWH:
-        told.append(
-            f"The key hands {words.kwh(handed_kwh)} from home to home of the "
-            f"{words.kwh(could_kwh)} that could be shared; the rest is traded outside. So the "
-            f"homes pay more than the cost of {LABELS[spec.settled_mode]}, without the key."
-        )
     if result.worthless_steps:
         told.append(
             f"In {result.worthless_steps} of {result.n_steps} steps the fee of "

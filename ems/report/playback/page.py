@@ -10,7 +10,8 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from ems.pipelines.community import CommunityPiece, CommunityResult, CommunitySpec
+from ems.pipelines.community import CommunityPiece, CommunitySpec
+from ems.pipelines.community_totals import CommunityResult
 from ems.report.community import FairPoint
 from ems.report.figures.page import Origin
 from ems.report.page.page import write_whole
