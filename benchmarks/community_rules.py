@@ -17,7 +17,7 @@ from datetime import date
 
 import numpy as np
 
-from ems.community.account import settle_community
+from ems.community.community import LABELS
 from ems.community.fairness import gini
 from ems.economics.intervals import drawn_sums, middle
 from ems.economics.tariff_file import load_tariff
@@ -28,7 +28,9 @@ from ems.pipelines.community import (
     CommunitySpec,
     common_window,
     run_community,
+    settled,
 )
+from ems.pipelines.community_totals import ways_found
 from ems.site.assets import Assets
 from ems.site.building import Building
 from ems.store.connection import get_con
@@ -76,24 +78,24 @@ def main() -> None:
 
 def _settled(piece: CommunityPiece, spec: CommunitySpec) -> Floats:
     account = piece.accounts["together"]
-    again = settle_community(
-        account.plan,
-        rule=spec.pool_rule(account.plan),
-        key=spec.sharing_key(len(account.homes)),
-        worth=account.worth,
-        metered_eur=account.metered_eur,
-    )
+    again = settled(account.plan, spec, piece.price_eur_per_kwh, account.worth, account.metered_eur)
     return again.cost_eur
 
 
 def _costs(pieces: Sequence[CommunityPiece], spec: CommunitySpec) -> str:
-    rows = ["| way | cost with wear € | less than the rule alone € |", "|---|---:|---:|"]
-    of = {
-        mode: np.array([piece.accounts[mode].cost_eur.sum() for piece in pieces])
-        for mode in spec.all_modes
+    """Each way against the best rules alone, the rules chosen over the whole window."""
+    found = ways_found(pieces, spec)
+    weeks = {
+        mode: np.array([account.cost_eur.sum() for account in one.accounts])
+        for mode, one in found.items()
     }
-    for mode, cost_eur in of.items():
-        rows.append(f"| {mode} | {cost_eur.sum():.2f} | {_told(of['rule_alone'] - cost_eur)} |")
+    rows = ["| way | cost € | less than the best rules alone € |", "|---|---:|---:|"]
+    for mode, one in found.items():
+        how = f" ({one.how})" if one.how else ""
+        saved = "–" if mode == "rule_alone" else _told(weeks["rule_alone"] - weeks[mode])
+        rows.append(f"| {LABELS[mode]}{how} | {one.cost_eur:.2f} | {saved} |")
+    gain = _told(weeks["rule_together"] - weeks["together"])
+    rows.append(f"\nPlanned together against the best rule together: {gain} €")
     return "\n".join(rows)
 
 

@@ -53,6 +53,8 @@ SOLVERS = (
 )
 ADAPTERS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(SOLVERS, ("ems.core.highs", "ems.core.pulp_model")),
+    # A game among homes is no plan.
+    "scipy.optimize.linprog": ("ems.core.highs", "ems.core.pulp_model", "ems.community.splits"),
     "highspy": ("ems.core.highs", "ems.core.priced", "ems.core.cutting_planes"),
     "duckdb": ("ems.store",),
     "mlflow": ("ems.tracking", "ems.deployment"),

@@ -65,6 +65,8 @@ RuleName = Literal[
 ]
 KeyName = Literal["dynamic", "equal", "static", "priority"]
 MODES = ("rule_alone", "alone", "rule_together", "at_price", "together", "decomposed")
+NEAR = 1e-4
+"""A larger part of the cost that is not proven to be the least is said [1]."""
 EPILOG = (
     "Every plan knows the true load, sun and prices (perfect foresight: upper bounds). Homes made "
     "from measured ones are made up, and said so. Rules, keys and what the figures do not say: "
@@ -436,6 +438,13 @@ def show(out: Console, result: CommunityResult, spec: CommunitySpec) -> None:
     for row in result.modes:
         if row.how:
             say(out, f"rules     {LABELS[row.mode]}: {row.how}")
+    for row in result.modes:
+        if row.gap_eur > NEAR * abs(row.cost_eur):
+            say(
+                out,
+                f"gap       {LABELS[row.mode]}: its plans cost at most {number(row.gap_eur, 2)} € "
+                "more than the least possible",
+            )
     say(out, explained(result, spec))
     say(out, fair_words(result))
     say(

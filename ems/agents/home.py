@@ -153,6 +153,46 @@ class HomeAgent(Agent):
             return self.fee_eur_per_kwh[:n_steps]
         return np.full(n_steps, self.fee_eur_per_kwh, dtype=np.float64)
 
+    def execute(self, horizon: Horizon, told: Plan | None, believed: Agent | None) -> Plan:
+        """What each member really does; ``believed``: the home that the plan was made for."""
+        group = believed.agents if isinstance(believed, HomeAgent) else ()
+        known = {agent.name: agent for agent in group}
+        return self.of_parts(
+            {
+                agent.name: agent.execute(
+                    horizon,
+                    None if told is None else told.parts.get(agent.name),
+                    known.get(agent.name),
+                )
+                for agent in self.agents
+            }
+        )
+
+    def with_state_of(self, real: Self, horizon: Horizon) -> Self:
+        """Each member with the state of the real one of its name."""
+        known = {agent.name: agent for agent in real.agents}
+        return replace(
+            self,
+            agents=tuple(
+                agent.with_state_of(known[agent.name], horizon) if agent.name in known else agent
+                for agent in self.agents
+            ),
+            meter=self.meter.with_state_of(real.meter, horizon),
+        )
+
+    def without_targets(self) -> Self:
+        """No member has one."""
+        return replace(self, agents=tuple(agent.without_targets() for agent in self.agents))
+
+    def curtailed(self, plan: Plan, surplus_kw: Floats) -> Plan:
+        """Each member that can feeds less, one after the other."""
+        parts = dict(plan.parts)
+        for agent in self.agents:
+            cut = agent.curtailed(parts[agent.name], surplus_kw)
+            surplus_kw = surplus_kw - (cut.net_load_kw - parts[agent.name].net_load_kw)
+            parts[agent.name] = cut
+        return self.of_parts(parts)
+
     def audit(self, plan: Plan, horizon: Horizon) -> Iterator[str]:
         """The rules of every member; the meter shows their sum, one way at a time."""
         for agent in self.agents:
@@ -208,6 +248,14 @@ class HomeAgent(Agent):
                 for agent in self.agents
             ),
         )
+
+    def leaving(self, held_kwh: Mapping[str, float], horizon: Horizon) -> Self:
+        """Each member to leave what is its own."""
+        later = []
+        for agent in self.agents:
+            own = {rule: held_kwh[f"{agent.name}.{rule}"] for rule in agent.stored_kwh()}
+            later.append(agent.leaving(own, horizon) if own else agent)
+        return replace(self, agents=tuple(later))
 
     def full_cycles(self, plan: Plan, horizon: Horizon) -> float:
         """Of all its stores."""

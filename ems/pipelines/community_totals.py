@@ -1,9 +1,9 @@
 """What a community comes to: by home, by way, how fair it is, and who would rather leave.
 
 Two rows are the best rules in hindsight, as in a building: alone each home has the rule that costs
-it the least over the window; together the best of ten communities without a plan, see
-``_best_together``. So what planning and sharing is worth is held against what people could do with
-the same devices and no forecast.
+it the least over the window; together it is the best of seven communities without a plan. So what
+planning and sharing is worth is held against what people could do with the same devices and no
+forecast.
 """
 
 from __future__ import annotations
@@ -127,7 +127,10 @@ def community_result(pieces: Sequence[CommunityPiece], spec: CommunitySpec) -> C
     gain_left = np.concatenate([_gain_left(piece, spec) for piece in pieces])
     return CommunityResult(
         homes=tuple(_home_rows(pieces, spec)),
-        modes=tuple(_mode_rows(pieces, spec)),
+        modes=tuple(
+            _row(mode, found, _gap_eur(pieces, mode))
+            for mode, found in ways_found(pieces, spec).items()
+        ),
         coincidence=coincidence(np.concatenate([_demand_kwh(piece) for piece in pieces], axis=1)),
         worthless_steps=int(np.count_nonzero(gain_left <= 0)),
         n_steps=len(gain_left),
@@ -169,25 +172,41 @@ def _home_rows(pieces: Sequence[CommunityPiece], spec: CommunitySpec) -> Iterato
         )
 
 
-def _mode_rows(pieces: Sequence[CommunityPiece], spec: CommunitySpec) -> Iterator[ModeRow]:
-    yield _row("as_metered", _accounts(pieces, "as_metered"))
-    yield _best_alone(pieces, spec)
-    yield _row("alone", _accounts(pieces, "alone"), gap_eur=_gap_eur(pieces, "alone"))
-    yield _best_together(pieces, spec)
-    yield _row("alone_shared", _accounts(pieces, "alone_shared"))
-    for mode in spec.asked_modes:
-        yield _row(mode, _accounts(pieces, mode), gap_eur=_gap_eur(pieces, mode))
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Found:
+    """One way of the table: its accounts, piece by piece, and which rules it is."""
+
+    accounts: Sequence[CommunityAccount]
+    how: str = ""
+
+    @property
+    def cost_eur(self) -> float:
+        """What all homes pay over all pieces [€]."""
+        return float(costs_eur(self.accounts).sum())
 
 
-def _best_alone(pieces: Sequence[CommunityPiece], spec: CommunitySpec) -> ModeRow:
+def ways_found(pieces: Sequence[CommunityPiece], spec: CommunitySpec) -> dict[CommunityMode, Found]:
+    """The ways of the table in order, the rules chosen over all pieces."""
+    planned = {mode: Found(accounts=_accounts(pieces, mode)) for mode in spec.asked_modes}
+    return {
+        "as_metered": Found(accounts=_accounts(pieces, "as_metered")),
+        "rule_alone": _best_alone(pieces, spec),
+        "alone": Found(accounts=_accounts(pieces, "alone")),
+        "rule_together": _best_together(pieces, spec),
+        "alone_shared": Found(accounts=_accounts(pieces, "alone_shared")),
+        **planned,
+    }
+
+
+def _best_alone(pieces: Sequence[CommunityPiece], spec: CommunitySpec) -> Found:
     """Each home under the rule that costs it the least over the window, in hindsight."""
     chosen = _best_rules(pieces)
     of_home = {home: rule_way("rule_alone", rule) for home, rule in chosen.items()}
     like = rule_way("rule_alone", "self_consumption")
-    return _row("rule_alone", _mixed(pieces, spec, of_home, like), how=_counts(chosen))
+    return Found(accounts=_mixed(pieces, spec, of_home, like), how=_counts(chosen))
 
 
-def _best_together(pieces: Sequence[CommunityPiece], spec: CommunitySpec) -> ModeRow:
+def _best_together(pieces: Sequence[CommunityPiece], spec: CommunitySpec) -> Found:
     """The cheapest community without a plan, in hindsight.
 
     Each home under its own best rule, or all under one of three, with their meters shared; or all
@@ -196,19 +215,14 @@ def _best_together(pieces: Sequence[CommunityPiece], spec: CommunitySpec) -> Mod
     chosen = _best_rules(pieces)
     of_home = {home: rule_way("rule_alone", rule) for home, rule in chosen.items()}
     like = rule_way("rule_shared", "self_consumption")
-    found = {
-        f"{_counts(chosen)}, meters shared": _mixed(pieces, spec, of_home, like),
-        **{
-            f"{rule}, meters shared": _accounts(pieces, rule_way("rule_shared", rule))
-            for rule in RULES
-        },
-        **{
-            f"{rule}, as one building": _accounts(pieces, rule_way("rule_together", rule))
-            for rule in RULES
-        },
-    }
-    rows = [_row("rule_together", accounts, how=how) for how, accounts in found.items()]
-    return min(rows, key=lambda row: row.cost_eur)
+    found = [
+        Found(accounts=_mixed(pieces, spec, of_home, like), how=f"{_counts(chosen)}, meters shared")
+    ]
+    for rule in RULES:
+        shared, as_one = rule_way("rule_shared", rule), rule_way("rule_together", rule)
+        found.append(Found(accounts=_accounts(pieces, shared), how=f"{rule}, meters shared"))
+        found.append(Found(accounts=_accounts(pieces, as_one), how=f"{rule}, as one building"))
+    return min(found, key=lambda one: one.cost_eur)
 
 
 def _best_rules(pieces: Sequence[CommunityPiece]) -> dict[str, Mode]:
@@ -243,13 +257,8 @@ def _mixed(
     return accounts
 
 
-def _row(
-    mode: CommunityMode,
-    accounts: Sequence[CommunityAccount],
-    *,
-    how: str = "",
-    gap_eur: float = np.nan,
-) -> ModeRow:
+def _row(mode: CommunityMode, found: Found, gap_eur: float) -> ModeRow:
+    accounts = found.accounts
     kpis = total([one for account in accounts for one in account.kpis])
     bill_micro_eur = sum(int(account.bill_micro_eur.sum()) for account in accounts)
     received_wh, imported_wh, exported_wh = (
@@ -262,7 +271,7 @@ def _row(
     )
     return ModeRow(
         mode=mode,
-        how=how,
+        how=found.how,
         bill_eur=bill_micro_eur / MICRO - kpis.stored_eur,
         wear_eur=kpis.wear_eur,
         discomfort_eur=kpis.discomfort_eur,
@@ -281,7 +290,7 @@ def _peak_kw(account: CommunityAccount) -> float:
 
 
 def _gap_eur(pieces: Sequence[CommunityPiece], way: Way) -> float:
-    gaps = [piece.gaps_eur[way] for piece in pieces]
+    gaps = [piece.gaps_eur.get(way, np.nan) for piece in pieces]
     return sum(gaps) if np.isfinite(gaps).all() else np.nan
 
 

@@ -180,3 +180,42 @@ def test_what_both_registers_counted_is_on_its_bill_and_in_no_balance() -> None:
     assert plan.plans["a"].net_load_kw == pytest.approx([2.0])
     assert plan.costs_eur()["fee"] == pytest.approx(0.06)
     plan.audit()
+
+
+def test_a_group_does_what_its_members_do() -> None:
+    """Told a plan that believed more sun, curtailed, without targets, with the state of another."""
+    case = make_case(2, devices=("battery", "ev", "sun"))
+    home = HomeAgent(name="home", agents=case.agents)
+    told = together(case.horizon, home).plans["home"]
+    done = home.execute(case.horizon, told, home)
+    for agent in case.agents:
+        expected = agent.execute(case.horizon, told.parts[agent.name], agent)
+        np.testing.assert_array_equal(done.parts[agent.name].net_load_kw, expected.net_load_kw)
+    unknown = home.execute(case.horizon, None, None)
+    np.testing.assert_array_equal(unknown.net_load_kw, home.unplanned(case.horizon).net_load_kw)
+    later = home.after(told, 6)
+    window = case.horizon.window(6, case.horizon.n_steps)
+    again = replace(later, agents=tuple(a.without_targets() for a in later.agents))
+    assert again.with_state_of(later, window).stored_kwh() == pytest.approx(later.stored_kwh())
+    assert later.without_targets().agents == again.agents or all(
+        type(a) is type(b)
+        for a, b in zip(later.without_targets().agents, again.agents, strict=True)
+    )
+
+
+def test_a_home_that_can_be_curtailed_feeds_less() -> None:
+    roof = PVAgent(available_kw=np.array([4.0, 4.0]), curtailable=True)
+    home = HomeAgent(name="a", agents=(load(1.0, 1.0), roof))
+    cut = home.curtailed(home.unplanned(hours(0.3, 0.3)), np.array([2.0, 9.0]))
+    np.testing.assert_allclose(cut.net_load_kw, [-1.0, 1.0])
+    np.testing.assert_allclose(cut.series["export_kw"], [1.0, 0.0])
+
+
+def test_what_must_be_left_is_told_to_each_member() -> None:
+    battery = BatteryAgent(capacity_kwh=10.0, initial_soc_kwh=2.0, final_soc_kwh=0.0)
+    home = HomeAgent(name="a", agents=(load(1.0), battery))
+    (_, left) = home.leaving({"battery.soc": 6.0}, hours(0.3)).agents
+    assert isinstance(left, BatteryAgent)
+    assert left.least_final_kwh == pytest.approx(
+        battery.leaving({"soc": 6.0}, hours(0.3)).least_final_kwh
+    )

@@ -17,6 +17,7 @@ from ems.community.decomposed import Chunk, Programs, Question, optimize_decompo
 from ems.core import priced
 from ems.core.highs import STATES
 from ems.core.matrix import Matrix
+from ems.core.mode import Mode
 from ems.core.priced import Basis, PricedProgram
 from ems.core.solver import Solver
 from ems.errors import Infeasible, InvalidSpec
@@ -34,7 +35,7 @@ def test_three_homes_by_hand() -> None:
     assert together.shared_kwh == pytest.approx([4.0])
     assert together.bought_kwh == pytest.approx([2.0])
     assert together.price_eur_per_kwh == pytest.approx([0.30])
-    assert community.rule_together(horizon).cost_eur == pytest.approx(0.60)
+    assert community.rule_together(horizon, "self_consumption").cost_eur == pytest.approx(0.60)
 
 
 @pytest.mark.parametrize(
@@ -146,8 +147,10 @@ def test_relabelling_homes_changes_no_total() -> None:
     homes, horizon = street(6, 9), hours()
     renamed = [replace(home, name=f"other_{n}") for n, home in enumerate(homes)]
     one, other, turned = Community(homes), Community(renamed), Community(renamed[::-1])
-    assert one.rule_together(horizon).cost_eur == other.rule_together(horizon).cost_eur
-    for mode in ("optimize_alone", "optimize_together", "rule_alone"):
+    rule: Mode = "self_consumption"
+    assert one.rule_together(horizon, rule).cost_eur == other.rule_together(horizon, rule).cost_eur
+    assert one.rule_alone(horizon, rule).cost_eur == turned.rule_alone(horizon, rule).cost_eur
+    for mode in ("optimize_alone", "optimize_together"):
         assert getattr(one, mode)(horizon).cost_eur == pytest.approx(
             getattr(turned, mode)(horizon).cost_eur, abs=1e-5
         )

@@ -227,7 +227,8 @@ BROKEN = {
     "another solver by its module": (
         "adapters",
         project({"ems/pipelines/mine.py": "from scipy import optimize as o\no.linprog(1)"}),
-        f"ems/pipelines/mine.py:2: uses scipy.optimize.linprog, which is for {SOLVER_ROOMS}",
+        f"ems/pipelines/mine.py:2: uses scipy.optimize.linprog, which is for "
+        f"{SOLVER_ROOMS} and ems.community.splits",
     ),
     "a pipeline with its own tracking": (
         "adapters",

@@ -15,13 +15,14 @@ from ems.community.keys import Static
 from ems.economics.tariff_file import load_tariff
 from ems.errors import DataError, InvalidSpec
 from ems.pipelines.community import (
-    CommunityResult,
     CommunitySpec,
     booked,
     common_window,
-    community_result,
+    rule_way,
     run_community,
 )
+from ems.pipelines.community_totals import CommunityResult, community_result, costs_eur
+from ems.pipelines.spec import RULES
 from ems.site.assets import Assets
 from ems.site.building import Building
 from ems.site.meters import MeterData
@@ -59,7 +60,7 @@ def with_gap(building: Building, day: date) -> Building:
 
 def test_nobody_can_do_better_than_all_together_nor_worse_than_by_the_rule() -> None:
     result = two_days()
-    cost = {row.mode: row.cost_eur + row.discomfort_eur for row in result.modes}
+    cost = {row.mode: row.cost_eur for row in result.modes}
     assert cost["together"] <= cost["rule_together"] + 1e-6
     assert cost["together"] <= cost["alone"] + 1e-6
     assert cost["alone"] <= cost["rule_alone"] + 1e-6
@@ -70,8 +71,7 @@ def test_homes_add_up_to_the_community() -> None:
     result = two_days()
     together = next(row for row in result.modes if row.mode == "together")
     here_eur = sum(home.here_eur for home in result.homes)
-    whole_eur = together.cost_eur + together.discomfort_eur
-    assert here_eur == pytest.approx(whole_eur, abs=2 * 24 * 1e-3)
+    assert here_eur == pytest.approx(together.cost_eur, abs=1e-6)
     received_kwh = sum(home.received_kwh for home in result.homes)
     assert received_kwh == pytest.approx(sum(home.supplied_kwh for home in result.homes))
     assert received_kwh == pytest.approx(together.shared_kwh, abs=0.1)
@@ -124,8 +124,8 @@ def test_a_fee_above_the_gain_is_counted() -> None:
 
 
 def test_what_a_specification_may_be() -> None:
-    with pytest.raises(InvalidSpec, match="mode is 'tomorrow'"):
-        spec(modes=("tomorrow",))
+    with pytest.raises(InvalidSpec, match="mode is 'alone', allowed are at_price"):
+        spec(modes=("alone",))
     with pytest.raises(InvalidSpec, match="fee is -1"):
         CommunitySpec(tariff=TARIFF, fee_eur_per_kwh=-1.0)
     with pytest.raises(InvalidSpec, match="2 shares for 3 homes"):
@@ -134,7 +134,8 @@ def test_what_a_specification_may_be() -> None:
     assert isinstance(key, Static)
     assert key.shares == pytest.approx((1 / 3,) * 3)
     assert spec(modes=("decomposed",)).settled_mode == "decomposed"
-    assert "together" not in spec(modes=("decomposed",)).all_modes
+    assert "together" not in spec(modes=("decomposed",)).asked_modes
+    assert spec(modes=()).asked_modes == ("together",)
 
 
 def test_the_ledger_closes_every_day_of_the_window() -> None:
@@ -179,3 +180,41 @@ def test_gini_of_the_gains_by_hand() -> None:
     assert replace(result, homes=tuple(rows)).gini == pytest.approx(1 / 6)
     loser = replace(rows[0], alone_eur=-0.01)
     assert replace(result, homes=(loser, *rows[1:])).gini is None
+
+
+def test_the_bar_is_the_best_rule_of_every_home_and_the_best_simple_community() -> None:
+    window = common_window(homes(), date(2016, 6, 1), 2)
+    pieces = list(run_community(homes(), spec(), window))
+    result = community_result(pieces, spec())
+    costs = {way: costs_eur([p.accounts[way] for p in pieces]) for way in pieces[0].accounts}
+    alone = np.array([costs[rule_way("rule_alone", rule)] for rule in RULES])
+    assert result.cost_eur("rule_alone") == pytest.approx(alone.min(axis=0).sum(), abs=1e-4)
+    assert len(set(alone.argmin(axis=0))) > 1, "one rule for all would show nothing"
+    simple = [
+        costs[rule_way(kind, rule)].sum()
+        for kind in ("rule_shared", "rule_together")
+        for rule in RULES
+    ]
+    assert result.cost_eur("rule_together") <= min(simple) + 1e-6
+    assert result.cost_eur("alone_shared") <= result.cost_eur("alone") + 1e-6
+
+
+@pytest.mark.parametrize("key", ["static", "equal"])
+def test_homes_add_up_under_a_key_that_leaves_kwh_unshared(key: str) -> None:
+    own = spec(key=key)
+    window = common_window(homes(), date(2016, 6, 1), 1)
+    result = community_result(list(run_community(homes(), own, window)), own)
+    together = next(row for row in result.modes if row.mode == "together")
+    assert sum(home.here_eur for home in result.homes) == pytest.approx(together.cost_eur)
+    assert sum(home.received_kwh for home in result.homes) == pytest.approx(together.shared_kwh)
+
+
+def test_the_competitive_price_is_one_for_all_who_share() -> None:
+    own = spec(rule="competitive")
+    window = common_window(homes(), date(2016, 6, 1), 1)
+    (piece,) = run_community(homes(), own, window)
+    for way in ("together", "alone_shared", "rule_together timer"):
+        assert piece.accounts[way].rule == "competitive"
+        np.testing.assert_allclose(
+            piece.accounts[way].shared_eur_per_kwh, piece.price_eur_per_kwh, atol=1e-6
+        )

@@ -22,16 +22,16 @@ def test_a_day_of_three_homes_is_shown_stored_tracked_and_booked(tmp_path: Path)
         "3, as measured",
         "fee 3 ct/kWh",
         "planned together",
-        "by rule, each alone",
+        "best rules, each alone",
         "worth ",
     ):
         assert told in done.words
     costs = dict(place.found("SELECT home, value FROM community_home WHERE kpi = 'here_eur'"))
     assert len(costs) == 3
-    modes = place.found("SELECT DISTINCT mode FROM community_step ORDER BY mode")
-    assert [mode for (mode,) in modes] == [
-        *("alone", "as_metered", "rule_alone", "rule_together", "together")
-    ]
+    ways = [way for (way,) in place.found("SELECT DISTINCT mode FROM community_step")]
+    assert {"as_metered", "alone", "alone_shared", "together", "rule_shared timer"} <= set(ways)
+    runs = {name for (name,) in place.tracked("SELECT name FROM runs")}
+    assert {"community rule_alone", "community rule_together", "community together"} <= runs
     (found,) = re.findall(r"04_community\.py verify (\S+) --root ([0-9a-f]{64})", done.out)
     (ledger,) = place.results.glob("ledgers/*.jsonl")
     assert Path(found[0]).name == ledger.name
@@ -78,6 +78,12 @@ def test_a_made_street_by_prices_says_what_it_is(tmp_path: Path) -> None:
         (("--pv_share", "1.5"), r"pv is 1\.5, allowed is 0 to 1"),
         (("--demand_charge_eur_per_kw", "50"), "demand charge"),
         (("--battery_start_kwh", "5"), "the batteries of a community begin empty"),
+        (
+            ("--law", "de_42c", "--tariff", "dynamic"),
+            "holds from 2026-06-01, the window begins on 2016-06-01",
+        ),
+        (("--law", "moon"), "law 'moon': not known"),
+        (("--law", "de_42b", "--fee_ct", "3"), "--law says the fee of a shared kWh"),
     ],
 )
 def test_what_is_refused(args: tuple[str, ...], says: str, tmp_path: Path) -> None:
@@ -88,3 +94,12 @@ def test_what_is_refused(args: tuple[str, ...], says: str, tmp_path: Path) -> No
 def test_verify_needs_one_ledger(tmp_path: Path) -> None:
     one_line(call(NAME, "verify"), "verify needs one LEDGER file, 0 are given")
     one_line(call(NAME, "verify", tmp_path / "none"), "the ledger cannot be read")
+
+
+def test_a_law_says_the_fee_and_that_hours_are_too_long(tmp_path: Path) -> None:
+    names = "residential3,residential4,residential5"
+    asked = ("--homes", "3", "--buildings", names, "--law", "de_42b", "--figures", "off")
+    done = Place(tmp_path).call(NAME, *DAY, *asked)
+    assert done.code == 0, done.err
+    assert "fee 0 ct/kWh" in done.words
+    assert "it compares every 15 minutes, the meters every 60" in done.words

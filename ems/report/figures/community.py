@@ -299,14 +299,15 @@ def four_costs(
     origin: Origin,
     paper: Paper = SCREEN,
 ) -> Figure:
-    """Cost [€] by rule and planned, alone and together, and what each saves against the first.
+    """Cost [€] by the best rules and planned, alone and together, and what each saves.
 
-    Alone, planning is the saving; by rule, sharing is; planned together, both.
+    Against the best rules alone: planned alone, planning is the saving; by rule together, sharing
+    is; planned together, both.
     """
     modes: tuple[CommunityMode, ...] = ("rule_alone", "alone", "rule_together", spec.settled_mode)
     costs_eur = [result.cost_eur(mode) for mode in modes]
     names = [LABELS[mode] for mode in modes]
-    told = f"bill with the stores put back as they were, and wear · {note}"
+    told = f"bill with the stores put back as they were, wear and discomfort · {note}"
     body_in = paper.row_in(0.36, names) * len(names) + 0.9
     height_in = body_in * (2 if paper.narrow else 1)
     body = new_page(height_in, f"{what} · four costs", told, origin, paper)
@@ -325,7 +326,7 @@ def four_costs(
             saved_eur = costs_eur[0] - cost_eur
             _said_bar(saved, place, saved_eur, of, {"facecolor": colour} | look)
     cost.set_xlabel("cost [€]")
-    saved.set_xlabel("less than by rule, each alone [€]")
+    saved.set_xlabel(f"less than {LABELS['rule_alone']} [€]")
     keys = [
         Patch(facecolor=LIGHT_GREY, edgecolor=DARK_GREY, label="alone"),
         Patch(facecolor=SKY, edgecolor=DARK_GREY, label="together"),

@@ -54,16 +54,20 @@ class Report:
     sections: Sequence[Section]
 
 
-def render(report: Report) -> str:
-    """The page as HTML without external resources."""
-    pages = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+def templates(folder: Path) -> jinja2.Environment:
+    """The templates of a folder: what is put in is text, and what is missing is an error."""
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    page = pages.get_template("report.html.j2")
+
+
+def render(report: Report) -> str:
+    """The page as HTML without external resources."""
+    page = templates(Path(__file__).parent).get_template("report.html.j2")
     return page.render(report=report, linked=linked)
 
 

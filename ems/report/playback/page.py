@@ -7,27 +7,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 from ems.pipelines.community import CommunityPiece, CommunitySpec
 from ems.pipelines.community_totals import CommunityResult
 from ems.report.community import FairPoint
 from ems.report.figures.page import Origin
-from ems.report.page.page import write_whole
+from ems.report.page.page import templates, write_whole
 from ems.report.playback.data import playback_data
 
 
 def render_playback(data: Mapping[str, Any]) -> str:
     """The page as HTML without external resources; it may not even ask for any."""
-    pages = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return pages.get_template("playback.html.j2").render(data=data, embedded=embedded(data))
+    page = templates(Path(__file__).parent).get_template("playback.html.j2")
+    return page.render(data=data, embedded=embedded(data))
 
 
 def embedded(data: Mapping[str, Any]) -> Markup:

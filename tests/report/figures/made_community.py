@@ -17,14 +17,13 @@ from ems.economics.tariff import Tariff
 from ems.economics.tariff_file import load_tariff
 from ems.pipelines.community import (
     CommunityPiece,
-    CommunityResult,
     CommunitySpec,
-    HomeRow,
-    community_result,
-    plan_of,
+    runs,
     settled,
+    shared_as_they_are,
     stored_eur,
 )
+from ems.pipelines.community_totals import CommunityResult, HomeRow, community_result
 from ems.pipelines.community_workers import asked_of
 from ems.report.community import CommunitySteps, FairPoint
 
@@ -46,17 +45,20 @@ def _piece(homes: Sequence[HomeAgent], start: str, n: int, of: CommunitySpec) ->
     """Local days from midnight in summer; a kWh stored is worth 20 ct before, 30 ct after."""
     horizon = hours(n, start=start)
     community = Community(homes, fee_eur_per_kwh=of.fee_eur_per_kwh)
-    modes: tuple[CommunityMode, ...] = of.all_modes
     with asked_of(1, None) as asked:
-        plans = {mode: plan_of(community, horizon, mode, asked) for mode in modes}
+        plans = {way: run(community, horizon) for way, run in runs(of, asked).items()}
+    price = plans[of.settled_mode].price
+    gaps = {way: plan.gap_eur for way, plan in plans.items()}
+    plans |= shared_as_they_are(plans)
     ends = ({"battery": {"soc": 0.2}}, {"battery": {"soc": 0.3}})
     worth = {home.name: ends for home in homes}
     metered_eur = stored_eur(plans["as_metered"], worth)
     return CommunityPiece(
         days=_days(horizon),
         horizon=horizon,
-        accounts={mode: settled(plan, of, worth, metered_eur) for mode, plan in plans.items()},
-        gaps_eur={mode: plan.gap_eur for mode, plan in plans.items()},
+        price_eur_per_kwh=price,
+        accounts={way: settled(plan, of, price, worth, metered_eur) for way, plan in plans.items()},
+        gaps_eur=gaps,
     )
 
 

@@ -134,7 +134,8 @@ def test_four_costs_are_those_of_the_result() -> None:
     assert [bar.get_width() for bar in cost.patches] == four
     assert [bar.get_width() for bar in saved.patches] == [four[0] - c for c in four[1:]]
     for amount_eur, why in zip(four[1:], ("planning", "sharing", "both"), strict=True):
-        assert f"{four[0] - amount_eur:.2f} € ({why})" in all_text(figure)
+        saved_eur = f"{four[0] - amount_eur:.2f}".replace("-", "−")
+        assert f"{saved_eur} € ({why})" in all_text(figure)
 
 
 def test_every_rule_and_key_has_its_point_and_losers_stand_apart() -> None:
