@@ -83,7 +83,7 @@ class MlflowProcess:
             try:
                 _send(self._asking, call)
                 value = pickle.load(self._hearing)
-            except (EOFError, OSError, pickle.UnpicklingError):
+            except (EOFError, OSError, ValueError, pickle.UnpicklingError):  # or closed here
                 value = TrackingError(
                     "the process that writes to MLflow has ended by itself; start again"
                 )
@@ -93,12 +93,15 @@ class MlflowProcess:
                 answer.set_result(value)
 
     def _close(self) -> None:
-        """End it; unfinished work is dropped, since nobody waits for it."""
+        """End it; unfinished work is dropped, since nobody waits for it.
+
+        No more calls end it as well as the signal does, only later: Python drops what a signal
+        raises where it cannot go on, such as in a weak reference's callback.
+        """
         if self._last is not None and not self._last.done():
             self._process.terminate()
-        else:
-            with suppress(BrokenPipeError):  # it may have ended already
-                self._asking.close()
+        with suppress(BrokenPipeError):  # it may have ended already
+            self._asking.close()
         self._process.wait()
 
 

@@ -22,7 +22,7 @@ from mlflow.entities import Run
 
 from ems.errors import TrackingError
 from ems.tracking import pipeline_run, sqlite_uri
-from ems.tracking.process import mlflow_process
+from ems.tracking.process import PREPARE, MlflowProcess, mlflow_process
 from ems.tracking.store import calling, open_store
 from ems.tracking.writer import RunWriter
 
@@ -203,3 +203,19 @@ def test_it_ends_with_its_pipeline() -> None:
     process = mlflow_process()
     process._close()
     assert not process.alive
+
+
+def test_it_ends_with_its_pipeline_when_python_drops_the_signal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deaf = "import ems.tracking.process as of; of._stop = lambda *_: None; of.serve()"
+    monkeypatch.setattr("ems.tracking.process._PROGRAM", deaf)
+    process = MlflowProcess()
+    answer = process.call(0, PREPARE, sqlite_uri(tmp_path / "m.db"))
+    within(20, lambda: any(tmp_path.iterdir()))  # it is at work
+    assert not answer.done()
+    guard = Timer(30, process._process.kill)
+    guard.start()
+    process._close()
+    guard.cancel()
+    assert process._process.returncode == 0
