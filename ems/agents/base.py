@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -257,6 +257,20 @@ class Agent(ABC):
         program.add(self)
         program.add(grid)
         return program.solve(solver)
+
+
+def named_twice(names: Iterable[str]) -> str | None:
+    """The first name that comes again, None if each is its own.
+
+    >>> named_twice(["a", "b", "a"])
+    'a'
+    """
+    known = set[str]()
+    for name in names:
+        if name in known:
+            return name
+        known.add(name)
+    return None
 
 
 def as_steps(agent: Agent, field: str, horizon: Horizon) -> Floats:

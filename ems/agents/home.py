@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from ems.agents.base import Agent, check_range, differs, frozen_series
+from ems.agents.base import Agent, check_range, differs, frozen_series, named_twice
 from ems.agents.grid import GridAgent
 from ems.agents.rule import RuleSignal
 from ems.core.affine import Affine
@@ -38,12 +38,9 @@ class HomeAgent(Agent):
     def __post_init__(self) -> None:
         if not self.agents:
             raise InvalidSpec(f"{self.name}: a home has no agents; give it at least one")
-        names = [agent.name for agent in self.agents]
-        taken = [name for name in names if names.count(name) > 1]
-        if taken:
-            raise InvalidSpec(
-                f"{self.name}: the name {taken[0]} is taken, give every agent its own"
-            )
+        taken = named_twice(agent.name for agent in self.agents)
+        if taken is not None:
+            raise InvalidSpec(f"{self.name}: the name {taken} is taken, give every agent its own")
         grid = [agent.name for agent in self.agents if agent.kind == "grid"]
         if grid:
             raise InvalidSpec(

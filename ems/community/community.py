@@ -19,7 +19,7 @@ from typing import Literal
 
 import numpy as np
 
-from ems.agents.base import Agent
+from ems.agents.base import Agent, named_twice
 from ems.agents.dispatch_plan import DispatchPlan
 from ems.agents.grid import GridAgent
 from ems.agents.home import HomeAgent
@@ -206,10 +206,9 @@ class Community:
             raise InvalidSpec(
                 f"community: {len(homes)} home; sharing needs at least two, plan one with 01_run.py"
             )
-        names = [home.name for home in homes]
-        taken = [name for name in names if names.count(name) > 1]
-        if taken:
-            raise InvalidSpec(f"community: the home {taken[0]} is in it twice, name each once")
+        taken = named_twice(home.name for home in homes)
+        if taken is not None:
+            raise InvalidSpec(f"community: the home {taken} is in it twice, name each once")
         self.homes = tuple(homes)
         self.fee_eur_per_kwh = fee_eur_per_kwh
         self.connection = connection or GridAgent()

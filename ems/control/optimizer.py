@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ems.agents.base import Agent
+from ems.agents.base import Agent, named_twice
 from ems.agents.dispatch_plan import DispatchPlan
 from ems.agents.grid import GridAgent
 from ems.core.horizon import Horizon
@@ -50,10 +50,9 @@ class GlobalOptimizer:
     def __init__(
         self, agents: Sequence[Agent], grid: GridAgent, solver: Solver | None = None
     ) -> None:
-        names = [agent.name for agent in (*agents, grid)]
-        taken = [name for name in names if names.count(name) > 1]
-        if taken:
-            raise InvalidSpec(f"agent {taken[0]}: the name is taken, give every agent its own")
+        taken = named_twice(agent.name for agent in (*agents, grid))
+        if taken is not None:
+            raise InvalidSpec(f"agent {taken}: the name is taken, give every agent its own")
         self.agents = tuple(agents)
         self.grid = grid
         self.solver = solver or Solver()
