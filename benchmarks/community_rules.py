@@ -78,7 +78,9 @@ def main() -> None:
 
 def _settled(piece: CommunityPiece, spec: CommunitySpec) -> Floats:
     account = piece.accounts["together"]
-    again = settled(account.plan, spec, piece.price_eur_per_kwh, account.worth, account.metered_eur)
+    again = settled(
+        account.plan, spec, piece.price_eur_per_kwh, account.worth, account.put_back_eur
+    )
     return again.cost_eur
 
 

@@ -37,8 +37,8 @@ class CommunityAccount:
     pays for its energy, below 0 what it is paid; all of shape ``(n_steps, n_homes)``.
     ``invoice_micro_eur``, ``fee_micro_eur``: what the supplier and the fee take of all, shape
     ``(n_steps,)``: in every step the bills sum to both exactly.
-    ``worth``: of what is in the stores at both ends, None if nothing is known; ``metered_eur``:
-    what each home's stores gained by it as metered [€], in which no way of running differs.
+    ``worth``: of what is in the stores at both ends, None if nothing is known; ``put_back_eur``:
+    what is taken off their value for each home, such as what they gained as metered [€].
     """
 
     plan: CommunityPlan
@@ -51,7 +51,7 @@ class CommunityAccount:
     invoice_micro_eur: Ints
     fee_micro_eur: Ints
     worth: StoresWorth | None = None
-    metered_eur: Mapping[str, float] = field(default_factory=dict)
+    put_back_eur: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def homes(self) -> tuple[HomeAgent, ...]:
@@ -68,7 +68,7 @@ class CommunityAccount:
     def _settled(self, home: HomeAgent, horizon: Horizon) -> DayKpis:
         worth = None if self.worth is None else self.worth[home.name]
         kpis = settle(self.plan.of_home(home, horizon), worth=worth)
-        return replace(kpis, stored_eur=kpis.stored_eur - self.metered_eur.get(home.name, 0.0))
+        return replace(kpis, stored_eur=kpis.stored_eur - self.put_back_eur.get(home.name, 0.0))
 
     @cached_property
     def metered_wh(self) -> tuple[Ints, Ints]:
@@ -117,7 +117,7 @@ def settle_community(
     rule: PoolRule | None = None,
     key: SharingKey | None = None,
     worth: StoresWorth | None = None,
-    metered_eur: Mapping[str, float] | None = None,
+    put_back_eur: Mapping[str, float] | None = None,
 ) -> CommunityAccount:
     """The account of a plan; where every home has a connection of its own nothing is shared.
 
@@ -146,5 +146,5 @@ def settle_community(
         invoice_micro_eur=joined("invoice_micro_eur"),
         fee_micro_eur=joined("fee_micro_eur"),
         worth=worth,
-        metered_eur=metered_eur or {},
+        put_back_eur=put_back_eur or {},
     )

@@ -3,8 +3,9 @@
 Consecutive days are planned at most ``piece_days`` at once, with everything known, and ``AHEAD_H``
 beyond, so that midnight does not cut the night in two. Each way hands its stores on from piece to
 piece. Batteries begin the window empty. What stores hold at its end has the value λ of the plan
-with everything known: alone that of the home's own plan, on a common bus that of the plan of all,
-since a kWh that a home would need itself is worth little in a street of full batteries.
+with everything known: alone that of the home's own plan; on a common bus what differs from that
+plan has the value of the plan of all, since a kWh that a home would need itself is worth little in
+a street of full batteries.
 
 ``ems.pipelines.community_totals`` adds the pieces up.
 """
@@ -335,11 +336,13 @@ def _piece(
         shared: {home: (first[shared][home], worth) for home, worth in found.items()}
         for shared, found in then.items()
     }
-    metered = {shared: stored_eur(plans["as_metered"], worth) for shared, worth in ends.items()}
+    put_back = _put_back(plans, ends)
     accounts = {
-        way: settled(plan, spec, price, ends[plan.shared], metered[plan.shared])
-        for way, plan in (plans | shared_as_they_are(plans)).items()
+        way: settled(plan, spec, price, ends[plan.shared], put_back[plan.shared])
+        for way, plan in plans.items()
     }
+    for way, plan in shared_as_they_are(plans).items():  # whose stores are those of homes alone
+        accounts[way] = settled(plan, spec, price, ends[False], put_back[False])
     piece = CommunityPiece(
         days=days,
         horizon=plans["alone"].horizon,
@@ -399,6 +402,24 @@ def shared_as_they_are(plans: Mapping[Way, CommunityPlan]) -> dict[Way, Communit
     return {way: replace(plan, shared=True) for way, plan in alone.items()}
 
 
+def _put_back(
+    plans: Mapping[Way, CommunityPlan], ends: Mapping[bool, StoresWorth]
+) -> dict[bool, dict[str, float]]:
+    """What is taken off the value of each home's stores, alone and on a common bus [€].
+
+    Alone what they gained as metered. On a common bus only what they hold more or less than in the
+    home's own plan has the value of the common plan, or merely to share would change the value of
+    the same charge: a gain that lies behind the window.
+    """
+    metered = stored_eur(plans["as_metered"], ends[False])
+    alone = stored_eur(plans["alone"], ends[False])
+    in_common = stored_eur(plans["alone"], ends[True])
+    return {
+        False: metered,
+        True: {home: in_common[home] - alone[home] + metered[home] for home in metered},
+    }
+
+
 def _before(duals: Mapping[str, StoreDuals], step: int) -> HomesWorth:
     """What a kWh in each store is worth before a step [€/kWh]."""
     return {
@@ -423,7 +444,7 @@ def settled(
     spec: CommunitySpec,
     price_eur_per_kwh: Floats,
     worth: StoresWorth | None,
-    metered_eur: Mapping[str, float],
+    put_back_eur: Mapping[str, float],
 ) -> CommunityAccount:
     """The account of a plan; ``price_eur_per_kwh``: of the plan of all."""
     return settle_community(
@@ -431,7 +452,7 @@ def settled(
         rule=spec.pool_rule(price_eur_per_kwh),
         key=spec.sharing_key(len(plan.homes)),
         worth=worth,
-        metered_eur=metered_eur,
+        put_back_eur=put_back_eur,
     )
 
 

@@ -253,7 +253,7 @@ def _mixed(
             ),
             plans={home: own.plans[home] for home, own in plans.items()},
         )
-        accounts.append(settled(plan, spec, piece.price_eur_per_kwh, base.worth, base.metered_eur))
+        accounts.append(settled(plan, spec, piece.price_eur_per_kwh, base.worth, base.put_back_eur))
     return accounts
 
 

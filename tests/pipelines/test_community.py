@@ -218,3 +218,26 @@ def test_the_competitive_price_is_one_for_all_who_share() -> None:
         np.testing.assert_allclose(
             piece.accounts[way].shared_eur_per_kwh, piece.price_eur_per_kwh, atol=1e-6
         )
+
+
+def test_to_share_nothing_is_worth_nothing() -> None:
+    """With a fee that leaves nothing to gain, sharing the meters alone changes no cent."""
+    dear = replace(spec(), fee_eur_per_kwh=1.0)
+    window = common_window(homes(), date(2016, 6, 1), 1)
+    (piece,) = run_community(homes(), dear, window)
+    alone, shared = piece.accounts["alone"], piece.accounts["alone_shared"]
+    assert not shared.received_wh.any()
+    np.testing.assert_allclose(shared.cost_eur, alone.cost_eur, atol=1e-9)
+    rule = piece.accounts[rule_way("rule_alone", "timer")]
+    same = piece.accounts[rule_way("rule_shared", "timer")]
+    np.testing.assert_allclose(same.cost_eur, rule.cost_eur, atol=1e-9)
+
+
+def test_on_a_common_bus_only_what_stores_hold_besides_has_its_value() -> None:
+    """The plan of each home alone is worth the same alone and on the bus."""
+    window = common_window(homes(), date(2016, 6, 1), 1)
+    (piece,) = run_community(homes(), spec(), window)
+    together, alone = piece.accounts["together"], piece.accounts["alone"]
+    on_the_bus = replace(together, plan=alone.plan)
+    for here, there in zip(on_the_bus.kpis, alone.kpis, strict=True):
+        assert here.stored_eur == pytest.approx(there.stored_eur, abs=1e-9)

@@ -52,12 +52,14 @@ def _piece(homes: Sequence[HomeAgent], start: str, n: int, of: CommunitySpec) ->
     plans |= shared_as_they_are(plans)
     ends = ({"battery": {"soc": 0.2}}, {"battery": {"soc": 0.3}})
     worth = {home.name: ends for home in homes}
-    metered_eur = stored_eur(plans["as_metered"], worth)
+    put_back_eur = stored_eur(plans["as_metered"], worth)
     return CommunityPiece(
         days=_days(horizon),
         horizon=horizon,
         price_eur_per_kwh=price,
-        accounts={way: settled(plan, of, price, worth, metered_eur) for way, plan in plans.items()},
+        accounts={
+            way: settled(plan, of, price, worth, put_back_eur) for way, plan in plans.items()
+        },
         gaps_eur=gaps,
     )
 
