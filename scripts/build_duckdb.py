@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from ems.site.place import Place
     from ems.store.build import BuildReport
     from ems.store.ingest.dataset import Dataset
+    from ems.store.ingest.meter.guess import Guess
+    from ems.store.ingest.meter.guess_time import Known
     from ems.store.read import PortfolioRow
 
 PRICE_SERVICE = "energy-charts"
@@ -267,7 +269,6 @@ def _meters(asked: Options, out: Console) -> Dataset:
 
 def _described(asked: Options, out: Console) -> Path:
     """The description of the files, guessed, shown and written beside the database."""
-    from ems.store.ingest.meter.guess import guess
     from ems.store.ingest.meter.guess_time import Known
 
     where: Any = asked.place
@@ -282,7 +283,7 @@ def _described(asked: Options, out: Console) -> Path:
         timezone=zone,
         day_first=None if asked.day_first is None else asked.day_first == "yes",
     )
-    found = guess(files, known)
+    found = _guessed(files, known)
     config = asked.db.with_suffix(".toml")
     text = with_roles(found.toml) if can_ask() else found.toml
     _write_description(text, config)
@@ -293,6 +294,22 @@ def _described(asked: Options, out: Console) -> Path:
     if found.unsure:
         out.print(f"correct {config} where it is wrong, and read again with --config {config}\n")
     return config
+
+
+def _guessed(files: Sequence[Path], known: Known) -> Guess:
+    """What the files seem to mean; whether days stand before months is asked at a terminal."""
+    from ems.store.ingest.meter.guess import guess
+    from ems.store.ingest.meter.guess_time import DayOrMonth
+
+    try:
+        return guess(files, known)
+    except DayOrMonth as error:
+        if not can_ask():
+            raise
+        print(str(error).split(";")[0])
+    while (said := answer("does the day stand first? yes or no:")) not in ("yes", "no"):
+        print(f"'{said}' is neither yes nor no")
+    return guess(files, replace(known, day_first=said == "yes"))
 
 
 def _write_description(text: str, config: Path) -> None:

@@ -244,10 +244,11 @@ class EVAgent(Agent):
         return charge_kw
 
     def follow_rule(self, horizon: Horizon, net_load_kw: Floats, signal: RuleSignal) -> Plan:
-        """Surplus charging with a departure time, as wallboxes offer it.
+        """Surplus charging with a departure time and prices, as wallboxes offer it.
 
-        It takes any surplus of the others, and at full power what could otherwise not be charged in
-        time, or where the rule signals to buy. It knows when it is to be full, no sun and no load.
+        It takes any surplus of the others, charges what it still needs in the cheapest published
+        steps before it is to be full, and at full power where the rule signals to buy. It knows no
+        sun and no load.
         """
         limit_kw = self.charge_limit_kw
         wanted_kw = np.where(signal.buy, limit_kw, np.maximum(-net_load_kw, 0.0))
@@ -255,7 +256,9 @@ class EVAgent(Agent):
         charge_kw, soc_kwh = np.zeros(horizon.n_steps), self.initial_soc_kwh
         for t in horizon.steps:
             soc_kwh -= float(self.trip_kwh[t])
-            least_kw = (due_kwh[t] - soc_kwh) / self.efficiency / horizon.step_h
+            cheap_kwh = self._cheap_kwh(horizon, t, int(signal.known_until[t]), soc_kwh)
+            least_kwh = max(due_kwh[t] - soc_kwh, cheap_kwh)
+            least_kw = least_kwh / self.efficiency / horizon.step_h
             room_kw = (self.max_soc_kwh[t] - soc_kwh) / self.efficiency / horizon.step_h
             charge_kw[t] = max(0.0, min(max(wanted_kw[t], least_kw), limit_kw[t], room_kw))
             soc_kwh += horizon.energy_kwh(self.efficiency * charge_kw[t])
@@ -264,6 +267,22 @@ class EVAgent(Agent):
             horizon, charge_kw, idle, self.initial_soc_kwh, self.trip_kwh
         )
         return self.store.plan(charge_kw, idle, series_kwh)
+
+    def _cheap_kwh(self, horizon: Horizon, t: int, known_until: int, soc_kwh: float) -> float:
+        """What it charges in ``t`` of its need before the next deadline, cheapest steps first.
+
+        Of steps that cost the same the latest, in case the sun comes. Nothing while the prices up
+        to the deadline are not published: they may be lower.
+        """
+        due = self._due(t)
+        if due is None or due >= known_until or self.charge_limit_kw[t] == 0.0:
+            return 0.0
+        stay = slice(t, due + 1)
+        need_kwh = self.min_soc_kwh[due] + self.trip_kwh[t + 1 : due + 1].sum() - soc_kwh
+        room_kwh = horizon.energy_kwh(self.efficiency * self.charge_limit_kw[stay])
+        price = horizon.import_eur_per_kwh[stay]
+        before = (price < price[0]) | ((price == price[0]) & (np.arange(len(price)) > 0))
+        return float(need_kwh - room_kwh[before].sum())
 
     def _in_time_kwh(self, horizon: Horizon) -> Floats:
         """Least charge at the end of each step from which every later need can be met [kWh]."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ems.types import Bools, Floats
+from ems.types import Bools, Floats, Ints
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -14,10 +14,12 @@ class RuleSignal:
     ``buy``: where stores fill up from the grid; ``hold``: where they give nothing back.
     ``replaces_eur_per_kwh``: what a kWh bought in that step replaces later at the prices published
     for its day [€/kWh]; ∞ for a rule that does not look. ``wait``: where a machine that its people
-    have filled may still wait for enough sun.
+    have filled may still wait for enough sun. ``known_until``: the first step whose price is not
+    published yet.
     """
 
     buy: Bools
     hold: Bools
     replaces_eur_per_kwh: Floats
     wait: Bools
+    known_until: Ints

@@ -3,7 +3,8 @@
 ``self_consumption``: what every shop sells. ``timer``: stores fill up in the cheap hours of the
 night. ``price_threshold``: they fill up in the cheapest quarter of a day and give in its dearer
 half, by the day-ahead prices that are published the day before. All of them charge from surplus,
-and let filled machines wait for the sun.
+charge the rest of what a car needs in the cheapest published hours before it leaves, and let filled
+machines wait for the sun.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import numpy as np
 from ems.agents.rule import RuleSignal
 from ems.core.horizon import Horizon
 from ems.core.mode import Mode
-from ems.types import Bools
+from ems.forecast.price import PUBLISHED_HOUR
+from ems.types import Bools, Ints
 
 NIGHT_H = (1.0, 5.0)
 """Local hours of a timer where the tariff has no cheap hours of its own [h] (assumed)."""
@@ -65,7 +67,15 @@ def _signal(
         hold=hold,
         replaces_eur_per_kwh=np.broadcast_to(replaces, (horizon.n_steps,)),
         wait=horizon.local_hour < SUN_UNTIL_H,
+        known_until=_known_until(horizon),
     )
+
+
+def _known_until(horizon: Horizon) -> Ints:
+    """The end of each step's local day, from 13:00 that of the next."""
+    day = horizon.wall_clock.astype("datetime64[D]")
+    last = day + (horizon.local_hour >= PUBLISHED_HOUR)
+    return np.searchsorted(day, last, side="right")
 
 
 def _never(horizon: Horizon) -> Bools:

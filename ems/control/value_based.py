@@ -29,6 +29,7 @@ from ems.core.mode import Mode
 from ems.core.participant import Plan
 from ems.economics.store_value import Worth
 from ems.errors import DataError
+from ems.forecast.price import PUBLISHED_HOUR
 from ems.site.building import Building
 from ems.site.task import PlanningTask
 from ems.types import Floats
@@ -39,8 +40,6 @@ PRICE_DAYS = 7
 """Days whose mean stands for a price that is not yet published."""
 WAYS: tuple[Mode, ...] = ("value_based", *SIGNALS)
 """By value, or by one of the rules."""
-PUBLISHED_H = 13.0
-"""Local hour from which the next day's prices are known [h]."""
 
 
 class ValueControl:
@@ -146,7 +145,7 @@ def _then_eur(
 
 def _published(building: Building, day: date) -> int:
     """The first step of ``day`` at which the next day's prices are known."""
-    return int(np.flatnonzero(building.view.hour[building.span(day)] >= PUBLISHED_H)[0])
+    return int(np.flatnonzero(building.view.hour[building.span(day)] >= PUBLISHED_HOUR)[0])
 
 
 def _believed(building: Building, day: date, at: int) -> Horizon:

@@ -74,6 +74,47 @@ def test_a_car_that_comes_home_late_is_charged_for_its_trip() -> None:
     assert plan.series["charge_kw"] == pytest.approx([0.0, 0.0, 1.0, 4.0])
 
 
+@pytest.mark.parametrize(
+    ("missing_kwh", "charge_kw"),
+    [
+        (6.0, [0.0, 3.0, 3.0, 0.0]),  # the rest of what the sun gave in the cheapest hour
+        (9.0, [0.0, 3.0, 4.0, 2.0]),  # beyond that in the next cheapest one
+        (14.0, [2.0, 4.0, 4.0, 4.0]),  # no sun is foreseen: the cheaper hours are full
+    ],
+)
+def test_a_car_buys_what_it_needs_in_the_cheapest_hours_before_it_leaves(
+    missing_kwh: float, charge_kw: list[float]
+) -> None:
+    dear_first = replace(HOURS, import_eur_per_kwh=np.array([0.4, 0.35, 0.2, 0.3]))
+    agent = car(missing_kwh, 3)
+    plan = agent.follow_rule(dear_first, SUN, self_consumption(dear_first))
+    assert plan.series["charge_kw"] == pytest.approx(charge_kw)
+
+
+def test_a_car_waits_for_prices_that_are_not_published() -> None:
+    """Home at 11 o'clock, to be full by 5 in the morning: tomorrow's prices come at 13."""
+    n = 18
+    price = np.full(n, 0.3)
+    price[[0, 1, 3, 15]] = 0.20, 0.20, 0.25, 0.10
+    day = hours(price.tolist(), "2016-06-01T09:00")
+    agent = EVAgent(
+        trip_kwh=np.zeros(n),
+        plugged_in=np.ones(n, dtype=bool),
+        min_soc_kwh=np.append(np.zeros(n - 1), 20.0),
+        max_soc_kwh=np.full(n, 20.0),
+        capacity_kwh=20.0,
+        max_charge_kw=4.0,
+        efficiency=1.0,
+        initial_soc_kwh=14.0,
+    )
+    plan = agent.follow_rule(day, np.zeros(n), self_consumption(day))
+    expected = np.zeros(n)
+    expected[[3, 15]] = 2.0, 4.0
+    assert plan.series["charge_kw"] == pytest.approx(expected)
+    known = self_consumption(day).known_until
+    assert known[:3].tolist() == [13, 13, 18]
+
+
 def test_a_heat_pump_heats_ahead_on_surplus_within_its_band() -> None:
     """1 kW an hour as metered; up to 1 kWh ahead in a house that loses nothing.
 

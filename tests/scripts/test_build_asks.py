@@ -60,6 +60,17 @@ def test_what_cannot_be_known_is_one_line_where_nobody_can_be_asked(file: Path) 
     one_line(done, "--timezone is missing: which time zone has Denver")
 
 
+def test_a_day_that_may_be_a_month_is_asked_for(tmp_path: Path) -> None:
+    file = tmp_path / "meter.csv"
+    rows = (f"04/03/2024 {hour:02}:00,0.{hour % 9}1" for hour in range(20))
+    file.write_text("\n".join(["time,import kWh", *rows]) + "\n")
+    done = typed(file, "maybe", "no", "", args=("--place", PLACE))
+    assert "may be 4 March 2024 or 3 April 2024" in done.words
+    assert "'maybe' is neither yes nor no" in done.words
+    found = tomllib.loads((tmp_path / "new" / "own.toml").read_text(encoding="utf-8"))
+    assert found["file"][0]["timestamp_format"] == "%m/%d/%Y %H:%M"
+
+
 def test_the_folder_of_the_database_is_made(file: Path) -> None:
     target = file.parent / "a" / "b" / "own.duckdb"
     where = ("--source", "meter", file, "--place", PLACE, "--db", target)

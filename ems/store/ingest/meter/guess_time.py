@@ -42,6 +42,10 @@ class Known:
     day_first: bool | None = None
 
 
+class DayOrMonth(DataError):
+    """Times of which the file does not show whether days stand before months."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Times:
     """How the file writes its times; ``label``: which end of a step they are, if that is said."""
@@ -159,7 +163,7 @@ def _decided(
     if len(going) == 1:
         return going
     first, second = (f"{times.iloc[0]:%-d %B %Y}" for _, times in ways)
-    raise DataError(
+    raise DayOrMonth(
         f"{name}: '{texts.iloc[0]}' may be {first} or {second}; say --day_first yes or no"
     )
 
