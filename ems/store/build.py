@@ -6,6 +6,7 @@ import hashlib
 from contextlib import closing
 from dataclasses import astuple, dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 
 import duckdb
@@ -39,7 +40,7 @@ class BuildReport:
     n_readings: int
     data_hash: str
 
-    @property
+    @cached_property
     def portfolio(self) -> tuple[PortfolioRow, ...]:
         """The contents of the database by building; read from it, which takes a second."""
         with closing(get_con(self.path)) as con:
@@ -200,27 +201,25 @@ def _write_readings(
     con: duckdb.DuckDBPyConnection, data: BuildingData, judgement: Judgement
 ) -> int:
     """One row per feed and step, feeds one after the other. Returns the number of rows."""
-    names = [feed.name for feed in data.feeds]
-    n_steps = len(data.ts_utc)
-    positions = np.repeat(np.arange(len(names)), n_steps)
-    codes = np.concatenate([judgement.codes[name] for name in names])
-    rows = pd.DataFrame(
-        {
-            "feed": pd.Categorical.from_codes(positions, pd.Index(names)),
-            "ts_utc": np.tile(data.ts_utc, len(names)),
-            "energy_kwh": np.concatenate([data.energy_kwh[name] for name in names]),
-            "quality": pd.Categorical.from_codes(codes, pd.Index(QUALITIES)),
-        }
-    )
-    con.register("rows", rows)
-    con.execute(
-        "INSERT INTO reading SELECT ?, feed, ts_utc, "
-        # DuckDB keeps NaN and NULL apart; a gap is NULL.
-        "CASE WHEN isnan(energy_kwh) THEN NULL ELSE energy_kwh END, quality FROM rows",
-        [data.building],
-    )
-    con.unregister("rows")
-    return len(rows)
+    for feed in data.feeds:
+        rows = pd.DataFrame(
+            {
+                "ts_utc": data.ts_utc,
+                "energy_kwh": data.energy_kwh[feed.name],
+                "quality": pd.Categorical.from_codes(
+                    judgement.codes[feed.name], pd.Index(QUALITIES)
+                ),
+            }
+        )
+        con.register("rows", rows)
+        con.execute(
+            "INSERT INTO reading SELECT ?, ?, ts_utc, "
+            # DuckDB keeps NaN and NULL apart; a gap is NULL.
+            "CASE WHEN isnan(energy_kwh) THEN NULL ELSE energy_kwh END, quality FROM rows",
+            [data.building, feed.name],
+        )
+        con.unregister("rows")
+    return len(data.feeds) * len(data.ts_utc)
 
 
 def _write_findings(con: duckdb.DuckDBPyConnection, findings: list[Finding]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -141,3 +142,19 @@ def test_what_is_no_meter_is_said(tmp_path: Path, text: str, said: str) -> None:
 def test_zones_of_countries() -> None:
     assert zone_of("de") == "Europe/Berlin"
     assert zone_of("AU") is None
+
+
+def test_a_machine_that_runs_now_and_then_is_no_daily_count(tmp_path: Path) -> None:
+    """Minutes of which one in a hundred holds a pulse fall far more often than once a day."""
+    stamps = pd.date_range("2024-03-01", periods=3 * 1440, freq="min")
+    pulses = [0.1 if i % 97 == 5 else 0.0 for i in range(len(stamps))]
+    daily = [(i % 1440) * 0.001 for i in range(len(stamps))]
+    rows = (
+        f"{t:%Y-%m-%d %H:%M},0.01,{pulse},0.0,{count:.3f}\n"
+        for t, pulse, count in zip(stamps, pulses, daily, strict=True)
+    )
+    found, _ = read(
+        tmp_path, "time,import kWh,dishwasher kWh,export kWh,PV generation kWh\n" + "".join(rows)
+    )
+    (file,) = tomllib.loads(found.toml)["file"]
+    assert [feed["kind"] for feed in file["feed"]] == ["interval"] * 3 + ["daily"]

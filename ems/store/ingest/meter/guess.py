@@ -32,8 +32,11 @@ from ems.store.ingest.text_table import (
 from ems.types import Floats
 
 SEPARATORS = (";", "\t", "|", ",")
+MINUTES_PER_DAY = 1440
 LOOKED_AT = 400
-"""Lines from which the layout is guessed."""
+"""Lines from which the separator and the header are guessed."""
+GUESSED_FROM = 31 * MINUTES_PER_DAY
+"""Lines from which the meaning of times and columns is guessed: a month of minutes."""
 ROLES = (
     ("discharge", r"discharg|entlad|batter.*\bout\b"),
     ("charge", r"charg(?!er)|geladen|beladung|\bladen|batter.*\bin\b"),
@@ -164,7 +167,7 @@ def guess(files: Sequence[Path], known: Known) -> Guess:
     Raises ``DataError`` with the cure where a file has no times, no numbers, or two readings.
     """
     name, raw = files_in(files[0])[0]
-    text = with_newlines(as_text(raw, name).text)
+    text = "\n".join(first_lines(with_newlines(as_text(raw, name).text), GUESSED_FROM))
     ways = (_of_portal, _of_days, _of_intervals)
     found = next(found for way in ways if (found := way(text, name, known)) is not None)
     unsure = [*found.unsure]
@@ -263,7 +266,7 @@ def _of_days(text: str, name: str, known: Known) -> _Found | None:
     register = _register(table, day[0], others, name)
     values = _of_registers(table, columns, register)
     decimal = _decimal(values, (), separator)
-    feeds, unsure = _feeds(values, (), decimal, name)
+    feeds, unsure = _feeds(values, (), decimal, name, columns.step_min)
     if not columns.numbered:
         first, last = header[columns.usual[0]], header[columns.usual[-1]]
         unsure.append(f"column '{first}' is the first interval of a day, '{last}' its last")
@@ -318,7 +321,7 @@ def _of_intervals(text: str, name: str, known: Known) -> _Found:
     table = _sample(text, name, separator, header)
     time = times_of(table, known, name)
     decimal = _decimal(table, time.columns, separator)
-    feeds, unsure = _feeds(table, time.columns, decimal, name)
+    feeds, unsure = _feeds(table, time.columns, decimal, name, time.step_min)
     counts = any(feed.kind != "interval" for feed in feeds)
     label = time.label or ("end" if counts else "start")
     # A count is read at an instant, which is the end of its step.
@@ -392,7 +395,7 @@ def _decimal(table: pd.DataFrame, times: Sequence[str], separator: str) -> str:
 
 
 def _feeds(
-    table: pd.DataFrame, times: Sequence[str], decimal: str, name: str
+    table: pd.DataFrame, times: Sequence[str], decimal: str, name: str, step_min: int
 ) -> tuple[list[_Column], list[str]]:
     """The columns of numbers whose header names a role, and what is not sure about them."""
     columns = [str(column) for column in table if column not in times]
@@ -404,7 +407,7 @@ def _feeds(
         if role is not None and _belongs(column, role, rank, ranks):
             used.append((column, role))
     feeds = [
-        _column(column, feed, role, values[column])
+        _column(column, feed, role, values[column], MINUTES_PER_DAY / step_min)
         for (column, role), feed in zip(used, _names(used), strict=True)
     ]
     if not feeds:
@@ -447,8 +450,8 @@ def _names(used: Sequence[tuple[str, str]]) -> list[str]:
     return found
 
 
-def _column(column: str, name: str, role: str, values: Floats) -> _Column:
-    kind = _kind(values)
+def _column(column: str, name: str, role: str, values: Floats, per_day: float) -> _Column:
+    kind = _kind(values, per_day)
     unit, sure = _unit(column, values, kind)
     return _Column(column=column, name=name, role=role, kind=kind, unit=unit, sure=sure)
 
@@ -462,24 +465,21 @@ def _values(table: pd.DataFrame, column: str, decimal: str) -> Floats | None:
     return values if np.isfinite(values).mean() > 0.5 else None
 
 
-def _kind(values: Floats) -> str:
-    """A count if it never falls and is far larger than its rises; a daily one if it does."""
+def _kind(values: Floats, per_day: float) -> str:
+    """A count if it never falls and is far larger than its rises; a daily one if it falls once a
+    day of ``per_day`` rows."""
     known = values[np.isfinite(values)]
     known = known if known[-1] >= known[0] else known[::-1]
     steps = np.diff(known)
     if not steps.size or not np.any(steps > 0):
         return "interval"
-    falls = int(np.sum(steps < -1e-9))
     rises = float(np.mean(steps[steps > 0]))
-    if falls == 0 and known[-1] > 5 * rises:
+    if steps.min() >= -1e-9 and known[-1] > 5 * rises:
         return "cumulative"
-    days = max(1.0, len(known) / 96)
-    if (
-        falls <= len(known) / 20
-        and falls >= 2
-        and known[1:][steps < -1e-9].max() < 0.2 * known.max()
-    ):
-        return "daily" if falls <= 2 * days + 1 else "interval"
+    fell = np.flatnonzero(steps < -1e-9)
+    once_a_day = fell.size >= 2 and bool(np.all(np.diff(fell) > per_day / 2))
+    if once_a_day and known[fell + 1].max() < 0.2 * known.max():
+        return "daily"
     return "interval"
 
 
