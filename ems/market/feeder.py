@@ -103,11 +103,12 @@ def power_flow(feeder: Feeder, p_pu: Floats, q_pu: Floats) -> PowerFlow:
     """
     _check_loads(feeder, p_pu, q_pu)
     impedance = feeder.r_pu + 1j * feeder.x_pu
+    below: Complexes = feeder.below.astype(np.complex128)
     load: Complexes = (p_pu + 1j * q_pu).astype(np.complex128)
     voltage: Complexes = np.full(load.shape, feeder.root_pu, dtype=np.complex128)
     for _ in range(MOST_SWEEPS):
-        current = np.conj(load / voltage) @ feeder.below.T
-        new: Complexes = feeder.root_pu - (impedance * current) @ feeder.below
+        current = np.conj(load / voltage) @ below.T
+        new = feeder.root_pu - (impedance * current) @ below
         moved = np.abs(new - voltage).max(initial=0.0)
         if not moved < 1.0:  # not a number, too
             break
