@@ -274,10 +274,10 @@ class Runs:
         for i, store in enumerate(series.stores):
             out, into = accepted[:, n_plants + i], accepted[:, n_plants + n_stores + i]
             eta = float(np.sqrt(store.round_trip_efficiency))
-            held_kwh = self.charge_kwh[:, i] + (eta * into - out / eta) * step_h
+            held_kwh: Floats = self.charge_kwh[:, i] + (eta * into - out / eta) * step_h
             self.charge_kwh[:, i] = np.clip(held_kwh, store.min_soc_kwh, store.capacity_kwh)
             self.last_kw[:, n_plants + i] = into - out
-            wear_keur = 1e-3 * store.wear_eur_per_kwh * step_h * (into + out)
+            wear_keur: Floats = 1e-3 * store.wear_eur_per_kwh * step_h * (into + out)
             earned: Floats = keur * price * (out - into) - wear_keur
             money[store.name] = earned
         for i, load in enumerate(series.loads):
