@@ -270,15 +270,15 @@ class Runs:
         money: dict[str, Floats] = {}
         for i, plant in enumerate(series.plants):
             self.last_kw[:, i] = accepted[:, i]
-            money[plant.name] = keur * ((price - plant.cost) * accepted[:, i])
+            margin: Floats = ((price - plant.cost) * accepted[:, i]).astype(np.float64)
+            money[plant.name] = keur * margin
         for i, store in enumerate(series.stores):
             out, into = accepted[:, n_plants + i], accepted[:, n_plants + n_stores + i]
             eta = float(np.sqrt(store.round_trip_efficiency))
-            held_kwh: Floats = self.charge_kwh[:, i] + (eta * into - out / eta) * step_h
-            self.charge_kwh[:, i] = np.clip(held_kwh, store.min_soc_kwh, store.capacity_kwh)
+            self.charge_kwh[:, i] += (eta * into - out / eta) * step_h
             self.last_kw[:, n_plants + i] = into - out
-            wear_keur: Floats = 1e-3 * store.wear_eur_per_kwh * step_h * (into + out)
-            earned: Floats = keur * price * (out - into) - wear_keur
+            wear_keur = float(1e-3 * store.wear_eur_per_kwh * step_h) * (into + out)
+            earned: Floats = keur * (price * (out - into)).astype(np.float64) - wear_keur
             money[store.name] = earned
         for i, load in enumerate(series.loads):
             taken = accepted[:, n_plants + 2 * n_stores + 1 + i]
