@@ -26,12 +26,12 @@ def plant_profits(series: AuctionSeries, name: str, prices: Ints) -> Floats:
 
     The others are honest, stores rest and no need waits. Raises ``InvalidSpec``.
     """
-    place = [plant.name for plant in series.plants].index(name) if name in series.names else -1
-    if place < 0 or place >= len(series.plants):
+    names = [plant.name for plant in series.plants]
+    if name not in names:
         raise InvalidSpec(
-            f"plant_profits: {name!r} is no plant of {series.name}; there are "
-            f"{', '.join(plant.name for plant in series.plants)}"
+            f"plant_profits: {name!r} is no plant of {series.name}; there are {', '.join(names)}"
         )
+    place = names.index(name)
     n_prices = len(prices)
     quantity = np.repeat(series.quantities(np.arange(series.n_steps)), n_prices, axis=0)
     price = np.tile(series.honest_price, (len(quantity), 1))

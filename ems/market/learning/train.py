@@ -225,7 +225,9 @@ def _done(training: Training, folder: Path) -> int:
 def _loaded(training: Training, folder: Path, done: int) -> Any:
     model_file, replay_file = _names(folder, done)
     if not (model_file.exists() and replay_file.exists()):
-        raise DataError(f"training {folder}: {model_file.name} is missing; delete the folder")
+        raise DataError(
+            f"training {folder}: {model_file.name} or its replay is missing; delete the folder"
+        )
     model = CLASSES[training.algorithm].load(
         model_file, env=_environment(training), device="cpu", force_reset=True
     )

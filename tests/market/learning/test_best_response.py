@@ -14,7 +14,7 @@ from ems.market.learning.score import at_random, best_possible, by_rule, play
 from ems.market.learning.series import Runs
 
 DAYS = arbitrage()
-STARTS = np.array([0, 24, 48])
+STARTS = np.array([24, 48, 72])
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ STARTS = np.array([0, 24, 48])
         (120, 6600, 0.21),  # behind gas at 65: 10 MW at 66
         (150, 7400, 1.16),  # 40 MW at 74
         (80, 5400, 0.225),  # 25 MW at 54
-        (80, 4000, -0.125),  # below cost: 25 MW at 40
+        (80, 4000, -0.175),  # below cost: 25 MW at 40, and 10 more that battery_2 buys at that
     ],
 )
 def test_the_coal_plant_by_hand(demand: int, price: int, keur: float) -> None:

@@ -53,7 +53,7 @@ def test_a_store_between_two_hours() -> None:
 def test_how_much_of_collusion() -> None:
     assert collusion(900, 900, 1012.5) == 0
     assert collusion(1012.5, 900, 1012.5) == 1
-    with pytest.raises(InvalidSpec, match="gains nothing"):
+    with pytest.raises(InvalidSpec, match="1 of acting as one is not above 1"):
         collusion(1.0, 1.0, 1.0)
     with pytest.raises(InvalidSpec, match="intercept > cost"):
         Cournot(intercept=1.0, cost=1.0, n_sellers=2)
