@@ -16,6 +16,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.optional_parts import left_out
+
 ROOT = Path(__file__).resolve().parent
 
 LINT = (
@@ -50,6 +52,8 @@ def main() -> int:
     print("\n" + "-" * 40)
     for name, passed, seconds in results:
         print(f"{name:20} {'passed' if passed else 'FAILED':8} {seconds:6.1f} s")
+    if not args.lint:
+        print("\n".join(left_out()) or "nothing was left out for want of a library")
     return 0 if all(passed for _, passed, _ in results) else 1
 
 

@@ -13,7 +13,10 @@ ROOT = Path(__file__).resolve().parents[1]
 MODULES = {"scikit-learn": "sklearn", "import-linter": "importlinter", "pytest-xdist": "xdist"}
 """Packages whose module has another name."""
 COMES_WITH = {"markupsafe": "jinja2", "pydantic_core": "pydantic", "urllib3": "requests"}
-OPTIONAL = {"dask": "dev", "distributed": "dev", "azure": "azure", "marshmallow": "azure"}
+OPTIONAL = {
+    **{"dask": "dev", "distributed": "dev", "azure": "azure", "marshmallow": "azure"},
+    **dict.fromkeys(("gymnasium", "pettingzoo", "stable_baselines3", "torch"), "learning"),
+}
 """Modules that only one part needs, and the requirements file that brings them."""
 
 pytestmark = pytest.mark.smoke
@@ -49,15 +52,18 @@ def test_what_is_imported_is_required_and_what_is_required_is_imported() -> None
 
 def test_who_lacks_a_part_finds_it_in_the_file_that_is_named() -> None:
     for module, file in OPTIONAL.items():
-        brought = " ".join(requirements(f"requirements-{file}"))
+        brought = " ".join(requirements(f"requirements-{file}")).replace("-", "_")
         assert module in ("dask", "marshmallow") or module in brought  # those two come with others
     included = (ROOT / "requirements-all.txt").read_text("utf-8")
     assert re.findall("^-r (.*)$", included, re.MULTILINE) == [
-        *("requirements-dev.txt", "requirements-azure.txt")
+        *("requirements-dev.txt", "requirements-azure.txt", "requirements-learning.txt")
     ]
 
 
-@pytest.mark.parametrize("name", ["requirements", "requirements-dev", "requirements-azure"])
+EXTRAS = ("dev", "azure", "learning")
+
+
+@pytest.mark.parametrize("name", ["requirements", *(f"requirements-{extra}" for extra in EXTRAS)])
 def test_every_bound_goes_from_what_is_tested_to_the_next_major_version(name: str) -> None:
     for package, bounds in requirements(name).items():
         match = re.fullmatch(r">=(\d+)[\d.]*,<(\d+)", bounds)
