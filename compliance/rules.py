@@ -22,8 +22,8 @@ GRID = "ems.agents.grid.GridAgent"
 HOME = "ems.agents.home.HomeAgent"
 """No device either: a group of agents, which a community is made of."""
 BASES = (AGENT, SITE_DEVICE)
-LIST_DEVICES = ("ems.site.building", "ems.site.assets")
-"""Where a building lists what it has."""
+LIST_DEVICES = ("ems.site.building", "ems.site.assets", "ems.market")
+"""Where a building, and a market, list what they have: the stores of a market are batteries."""
 LEARNER = "ems.learning.probability_model.ProbabilityModelAgent"
 TRACKED = "ems.tracking.pipeline_run"
 READ = "ems.store.connection.get_con"
