@@ -175,4 +175,8 @@ def _all(columns: Floats) -> Any:
 
 def _run(linear: Any, solver: Solver) -> None:
     linear.run()
+    if linear.getModelStatus() == STATES.kUnknown:
+        # From some bases the simplex finds no way on that it allows itself; from none it does.
+        linear.clearSolver()
+        linear.run()
     require_optimal(linear, solver)

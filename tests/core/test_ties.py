@@ -26,12 +26,13 @@ from ems.agents import (
 )
 from ems.agents.dispatch_plan import DispatchPlan
 from ems.control.optimizer import GlobalOptimizer
+from ems.core.highs import STATES, run_highs
 from ems.core.horizon import Horizon
 from ems.core.matrix import Matrix
 from ems.core.program import Program
 from ems.core.solve import solve
 from ems.core.solver import Solver
-from ems.core.ties import SAME_EUR
+from ems.core.ties import SAME_EUR, _run
 from ems.types import Floats
 
 QUARTERS = 96
@@ -218,3 +219,31 @@ def _least_second(matrix: Matrix, most_eur: float) -> float:
     )
     assert found.success, found.message
     return float(found.fun)
+
+
+class LosesItsWay:
+    """HiGHS that ends once with 'Unknown', as from some bases; then as it does."""
+
+    def __init__(self, highs: Any) -> None:
+        self._highs, self.lost = highs, False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._highs, name)
+
+    def getModelStatus(self) -> Any:
+        if not self.lost:
+            self.lost = True
+            return STATES.kUnknown
+        return self._highs.getModelStatus()
+
+
+def test_a_second_aim_that_loses_its_way_starts_again() -> None:
+    """The status is asked a second time, after a solve from no basis."""
+    program = Program(quarters(np.full(QUARTERS, 0.3)))
+    program.add(BatteryAgent())
+    program.add(GridAgent())
+    _, _, matrix = program._write()
+    lost = LosesItsWay(run_highs(replace(matrix, integer=matrix.integer & False), Solver()))
+    _run(lost, Solver())
+    assert lost.lost
+    assert lost.getModelStatus() == STATES.kOptimal
