@@ -27,9 +27,12 @@ from ems.store.results import read_days, read_runs, read_steps
 TWO_DAYS = ("--n_days", "2")
 MORE: Mapping[str, tuple[str, ...]] = {
     "03": ("--n_days", "30", "--n_train", "28", "--device_filter", "partial_usage"),
+    "05": ("--hours", "2"),
 }
-"""Pipeline C trains on four weeks before it scores two days."""
+"""Pipeline C trains on four weeks before it scores two days; a market is counted in hours."""
 FORECAST = ("--foresight", "forecast")
+KEPT_IN = ("plan_step", "pmf_update", "community_step", "market_order")
+"""Where a pipeline keeps what it found; each fills one of them."""
 LONGEST_S = 300
 PARENT = "mlflow.parentRunId"
 
@@ -124,7 +127,7 @@ def is_tracked(ran: Ran) -> Iterator[str]:
 
 
 def is_stored(ran: Ran) -> Iterator[str]:
-    """The same run is in the results, with plans of all days, learned habits or a community."""
+    """The same run is in the results, with plans of all days, habits, a community or a market."""
     stored = read_runs(ran.results)
     if list(stored["status"]) != ["FINISHED"]:
         yield f"stored runs: {list(stored['status'])}, expected one FINISHED"
@@ -133,8 +136,8 @@ def is_stored(ran: Ran) -> Iterator[str]:
     if row["mlflow_run_id"] not in {run.info.run_id for run in _tracked(ran)}:
         yield f"the stored run {row['mlflow_run_id']} is not in MLflow"
     counts = _counts(ran)
-    if not any(counts[table] for table in ("plan_step", "pmf_update", "community_step")):
-        yield "neither plans nor learned habits nor a community are stored"
+    if not any(counts[table] for table in KEPT_IN):
+        yield f"nothing is stored in {', '.join(KEPT_IN)}"
     days = counts["days"]
     if counts["plan_step"] and days != 2:
         yield f"{days} days are stored, expected 2"
@@ -188,6 +191,23 @@ def habits_hold(ran: Ran) -> Iterator[str]:
         counted[who, day_type] = n
 
 
+def money_closes(ran: Ran) -> Iterator[str]:
+    """What buyers of a market pay is what its sellers are paid, and no order wins beyond itself."""
+    with results_reader(ran.results) as con:
+        paid = con.execute(
+            "SELECT coalesce(sum(value), 0), coalesce(sum(abs(value)), 0) FROM market_bidder "
+            "WHERE kpi = 'paid_eur'"
+        ).fetchone()
+        beyond = con.execute(
+            "SELECT count(*) FROM market_order WHERE accepted_kw > quantity_kw + 1 "
+            "OR (reason <> '' AND accepted_kw > 0)"
+        ).fetchone()
+    if paid and abs(paid[0]) > 1e-6 * max(paid[1], 1.0):
+        yield f"all payments sum to {paid[0]:.6f} €, expected 0"
+    if beyond and beyond[0]:
+        yield f"{beyond[0]} orders won more than they asked for, or were refused and won"
+
+
 def sharing_holds(ran: Ran) -> Iterator[str]:
     """What the homes of a community receive is what homes supply, and no more than is fed in."""
     with results_reader(ran.results) as con:
@@ -205,7 +225,10 @@ def sharing_holds(ran: Ran) -> Iterator[str]:
         yield f"homes supply {supplied:.3f} kWh of {fed_in:.3f} kWh that they feed in"
 
 
-CHECKS = (ended_well, is_tracked, is_stored, plans_hold, habits_hold, sharing_holds)
+CHECKS = (
+    *(ended_well, is_tracked, is_stored, plans_hold, habits_hold, sharing_holds),
+    money_closes,
+)
 """In this order; a run that did not end well is not checked further."""
 
 
@@ -221,7 +244,7 @@ def _counts(ran: Ran) -> dict[str, int]:
     with results_reader(ran.results) as con:
         counts = {
             table: int(con.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0])
-            for table in ("plan_step", "pmf_update", "community_step")
+            for table in KEPT_IN
         }
         days = con.execute("SELECT count(DISTINCT day) FROM plan_step").fetchall()[0][0]
     return {**counts, "days": int(days)}

@@ -65,6 +65,14 @@ settle_community             what every home pays under a rule and a key
 CommunitySpec                what a community is run with
 run_community                days of a community, planned and settled piece by piece
 community_result             its totals by home and by way
+markets
+OrderBook                    orders of many auctions, in whole kW and ticks of price
+UniformPrice                 one price for all, and where it lies among those that clear
+clear                        which orders are accepted, and at which price
+read_scenario                who meets in a market, by name or from a TOML file
+MarketCycle                  auctions in a row: bid, clear, dispatch, watch the grid
+honest_bidders               the bidders of a scenario, each honest
+settle_market                who paid whom, what it cost, how the grid fared
 errors
 EmsError                     everything this package raises on purpose
 InvalidSpec                  a value someone gave is outside what is allowed
@@ -101,6 +109,12 @@ _NAMES_OF = {
         *("EmsError", "InvalidSpec", "DataError", "SolveError", "Infeasible", "TrackingError"),
     ),
     "ems.forecast.weather": ("WeatherAgent",),
+    "ems.market.account": ("settle_market",),
+    "ems.market.bidders": ("honest_bidders",),
+    "ems.market.clearing": ("UniformPrice", "clear"),
+    "ems.market.cycle": ("MarketCycle",),
+    "ems.market.orders": ("OrderBook",),
+    "ems.market.scenario": ("read_scenario",),
     "ems.learning.probability_model": ("ProbabilityModelAgent",),
     "ems.learning.rate": ("LearningRate",),
     "ems.learning.usage": ("use_histories",),

@@ -37,6 +37,13 @@ from ems.forecast.weather import WeatherAgent as WeatherAgent
 from ems.learning.probability_model import ProbabilityModelAgent as ProbabilityModelAgent
 from ems.learning.rate import LearningRate as LearningRate
 from ems.learning.usage import use_histories as use_histories
+from ems.market.account import settle_market as settle_market
+from ems.market.bidders import honest_bidders as honest_bidders
+from ems.market.clearing import UniformPrice as UniformPrice
+from ems.market.clearing import clear as clear
+from ems.market.cycle import MarketCycle as MarketCycle
+from ems.market.orders import OrderBook as OrderBook
+from ems.market.scenario import read_scenario as read_scenario
 from ems.pipelines.community import CommunitySpec as CommunitySpec
 from ems.pipelines.community import run_community as run_community
 from ems.pipelines.community_totals import community_result as community_result

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ems.learning.habit import PmfUpdate
+    from ems.market.account import MarketAccount
     from ems.pipelines.community import CommunityPiece
     from ems.pipelines.community_totals import CommunityResult
     from ems.pipelines.comparison import DayRecord
@@ -121,6 +122,13 @@ class KeptRun:
 
         frames = home_frame(result, mode), community_step_frame(pieces)
         append_community(self.where.results_db, self.row, *frames)
+
+    def market(self, account: MarketAccount) -> None:
+        """Store the auctions of a market, its orders and messages, and what each bidder came to."""
+        from ems.store.market_frames import market_frames
+        from ems.store.results import append_market
+
+        append_market(self.where.results_db, self.row, market_frames(account))
 
     def track_days(self, days: Sequence[DayRecord], mode: str, numbers: Sequence[int]) -> None:
         """Track some days of a building and mode, by their numbers in the window."""

@@ -116,6 +116,12 @@ class MarketAccount:
         """The price of every auction."""
         return self.clearing.price / TICKS_PER_EUR_PER_MWH
 
+    @property
+    def suspended(self) -> tuple[bool, ...]:
+        """Whether each auction was none, since the one before ended in an emergency."""
+        states = [record.watch.suspended for record in self.run.records]
+        return (False, *states[:-1])
+
     @cached_property
     def bidders(self) -> tuple[BidderRow, ...]:
         """A row for every bidder."""

@@ -271,7 +271,7 @@ class Load(Bidder):
         return np.zeros(net_load_kw.shape)
 
 
-def honest(scenario: Scenario) -> tuple[Bidder, ...]:
+def honest_bidders(scenario: Scenario) -> tuple[Bidder, ...]:
     """Everybody of a scenario but its building, honest: plants at cost, stores by thresholds."""
     return (
         *(Plant.honest(one) for one in scenario.generators),

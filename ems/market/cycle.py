@@ -311,10 +311,27 @@ class MarketCycle:
 
     def run(self, hours: float | None = None) -> MarketRun:
         """All auctions, or those of the first ``hours``. Raises ``InvalidSpec`` for more."""
-        states = list(self.steps(hours))
+        return self.ended(list(self.steps(hours)))
+
+    def steps(self, hours: float | None = None) -> Iterator[CycleState]:
+        """The state after each auction."""
+        state = self.start()
+        for _ in range(self.n_auctions(hours)):
+            for stage in STAGES:
+                state = stage(state)
+            yield state
+
+    def n_auctions(self, hours: float | None) -> int:
+        """How many auctions the first ``hours`` have, all for None."""
+        if hours is None:
+            return self.scenario.n_steps
+        return self.scenario.over(round(hours / self.scenario.step_h)).n_steps
+
+    def ended(self, states: Sequence[CycleState]) -> MarketRun:
+        """The run that came through these states."""
         last = states[-1]
         return MarketRun(
-            scenario=last.setting.scenario,
+            scenario=self.scenario.over(len(states)),
             rule=last.setting.rule,
             first=tuple(self.bidders),
             bidders=last.bidders,
@@ -322,19 +339,9 @@ class MarketCycle:
             router=last.setting.router,
         )
 
-    def steps(self, hours: float | None = None) -> Iterator[CycleState]:
-        """The state after each auction."""
-        state = self.start(hours)
-        while state.step < state.setting.scenario.n_steps:
-            for stage in STAGES:
-                state = stage(state)
-            yield state
-
-    def start(self, hours: float | None = None) -> CycleState:
+    def start(self) -> CycleState:
         """The state before the first auction."""
         scenario = self.scenario
-        if hours is not None:
-            scenario = scenario.over(round(hours / scenario.step_h))
         rule = UniformPrice(
             floor=ticks(scenario.floor_eur_per_mwh), cap=ticks(scenario.cap_eur_per_mwh), k=self.k
         )

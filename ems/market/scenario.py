@@ -191,6 +191,30 @@ class Scenario:
         )
         return replace(self, n_steps=n_steps, generators=tuple(plants), consumers=tuple(consumers))
 
+    def tripped(self, name: str, hour: float) -> Scenario:
+        """The plant ``name`` stops at ``hour`` without having said so, and is away from then on.
+
+        Raises ``InvalidSpec`` for another name or an hour outside of the run.
+        """
+        known = [plant.name for plant in self.generators]
+        if name not in known:
+            raise InvalidSpec(
+                f"{self.name}: no plant is called {name}, known are {', '.join(known)}"
+            )
+        step = round(hour / self.step_h)
+        if not 0 <= step < self.n_steps:
+            raise InvalidSpec(
+                f"{self.name}: {name} trips at hour {hour:g}, must lie in 0 to "
+                f"{self.n_steps * self.step_h:g}, before the end"
+            )
+        plants = []
+        for plant in self.generators:
+            announced_kw, actual_kw = plant.announced_kw.copy(), plant.actual_kw.copy()
+            if plant.name == name:
+                announced_kw[step + 1 :], actual_kw[step:] = 0.0, 0.0
+            plants.append(replace(plant, announced_kw=announced_kw, actual_kw=actual_kw))
+        return replace(self, generators=tuple(plants))
+
     def _prices(self) -> list[tuple[str, float]]:
         return [
             *((plant.name, plant.cost_eur_per_mwh) for plant in self.generators),

@@ -21,13 +21,14 @@ LOCK_PAUSE_S = 0.05
 SCHEMA_VERSION = "3"
 """Version of ``schema/data.sql``; a database of another version must be rebuilt."""
 
-RESULTS_SCHEMA_VERSION = "5"
+RESULTS_SCHEMA_VERSION = "6"
 """Version of ``schema/results.sql``."""
 
 RESULTS_TABLES = frozenset(
     {
         *("meta", "run", "day_result", "horizon_step", "plan_step", "pmf_update"),
         *("community_home", "community_step"),
+        *("market_auction", "market_order", "market_message", "market_bidder"),
     }
 )
 """The tables of ``schema/results.sql``."""

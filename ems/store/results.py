@@ -7,7 +7,7 @@ repeated or resumed run leaves no duplicates.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -34,6 +34,15 @@ HORIZON_COLUMNS = (
 STEP_COLUMNS = ("building", "day", "mode", "agent", "quantity", "ts_utc", "value")
 COMMUNITY_HOME_COLUMNS = ("mode", "home", "kpi", "value")
 COMMUNITY_STEP_COLUMNS = ("mode", "ts_utc", "quantity", "value")
+MARKET_COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "market_auction": ("ts_utc", "quantity", "value"),
+    "market_order": (
+        *("ts_utc", "bidder", "is_bid", "price_eur_per_mwh", "quantity_kw", "accepted_kw"),
+        "reason",
+    ),
+    "market_message": ("step", "sent_s", "came_s", "sender", "receiver", "kind", "said"),
+    "market_bidder": ("bidder", "kind", "kpi", "value"),
+}
 PMF_COLUMNS = (
     "building",
     "feed",
@@ -133,13 +142,25 @@ def append_community(
     ``homes``: columns ``COMMUNITY_HOME_COLUMNS``; ``steps``: ``COMMUNITY_STEP_COLUMNS``. What the
     run saved before is replaced.
     """
+    tables = (
+        ("community_home", COMMUNITY_HOME_COLUMNS, homes),
+        ("community_step", COMMUNITY_STEP_COLUMNS, steps),
+    )
+    _replace_tables(path, run, tables)
+
+
+def append_market(path: str | Path, run: RunRow, frames: Mapping[str, pd.DataFrame]) -> None:
+    """Save a market: a frame for each of ``MARKET_COLUMNS``, instead of what was saved before."""
+    tables = [(table, columns, frames[table]) for table, columns in MARKET_COLUMNS.items()]
+    _replace_tables(path, run, tables)
+
+
+def _replace_tables(
+    path: str | Path, run: RunRow, tables: Iterable[tuple[str, tuple[str, ...], pd.DataFrame]]
+) -> None:
     with results_transaction(path) as con:
         _put_run(con, run)
-        for table, columns, frame in (
-            ("community_home", COMMUNITY_HOME_COLUMNS, homes),
-            ("community_step", COMMUNITY_STEP_COLUMNS, steps),
-        ):
-            _require_columns(table, columns, frame)
+        for table, columns, frame in tables:
             con.execute(f"DELETE FROM {table} WHERE run_id = ?", [run.run_id])
             _insert(con, table, run.run_id, columns, frame)
 

@@ -15,7 +15,7 @@ from ems.core.horizon import Horizon
 from ems.economics.settlement import settle
 from ems.errors import InvalidSpec
 from ems.market.account import MarketAccount, settle_market
-from ems.market.bidders import Seen, honest
+from ems.market.bidders import Seen, honest_bidders
 from ems.market.building import BuildingBidder
 from ems.market.cycle import MarketCycle
 from ems.market.messages import GenerationBid, StorageBid
@@ -112,7 +112,9 @@ def test_a_battery_that_is_none_of_its_agents_is_refused() -> None:
 def lived() -> MarketAccount:
     scenario = replace(read_scenario("sample"), building="street").over(36)
     street = bidder([1.0, -3.0, 2.0], homes=400)
-    return settle_market(MarketCycle(scenario=scenario, bidders=(*honest(scenario), street)).run())
+    return settle_market(
+        MarketCycle(scenario=scenario, bidders=(*honest_bidders(scenario), street)).run()
+    )
 
 
 def test_what_it_pays_is_the_bill_of_the_ground_floor() -> None:

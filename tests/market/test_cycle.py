@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
 
 from ems.errors import InvalidSpec
 from ems.market.account import MarketAccount, settle_market
-from ems.market.bidders import Plant, honest
-from ems.market.cycle import MarketCycle
+from ems.market.bidders import Plant, honest_bidders
+from ems.market.cycle import MarketCycle, MarketRun
 from ems.market.emergency import GridWatch, shed_by_priority
 from ems.market.frequency import Area, FrequencyRun
 from ems.market.messages import BidRejected, DispatchInstruction, EmergencySignal
@@ -20,15 +21,17 @@ from ems.market.scenario import Scenario, TradedStore, read_scenario
 
 
 def small(n_steps: int = 36) -> Scenario:
-    """Three hours of the sample from noon, without its building."""
+    """Three hours of the sample, without its building."""
     return replace(read_scenario("sample"), building=None).over(n_steps)
+
+
+def run_of(scenario: Scenario, **more: Any) -> MarketRun:
+    return MarketCycle(scenario=scenario, bidders=honest_bidders(scenario), **more).run()
 
 
 @cache
 def lived(**channel: float) -> MarketAccount:
-    of = Channel(**channel)  # type: ignore[arg-type]
-    scenario = small()
-    return settle_market(MarketCycle(scenario=scenario, bidders=honest(scenario), channel=of).run())
+    return settle_market(run_of(small(), channel=Channel(**channel)))  # type: ignore[arg-type]
 
 
 # --- the worked example --------------------------------------------------------------------------
@@ -46,7 +49,7 @@ def test_the_worked_example(
     demand_mw: float, low: float, high: float, paid_eur: float, cost_eur: float, coal_mw: float
 ) -> None:
     scenario = read_scenario("worked_example", demand_mw=demand_mw)
-    run = MarketCycle(scenario=scenario, bidders=honest(scenario)).run()
+    run = run_of(scenario)
     account = settle_market(run)
     (record,) = run.records
     assert (record.clearing.low[0] / 100, record.clearing.high[0] / 100) == (low, high)
@@ -62,7 +65,7 @@ def test_the_worked_example(
 
 def test_winners_hear_the_same_and_losers_why() -> None:
     scenario = read_scenario("worked_example")
-    run = MarketCycle(scenario=scenario, bidders=honest(scenario)).run()
+    run = run_of(scenario)
     told = [one.message for one in run.router.log]
     winners = [one for one in told if isinstance(one, DispatchInstruction)]
     assert {(one.price_eur_per_mwh, round(one.renewable_share, 4)) for one in winners} == {
@@ -78,14 +81,14 @@ def test_winners_hear_the_same_and_losers_why() -> None:
 
 def test_half_way_pays_half_way() -> None:
     scenario = read_scenario("worked_example")
-    account = settle_market(MarketCycle(scenario=scenario, bidders=honest(scenario), k=0.5).run())
+    account = settle_market(run_of(scenario, k=0.5))
     assert account.price_eur_per_mwh.tolist() == [60.0]
 
 
 def test_paid_as_bid_each_seller_gets_what_it_asked() -> None:
     """750 + 750 + 2,250 + 825 € for 120 MWh: 38.125 €/MWh for everybody who buys."""
     scenario = read_scenario("worked_example")
-    run = MarketCycle(scenario=scenario, bidders=honest(scenario)).run()
+    run = run_of(scenario)
     rows = {row.name: row for row in settle_market(run, "pay_as_bid").bidders}
     sellers = ("solar_farm_1", "wind_farm_1", "coal_plant_1", "battery_1")
     assert [-rows[name].paid_eur for name in sellers] == pytest.approx([750, 750, 2250, 825])
@@ -160,12 +163,12 @@ def test_no_store_earns_more_than_the_program_of_the_ground_floor() -> None:
 def test_the_bidders_must_be_those_of_the_scenario() -> None:
     scenario = small()
     with pytest.raises(InvalidSpec, match=r"MarketCycle: bidders are solar_farm_1.* must be solar"):
-        MarketCycle(scenario=scenario, bidders=honest(scenario)[:-1])
+        MarketCycle(scenario=scenario, bidders=honest_bidders(scenario)[:-1])
 
 
 def test_a_plant_that_asks_for_more_is_left_out() -> None:
     scenario = read_scenario("worked_example")
-    bidders = list(honest(scenario))
+    bidders = list(honest_bidders(scenario))
     bidders[2] = Plant(generator=scenario.generators[2], asked_eur_per_mwh=70.0)
     account = settle_market(MarketCycle(scenario=scenario, bidders=bidders).run())
     assert account.price_eur_per_mwh.tolist() == [70.0]
@@ -175,7 +178,7 @@ def test_a_plant_that_asks_for_more_is_left_out() -> None:
 @pytest.mark.parametrize("asked", [np.nan, np.inf, 4000.5, -501.0])
 def test_a_bid_that_cannot_be_is_refused_with_its_reason(asked: float) -> None:
     scenario = read_scenario("worked_example")
-    bidders = list(honest(scenario))
+    bidders = list(honest_bidders(scenario))
     bidders[2] = Plant(generator=scenario.generators[2], asked_eur_per_mwh=asked)
     run = MarketCycle(scenario=scenario, bidders=bidders).run()
     reasons = {
@@ -194,27 +197,16 @@ def test_a_bid_that_cannot_be_is_refused_with_its_reason(asked: float) -> None:
 def test_a_shortage_pays_the_cap_and_is_served_pro_rata() -> None:
     """195 MW and the price caps what is not served; the flexible load goes first."""
     scenario = read_scenario("worked_example", demand_mw=233.0)
-    account = settle_market(MarketCycle(scenario=scenario, bidders=honest(scenario)).run())
+    account = settle_market(run_of(scenario))
     assert account.price_eur_per_mwh.tolist() == [4000.0]
     assert account.totals.unserved_mwh == pytest.approx(220.0 - 195.0)
     served = account.accepted_kw[0, 7:]
     assert served.tolist() == [195_000, 0, 0]
 
 
-def outage(scenario: Scenario, name: str, step: int) -> Scenario:
-    """A plant stops in one step without having said so, and is away from then on."""
-    plants = []
-    for one in scenario.generators:
-        announced, actual = one.announced_kw.copy(), one.actual_kw.copy()
-        if one.name == name:
-            announced[step + 1 :], actual[step:] = 0.0, 0.0
-        plants.append(replace(one, announced_kw=announced, actual_kw=actual))
-    return replace(scenario, generators=tuple(plants))
-
-
 def test_a_plant_that_trips_suspends_the_market_and_all_is_well_again() -> None:
-    scenario = outage(small(36), "coal_plant_1", 5)
-    run = MarketCycle(scenario=scenario, bidders=honest(scenario)).run()
+    scenario = small(36).tripped("coal_plant_1", 5 / 12)
+    run = run_of(scenario)
     account, states = settle_market(run), [record.watch.state for record in run.records]
     assert states[5] == "emergency"
     assert run.records[5].frequency is not None
@@ -286,6 +278,10 @@ def test_what_cannot_be_a_scenario_is_one_line() -> None:
     with pytest.raises(InvalidSpec, match=r"worked_example: 2 auctions, it has 1 to 1 of 60"):
         read_scenario("worked_example").over(2)
     scenario = read_scenario("worked_example")
+    with pytest.raises(InvalidSpec, match="no plant is called city, known are solar_farm_1"):
+        scenario.tripped("city", 0.0)
+    with pytest.raises(InvalidSpec, match="trips at hour 1, must lie in 0 to 1, before the end"):
+        scenario.tripped("wind_farm_1", 1.0)
     with pytest.raises(InvalidSpec, match="two bidders are called wind_farm_1; rename one"):
         replace(scenario, generators=(*scenario.generators, scenario.generators[1]))
     dear = replace(scenario.generators[0], fuel_eur_per_mwh=5000.0)

@@ -28,6 +28,7 @@ LATER = {
     B: (("--appliances", "off"), "Pipeline B plans appliances"),
     C: (("--lr_min", "2"), "lr_min"),
     "04_community.py": (("--homes", "1"), "sharing needs at least two"),
+    "05_market.py": (("--scenario", "smaple"), "scenario 'smaple' is unknown; ready are"),
     "build_duckdb.py": (("--source", "gone.csv"), "gone.csv"),
     "create_comprehensive_visualizations.py": (("--results", "gone"), "there are no results yet"),
     "deploy_learning_pipeline.py": (("--objective", "x"), "objective is only for --publish"),

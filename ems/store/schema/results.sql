@@ -81,3 +81,44 @@ CREATE TABLE community_step (
     quantity VARCHAR NOT NULL,
     value    DOUBLE
 );
+
+-- A market: its auctions; prices in €/MWh, energies in MWh; frequency and voltage may be unknown.
+CREATE TABLE market_auction (
+    run_id   VARCHAR NOT NULL,
+    ts_utc   TIMESTAMP NOT NULL,
+    quantity VARCHAR NOT NULL,
+    value    DOUBLE
+);
+
+-- Every order that was let in or refused, and what came of it.
+CREATE TABLE market_order (
+    run_id            VARCHAR NOT NULL,
+    ts_utc            TIMESTAMP NOT NULL,
+    bidder            VARCHAR NOT NULL,
+    is_bid            BOOLEAN NOT NULL,
+    price_eur_per_mwh DOUBLE,
+    quantity_kw       DOUBLE,
+    accepted_kw       DOUBLE NOT NULL,
+    reason            VARCHAR NOT NULL
+);
+
+-- What was said; came_s is empty for a message that was lost. Seconds since the first auction.
+CREATE TABLE market_message (
+    run_id   VARCHAR NOT NULL,
+    step     INTEGER NOT NULL,
+    sent_s   DOUBLE NOT NULL,
+    came_s   DOUBLE,
+    sender   VARCHAR NOT NULL,
+    receiver VARCHAR NOT NULL,
+    kind     VARCHAR NOT NULL,
+    said     JSON NOT NULL
+);
+
+-- What each bidder came to.
+CREATE TABLE market_bidder (
+    run_id VARCHAR NOT NULL,
+    bidder VARCHAR NOT NULL,
+    kind   VARCHAR NOT NULL,
+    kpi    VARCHAR NOT NULL,
+    value  DOUBLE
+);
