@@ -84,8 +84,8 @@ READERS = frozenset(
         *("csv.reader", "csv.DictReader", "duckdb.read_csv", "duckdb.read_parquet"),
     }
 )
-READ_BY = ("ems.store.ingest",)
-"""Only what fills the database reads files and the network."""
+READ_BY = ("ems.store.ingest", "ems.market.learning.policy")
+"""Only what fills the database reads files and the network; a learned policy is no data."""
 CONNECTS = ("ems.store",)
 
 

@@ -4,22 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
-from typing import cast
 
-import numpy as np
-
-from ems.agents import BatteryAgent
-from ems.errors import DataError, InvalidSpec
+from ems.errors import InvalidSpec
 from ems.market.bidders import Bidder, honest_bidders
-from ems.market.building import BuildingBidder
+from ems.market.building import street
 from ems.market.cycle import CycleState, MarketCycle
 from ems.market.router import Channel
 from ems.market.scenario import Scenario, read_scenario
 from ems.market.settlement import Payment
 from ems.site.building import Building
-
-KWH_PER_MWH = 1000.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,50 +70,3 @@ def market_of(spec: MarketSpec, building: Building | None = None) -> MarketCycle
 def run_market(cycle: MarketCycle, spec: MarketSpec) -> Iterator[CycleState]:
     """The state of the market after each auction."""
     yield from cycle.steps(spec.hours)
-
-
-def street(scenario: Scenario, building: Building) -> BuildingBidder:
-    """The building of a scenario, on its own days of the same date, or its first ones.
-
-    Its metered heat, cars and machines run as metered; its battery bids. What a kWh is worth that
-    is left at the end is the mean of the public forecast, less its losses.
-    """
-    assets = replace(building.assets, appliances=False)
-    planned = Building(building.history, building.tariff, assets)
-    n_hours = round(scenario.n_steps * scenario.step_h)
-    task = planned.problem(_days(scenario, planned, n_hours))
-    if task.horizon.n_steps * task.horizon.step_h != n_hours or task.horizon.step_h != 1.0:
-        raise DataError(
-            f"{building.history.building}: the market plans it by the hour over {n_hours} h, its "
-            f"days have {task.horizon.n_steps} steps of {60 * task.horizon.step_h:g} minutes"
-        )
-    stores = [agent for agent in task.agents if agent.kind == "storage"]
-    if not stores:
-        raise InvalidSpec(f"{building.history.building}: has no battery, which bids for it")
-    battery = cast(BatteryAgent, stores[0])
-    eta = battery.store.discharge_efficiency
-    usual = np.mean([plant.cost_eur_per_mwh for plant in scenario.generators]) / KWH_PER_MWH
-    return BuildingBidder.of(
-        str(scenario.building),
-        scenario.homes,
-        scenario.start_utc,
-        task.agents,
-        battery,
-        float(eta * usual),
-    )
-
-
-def _days(scenario: Scenario, building: Building, n_hours: int) -> list[date]:
-    """Consecutive days that can be planned and have 24 hours each."""
-    n_days = -(-n_hours // 24)
-    local = scenario.start_utc.astype(object) + timedelta(hours=12)
-    known = building.plannable_days
-    starts = [local.date(), *known]
-    for first in starts:
-        days = [first + timedelta(days=i) for i in range(n_days)]
-        spans = [building.span(day) for day in days if day in known]
-        if len(spans) == n_days and sum(span.stop - span.start for span in spans) == n_hours:
-            return days
-    raise DataError(
-        f"{building.history.building}: has no {n_days} days in a row that can be planned"
-    )
