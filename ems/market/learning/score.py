@@ -13,7 +13,7 @@ import numpy as np
 
 from ems.errors import InvalidSpec
 from ems.market.learning.best_response import load_bound, plant_profits, store_optimum
-from ems.market.learning.observe import Spaces, kind_of, observe
+from ems.market.learning.observe import Spaces, ahead, kind_of, observe
 from ems.market.learning.policy import Policy
 from ems.market.learning.series import AuctionSeries, Runs
 from ems.types import Floats, Ints
@@ -77,7 +77,7 @@ def by_rule(series: AuctionSeries, name: str, spaces: Spaces) -> Behaviour:
     kind = kind_of(series, name)
     if kind == "plant":
         return raise_if_marginal(series, name, spaces)
-    return two_thresholds(spaces.n_prices, series) if kind == "store" else shift(series, name)
+    return two_thresholds if kind == "store" else shift
 
 
 def raise_if_marginal(series: AuctionSeries, name: str, spaces: Spaces) -> Behaviour:
@@ -100,37 +100,24 @@ def raise_if_marginal(series: AuctionSeries, name: str, spaces: Spaces) -> Behav
     return behave
 
 
-def _last_day(runs: Runs) -> Ints:
-    """Prices of the day before each run's step, oldest first, ``(n_runs, steps of a day)``."""
-    n = max(round(24.0 / runs.series.step_h), 1)
-    known = runs.new_prices[-n:]
-    before = runs.at[:, None] - len(runs.new_prices) - np.arange(n - len(known), 0, -1)
-    honest = runs.series.honest_clearing_price[np.maximum(before, 0)]
-    return np.column_stack([honest, *known])
+def _coming_day(runs: Runs) -> Floats:
+    """How tight the coming 24 hours are, this step first, ``(n_runs, steps of a day)``."""
+    return ahead(runs.series, runs.at, max(round(24.0 / runs.series.step_h), 1))
 
 
-def two_thresholds(n_prices: int, series: AuctionSeries) -> Behaviour:
-    """Buy where yesterday's price of this hour was in its lower quarter, sell in the upper."""
-
-    def behave(runs: Runs) -> Floats:
-        day = _last_day(runs)
-        low, high = np.quantile(day, [0.25, 0.75], axis=1)
-        expected = day[:, 0]
-        act: Floats = np.where(expected <= low, 1.0, np.where(expected >= high, -1.0, 0.0))
-        return np.asarray(np.where(low < high, act, 0.0), dtype=np.float64)
-
-    return behave
+def two_thresholds(runs: Runs) -> Floats:
+    """Buy at full power in the slackest quarter of the coming day, sell in the tightest."""
+    day = _coming_day(runs)
+    low, high = np.quantile(day, [0.25, 0.75], axis=1)
+    now = day[:, 0]
+    act = np.where(now <= low, 1.0, np.where(now >= high, -1.0, 0.0))
+    return np.asarray(np.where(low < high, act, 0.0), dtype=np.float64)
 
 
-def shift(series: AuctionSeries, name: str) -> Behaviour:
-    """Take all that waits where yesterday's price of this hour was at most the day's median."""
-
-    def behave(runs: Runs) -> Floats:
-        day = _last_day(runs)
-        taken: Floats = (day[:, 0] <= np.median(day, axis=1)).astype(np.float64)
-        return taken
-
-    return behave
+def shift(runs: Runs) -> Floats:
+    """Take all that waits in the slacker half of the coming day, nothing in the other."""
+    day = _coming_day(runs)
+    return np.asarray(day[:, 0] <= np.median(day, axis=1), dtype=np.float64)
 
 
 def best_possible(
