@@ -1,6 +1,7 @@
 """Run a market: auctions every few minutes, who earned what, and how the grid fared.
 
-``run`` (the default) runs a scenario; ``--help`` lists its options.
+``run`` (the default) runs a scenario, ``train`` lets bidders practise on a year of the homes, and
+``score`` holds them against the rule and the best possible; each has its own ``--help``.
 """
 
 from __future__ import annotations
@@ -11,28 +12,48 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from command_line import (
+    Count,
+    Folder,
     NotNegative,
     Number,
     Positive,
     Whole,
+    Words,
     command,
     group,
     option,
     options,
     parsed,
 )
-from console import SYNTHETIC, console, doing, progress_bar, run, say, show_table
+from console import (
+    SYNTHETIC,
+    console,
+    doing,
+    near,
+    number,
+    percent_text,
+    progress_bar,
+    run,
+    say,
+    show_table,
+)
 from planning import Where, data_parameters
 from runs import KeptRun, kept_run, open_database, start_tracking
 
 from ems.errors import InvalidSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
+
     from rich.console import Console
 
     from ems.market.account import MarketAccount
     from ems.market.cycle import CycleState, MarketCycle
+    from ems.market.learning.score import Score
+    from ems.market.learning.series import AuctionSeries
     from ems.pipelines.market import MarketSpec
+    from ems.pipelines.market_learning import PractiseSpec
     from ems.report.figures.page import Origin
     from ems.site.building import Building
 
@@ -41,6 +62,12 @@ EPILOG = (
     "Bidders are honest: plants offer at cost, stores by two thresholds, load that must be served "
     "at the cap. Scenarios are made up. What is cleared how, and what such figures do not say: "
     "docs/market.md."
+)
+
+
+LEARN_EPILOG = (
+    "Needs requirements-learning.txt. Bidders learn against honest ones; 'best' is provably so for "
+    "a plant, a bound for a store and a load: docs/market_learning.md."
 )
 
 
@@ -84,10 +111,37 @@ class Options:
     where: Where = options(Where)
 
 
+@group("practice")
+class Practice:
+    """Who practises, how often and how long."""
+
+    bidders: Words = option(
+        "plants, stores and loads of the market of the homes, with commas",
+        ("coal_plant_1", "store_1", "heat_pumps_1"),
+    )
+    seeds: Count = option("trainings of each, from other first guesses", 1)
+    steps: Count = option("auctions of a training, by the hour", 8760)
+    policies: Folder = option("where policies and checkpoints are kept", Path("results/policies"))
+
+
+@command
+class LearnOptions:
+    """The command line of ``train`` and ``score``."""
+
+    practice: Practice = options(Practice)
+    where: Where = options(Where)
+
+
 def main() -> None:
-    """Run the scenario, settle it, show, store and track it."""
-    if sys.argv[1:2] == ["run"]:
+    """Run, train or score, whichever the first word says."""
+    word = sys.argv[1] if sys.argv[1:2] and sys.argv[1] in ("run", "train", "score") else ""
+    if word:
         sys.argv.pop(1)
+    {"train": train, "score": score}.get(word, trade_all)()
+
+
+def trade_all() -> None:
+    """Run the scenario, settle it, show, store and track it."""
     asked = parsed(Options, __doc__, EPILOG)
     out = console()
     spec = specification(asked)
@@ -275,6 +329,140 @@ def page(file: Path, account: MarketAccount, note: str, origin: Origin) -> Path:
     from ems.report.market import write_market_report
 
     return write_market_report(account, file, note=note, origin=origin)
+
+
+# --- bidders that learn --------------------------------------------------------------------------
+
+
+def train() -> None:
+    """Let bidders practise on a year of the homes; what is broken off goes on where it was kept."""
+    asked, out, spec, year, _ = _practice(train.__doc__)
+    from ems.pipelines.market_learning import practise
+
+    folder = asked.practice.policies
+    n_trainings = len(spec.bidders) * len(spec.seeds)
+    with _kept(asked, "train", spec, out) as kept, progress_bar(out, "auctions") as bar:
+        task = bar.add_task("practising", total=n_trainings * spec.n_steps)
+
+        def progress(bidder: str, seed: int) -> Callable[[int, int], None]:
+            before = bar.tasks[task].completed
+            return lambda done, _: bar.update(task, completed=before + done)
+
+        for seed, policy, file in practise(spec, year, folder, progress):
+            kept.tracked.summary(
+                "market", f"{policy.bidder} seed {seed}", {"n_steps": spec.n_steps}
+            )
+            kept.tracked.artifact(file)
+            say(out, f"policy    {near(file)}")
+    say(out, "score     python scripts/05_market.py score, with the same options")
+
+
+def score() -> None:
+    """Hold policies against honest bidding, the rule and the best possible, on unseen weeks."""
+    asked, out, spec, _, weeks = _practice(score.__doc__)
+    from ems.pipelines.market_learning import scored
+
+    with _kept(asked, "score", spec, out) as kept, doing(out, "playing the weeks that were kept"):
+        scores = list(scored(spec, weeks, asked.practice.policies))
+        for one in scores:
+            told = {name: value for name, value in asdict(one).items() if name.endswith("_keur")}
+            told["score"] = one.score
+            finite = {name: value for name, value in told.items() if value == value}
+            kept.tracked.summary("market", f"{one.bidder} seed {one.seed}", finite)
+    show_scores(out, scores)
+
+
+def _practice(
+    doc: str | None,
+) -> tuple[LearnOptions, Console, PractiseSpec, AuctionSeries, AuctionSeries]:
+    """Options, specification, the year that is practised on and the weeks that are kept."""
+    asked = parsed(LearnOptions, doc, LEARN_EPILOG)
+    from ems.extras import require
+
+    for module in ("torch", "stable_baselines3", "gymnasium", "pettingzoo"):
+        require(module, "requirements-learning.txt")
+    out = console()
+    start_tracking(asked.where)
+    from ems.pipelines.market_learning import PractiseSpec, split_market
+    from ems.store.read import list_buildings, read_history
+
+    spec = PractiseSpec(
+        bidders=asked.practice.bidders,
+        seeds=tuple(range(asked.practice.seeds)),
+        n_steps=asked.practice.steps,
+        n_pieces=min(4, asked.practice.steps),
+    )
+    with open_database(asked.where.db, out) as con, doing(out, "reading the homes"):
+        histories = [read_history(con, name) for name in list_buildings(con)]
+    homes = [history for history in histories if history.kind == "residential"]
+    if not homes:
+        raise InvalidSpec("the database has no home, whose weather and load make the market")
+    year, weeks = split_market(homes)
+    out.print(SYNTHETIC, style="bold yellow")
+    say(out, f"market    {', '.join(year.names)}")
+    say(out, f"year      {year.n_steps} auctions of an hour from {str(year.start_utc)[:10]}")
+    say(out, f"score     {weeks.n_steps // 168} weeks after it, which no training sees")
+    return asked, out, spec, year, weeks
+
+
+def _kept(
+    asked: LearnOptions, what: str, spec: PractiseSpec, out: Console
+) -> AbstractContextManager[KeptRun]:
+    """The run of a training or a score."""
+    return kept_run(
+        EXPERIMENT,
+        name=f"{what} {', '.join(spec.bidders)}",
+        building="market",
+        options=asked,
+        parameters={"building": "market", "spec": spec, "data": {"db": asked.where.db.name}},
+        synthetic=True,
+        out=out,
+    )
+
+
+def show_scores(out: Console, scores: Sequence[Score]) -> None:
+    """Every policy, then for each bidder the middle of its seeds."""
+    import numpy as np
+
+    from ems.market.learning.score import interquartile_mean
+
+    heads = [
+        "bidder",
+        "seed",
+        "trained k€",
+        "untrained",
+        "honest",
+        "rule",
+        "best",
+        "of best",
+        "score",
+    ]
+    rows = [
+        [
+            one.bidder,
+            str(one.seed),
+            *(
+                number(value, 3)
+                for value in (
+                    *(one.trained_keur, one.untrained_keur, one.honest_keur, one.rule_keur),
+                    one.best_keur,
+                )
+            ),
+            percent_text(one.of_best),
+            "–" if np.isnan(one.score) else number(one.score, 2),
+        ]
+        for one in scores
+    ]
+    show_table(out, "mean of a week that no training has seen", heads, rows)
+    for bidder in dict.fromkeys(one.bidder for one in scores):
+        shares = np.array([one.of_best for one in scores if one.bidder == bidder])
+        middle = interquartile_mean(shares)
+        say(
+            out,
+            f"{bidder:14} {100 * middle.mean:.0f} % of the best possible "
+            f"({100 * middle.low:.0f} … {100 * middle.high:.0f}; middle half of {len(shares)} "
+            f"{'seed' if len(shares) == 1 else 'seeds'})",
+        )
 
 
 if __name__ == "__main__":
