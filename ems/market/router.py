@@ -57,10 +57,11 @@ class MessageRouter:
 
     def __post_init__(self) -> None:
         self._draw = np.random.default_rng(self.channel.seed)
+        self._faulty = bool(self.channel.loss or self.channel.doubled)
 
     def send(self, message: Message, at_s: float) -> None:
         """Take a message at ``at_s``."""
-        lost, doubled = self._fate()
+        lost, doubled = self._fate() if self._faulty else (False, False)
         came_s = None if lost else at_s + self.channel.delay_s
         if self.keep:
             self.log.append(Sent(message=message, sent_s=at_s, came_s=came_s, doubled=doubled))
@@ -79,7 +80,5 @@ class MessageRouter:
 
     def _fate(self) -> tuple[bool, bool]:
         """Whether the next message is lost, and whether it comes twice."""
-        if not (self.channel.loss or self.channel.doubled):
-            return False, False
         first, second = self._draw.random(2)
         return bool(first < self.channel.loss), bool(second < self.channel.doubled)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -158,7 +159,7 @@ class Scenario:
                     f"{self.floor_eur_per_mwh:g} to {self.cap_eur_per_mwh:g}"
                 )
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """All bidders: plants, stores, consumers, the building."""
         return (
