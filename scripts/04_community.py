@@ -17,6 +17,7 @@ from command_line import (
     Days,
     NotNegative,
     Numbers,
+    Switch,
     Unnamed,
     Whole,
     among,
@@ -64,6 +65,7 @@ RuleName = Literal[
     "mid_market", "supply_demand_ratio", "double_auction", "competitive", "bill_sharing"
 ]
 KeyName = Literal["dynamic", "equal", "static", "priority"]
+SplitName = Literal["none", "equal", "shapley", "nucleolus"]
 MODES = ("rule_alone", "alone", "rule_together", "at_price", "together", "decomposed")
 NEAR = 1e-4
 """A larger part of the cost that is not proven to be the least is said [1]."""
@@ -75,6 +77,7 @@ EPILOG = (
 HOME_CELLS: Mapping[str, Callable[[HomeRow], str]] = {
     "alone €": lambda home: number(home.alone_eur, 2),
     "here €": lambda home: number(home.here_eur, 2),
+    "handed €": lambda home: number(home.handed_eur, 2),
     "gain €": lambda home: number(home.gain_eur, 2),
     "import kWh": lambda home: number(home.kpis.import_kwh, 0),
     "of neighbours kWh": lambda home: number(home.received_kwh, 0),
@@ -115,6 +118,10 @@ class Who:
     )
     rule: RuleName = option("price of a shared kWh", "mid_market")
     key: KeyName = option("who shares how much", "dynamic")
+    split: SplitName = option(
+        "of what sharing gains, instead of its price: none, equal, shapley, nucleolus", "none"
+    )
+    guarantee: Switch = option("top losers up to what they paid alone, out of others' gains", "off")
     static_shares: Numbers | None = option(
         "of the key static, one a home, that sum to one [default: equal]", None
     )
@@ -205,6 +212,7 @@ def specification(asked: Options) -> CommunitySpec:
         "modes": ASKED if "all" in who.mode else tuple(m for m in ASKED if m in who.mode),
         "rule": who.rule,
         "key": who.key,
+        "split": who.split,
     }
     return CommunitySpec(
         tariff=tariff,
@@ -214,6 +222,7 @@ def specification(asked: Options) -> CommunitySpec:
         seed=who.home_seed,
         static_shares=who.static_shares or (),
         fee_eur_per_kwh=fee_of(who, tariff),
+        guaranteed=who.guarantee == "on",
         solver=solver,
         **fields_,
     )
@@ -288,6 +297,10 @@ def describe(out: Console, spec: CommunitySpec, homes: Sequence[Building], windo
     say(out, f"days      {first} to {last}: {counted(len(window.days), 'day')}{left_out}")
     fee = f"fee {100 * spec.fee_eur_per_kwh:g} ct/kWh"
     say(out, f"sharing   rule {spec.rule}, key {spec.key}, {fee}, tariff {spec.tariff.name}")
+    if spec.split != "none" or spec.guaranteed:
+        split = f"split {spec.split} of what sharing gains" if spec.split != "none" else ""
+        guarantee = "losers are topped up to what they paid alone" if spec.guaranteed else ""
+        say(out, f"at the end {', '.join(filter(None, (split, guarantee)))}")
 
 
 def run_parameters(
@@ -429,8 +442,9 @@ def show(out: Console, result: CommunityResult, spec: CommunitySpec) -> None:
     from ems.community.community import LABELS
 
     title = f"{counted(len(result.homes), 'home')}, {LABELS[spec.settled_mode]}, {spec.rule}"
-    rows = [[home.name, *(cell(home) for cell in HOME_CELLS.values())] for home in result.homes]
-    show_table(out, title, ["home", *HOME_CELLS], rows)
+    cells = HOME_CELLS if any(home.handed_eur for home in result.homes) else _without_handed()
+    rows = [[home.name, *(cell(home) for cell in cells.values())] for home in result.homes]
+    show_table(out, title, ["home", *cells], rows)
     costs = [
         [LABELS[row.mode], *(cell(row) for cell in MODE_CELLS.values())] for row in result.modes
     ]
@@ -458,6 +472,11 @@ def show(out: Console, result: CommunityResult, spec: CommunitySpec) -> None:
             "is at least what sharing could gain",
             style="bold",
         )
+
+
+def _without_handed() -> Mapping[str, Callable[[HomeRow], str]]:
+    """The columns where nobody hands anything over."""
+    return {head: cell for head, cell in HOME_CELLS.items() if head != "handed €"}
 
 
 def explained(result: CommunityResult, spec: CommunitySpec) -> str:

@@ -40,6 +40,7 @@ from ems.community.rules import (
     SupplyDemandRatio,
 )
 from ems.community.sampling import Shares
+from ems.community.splits import MOST_EXACT
 from ems.core.horizon import Horizon
 from ems.core.mode import Mode
 from ems.core.program import StoreDuals
@@ -48,6 +49,7 @@ from ems.economics.settlement import settle
 from ems.economics.store_value import Worth
 from ems.economics.tariff import Tariff
 from ems.errors import DataError, InvalidSpec
+from ems.pipelines.community_transfers import SplitName
 from ems.pipelines.community_workers import asked_of
 from ems.pipelines.comparison import Window, chains_of
 from ems.pipelines.spec import RULES
@@ -84,7 +86,8 @@ class CommunitySpec:
 
     ``modes``: those of ``ASKED`` that run; ``decomposed`` is the one that is settled for the homes
     if it is among them, else ``together``, which then runs too. ``fee_eur_per_kwh``: on each kWh
-    shared. ``static_shares``: of the key ``static``, one a home, in their order.
+    shared. ``static_shares``: of the key ``static``, one a home, in their order. ``split``,
+    ``guaranteed``: see ``ems.pipelines.community_transfers``.
     """
 
     tariff: Tariff
@@ -97,6 +100,8 @@ class CommunitySpec:
     key: KeyName = "dynamic"
     static_shares: tuple[float, ...] = ()
     fee_eur_per_kwh: float = 0.0
+    split: SplitName = "none"
+    guaranteed: bool = False
     solver: Solver = field(default_factory=Solver)
 
     def __post_init__(self) -> None:
@@ -105,6 +110,11 @@ class CommunitySpec:
                 raise InvalidSpec(f"community: mode is {mode!r}, allowed are {', '.join(ASKED)}")
         if not 0 <= self.fee_eur_per_kwh < np.inf:
             raise InvalidSpec(f"community: fee is {self.fee_eur_per_kwh} €/kWh, allowed is >= 0")
+        if self.split != "none" and self.homes > MOST_EXACT:
+            raise InvalidSpec(
+                f"community: split is {self.split} of {self.homes} homes; all groups are looked at "
+                f"for at most {MOST_EXACT}: take fewer homes, or split none"
+            )
         if self.key == "static" and len(self.static_shares) not in (0, self.homes):
             raise InvalidSpec(
                 f"community: {len(self.static_shares)} shares for {self.homes} homes; give one a "

@@ -22,9 +22,11 @@ from ems.community.splits import MOST_EXACT, pair_gains, sharing_gains
 from ems.core.mode import Mode
 from ems.economics.settlement import DayKpis, total
 from ems.pipelines.community import CommunityPiece, CommunitySpec, Way, rule_way, settled
+from ems.pipelines.community_transfers import transfers_micro_eur
 from ems.pipelines.spec import RULES
 from ems.types import Floats
 
+MICRO_EUR = 1.0 / MICRO
 LEAST_LOSS_EUR = 0.005
 """Less than half a cent is rounding."""
 
@@ -34,7 +36,8 @@ class HomeRow:
     """What a home paid over the window: planned alone and as settled [€], and its energies [kWh].
 
     Costs are the bill with the stores put back, wear and discomfort. ``kpis``: as settled.
-    ``received_kwh``, ``supplied_kwh``: from and to neighbours.
+    ``received_kwh``, ``supplied_kwh``: from and to neighbours. ``handed_eur``: what a split or a
+    guarantee hands it at the end, below 0 what it hands over; ``here_eur`` has it.
     """
 
     name: str
@@ -43,6 +46,7 @@ class HomeRow:
     received_kwh: float
     supplied_kwh: float
     kpis: DayKpis
+    handed_eur: float = 0.0
 
     @property
     def gain_eur(self) -> float:
@@ -158,7 +162,10 @@ def _demand_kwh(piece: CommunityPiece) -> Floats:
 def _home_rows(pieces: Sequence[CommunityPiece], spec: CommunitySpec) -> Iterator[HomeRow]:
     alone_eur = costs_eur(_accounts(pieces, "alone"))
     accounts = _accounts(pieces, spec.settled_mode)
-    here_eur = costs_eur(accounts)
+    handed_eur = MICRO_EUR * transfers_micro_eur(
+        accounts, alone_eur, split=spec.split, guaranteed=spec.guaranteed
+    )
+    here_eur = costs_eur(accounts) - handed_eur
     received_wh = sum((account.received_wh.sum(axis=0) for account in accounts), np.zeros(1))
     supplied_wh = sum((account.supplied_wh.sum(axis=0) for account in accounts), np.zeros(1))
     for number, home in enumerate(pieces[0].homes):
@@ -169,6 +176,7 @@ def _home_rows(pieces: Sequence[CommunityPiece], spec: CommunitySpec) -> Iterato
             received_kwh=float(received_wh[number]) / 1000.0,
             supplied_kwh=float(supplied_wh[number]) / 1000.0,
             kpis=total([account.kpis[number] for account in accounts]),
+            handed_eur=float(handed_eur[number]),
         )
 
 

@@ -12,7 +12,10 @@ from ems.pipelines.community import CommunityPiece
 from ems.pipelines.community_totals import CommunityResult, HomeRow
 from ems.store.frames import kpi_values
 
-HOME_FIGURES = ("alone_eur", "here_eur", "gain_eur", "received_kwh", "supplied_kwh")
+HOME_FIGURES = (
+    *("alone_eur", "here_eur", "gain_eur", "handed_eur"),
+    *("received_kwh", "supplied_kwh"),
+)
 
 
 def home_frame(result: CommunityResult, mode: str) -> pd.DataFrame:
