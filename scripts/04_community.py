@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -134,12 +134,22 @@ class Who:
     ev_share: NotNegative = option("of the made homes, with a car (assumed) [1]", 0.2)
 
 
+@group("what is planned")
+class CommunityAssets(AssetOptions):
+    """The assets of the homes, and whose the batteries are."""
+
+    battery: Literal["simple", "central", "off"] = option(  # type: ignore[assignment]
+        "simple: each home its own; central: one of the same size in all, a member of its own; off",
+        "simple",
+    )
+
+
 @command
 class Options:
     """The command line of this script."""
 
     who: Who = options(Who)
-    assets: AssetOptions = options(AssetOptions)
+    assets: CommunityAssets = options(CommunityAssets)
     solving: Solving = options(Solving)
     where: Where = options(Where)
 
@@ -155,6 +165,11 @@ def main() -> None:
     start_tracking(asked.where)
     with open_database(asked.where.db, out) as con, doing(out, "reading the measurements"):
         homes = homes_of(con, asked.who, spec)
+        if asked.assets.battery == "central":
+            from ems.community.sampling import with_central_battery
+
+            homes = with_central_battery(homes)
+            spec = replace(spec, homes=len(homes))
     from ems.pipelines.community import common_window
 
     window = common_window(homes, asked.who.start, count_of(asked.who.n_days))
@@ -216,7 +231,7 @@ def specification(asked: Options) -> CommunitySpec:
     }
     return CommunitySpec(
         tariff=tariff,
-        assets=assets_of(asked.assets).under(tariff),
+        assets=assets_of(own_assets(asked.assets)).under(tariff),
         shares=Shares(pv=who.pv_share, battery=who.battery_share, ev=who.ev_share),
         homes=who.homes,
         seed=who.home_seed,
@@ -226,6 +241,12 @@ def specification(asked: Options) -> CommunitySpec:
         solver=solver,
         **fields_,
     )
+
+
+def own_assets(asked: CommunityAssets) -> AssetOptions:
+    """What each home has at first; a central battery is put together from theirs."""
+    told = {item.name: getattr(asked, item.name) for item in fields(asked)}
+    return AssetOptions(**told | {"battery": "off" if asked.battery == "off" else "on"})
 
 
 def fee_of(who: Who, tariff: Tariff) -> float:

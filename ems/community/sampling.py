@@ -24,6 +24,8 @@ from ems.types import Floats, Ints
 
 APART_DAYS = 21
 """A day further away has another season [days]."""
+CENTRAL = "battery"
+"""The member that has the battery of all."""
 SIGMA = 0.3
 """Spread of the homes' sizes, of the logarithm [1] (assumed)."""
 MOST_HOMES = 10_000
@@ -83,6 +85,35 @@ def made_homes(
         roof = roofs[int(rng.integers(len(roofs)))] if rng.random() < shares.pv else None
         made.append(_home(f"home_{number + 1}", rng, source, roof, shares))
     return tuple(made)
+
+
+def with_central_battery(homes: Sequence[Building]) -> tuple[Building, ...]:
+    """The homes without their batteries, and one of the same size and power in all, a member.
+
+    The member has a meter of its own and no load: alone it can only trade, on the common bus it
+    serves all, and what it gains is its own. Raises ``InvalidSpec`` if no home has a battery, or
+    one is called like it.
+    """
+    batteries = [home.assets.battery for home in homes if home.assets.battery is not None]
+    if not batteries:
+        raise InvalidSpec("a central battery: no home has a battery to put there; give them some")
+    if any(home.history.building == CENTRAL for home in homes):
+        raise InvalidSpec(f"a central battery: a home is called {CENTRAL}; leave it out")
+    summed = {
+        name: sum(getattr(battery, name) for battery in batteries)
+        for name in (
+            *("capacity_kwh", "min_soc_kwh", "initial_soc_kwh"),
+            *("max_charge_kw", "max_discharge_kw"),
+        )
+    }
+    like = homes[0]
+    nothing = np.zeros(len(like.history.load_kwh))
+    meter = _metered(CENTRAL, like.history, nothing, nothing, has_pv=False)
+    alone = replace(like.assets, battery=replace(batteries[0], **summed), ev=None)
+    others = (
+        Building(home.history, home.tariff, replace(home.assets, battery=None)) for home in homes
+    )
+    return (*others, Building(meter, like.tariff, alone))
 
 
 def coincidence(load_kwh: Floats) -> float:

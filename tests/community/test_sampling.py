@@ -11,7 +11,14 @@ import pytest
 from small_building import local_index, made
 
 from ems.agents import BatteryAgent
-from ems.community.sampling import APART_DAYS, Shares, coincidence, made_homes
+from ems.community.sampling import (
+    APART_DAYS,
+    CENTRAL,
+    Shares,
+    coincidence,
+    made_homes,
+    with_central_battery,
+)
 from ems.economics.tariff_file import load_tariff
 from ems.errors import DataError, InvalidSpec
 from ems.site.assets import Assets
@@ -126,3 +133,27 @@ def test_what_cannot_be_made_is_refused() -> None:
         Shares(pv=1.5)
     with pytest.raises(InvalidSpec, match="pv_kwp is"):
         Shares(pv_kwp=(4.0, 3.0))
+
+
+def test_a_central_battery_is_all_of_theirs() -> None:
+    """Its kWh and kW are those of the homes, whose meters stay as they are."""
+    street = made_homes([source()], 3, seed=4, shares=ALL_SUN)
+    *others, member = with_central_battery(street)
+    assert [home.history.building for home in others] == [h.history.building for h in street]
+    assert all(home.assets.battery is None for home in others)
+    battery = member.assets.battery
+    assert battery is not None
+    owned = [home.assets.battery for home in street if home.assets.battery is not None]
+    assert battery.capacity_kwh == sum(one.capacity_kwh for one in owned)
+    assert battery.max_charge_kw == sum(one.max_charge_kw for one in owned)
+    assert member.history.building == CENTRAL
+    assert not member.history.load_kwh.any()
+
+
+def test_a_central_battery_needs_batteries() -> None:
+    bare = [
+        Building(home.history, home.tariff, replace(home.assets, battery=None))
+        for home in made_homes([source()], 2, seed=4, shares=ALL_SUN)
+    ]
+    with pytest.raises(InvalidSpec, match="no home has a battery to put there"):
+        with_central_battery(bare)

@@ -12,6 +12,7 @@ import pytest
 from small_building import histories, twin_database
 
 from ems.community.keys import Static
+from ems.community.sampling import CENTRAL, with_central_battery
 from ems.economics.tariff_file import load_tariff
 from ems.errors import DataError, InvalidSpec
 from ems.pipelines.community import (
@@ -241,3 +242,15 @@ def test_on_a_common_bus_only_what_stores_hold_besides_has_its_value() -> None:
     on_the_bus = replace(together, plan=alone.plan)
     for here, there in zip(on_the_bus.kpis, alone.kpis, strict=True):
         assert here.stored_eur == pytest.approx(there.stored_eur, abs=1e-9)
+
+
+def test_without_a_fee_it_does_not_matter_where_the_batteries_stand() -> None:
+    """On one bus their batteries are one; only owners differ, and meters round to the Wh."""
+    free = replace(spec(), fee_eur_per_kwh=0.0)
+    window = common_window(homes(), date(2016, 6, 1), 1)
+    own = community_result(list(run_community(homes(), free, window)), free)
+    moved = with_central_battery(homes())
+    asked = replace(free, homes=len(moved))
+    central = community_result(list(run_community(moved, asked, window)), asked)
+    assert central.cost_eur("together") == pytest.approx(own.cost_eur("together"), abs=1e-3)
+    assert [home.name for home in central.homes][-1] == CENTRAL
