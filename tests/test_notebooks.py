@@ -38,12 +38,14 @@ def shown(cells: list[Any]) -> list[str]:
     return texts
 
 
-def test_the_four_notebooks_are_there() -> None:
+def test_the_six_notebooks_are_there() -> None:
     assert [path.stem for path in NOTEBOOKS] == [
         "00_explore_data",
         "01_comparison_pipeline",
         "02_learning_pipeline",
         "03_probability_optimization",
+        "04_community",
+        "05_market",
     ]
 
 
