@@ -7,7 +7,7 @@ from importlib.util import find_spec
 PARTS = {
     "tests/market/learning": (
         "requirements-learning.txt",
-        ("torch", "gymnasium", "pettingzoo", "stable_baselines3", "power_grid_model"),
+        ("torch", "gymnasium", "langgraph", "pettingzoo", "stable_baselines3", "power_grid_model"),
     ),
 }
 """Folder -> the file that brings what it needs, and the modules."""

@@ -15,7 +15,9 @@ MODULES = {"scikit-learn": "sklearn", "import-linter": "importlinter", "pytest-x
 COMES_WITH = {"markupsafe": "jinja2", "pydantic_core": "pydantic", "urllib3": "requests"}
 OPTIONAL = {
     **{"dask": "dev", "distributed": "dev", "azure": "azure", "marshmallow": "azure"},
-    **dict.fromkeys(("gymnasium", "pettingzoo", "stable_baselines3", "torch"), "learning"),
+    **dict.fromkeys(
+        ("gymnasium", "langgraph", "pettingzoo", "stable_baselines3", "torch"), "learning"
+    ),
 }
 """Modules that only one part needs, and the requirements file that brings them."""
 
