@@ -70,7 +70,8 @@ MODES = ("rule_alone", "alone", "rule_together", "at_price", "together", "decomp
 NEAR = 1e-4
 """A larger part of the cost that is not proven to be the least is said [1]."""
 EPILOG = (
-    "Every plan knows the true load, sun and prices (perfect foresight: upper bounds). Homes made "
+    "Plans know the true load, sun and prices (perfect foresight: upper bounds), with --foresight "
+    "forecast homes also live on what they know. Homes made "
     "from measured ones are made up, and said so. Rules, keys and what the figures do not say: "
     "docs/community.md."
 )
@@ -118,6 +119,10 @@ class Who:
     )
     rule: RuleName = option("price of a shared kWh", "mid_market")
     key: KeyName = option("who shares how much", "dynamic")
+    foresight: Literal["perfect", "forecast"] = option(
+        "the truth, or what is known, which needs history before the first day", "perfect"
+    )
+    forecaster: Literal["learned", "persistence"] = option("of load, sun and price", "learned")
     split: SplitName = option(
         "of what sharing gains, instead of its price: none, equal, shapley, nucleolus", "none"
     )
@@ -228,6 +233,8 @@ def specification(asked: Options) -> CommunitySpec:
         "rule": who.rule,
         "key": who.key,
         "split": who.split,
+        "foresight": who.foresight,
+        "forecaster": who.forecaster,
     }
     return CommunitySpec(
         tariff=tariff,
@@ -481,6 +488,8 @@ def show(out: Console, result: CommunityResult, spec: CommunitySpec) -> None:
                 "more than the least possible",
             )
     say(out, explained(result, spec))
+    if spec.foresight == "forecast":
+        say(out, lived_words(result))
     say(out, fair_words(result))
     say(
         out,
@@ -498,6 +507,18 @@ def show(out: Console, result: CommunityResult, spec: CommunitySpec) -> None:
 def _without_handed() -> Mapping[str, Callable[[HomeRow], str]]:
     """The columns where nobody hands anything over."""
     return {head: cell for head, cell in HOME_CELLS.items() if head != "handed €"}
+
+
+def lived_words(result: CommunityResult) -> str:
+    """What planning on forecasts is worth, alone and together, against the same rules."""
+    alone_eur, shared_eur = (result.cost_eur(mode) for mode in ("rule_alone", "rule_together"))
+    told = (
+        ("alone", alone_eur - result.cost_eur("forecast_alone"), "the best rules alone"),
+        ("shared", shared_eur - result.cost_eur("forecast_shared"), "the best rule together"),
+        ("together", shared_eur - result.cost_eur("forecast_together"), "the best rule together"),
+    )
+    worth = (f"{what} {number(eur, 2)} € against {bar}" for what, eur, bar in told)
+    return f"forecasts {'; '.join(worth)}"
 
 
 def explained(result: CommunityResult, spec: CommunitySpec) -> str:

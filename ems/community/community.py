@@ -42,6 +42,9 @@ CommunityMode = Literal[
     "at_price",
     "together",
     "decomposed",
+    "forecast_alone",
+    "forecast_shared",
+    "forecast_together",
 ]
 LABELS: Mapping[CommunityMode, str] = {
     "as_metered": "as metered, each alone",
@@ -52,6 +55,9 @@ LABELS: Mapping[CommunityMode, str] = {
     "at_price": "planned at a pool price",
     "together": "planned together",
     "decomposed": "planned together, by prices",
+    "forecast_alone": "on forecasts, each alone",
+    "forecast_shared": "on forecasts alone, shared",
+    "forecast_together": "on forecasts, together",
 }
 UNPLANNED: tuple[CommunityMode, ...] = ("as_metered", "rule_alone", "rule_together")
 """Ways that nobody plans: they look at nothing ahead and may miss a target."""

@@ -107,7 +107,7 @@ def execute_day(
         if not last:
             *others, _ = part.after(end - first)
             agents, grid = tuple(others), grid.after(part.plans[grid.name], end - first)
-    schedule = _whole_day(mode, real, parts)
+    schedule = whole_day(mode, real, parts)
     return ExecutedDay(
         schedule=schedule, pv_error_kwh=float(errors_kwh[0]), load_error_kwh=float(errors_kwh[1])
     )
@@ -232,7 +232,7 @@ def _balancing(told: Plan, others_kw: Floats, planned_kw: Floats) -> Plan:
     return Plan(agent=told.agent, net_load_kw=power_kw, series=series)
 
 
-def _whole_day(mode: Mode, real: PlanningTask, parts: Sequence[DispatchPlan]) -> DispatchPlan:
+def whole_day(mode: Mode, real: PlanningTask, parts: Sequence[DispatchPlan]) -> DispatchPlan:
     """Join the parts into one plan, audit it, and cut it to the committed steps."""
     plans = {agent.name: joined(agent.name, parts) for agent in real.agents}
     grid = real.grid

@@ -49,6 +49,7 @@ from ems.economics.settlement import settle
 from ems.economics.store_value import Worth
 from ems.economics.tariff import Tariff
 from ems.errors import DataError, InvalidSpec
+from ems.pipelines.community_forecast import Known, lived_day, what_is_known
 from ems.pipelines.community_transfers import SplitName
 from ems.pipelines.community_workers import asked_of
 from ems.pipelines.comparison import Window, chains_of
@@ -58,10 +59,11 @@ from ems.site.building import Building
 from ems.types import Floats
 
 PIECE_DAYS = 7
-DAYS_BY_PRICES = 1
+ONE_DAY = 1
 """Where the plan is found by prices: each step of a piece has one, and few are found sooner."""
 AHEAD_H = 23.0
 """A day of the clock change has no more [h]."""
+FORECAST_WAYS: tuple[CommunityMode, ...] = ("forecast_alone", "forecast_together")
 ASKED: tuple[CommunityMode, ...] = ("at_price", "together", "decomposed")
 """Ways that run only if they are asked for; all others explain the result and always run."""
 Way = str
@@ -87,7 +89,9 @@ class CommunitySpec:
     ``modes``: those of ``ASKED`` that run; ``decomposed`` is the one that is settled for the homes
     if it is among them, else ``together``, which then runs too. ``fee_eur_per_kwh``: on each kWh
     shared. ``static_shares``: of the key ``static``, one a home, in their order. ``split``,
-    ``guaranteed``: see ``ems.pipelines.community_transfers``.
+    ``guaranteed``: see ``ems.pipelines.community_transfers``. ``foresight``: with ``forecast`` the
+    homes also live on what they know, and that is settled; plans that know everything stay the
+    bound.
     """
 
     tariff: Tariff
@@ -102,6 +106,8 @@ class CommunitySpec:
     fee_eur_per_kwh: float = 0.0
     split: SplitName = "none"
     guaranteed: bool = False
+    foresight: Literal["perfect", "forecast"] = "perfect"
+    forecaster: str = "learned"
     solver: Solver = field(default_factory=Solver)
 
     def __post_init__(self) -> None:
@@ -124,17 +130,28 @@ class CommunitySpec:
     @property
     def settled_mode(self) -> CommunityMode:
         """The way of sharing that the homes' accounts show."""
+        return "forecast_together" if self.foresight == "forecast" else self.priced_mode
+
+    @property
+    def alone_mode(self) -> CommunityMode:
+        """The way in which each home is alone, against which it gains."""
+        return "forecast_alone" if self.foresight == "forecast" else "alone"
+
+    @property
+    def priced_mode(self) -> CommunityMode:
+        """The plan of all that knows everything, whose λ is the value of what stores hold."""
         return "decomposed" if "decomposed" in self.modes else "together"
 
     @property
     def piece_days(self) -> int:
         """Consecutive days that are planned at once."""
-        return DAYS_BY_PRICES if "decomposed" in self.modes else PIECE_DAYS
+        day_by_day = "decomposed" in self.modes or self.foresight == "forecast"
+        return ONE_DAY if day_by_day else PIECE_DAYS
 
     @property
     def asked_modes(self) -> tuple[CommunityMode, ...]:
         """The ways that are asked for, and the one that is settled, in order."""
-        return tuple(mode for mode in ASKED if mode in {*self.modes, self.settled_mode})
+        return tuple(mode for mode in ASKED if mode in {*self.modes, self.priced_mode})
 
     def pool_rule(self, price_eur_per_kwh: Floats) -> PoolRule:
         """What a shared kWh costs; ``price_eur_per_kwh``: of the plan of all (``competitive``)."""
@@ -244,23 +261,26 @@ def run_community(
     ``workers``: processes that answer the prices of ``decomposed``; ``scheduler``: a Dask cluster
     instead. Neither changes a figure.
     """
+    homes = [_empty(building) for building in buildings]
+    known: Known = {}
+    if spec.foresight == "forecast":
+        known = what_is_known(homes, spec.tariff, spec.assets, window, spec.forecaster)
     with asked_of(workers, scheduler) as asked:
-        yield from _pieces(buildings, spec, window, asked)
+        yield from _pieces(homes, spec, window, asked, known)
 
 
 Asked = Callable[[Sequence[Chunk]], Ask]
 
 
 def _pieces(
-    buildings: Sequence[Building], spec: CommunitySpec, window: Window, asked: Asked
+    homes: Sequence[Building], spec: CommunitySpec, window: Window, asked: Asked, known: Known
 ) -> Iterator[CommunityPiece]:
-    homes = [_empty(building) for building in buildings]
     start = _Start(states={}, worth={})
     last = date.min
     for chain in chains_of(window, spec.piece_days):
         if chain.days[0] - last > timedelta(days=1):  # stores begin anew behind a gap
             start = _Start(states={}, worth={})
-        piece, start = _piece(homes, spec, chain.days, start, asked)
+        piece, start = _piece(homes, spec, chain.days, start, asked, known)
         last = chain.days[-1]
         yield piece
 
@@ -319,6 +339,7 @@ def _piece(
     days: tuple[date, ...],
     start: _Start,
     asked: Asked,
+    known: Known,
 ) -> tuple[CommunityPiece, _Start]:
     """A piece, and what the next begins with."""
     plans: dict[Way, CommunityPlan] = {}
@@ -337,9 +358,25 @@ def _piece(
         }
         if way == "alone":
             duals[False] = whole.worth
-        if way == spec.settled_mode:
+        if way == spec.priced_mode:
             duals[True] = community.worth_at_price(horizon, whole.price)
-    n, price = plans["alone"].horizon.n_steps, plans[spec.settled_mode].price
+    for way in FORECAST_WAYS if known else ():
+        (day,) = days
+        lived = lived_day(
+            buildings,
+            known,
+            day,
+            start.states.get(way, {}),
+            way,
+            fee_eur_per_kwh=spec.fee_eur_per_kwh,
+            solver=spec.solver,
+        )
+        plans[way] = lived
+        states[way] = {
+            name: {agent.name: agent for agent in (*home.agents, home.meter)}
+            for name, home in lived.after(lived.horizon.n_steps).items()
+        }
+    n, price = plans["alone"].horizon.n_steps, plans[spec.priced_mode].price
     then = {shared: _before(found, n) for shared, found in duals.items()}
     first = start.worth or {shared: _before(found, 0) for shared, found in duals.items()}
     ends = {
@@ -409,6 +446,8 @@ def shared_as_they_are(plans: Mapping[Way, CommunityPlan]) -> dict[Way, Communit
     """
     alone = {rule_way("rule_shared", rule): plans[rule_way("rule_alone", rule)] for rule in RULES}
     alone["alone_shared"] = plans["alone"]
+    if "forecast_alone" in plans:
+        alone["forecast_shared"] = plans["forecast_alone"]
     return {way: replace(plan, shared=True) for way, plan in alone.items()}
 
 

@@ -160,7 +160,7 @@ def _demand_kwh(piece: CommunityPiece) -> Floats:
 
 
 def _home_rows(pieces: Sequence[CommunityPiece], spec: CommunitySpec) -> Iterator[HomeRow]:
-    alone_eur = costs_eur(_accounts(pieces, "alone"))
+    alone_eur = costs_eur(_accounts(pieces, spec.alone_mode))
     accounts = _accounts(pieces, spec.settled_mode)
     handed_eur = MICRO_EUR * transfers_micro_eur(
         accounts, alone_eur, split=spec.split, guaranteed=spec.guaranteed
@@ -203,7 +203,15 @@ def ways_found(pieces: Sequence[CommunityPiece], spec: CommunitySpec) -> dict[Co
         "rule_together": _best_together(pieces, spec),
         "alone_shared": Found(accounts=_accounts(pieces, "alone_shared")),
         **planned,
+        **{way: Found(accounts=_accounts(pieces, way)) for way in _lived(spec)},
     }
+
+
+def _lived(spec: CommunitySpec) -> tuple[CommunityMode, ...]:
+    """The ways on forecasts, if they are asked for."""
+    if spec.foresight == "perfect":
+        return ()
+    return ("forecast_alone", "forecast_shared", "forecast_together")
 
 
 def _best_alone(pieces: Sequence[CommunityPiece], spec: CommunitySpec) -> Found:
