@@ -4,7 +4,8 @@
 
 The homes are planned together once; rules and keys only settle. One row a rule and key: gain of the
 least and the greatest winner, who loses, Gini of the gains. Above it: what planning and sharing is
-worth, with 95 % intervals from blocks of weeks.
+worth, with 95 % intervals from blocks of weeks. ``--foresight forecast``: only that, with the ways
+on forecasts, by the day.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ def main() -> None:
     parser.add_argument("--start", type=date.fromisoformat)
     parser.add_argument("--fee_ct", type=float, default=5.0)
     parser.add_argument("--tariff", default="dynamic")
+    parser.add_argument("--foresight", choices=("perfect", "forecast"), default="perfect")
     asked = parser.parse_args()
     tariff = load_tariff(asked.tariff)
     with get_con(asked.database) as con:
@@ -57,7 +59,12 @@ def main() -> None:
         for history in histories
         if history.kind == "residential"
     ]
-    spec = CommunitySpec(tariff=tariff, homes=len(homes), fee_eur_per_kwh=asked.fee_ct / 100)
+    spec = CommunitySpec(
+        tariff=tariff,
+        homes=len(homes),
+        fee_eur_per_kwh=asked.fee_ct / 100,
+        foresight=asked.foresight,
+    )
     window = common_window(homes, asked.start, asked.n_days)
     pieces = []
     for piece in run_community(homes, spec, window):
@@ -65,6 +72,8 @@ def main() -> None:
         print(piece.days[-1], file=sys.stderr, flush=True)
     print(f"{len(window.days)} days from {window.days[0]}, {len(window.skipped)} left out\n")
     print(_costs(pieces, spec))
+    if spec.foresight == "forecast":
+        return
     print("\n| rule | key | least gain € | greatest gain € | worse off than alone | Gini |")
     print("|---|---|---|---|---|---:|")
     alone = np.array([piece.accounts["alone"].cost_eur for piece in pieces])
@@ -96,8 +105,9 @@ def _costs(pieces: Sequence[CommunityPiece], spec: CommunitySpec) -> str:
         how = f" ({one.how})" if one.how else ""
         saved = "–" if mode == "rule_alone" else _told(weeks["rule_alone"] - weeks[mode])
         rows.append(f"| {LABELS[mode]}{how} | {one.cost_eur:.2f} | {saved} |")
-    gain = _told(weeks["rule_together"] - weeks["together"])
-    rows.append(f"\nPlanned together against the best rule together: {gain} €")
+    for mode in [spec.priced_mode, *([spec.settled_mode] if spec.foresight == "forecast" else [])]:
+        gain = _told(weeks["rule_together"] - weeks[mode])
+        rows.append(f"\n{LABELS[mode]} against the best rule together: {gain} €")
     return "\n".join(rows)
 
 
