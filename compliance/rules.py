@@ -25,6 +25,8 @@ BASES = (AGENT, SITE_DEVICE)
 LIST_DEVICES = ("ems.site.building", "ems.site.assets", "ems.market")
 """Where a building, and a market, list what they have: the stores of a market are batteries."""
 LEARNER = "ems.learning.probability_model.ProbabilityModelAgent"
+TRAINS = "ems.market.learning.train.train"
+"""What moves a bidder."""
 TRACKED = "ems.tracking.pipeline_run"
 READ = "ems.store.connection.get_con"
 STORES_PLANS = "ems.store.results.append_days"
@@ -200,7 +202,7 @@ def data_come_from_the_store(project: Project) -> Iterator[Finding]:
 def every_pipeline_is_tracked(project: Project) -> Iterator[Finding]:
     """A pipeline plans and trains inside ``with pipeline_run(…)``, or what opens it."""
     reach = reach_of(project)
-    work = _planning(project) | _learning(project)
+    work = _planning(project) | _learning(project) | {TRAINS}
     for source in project.pipelines:
         tracked = list(_tracked_blocks(project, source))
         if not tracked:

@@ -43,6 +43,9 @@ from ems.types import Bools, Floats
 
 ON_SHARE = 0.02
 """Share of its maximum power below which a heat pump only stands by."""
+WORSE = 0.01
+"""How much more effort a kW in the next worse piece of the curve is [1]: where a kWh is worth
+nothing, as much heat of more power would be no worse than curtailing it."""
 LEAST_SHARE = 0.1
 """Least share of its maximum power while on, or a plan would idle to avoid a start (assumed)."""
 
@@ -144,7 +147,12 @@ class HeatPumpAgent(FlexibleDeviceAgent):
                 block.require("start", starts - on + on.before(float(self.on)) >= 0.0, "starts")
                 cost_eur = cost_eur + self.start_eur * starts.sum()
         return Contribution(
-            net_load_kw=power_kw, cost_eur=cost_eur, effort_kw=power_kw, series=series
+            net_load_kw=power_kw,
+            cost_eur=cost_eur,
+            effort_kw=Affine.total(
+                [part * (1.0 + WORSE * i) for i, part in enumerate(parts)], block.horizon.n_steps
+            ),
+            series=series,
         )
 
     @property

@@ -448,3 +448,29 @@ def test_heat_pump_hands_over_what_it_owes(
     series = {"power_kw": power_kw, "heat_kwh": np.zeros(4), "on": power_kw}
     later = device.after(Plan(agent="heat_pump", net_load_kw=power_kw, series=series), 2)
     assert (later.on, later.must_run_steps) == (on, owed)
+
+
+def test_sun_that_is_worth_nothing_is_not_burnt_in_the_worse_part_of_the_curve() -> None:
+    """Behind an export limit a kWh may be worth nothing: heat must still be what power makes."""
+    n = 6
+    horizon = Horizon(
+        start_utc=np.datetime64("2016-06-01T08:00"),
+        step_h=1.0,
+        import_eur_per_kwh=np.full(n, 0.3),
+        export_eur_per_kwh=np.full(n, 0.05),
+    )
+    pump = HeatPumpAgent(
+        name="heat_pump",
+        metered_kw=np.array([0.5, 0.0, 0.0, 0.4, 0.0, 0.3]),
+        cop=np.full(n, 3.0),
+        max_power_kw=3.0,
+        house=House(capacity_kwh_per_k=3.0, time_constant_h=20.0),
+    )
+    agents = [
+        BaseLoadAgent(load_kw=np.full(n, 0.2)),
+        PVAgent(available_kw=np.full(n, 4.0), curtailable=True),
+        pump,
+    ]
+    plan = GlobalOptimizer(agents, GridAgent(max_export_kw=0.5)).optimize_centralized(horizon)
+    assert list(pump.audit(plan.plans["heat_pump"], horizon)) == []
+    assert plan.plans["grid"].net_load_kw == pytest.approx(np.full(n, 0.5))
