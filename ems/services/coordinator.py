@@ -53,14 +53,24 @@ class Feeder:
     offers: tuple[Offer, ...]
     known_kw: tuple[Floats, Floats]
 
+    def kept_by(self, levels: Mapping[str, int]) -> bool:
+        """Whether the rating holds if every node keeps the level of that number."""
+        least_kw, most_kw = self.known_kw
+        total_kw = sum(
+            (offer.levels_kw[levels[offer.name]] for offer in self.offers), np.zeros(len(most_kw))
+        )
+        over_kw = total_kw + most_kw - self.transformer.import_rating_kw
+        back_kw = -total_kw - least_kw - self.transformer.export_rating_kw
+        return bool(max(over_kw.max(), back_kw.max()) <= 1e-9)
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LimitPlan:
     """The chosen level of every node.
 
     ``net_load_kw``: what each node may draw [kW]; ``costs_eur``: what that costs it [€];
-    ``weights``: the share of each of its levels; ``objective_eur``, ``bound_eur``: all together, and
-    what no choice can be below [€].
+    ``weights``: the share of each of its levels; ``objective_eur``, ``bound_eur``: all together,
+    and what no choice can be below [€].
     """
 
     net_load_kw: Mapping[str, Floats]
@@ -145,17 +155,9 @@ def in_fixed_order(feeders: Sequence[Feeder], order: Sequence[str]) -> Mapping[s
         for name in (name for name in order if name in offers):
             for level in range(len(offers[name].costs_eur)):
                 levels[name] = level
-                total = sum(offers[n].levels_kw[k] for n, k in levels.items())
-                if _kept(item, total):
+                if item.kept_by(levels):
                     break
-            if _kept(item, total):
+            if item.kept_by(levels):
                 break
         chosen |= levels
     return chosen
-
-
-def _kept(item: Feeder, total_kw: Floats) -> bool:
-    least_kw, most_kw = item.known_kw
-    over = total_kw + most_kw - item.transformer.import_rating_kw
-    back = -total_kw - least_kw - item.transformer.export_rating_kw
-    return bool(max(over.max(), back.max()) <= 1e-9)
