@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 
 from ems.agents.battery import BatteryAgent
 from ems.agents.ev import EVSpec
 from ems.economics.tariff import Tariff
+from ems.errors import InvalidSpec
 from ems.pipelines.comparison import choose_window
 from ems.pipelines.perfect import perfect_plan
 from ems.pipelines.spec import ComparisonSpec
 from ems.services.coordinator import floor_kw
+from ems.services.models import Registration
 from ems.services.state import NodeSite, Role
 from ems.site.assets import Assets
 from ems.site.building import Building
 from ems.site.meters import MeterData
+from ems.store.connection import get_con
+from ems.store.read import list_buildings, read_history
 
 HOME_FUSE_KW = 24.0
 """Three phases of 35 A (assumed) [kW]."""
@@ -92,4 +97,29 @@ def _empty(history: MeterData) -> MeterData:
         energy_kwh={feed.name: nothing for feed in feeds},
         load_kwh=nothing,
         pv_kwh=nothing,
+    )
+
+
+def read_site(spec: NodeSpec, db: Path, building: str) -> NodeSite:
+    """The node of a building in a database. Raises ``DataError`` and ``InvalidSpec``."""
+    con = get_con(db)
+    try:
+        known = list_buildings(con)
+        named = [name for name in known if name == building or name.endswith(f"_{building}")]
+        if len(named) != 1:
+            raise InvalidSpec(f"building is {building!r}, allowed are {', '.join(known)}")
+        history = read_history(con, named[0])
+    finally:
+        con.close()
+    return made_site(spec, history)
+
+
+def registration_of(site: NodeSite, url: str | None) -> Registration:
+    """What the grid is told of a node: its worst case is its fuse, either way."""
+    return Registration(
+        role=site.role,
+        transformer=site.transformer,
+        url=url,
+        max_import_kw=site.fuse_kw,
+        max_export_kw=site.fuse_kw,
     )
