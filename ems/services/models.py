@@ -2,17 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+)
 
 from ems.services.state import Scenario
 
 AGENT_ID = r"^[a-z][a-z0-9_]{0,31}$"
 AgentId = Annotated[str, Field(pattern=AGENT_ID, examples=["home_1"])]
-Kw = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0.0, le=1e6, allow_inf_nan=False)]
+Kw = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False, strict=True)]
+NotNegative = Annotated[float, Field(ge=0.0, le=1e6, allow_inf_nan=False, strict=True)]
+
+EARLIEST, LATEST = datetime(1990, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+
+
+def _as_text(told: Any) -> Any:
+    """An instant is text: a number could be seconds, or milliseconds, or anything."""
+    if not isinstance(told, str | datetime):
+        raise ValueError("allowed is a text such as 2018-01-08T02:00:00Z")
+    return told
+
+
+def _in_range(instant: datetime) -> datetime:
+    """An instant of a year that has meters, in UTC."""
+    if not EARLIEST <= instant <= LATEST:
+        raise ValueError("allowed is an instant from 1990 to 2100")
+    return instant.astimezone(UTC)
+
+
+Utc = Annotated[AwareDatetime, BeforeValidator(_as_text), AfterValidator(_in_range)]
 
 
 class Wire(BaseModel):
@@ -66,7 +93,7 @@ class Status(Wire):
     transformer: str
     clock: Literal["simulated"] = "simulated"
     synthetic: bool
-    at_utc: AwareDatetime
+    at_utc: Utc
     sequence: int
     step_h: float
     over: bool
@@ -88,15 +115,15 @@ class Status(Wire):
 class SimulateRequest(Wire):
     """Let ``n_steps`` pass, as metered or in a scenario."""
 
-    n_steps: int = Field(default=1, ge=1, le=96)
+    n_steps: int = Field(strict=True, default=1, ge=1, le=96)
     scenario: Scenario = "normal"
 
 
 class OffersRequest(Wire):
     """Levels over the next ``n_steps``, and what keeping each costs."""
 
-    n_steps: int = Field(default=24, ge=1, le=96)
-    n_levels: int = Field(default=5, ge=1, le=8)
+    n_steps: int = Field(strict=True, default=24, ge=1, le=96)
+    n_levels: int = Field(strict=True, default=5, ge=1, le=8)
     side: Literal["import", "export"] = "import"
 
 
@@ -104,7 +131,7 @@ class OfferReply(Wire):
     """The first level is the plan as it is."""
 
     agent_id: str
-    at_utc: AwareDatetime
+    at_utc: Utc
     levels_kw: list[list[Kw]]
     costs_eur: list[float]
     convex: bool
@@ -113,7 +140,7 @@ class OfferReply(Wire):
 class Element(Wire):
     """A part of a limit; null says nothing, 0 means zero."""
 
-    duration_s: float = Field(gt=0.0, le=86_400.0, allow_inf_nan=False)
+    duration_s: float = Field(strict=True, gt=0.0, le=86_400.0, allow_inf_nan=False)
     max_import_kw: NotNegative | None = None
     max_export_kw: NotNegative | None = None
 
@@ -122,9 +149,9 @@ class CurtailRequest(Wire):
     """A limit on the meter, for a time."""
 
     curtailment_id: UUID
-    from_utc: AwareDatetime = Field(examples=["2018-01-08T02:00:00Z"])
+    from_utc: Utc = Field(examples=["2018-01-08T02:00:00Z"])
     elements: list[Element] = Field(min_length=1, max_length=288)
-    failsafe_after_s: float = Field(default=7200.0, gt=0.0, le=604_800.0, allow_inf_nan=False)
+    failsafe_after_s: float = Field(strict=True, default=7200.0, gt=0.0, le=604_800.0, allow_inf_nan=False)
 
 
 class CurtailReply(Wire):
@@ -168,9 +195,9 @@ class Registered(Registration):
 class Report(Wire):
     """What a node that polls reports: its status, and what it offers."""
 
-    sequence: int = Field(ge=0, le=2**53)
-    at_utc: AwareDatetime
-    step_h: float = Field(gt=0.0, le=24.0)
+    sequence: int = Field(strict=True, ge=0, le=2**53)
+    at_utc: Utc
+    step_h: float = Field(strict=True, gt=0.0, le=24.0)
     expected_kw: list[Kw] = Field(min_length=1, max_length=96)
     offer: OfferReply | None = None
 
@@ -185,8 +212,8 @@ class Accepted(Wire):
 class CoordinateRequest(Wire):
     """Keep every transformer within its rating over the next steps."""
 
-    n_steps: int = Field(default=24, ge=1, le=96)
-    dry_run: bool = False
+    n_steps: int = Field(strict=True, default=24, ge=1, le=96)
+    dry_run: bool = Field(strict=True, default=False)
 
 
 class NodeDecision(Wire):
@@ -205,7 +232,7 @@ class Coordination(Wire):
     """The plan for all transformers, and what was proven."""
 
     clock: Literal["simulated"] = "simulated"
-    at_utc: AwareDatetime | None
+    at_utc: Utc | None
     transformers: list[TransformerStatus]
     after_kw: dict[str, list[Kw]]
     decisions: list[NodeDecision]
@@ -240,17 +267,17 @@ Series = Annotated[list[Kw], Field(min_length=1, max_length=288)]
 class PlanBattery(Wire):
     """A battery as its owner knows it."""
 
-    capacity_kwh: float = Field(gt=0.0, le=1e4)
-    power_kw: float = Field(gt=0.0, le=1e4)
-    stored_kwh: float = Field(ge=0.0, le=1e4)
-    round_trip_efficiency: float = Field(default=0.9, gt=0.1, le=1.0)
+    capacity_kwh: float = Field(strict=True, gt=0.0, le=1e4)
+    power_kw: float = Field(strict=True, gt=0.0, le=1e4)
+    stored_kwh: float = Field(strict=True, ge=0.0, le=1e4)
+    round_trip_efficiency: float = Field(strict=True, default=0.9, gt=0.1, le=1.0)
 
 
 class PlanRequest(Wire):
     """What a home knows: prices, expected load and sun, its battery, its limits."""
 
-    start_utc: AwareDatetime
-    step_h: float = Field(default=1.0, ge=1 / 60, le=24.0)
+    start_utc: Utc
+    step_h: float = Field(strict=True, default=1.0, ge=1 / 60, le=24.0)
     import_eur_per_kwh: Series
     export_eur_per_kwh: Series
     load_kw: Series
