@@ -26,7 +26,7 @@ def fleet_in_process(
     transformers: Sequence[Transformer],
     synthetic: bool,
 ) -> Iterator[Fleet]:
-    """Every node and the grid agent, registered; ``nodes``: each with the building that it is made of."""
+    """Every node and the grid agent, registered; ``nodes``: each with its building's name."""
     sites = [read_site(spec, db, building) for spec, building in nodes]
     with fleet_of(sites, folder, transformers, synthetic=synthetic) as fleet:
         yield fleet
