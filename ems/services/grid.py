@@ -64,6 +64,7 @@ class Seen:
     registration: Registration
     report: Report | None = None
     anomaly: Anomaly | None = None
+    floor_kw: Floats = field(default_factory=lambda: np.zeros(1))
     waiting: list[CurtailRequest] = field(default_factory=list)
 
 
@@ -368,8 +369,9 @@ class Grid:
         width = {len(level) for level in offered.levels_kw}
         if len(width) != 1 or len(offered.costs_eur) != len(offered.levels_kw):
             return None
-        if min(offered.costs_eur) < 0.0:
+        if min(offered.costs_eur) < 0.0 or not offered.floor_kw:
             return None
+        self.seen[name].floor_kw = _padded(offered.floor_kw, n_steps)
         return Offer(
             name=name,
             levels_kw=np.array([_padded(level, n_steps) for level in offered.levels_kw]),
@@ -393,7 +395,7 @@ class Grid:
     ) -> NodeDecision:
         """Ask a node to keep its chosen level, and take its new plan from its reply."""
         seen, kw = self.seen[name], plan.net_load_kw[name]
-        asked = _curtailment(name, kw, now, round_)
+        asked = _curtailment(name, kw, seen.floor_kw, now, round_)
         told: dict[str, Any] = {
             "agent_id": name,
             "transformer": seen.registration.transformer,
@@ -422,11 +424,15 @@ class Grid:
         return NodeDecision(status="REJECTED", reason=detail[:300], **told)
 
 
-def _curtailment(name: str, kw: Floats, now: tuple[Any, float], round_: int) -> CurtailRequest:
-    """A limit at the chosen level; the same choice at the same instant has the same id."""
+def _curtailment(
+    name: str, kw: Floats, floor_kw: Floats, now: tuple[Any, float], round_: int
+) -> CurtailRequest:
+    """A limit at the chosen level, not below the floor; the same choice at the same instant has the
+    same id.
+    """
     at, step_h = now
     # Up to the milliwatt, so that the plan that was offered keeps it.
-    import_kw = np.ceil(np.maximum(kw, 0.0) * 1e6 + 1.0) / 1e6
+    import_kw = np.ceil(np.maximum(kw, floor_kw) * 1e6 + 1.0) / 1e6
     export_kw = np.ceil(np.maximum(-kw, 0.0) * 1e6 + 1.0) / 1e6
     elements = [
         Element(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -55,7 +56,7 @@ class Links:
             return reply.status_code, reply.json()
         except httpx.HTTPError as error:
             return 0, f"{type(error).__name__}"
-        except ValueError:  # not JSON
+        except json.JSONDecodeError:
             return 0, "it answers something else than JSON"
 
     def _client(self, agent_id: str, url: str) -> httpx.AsyncClient:

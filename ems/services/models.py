@@ -128,10 +128,11 @@ class OffersRequest(Wire):
 
 
 class OfferReply(Wire):
-    """The first level is the plan as it is."""
+    """The first level is the plan as it is; ``floor_kw``: what no limit may go below."""
 
     agent_id: str
     at_utc: Utc
+    floor_kw: list[Kw]
     levels_kw: list[list[Kw]]
     costs_eur: list[float]
     convex: bool

@@ -32,6 +32,7 @@ from ems.services.shell import Shell, caller_of, operating
 from ems.services.state import (
     Envelope,
     NodeState,
+    floors_kw,
     heard,
     in_scenario,
     limit,
@@ -207,6 +208,7 @@ def offer_of(state: NodeState, body: OffersRequest) -> OfferReply:
     return OfferReply(
         agent_id=found.name,
         at_utc=_aware(state.now_utc),
+        floor_kw=_listed(floors_kw(state)[: body.n_steps]),
         levels_kw=[_listed(level) for level in found.levels_kw],
         costs_eur=_listed(found.costs_eur),
         convex=found.convex,

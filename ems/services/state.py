@@ -219,10 +219,11 @@ def _whole_day(state: NodeState) -> DispatchPlan:
     task = state.task
     if not state.parts:
         return state.plan.window(0, state.at)
-    parts = (*state.parts, state.plan.window(0, state.at))
+    # With the look-ahead, as long as the agents' series.
+    parts = (*state.parts, state.plan)
     plans = {agent.name: joined(agent.name, parts) for agent in task.agents}
-    horizon = task.horizon.window(0, task.n_committed)
-    return settled("centralized", task.agents, task.grid, horizon, plans)
+    whole = settled("centralized", task.agents, task.grid, task.horizon, plans)
+    return whole.window(0, task.n_committed)
 
 
 def _task(site: NodeSite, index: int, state: Mapping[str, Agent]) -> PlanningTask:
