@@ -152,7 +152,9 @@ class CurtailRequest(Wire):
     curtailment_id: UUID
     from_utc: Utc = Field(examples=["2018-01-08T02:00:00Z"])
     elements: list[Element] = Field(min_length=1, max_length=288)
-    failsafe_after_s: float = Field(strict=True, default=7200.0, gt=0.0, le=604_800.0, allow_inf_nan=False)
+    failsafe_after_s: float = Field(
+        strict=True, default=7200.0, gt=0.0, le=604_800.0, allow_inf_nan=False
+    )
 
 
 class CurtailReply(Wire):
