@@ -43,6 +43,7 @@ from ems.services.models import (
     Report,
     Status,
     TransformerStatus,
+    Wire,
 )
 from ems.services.problems import Refused
 from ems.services.security import GRID, OPERATOR, Tokens
@@ -96,6 +97,8 @@ class Grid:
             if event.kind == "register":
                 registration = Registration.model_validate(event.request)
                 grid.seen[event.key] = Seen(registration)
+            elif event.kind == "waiting":
+                grid.seen[event.key].waiting.append(CurtailRequest.model_validate(event.request))
             elif event.kind == "coordinate":
                 own.remember(event.kind, event.key, event.request, event.reply)
         return grid
@@ -390,6 +393,12 @@ class Grid:
             float(offer.costs_eur[levels[offer.name]]) for item in feeders for offer in item.offers
         )
 
+    def _expect(self, name: str, expected_kw: list[float]) -> None:
+        """From now on a node is expected to draw this [kW]."""
+        seen = self.seen[name]
+        if seen.report is not None:
+            seen.report = seen.report.model_copy(update={"expected_kw": expected_kw})
+
     async def _send(
         self, name: str, plan: LimitPlan, now: tuple[Any, float], round_: int, dry_run: bool
     ) -> NodeDecision:
@@ -407,14 +416,15 @@ class Grid:
             return NodeDecision(status="DRY_RUN", reason="nothing was sent", **told)
         if seen.registration.url is None:
             if asked not in seen.waiting:
+                self.shell.journal.append(_event("waiting", name, asked))
                 seen.waiting.append(asked)
+            self._expect(name, told["limit_kw"])  # until its next report says otherwise
             return NodeDecision(status="WAITING", reason="the node polls for it", **told)
         body = asked.model_dump(mode="json")
         code, reply = await self.links.ask(name, seen.registration.url, "POST", "/curtail", body)
         if code == 200:
             kept = CurtailReply.model_validate(reply)
-            if seen.report is not None:
-                seen.report = seen.report.model_copy(update={"expected_kw": kept.expected_kw})
+            self._expect(name, kept.expected_kw)
             reason = "the least costly way to keep the rating"
             return NodeDecision(status="ACCEPTED", reason=reason, **told)
         if code == 0:
@@ -468,10 +478,5 @@ def _padded(values: Sequence[float], n_steps: int) -> Floats:
     return np.concatenate([known, np.full(n_steps - len(known), known[-1])])
 
 
-def _event(
-    kind: str,
-    key: str,
-    body: Registration | CoordinateRequest,
-    reply: Mapping[str, Any] | None = None,
-) -> Event:
+def _event(kind: str, key: str, body: Wire, reply: Mapping[str, Any] | None = None) -> Event:
     return Event(kind=kind, key=key, request=body.model_dump(mode="json"), reply=reply or {})

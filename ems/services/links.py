@@ -25,7 +25,7 @@ class Links:
     no redirect is followed. ``apps``: nodes in this process, by name.
     """
 
-    token: str
+    token: str = field(repr=False)
     allowed_hosts: tuple[str, ...] = ("127.0.0.1", "localhost")
     apps: Mapping[str, FastAPI] = field(default_factory=dict)
     timeout_s: float = TIMEOUT_S
