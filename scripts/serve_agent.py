@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -110,6 +111,7 @@ def main() -> None:
     with Journal(place.folder / f"{name}.duckdb") as journal:
         if who.role == "grid":
             from ems.services.grid import Grid
+            from ems.services.planner import planner_from
 
             synthetic = is_synthetic(place.db)
             grid = Grid.of(
@@ -118,6 +120,7 @@ def main() -> None:
                 tokens,
                 journal,
                 synthetic=synthetic,
+                llm=planner_from(os.environ),
                 log_file=log_file,
             )
             app = grid.app()

@@ -11,6 +11,7 @@ from ems.services.grid import Grid
 from ems.services.links import Links
 from ems.services.models import Registration
 from ems.services.node import Node
+from ems.services.planner import LlmPlanner
 from ems.services.security import GRID, OPERATOR, tokens_of
 from ems.services.simulation import Fleet
 from ems.services.sites import NodeSpec, read_site, registration_of
@@ -34,9 +35,17 @@ def fleet_in_process(
 
 @contextmanager
 def fleet_of(
-    sites: Sequence[NodeSite], folder: Path, transformers: Sequence[Transformer], *, synthetic: bool
+    sites: Sequence[NodeSite],
+    folder: Path,
+    transformers: Sequence[Transformer],
+    *,
+    synthetic: bool,
+    llm: LlmPlanner | None = None,
 ) -> Iterator[Fleet]:
-    """The nodes of ``sites`` and a grid agent that knows them, each its journal in ``folder``."""
+    """The nodes of ``sites`` and a grid agent that knows them, each its journal in ``folder``.
+
+    ``llm``: a language model that may be asked for proposals.
+    """
     names = [site.agent_id for site in sites]
     tokens = tokens_of(folder / "tokens.json", names)
     urls = {name: f"http://{name.replace('_', '-')}.invalid" for name in (GRID, *names)}
@@ -52,7 +61,7 @@ def fleet_of(
             if site.agent_id not in known:
                 journal.append(_registered(site, urls[site.agent_id]))
         to_nodes = Links(token=tokens.of_agent[GRID], allowed_hosts=("*.invalid",), apps=apps)
-        grid = Grid.of(transformers, to_nodes, tokens, journal, synthetic=synthetic)
+        grid = Grid.of(transformers, to_nodes, tokens, journal, synthetic=synthetic, llm=llm)
         links = Links(token=tokens.of_agent[OPERATOR], apps={**apps, GRID: grid.app()})
         yield Fleet(urls=urls, links=links)
 

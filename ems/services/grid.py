@@ -38,6 +38,7 @@ from ems.services.models import (
     GridStatus,
     NodeDecision,
     OfferReply,
+    Proposal,
     Registered,
     Registration,
     Report,
@@ -45,6 +46,7 @@ from ems.services.models import (
     TransformerStatus,
     Wire,
 )
+from ems.services.planner import LlmPlanner, as_plan
 from ems.services.problems import Refused
 from ems.services.security import GRID, OPERATOR, Tokens
 from ems.services.shell import Shell, operating
@@ -76,6 +78,7 @@ class Grid:
     transformers: tuple[Transformer, ...]
     links: Links
     shell: Shell
+    llm: LlmPlanner | None = None
     seen: dict[str, Seen] = field(default_factory=dict)
 
     @classmethod
@@ -87,12 +90,13 @@ class Grid:
         journal: Journal,
         *,
         synthetic: bool,
+        llm: LlmPlanner | None = None,
         **shell: Any,
     ) -> Grid:
         """The grid agent as its journal left it."""
         about = About(agent_id=GRID, role="grid", transformer=None, synthetic=synthetic)
         own = Shell(about=about, tokens=tokens, journal=journal, **shell)
-        grid = cls(tuple(transformers), links, own)
+        grid = cls(tuple(transformers), links, own, llm)
         for event in journal.events():
             if event.kind == "register":
                 registration = Registration.model_validate(event.request)
@@ -155,7 +159,7 @@ class Grid:
                 done = shell.recall("coordinate", key, body)
                 if done is not None:
                     return Coordination.model_validate(done)
-                found = await self.coordinate(body.n_steps, dry_run=body.dry_run)
+                found = await self.coordinate(body)
                 reply = found.model_dump(mode="json")
                 if found.decisions:  # a plan that asks nobody for anything leaves no trace
                     shell.journal.append(_event("coordinate", key or "", body, reply))
@@ -295,16 +299,18 @@ class Grid:
 
     # --- coordination -----------------------------------------------------------------------------
 
-    async def coordinate(self, n_steps: int, *, dry_run: bool) -> Coordination:
+    async def coordinate(self, asked: CoordinateRequest) -> Coordination:
         """Ask for offers where a rating is exceeded, choose the least costly limits, and send them.
 
         What nodes answer is looked at again, at most ``MOST_ROUNDS`` times. Raises ``Infeasible``
         where no choice of limits keeps a rating.
         """
+        llm, n_steps, dry_run = self._planner_of(asked), asked.n_steps, asked.dry_run
         await self._hear_all()
         now = self._now()
         before = [self._status_of(item, n_steps) for item in self.transformers]
         decisions: list[NodeDecision] = []
+        proposals: list[Proposal] = []
         objective_eur, bound_eur, ordered_eur, rounds = 0.0, 0.0, 0.0, 0
         while now is not None and rounds < MOST_ROUNDS:
             feeders = await self._feeders(n_steps, now[0])
@@ -312,6 +318,9 @@ class Grid:
                 break
             start = np.datetime64(now[0].replace(tzinfo=None), "s")
             plan = await asyncio.to_thread(least_limits, start, now[1], feeders)
+            if llm is not None:
+                proposal, plan = await asyncio.to_thread(_proposed, llm, feeders, plan, asked)
+                proposals.append(proposal)
             rounds += 1
             objective_eur, bound_eur = (
                 objective_eur + plan.objective_eur,
@@ -335,9 +344,22 @@ class Grid:
             bound_eur=bound_eur,
             fixed_order_eur=ordered_eur if rounds and np.isfinite(ordered_eur) else None,
             unreachable=self._silent(),
+            proposals=proposals,
             kept=max(over_kw, default=0.0) <= 10 * TOLERANCE,
             rounds=rounds,
         )
+
+    def _planner_of(self, asked: CoordinateRequest) -> LlmPlanner | None:
+        """The language model to ask, None for none."""
+        if asked.planner == "llm":
+            if self.llm is None:
+                raise Refused(
+                    409, "no language model: start the grid with EMS_LLM_URL and EMS_LLM_MODEL"
+                )
+            return self.llm
+        if asked.carry_out == "llm":
+            raise InvalidSpec("carry_out is llm, allowed is that only with planner llm")
+        return None
 
     async def _feeders(self, n_steps: int, now: Any) -> list[Feeder]:
         """Every transformer over its rating with the offers of its nodes."""
@@ -456,6 +478,21 @@ def _curtailment(
     return CurtailRequest(
         curtailment_id=uuid.uuid5(NAMESPACE, what), from_utc=at, elements=elements
     )
+
+
+def _proposed(
+    llm: LlmPlanner, feeders: Sequence[Feeder], proven: LimitPlan, asked: CoordinateRequest
+) -> tuple[Proposal, LimitPlan]:
+    """What a language model proposes, and the plan to carry out.
+
+    Raises ``Refused`` (409) if a proposal is to be carried out that breaks a rating.
+    """
+    proposal, levels = llm.propose(feeders, proven)
+    if asked.carry_out == "milp":
+        return proposal, proven
+    if not proposal.feasible:
+        raise Refused(409, f"the proposal is not carried out: {'; '.join(proposal.broken)}")
+    return proposal, as_plan(levels, feeders, proven)
 
 
 def _as_offer(body: Any) -> OfferReply | None:

@@ -213,10 +213,25 @@ class Accepted(Wire):
 
 
 class CoordinateRequest(Wire):
-    """Keep every transformer within its rating over the next steps."""
+    """Keep every transformer within its rating over the next steps.
+
+    ``planner``: llm also asks a language model; ``carry_out``: llm carries out what it proposes if
+    that keeps every rating.
+    """
 
     n_steps: int = Field(strict=True, default=24, ge=1, le=96)
     dry_run: bool = Field(strict=True, default=False)
+    planner: Literal["milp", "llm"] = "milp"
+    carry_out: Literal["milp", "llm"] = "milp"
+
+
+class Proposal(Wire):
+    """What a language model proposed beside the proven plan; ``excess_eur``: what it costs more."""
+
+    feasible: bool
+    broken: list[str]
+    cost_eur: float | None
+    excess_eur: float | None
 
 
 class NodeDecision(Wire):
@@ -243,6 +258,7 @@ class Coordination(Wire):
     bound_eur: float
     fixed_order_eur: float | None
     unreachable: list[str]
+    proposals: list[Proposal] = Field(default_factory=list)
     kept: bool
     rounds: int
 
