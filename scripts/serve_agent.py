@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -32,7 +34,9 @@ from ems.economics.tariff import built_in_tariffs
 from ems.errors import InvalidSpec
 
 if TYPE_CHECKING:
+    from ems.services.coordinator import Transformer
     from ems.services.hosting import Tls
+    from ems.services.sites import NodeSpec
 
 EPILOG = (
     "The clock is simulated: this plans and tests, it controls no device. Tokens are made at the "
@@ -89,7 +93,7 @@ class Options:
 def main() -> None:
     """Make the agent as its journal left it, and serve it until interrupted."""
     asked = parsed(Options, __doc__, EPILOG)
-    tls = tls_of(asked.place)
+    name, tls = agent_id(asked.who), tls_of(asked.place)
     if asked.who.role == "grid":
         ratings(asked.who.transformers)
     out = console()
@@ -102,7 +106,6 @@ def main() -> None:
     from ems.store.journal import Journal
 
     who, place = asked.who, asked.place
-    name = agent_id(who)
     sock = listening(place.host, place.port, tls)
     url = f"{'http' if tls is None else 'https'}://{place.host}:{sock.getsockname()[1]}"
     tokens = tokens_of(place.folder / "tokens.json", [name])
@@ -147,8 +150,6 @@ def main() -> None:
 
 def agent_id(who: Who) -> str:
     """The agent's name. Raises ``InvalidSpec`` for one that is no name."""
-    import re
-
     name = who.id or ("grid" if who.role == "grid" else f"{who.role}_1")
     if not re.fullmatch("[a-z][a-z0-9_]{0,31}", name) or (name == "grid") != (who.role == "grid"):
         raise InvalidSpec(
@@ -157,7 +158,7 @@ def agent_id(who: Who) -> str:
     return name
 
 
-def ratings(words: tuple[str, ...]):  # type: ignore[no-untyped-def]
+def ratings(words: Sequence[str]) -> tuple[Transformer, ...]:
     """The transformers of ``NAME=KW``. Raises ``InvalidSpec``."""
     from ems.services.coordinator import Transformer
 
@@ -172,7 +173,7 @@ def ratings(words: tuple[str, ...]):  # type: ignore[no-untyped-def]
     return tuple(found)
 
 
-def node_spec(who: Who):  # type: ignore[no-untyped-def]
+def node_spec(who: Who) -> NodeSpec:
     """What the node is made from."""
     from ems.economics.tariff_file import load_tariff
     from ems.services.sites import NodeSpec, demonstration_assets
