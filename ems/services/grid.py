@@ -444,11 +444,15 @@ class Grid:
             return NodeDecision(status="WAITING", reason="the node polls for it", **told)
         body = asked.model_dump(mode="json")
         code, reply = await self.links.ask(name, seen.registration.url, "POST", "/curtail", body)
-        if code == 200:
-            kept = CurtailReply.model_validate(reply)
+        kept = _as_kept(reply, asked) if code == 200 else None
+        if kept is not None:
             self._expect(name, kept.expected_kw)
             reason = "the least costly way to keep the rating"
             return NodeDecision(status="ACCEPTED", reason=reason, **told)
+        if code == 200:
+            seen.report = None
+            reason = "it answers something else than an acknowledgement"
+            return NodeDecision(status="UNANSWERED", reason=reason, **told)
         if code == 0:
             seen.report = None  # from now on it counts with its worst case
             return NodeDecision(status="UNANSWERED", reason=str(reply), **told)
@@ -500,6 +504,15 @@ def _as_offer(body: Any) -> OfferReply | None:
         return OfferReply.model_validate(body)
     except ValidationError:
         return None  # garbage is as good as no offer
+
+
+def _as_kept(body: Any, asked: CurtailRequest) -> CurtailReply | None:
+    """The acknowledgement of a limit; None for anything else."""
+    try:
+        kept = CurtailReply.model_validate(body)
+    except ValidationError:
+        return None
+    return kept if kept.curtailment_id == asked.curtailment_id else None
 
 
 def _over_kw(item: Transformer, least_kw: Floats, most_kw: Floats) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import fnmatch
 import json
 from collections.abc import Mapping
@@ -15,6 +16,8 @@ from fastapi import FastAPI
 from ems.errors import InvalidSpec
 
 TIMEOUT_S = 10.0
+MOST_BYTES = 1 << 20
+"""Of a reply; what is longer is no reply."""
 
 
 @dataclass
@@ -49,14 +52,25 @@ class Links:
     async def ask(
         self, agent_id: str, url: str, method: str, path: str, body: Mapping[str, Any] | None = None
     ) -> tuple[int, Any]:
-        """Status and body of a node's reply; (0, reason) if there is none or it is no JSON."""
+        """Status and body of a node's reply; (0, reason) if there is none that can be used.
+
+        The whole reply must be there within ``timeout_s``, not only its next byte.
+        """
         client = self._client(agent_id, url)
         try:
-            reply = await client.request(method, path, json=body)
-            return reply.status_code, reply.json()
-        except httpx.HTTPError as error:
+            async with (
+                asyncio.timeout(self.timeout_s),
+                client.stream(method, path, json=body) as reply,
+            ):
+                content = bytearray()
+                async for part in reply.aiter_bytes():
+                    content += part
+                    if len(content) > MOST_BYTES:
+                        return 0, f"it answers more than {MOST_BYTES} bytes"
+            return reply.status_code, json.loads(bytes(content))
+        except (httpx.HTTPError, TimeoutError) as error:
             return 0, f"{type(error).__name__}"
-        except json.JSONDecodeError:
+        except ValueError:  # no JSON, or no text at all
             return 0, "it answers something else than JSON"
 
     def _client(self, agent_id: str, url: str) -> httpx.AsyncClient:

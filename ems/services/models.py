@@ -22,6 +22,7 @@ AgentId = Annotated[str, Field(pattern=AGENT_ID, examples=["home_1"])]
 Kw = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False, strict=True)]
 NotNegative = Annotated[float, Field(ge=0.0, le=1e6, allow_inf_nan=False, strict=True)]
 
+Series = Annotated[list[Kw], Field(min_length=1, max_length=288)]
 EARLIEST, LATEST = datetime(1990, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 
 
@@ -95,7 +96,7 @@ class Status(Wire):
     synthetic: bool
     at_utc: Utc
     sequence: int
-    step_h: float
+    step_h: float = Field(strict=True, gt=0.0, le=24.0, allow_inf_nan=False)
     over: bool
     net_load_kw: Kw
     demand_kw: Kw
@@ -107,7 +108,7 @@ class Status(Wire):
     imbalance: Literal["draws", "feeds", "even"]
     anomaly: Anomaly | None
     reasons: list[str]
-    expected_kw: list[Kw] = Field(max_length=96)
+    expected_kw: list[Kw] = Field(min_length=1, max_length=96)
     cost_of_limits_eur: float
     days: dict[str, float]
 
@@ -132,9 +133,9 @@ class OfferReply(Wire):
 
     agent_id: str
     at_utc: Utc
-    floor_kw: list[Kw]
-    levels_kw: list[list[Kw]]
-    costs_eur: list[float]
+    floor_kw: list[Kw] = Field(min_length=1, max_length=96)
+    levels_kw: list[Series] = Field(min_length=1, max_length=8)
+    costs_eur: list[NotNegative] = Field(min_length=1, max_length=8)
     convex: bool
 
 
@@ -164,7 +165,7 @@ class CurtailReply(Wire):
     curtailment_id: UUID
     status: Literal["ACCEPTED", "REVOKED"]
     cost_eur: float
-    expected_kw: list[Kw]
+    expected_kw: list[Kw] = Field(min_length=1, max_length=96)
 
 
 class TransformerStatus(Wire):
@@ -278,9 +279,6 @@ class Curtailments(Wire):
 
     last: int
     requests: list[CurtailRequest]
-
-
-Series = Annotated[list[Kw], Field(min_length=1, max_length=288)]
 
 
 class PlanBattery(Wire):
