@@ -224,7 +224,7 @@ def status_of(state: NodeState) -> Status:
         expected = _listed(state.expected_kw[:MOST_EXPECTED])
         draw_kw = state.stuck_at_kw if state.scenario == "stuck_meter" else expected[0]
         generation_kw = -float(state.plan.net_load_kw("generation")[at])
-        import_kw, export_kw = state.limits_kw(state.rest)
+        import_kw, export_kw = state.limits_now_kw
         limits = (float(import_kw[0]), float(export_kw[0]))
     stored = sum(
         sum(agent.stored_kwh().values())
@@ -276,6 +276,9 @@ def _reasons(state: NodeState, limits: tuple[float, float]) -> list[str]:
         told.append(f"may draw at most {limits[0]:.2f} kW")
     if np.isfinite(limits[1]):
         told.append(f"may feed at most {limits[1]:.2f} kW")
+    gave_way_kw = max((envelope.gave_way_kw for envelope in state.envelopes), default=0.0)
+    if gave_way_kw:
+        told.append(f"a limit gave way by {gave_way_kw:g} kW: people used what no plan knew")
     if state.cost_of_limits_eur:
         told.append(f"limits have cost {state.cost_of_limits_eur:.4f} € so far, by its plans")
     if state.scenario != "normal":

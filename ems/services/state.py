@@ -69,7 +69,8 @@ class Envelope:
 
     ``max_import_kw``, ``max_export_kw``: shape ``(n,)``, ∞ where nothing is said; ``ends_s``: where
     each element ends, in seconds after ``from_utc``; ``failsafe_after_s``: how long the grid may be
-    silent, in simulated time [s].
+    silent, in simulated time [s]; ``gave_way_kw``: by how much it was lifted, since people used
+    what no plan knew [kW].
     """
 
     curtailment_id: str
@@ -78,6 +79,17 @@ class Envelope:
     max_import_kw: Floats
     max_export_kw: Floats
     failsafe_after_s: float
+    gave_way_kw: float = 0.0
+
+    def giving_way(self, now_utc: np.datetime64, added_kw: float) -> Envelope:
+        """The envelope from now on with room for ``added_kw`` more draw, or feed if negative."""
+        later = self.ends_s > (now_utc - self.from_utc) / np.timedelta64(1, "s")
+        return replace(
+            self,
+            max_import_kw=self.max_import_kw + later * max(added_kw, 0.0),
+            max_export_kw=self.max_export_kw + later * max(-added_kw, 0.0),
+            gave_way_kw=self.gave_way_kw + abs(added_kw),
+        )
 
     def limits_kw(self, horizon: Horizon) -> tuple[Floats, Floats]:
         """The limits of each step in which an element begins, ∞ elsewhere [kW]."""
@@ -138,16 +150,26 @@ class NodeState:
         return -self.plan.plans[self.plan.grid.name].net_load_kw[self.at :]
 
     @property
+    def limits_now_kw(self) -> tuple[Floats, Floats]:
+        """The limits of import and export from now on [kW]."""
+        return self.limits_kw(self.rest, _now(self)[0])
+
+    @property
     def is_over(self) -> bool:
         """Whether all its days are done."""
         return self.day_index >= len(self.site.window.days)
 
-    def limits_kw(self, horizon: Horizon) -> tuple[Floats, Floats]:
-        """The limits of the grid on the steps of ``horizon`` [kW]; ∞ for none."""
+    def limits_kw(self, horizon: Horizon, agents: Sequence[Agent]) -> tuple[Floats, Floats]:
+        """The limits of the grid on the steps of ``horizon`` [kW]; ∞ for none.
+
+        ``agents``: those that are planned over them.
+        """
         import_kw = np.full(horizon.n_steps, np.inf)
         export_kw = np.full(horizon.n_steps, np.inf)
         if self.failsafe and self.site.failsafe_kw is not None:
-            import_kw = np.minimum(import_kw, self.site.failsafe_kw)
+            # Never below what the law and the fixed load need: a node must be able to keep it.
+            least_kw = least_limits_kw(self.site, horizon, agents)
+            import_kw = np.minimum(import_kw, np.maximum(self.site.failsafe_kw, least_kw))
         for envelope in self.envelopes:
             most_in, most_out = envelope.limits_kw(horizon)
             import_kw, export_kw = np.minimum(import_kw, most_in), np.minimum(export_kw, most_out)
@@ -252,7 +274,7 @@ def replanned(state: NodeState) -> NodeState:
 def _planned(
     state: NodeState, horizon: Horizon, agents: Sequence[Agent], grid: GridAgent
 ) -> NodeState:
-    grid = _limited(grid, *state.limits_kw(horizon))
+    grid = _limited(grid, *state.limits_kw(horizon, agents))
     optimizer = GlobalOptimizer(agents, grid, state.site.spec.solver)
     return replace(state, plan=optimizer.optimize_centralized(horizon))
 
@@ -348,7 +370,10 @@ def _disturbed(state: NodeState, added_kw: float, n_steps: int) -> NodeState:
     apart_kw[:n_steps] = added_kw
     agents = tuple(a.in_future(apart_kw) if a.name == BASE_LOAD else a for a in agents)
     parts = state.parts if state.at == 0 else (*state.parts, state.plan.window(0, state.at))
-    return _planned(replace(state, parts=parts, at=0), state.rest, agents, grid)
+    # What people use cannot be refused, so the limits give way; the grid sees it and asks again.
+    envelopes = tuple(e.giving_way(state.now_utc, added_kw) for e in state.envelopes)
+    fresh = replace(state, parts=parts, at=0, envelopes=envelopes)
+    return _planned(fresh, state.rest, agents, grid)
 
 
 # --- offers ---------------------------------------------------------------------------------------
@@ -356,12 +381,16 @@ def _disturbed(state: NodeState, added_kw: float, n_steps: int) -> NodeState:
 
 def floors_kw(state: NodeState) -> Floats:
     """What no limit on the meter may go below [kW]: fixed load, and the floor of the law."""
-    agents, _ = _now(state)
+    return least_limits_kw(state.site, state.rest, _now(state)[0])
+
+
+def least_limits_kw(site: NodeSite, horizon: Horizon, agents: Sequence[Agent]) -> Floats:
+    """What no limit may go below while ``agents`` are there [kW], shape ``(n_steps,)``."""
     fixed_kw = sum(
-        (agent.unplanned(state.rest).net_load_kw for agent in agents if agent.fixed),
-        np.zeros(state.rest.n_steps),
+        (agent.unplanned(horizon).net_load_kw for agent in agents if agent.fixed),
+        np.zeros(horizon.n_steps),
     )
-    return np.maximum(fixed_kw, 0.0) + state.site.floor_kw
+    return np.maximum(fixed_kw, 0.0) + site.floor_kw
 
 
 def offer(state: NodeState, n_steps: int, n_levels: int, side: Side) -> Offer:
@@ -396,7 +425,7 @@ def _plan_under(
     further: tuple[Side, Floats] | None,
 ) -> DispatchPlan:
     """The rest of the day under the limits as they stand, and a further one."""
-    import_kw, export_kw = state.limits_kw(horizon)
+    import_kw, export_kw = state.limits_kw(horizon, agents)
     if further is not None:
         side, limit_kw = further
         if side == "import":
@@ -440,7 +469,7 @@ def _least_peak_kw(state: NodeState, horizon: Horizon, agents: Sequence[Agent], 
 
     A price on the peak finds it: the demand charge of the ground floor, in a period of these steps.
     """
-    import_kw, export_kw = state.limits_kw(horizon)
+    import_kw, export_kw = state.limits_kw(horizon, agents)
     period = np.where(np.arange(horizon.n_steps) < n, 1, 0)
     priced = GridAgent(
         demand_charge_eur_per_kw=PEAK_EUR_PER_KW, period=period, peak_so_far_kw=1e6, peak_period=0

@@ -54,7 +54,7 @@ def test_a_limit_is_kept_costs_and_ends() -> None:
     assert kept.cost_of_limits_eur > 0.0
     later = simulate(kept, 6)
     assert later.envelopes == ()
-    assert not np.isfinite(later.limits_kw(later.rest)[0]).any()
+    assert not np.isfinite(later.limits_now_kw[0]).any()
     end = simulate(later, 41)
     assert end.days is not None
     assert np.isfinite(end.days.bill_eur)
@@ -141,3 +141,26 @@ def test_people_use_more_or_less_than_metered(scenario: str, sign: float) -> Non
     assert sign * apart_kw > 10.0
     assert simulate(wrong, 6).scenario == "normal"
     assert in_scenario(state, "normal") is state
+
+
+@pytest.mark.parametrize("scenario", ["overload", "surplus"])
+def test_what_people_use_is_never_refused(scenario: str) -> None:
+    free = begin(site("home_1"))
+    tight = flat(free, 2.41, 24)
+    kept = limit(free, replace(tight, max_export_kw=np.array([0.0])))
+    later = simulate(in_scenario(kept, scenario), 1)  # type: ignore[arg-type]
+    assert later.sequence == kept.sequence + 1
+    assert later.envelopes[0].gave_way_kw == 5.0
+    assert later.envelopes[0].max_import_kw[0] == (7.41 if scenario == "overload" else 2.41)
+    assert later.envelopes[0].max_export_kw[0] == (5.0 if scenario == "surplus" else 0.0)
+
+
+def test_a_failsafe_limit_never_stops_the_clock() -> None:
+    strict = replace(site("home_2"), failsafe_kw=0.0)
+    free = begin(strict)
+    limited = limit(free, flat(free, 6.0, 24, failsafe_after_s=3600.0))
+    end = simulate(limited, 24)
+    assert end.failsafe
+    assert end.days is not None
+    # Not below the fixed load and the floor of the law, 0.6 + 2 kW.
+    assert end.limits_now_kw[0].min() == pytest.approx(2.6)
