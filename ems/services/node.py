@@ -9,7 +9,7 @@ from typing import Any, cast
 from uuid import UUID
 
 import numpy as np
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 
 from ems.errors import EmsError
 from ems.services.models import (
@@ -54,10 +54,14 @@ class Empty(Wire):
 
 @dataclass
 class Node:
-    """A node and the shell around it. ``journal``: what was done before is done again first."""
+    """A node and the shell around it. ``journal``: what was done before is done again first.
+
+    ``said``: the last status and the state that it is of.
+    """
 
     state: NodeState
     shell: Shell
+    said: tuple[NodeState, str] | None = None
 
     @classmethod
     def of(cls, state: NodeState, tokens: Tokens, journal: Journal, **shell: Any) -> Node:
@@ -79,10 +83,10 @@ class Node:
         """The node as an ASGI application."""
         app, shell = self.shell.app(), self.shell
 
-        @app.get("/status")
-        async def status(request: Request) -> Status:
+        @app.get("/status", response_model=Status)
+        async def status(request: Request) -> Response:
             self._refuse_if_silent(request)
-            return status_of(self.state)
+            return Response(self._status_json(), media_type="application/json")
 
         @app.post("/simulate")
         async def simulate_(request: Request, body: SimulateRequest) -> Status:
@@ -149,6 +153,12 @@ class Node:
             "cost_eur": cost_eur,
             "expected_kw": _listed(self.state.expected_kw[:MOST_EXPECTED]),
         }
+
+    def _status_json(self) -> str:
+        """Its status, written once for each state: many may look at the same instant."""
+        if self.said is None or self.said[0] is not self.state:
+            self.said = (self.state, status_of(self.state).model_dump_json())
+        return self.said[1]
 
     def _refuse_if_silent(self, request: Request) -> None:
         if self.state.scenario == "silent" and caller_of(request).agent_id == GRID:

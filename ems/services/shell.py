@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.security import HTTPBearer
@@ -57,6 +57,7 @@ class Shell:
     waits_for: Callable[[], list[str]] = list
     metrics: Metrics = field(default_factory=Metrics)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _log: TextIO | None = None
     _known: OrderedDict[str, tuple[str, Mapping[str, Any]]] = field(default_factory=OrderedDict)
 
     def app(self) -> FastAPI:
@@ -135,8 +136,10 @@ class Shell:
     def log(self, line: Mapping[str, Any]) -> None:
         """A line of JSON; never a token or a body."""
         if self.log_file is not None:
-            with self.log_file.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
+            if self._log is None:
+                # Open as long as the process lives, a line at a time on disk.
+                self._log = self.log_file.open("a", encoding="utf-8", buffering=1)
+            self._log.write(json.dumps(line) + "\n")
 
 
 def caller_of(request: Request) -> Caller:

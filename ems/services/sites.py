@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ems.agents.battery import BatteryAgent
 from ems.agents.ev import EVSpec
 from ems.economics.tariff import Tariff
 from ems.errors import InvalidSpec
@@ -81,7 +80,6 @@ def made_site(spec: NodeSpec, history: MeterData) -> NodeSite:
 def demonstration_assets(role: Role, *, car: bool = True) -> Assets:
     """A battery; a home also has a car, assumed where none is metered, and PV may be curtailed."""
     return Assets(
-        battery=BatteryAgent(),
         ev=EVSpec(assumed=True) if role == "home" and car else None,
         curtailable_pv=True,
     )

@@ -1,7 +1,8 @@
 """Scenarios as a person would run them, against real processes.
 
-``python tests/services/scenarios.py``. Each starts a grid agent and nodes on free ports, and prints passed or FAILED. ``--kills N`` ends a
-random agent N times by SIGKILL in the last one (3 by default). ``--db FILE``: the measurements.
+``python tests/services/scenarios.py``: each starts a grid agent and nodes on free ports, and prints
+passed or FAILED. ``--kills N`` ends a random agent N times by SIGKILL in the last one (3 by
+default). ``--db FILE``: the measurements.
 """
 
 from __future__ import annotations
@@ -52,7 +53,18 @@ class World:
             call += ["--role", "grid", "--transformers", f"transformer_A={RATING_KW}"]
         else:
             _, role, building, transformer = next(node for node in NODES if node[0] == name)
-            call += ["--role", role, "--id", name, "--building", building, "--start", DAY]
+            call += [
+                "--role",
+                role,
+                "--id",
+                name,
+                "--building",
+                building,
+                "--start",
+                DAY,
+                "--n_days",
+                3,
+            ]
             call += ["--transformer", transformer, "--grid", self.url("grid")]
         with (self.folder / f"{name}.out").open("ab") as told:
             self.processes[name] = subprocess.Popen(
