@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC
 from typing import Any, cast
@@ -28,7 +29,7 @@ from ems.services.models import (
 from ems.services.own_plan import planned
 from ems.services.problems import Refused
 from ems.services.security import GRID, OPERATOR, Tokens
-from ems.services.shell import Shell, caller_of, operating
+from ems.services.shell import Act, Shell, caller_of, operating
 from ems.services.state import (
     Envelope,
     NodeState,
@@ -46,6 +47,10 @@ from ems.types import Floats
 MOST_EXPECTED = 96
 DISTURBED_KW = 0.1
 """A stuck meter is noticed where the plan is further from it than this [kW]."""
+
+
+Told = Callable[[NodeState, NodeState], Mapping[str, Any]]
+"""The reply to an action, from the states before and after it."""
 
 
 class Empty(Wire):
@@ -91,7 +96,11 @@ class Node:
         @app.post("/simulate")
         async def simulate_(request: Request, body: SimulateRequest) -> Status:
             operating(request, OPERATOR)
-            return Status.model_validate(await shell.once(request, "simulate", body, _do(body)))
+            return Status.model_validate(
+                await shell.once(
+                    request, "simulate", body, self._acting("simulate", body, _as_status)
+                )
+            )
 
         @app.post("/offers")
         async def offers(request: Request, body: OffersRequest) -> OfferReply:
@@ -99,60 +108,43 @@ class Node:
             self._refuse_if_silent(request)
             await self._hear(request)
             async with shell.lock:
-                return offer_of(self.state, body)
+                return await asyncio.to_thread(offer_of, self.state, body)
 
         @app.post("/curtail")
         async def curtail(request: Request, body: CurtailRequest) -> CurtailReply:
             operating(request, GRID, OPERATOR)
             self._refuse_if_silent(request)
             key = str(body.curtailment_id)
-            reply = await shell.once(request, "curtail", body, _curtail(body), key)
+            act = self._acting("curtail", body, _acknowledged(body.curtailment_id, "ACCEPTED"))
+            reply = await shell.once(request, "curtail", body, act, key)
             return CurtailReply.model_validate(reply)
 
         @app.delete("/curtail/{curtailment_id}")
         async def revoke_(request: Request, curtailment_id: UUID) -> CurtailReply:
             operating(request, GRID, OPERATOR)
             body = Revocation(curtailment_id=curtailment_id)
-            reply = await shell.once(request, "revoke", body, _revoke(body), str(curtailment_id))
+            act = self._acting("revoke", body, _acknowledged(curtailment_id, "REVOKED"))
+            reply = await shell.once(request, "revoke", body, act, str(curtailment_id))
             return CurtailReply.model_validate(reply)
 
         @app.post("/plan")
         async def plan(request: Request, body: PlanRequest) -> PlanReply:
-            return planned(body)
-
-        def _do(body: SimulateRequest) -> Any:
-            def act() -> Mapping[str, Any]:
-                self.state = applied(self.state, "simulate", body.model_dump(mode="json"))
-                return status_of(self.state).model_dump(mode="json")
-
-            return act
-
-        def _curtail(body: CurtailRequest) -> Any:
-            def act() -> Mapping[str, Any]:
-                before = self.state.cost_of_limits_eur
-                self.state = applied(self.state, "curtail", body.model_dump(mode="json"))
-                cost_eur = self.state.cost_of_limits_eur - before
-                return self._reply(body.curtailment_id, "ACCEPTED", cost_eur)
-
-            return act
-
-        def _revoke(body: Revocation) -> Any:
-            def act() -> Mapping[str, Any]:
-                self.state = applied(self.state, "revoke", body.model_dump(mode="json"))
-                return self._reply(body.curtailment_id, "REVOKED", 0.0)
-
-            return act
+            return await asyncio.to_thread(planned, body)
 
         return app
 
-    def _reply(self, curtailment_id: UUID, status: str, cost_eur: float) -> Mapping[str, Any]:
-        return {
-            "agent_id": self.state.site.agent_id,
-            "curtailment_id": str(curtailment_id),
-            "status": status,
-            "cost_eur": cost_eur,
-            "expected_kw": _listed(self.state.expected_kw[:MOST_EXPECTED]),
-        }
+    def _acting(self, kind: str, body: Wire, reply: Told) -> Act:
+        """An action on the state as it is then, which counts only when its record is kept."""
+
+        def act() -> tuple[Mapping[str, Any], Callable[[], None]]:
+            before = self.state
+            later = applied(before, kind, body.model_dump(mode="json"))
+            return reply(before, later), lambda: self._become(later)
+
+        return act
+
+    def _become(self, state: NodeState) -> None:
+        self.state = state
 
     def _status_json(self) -> str:
         """Its status, written once for each state: many may look at the same instant."""
@@ -169,10 +161,7 @@ class Node:
         if caller_of(request).agent_id != GRID or self.state.heard_utc == self.state.now_utc:
             return
 
-        def act() -> Mapping[str, Any]:
-            self.state = applied(self.state, "heard", {})
-            return {}
-
+        act = self._acting("heard", Empty(), lambda _, __: {})
         await self.shell.once(request, "heard", Empty(), act, f"{self.state.now_utc}")
 
 
@@ -180,6 +169,26 @@ class Revocation(Wire):
     """A limit that is taken back."""
 
     curtailment_id: UUID
+
+
+def _as_status(_: NodeState, later: NodeState) -> Mapping[str, Any]:
+    return status_of(later).model_dump(mode="json")
+
+
+def _acknowledged(curtailment_id: UUID, status: str) -> Told:
+    """How a limit that was taken or taken back is answered."""
+
+    def reply(before: NodeState, later: NodeState) -> Mapping[str, Any]:
+        cost_eur = later.cost_of_limits_eur - before.cost_of_limits_eur
+        return {
+            "agent_id": later.site.agent_id,
+            "curtailment_id": str(curtailment_id),
+            "status": status,
+            "cost_eur": cost_eur,
+            "expected_kw": _listed(later.expected_kw[:MOST_EXPECTED]),
+        }
+
+    return reply
 
 
 def applied(state: NodeState, kind: str, asked: Mapping[str, Any]) -> NodeState:

@@ -10,8 +10,12 @@ from ems.agents import Agent, GridAgent
 from ems.agents.own import own_agents
 from ems.control.optimizer import GlobalOptimizer
 from ems.core.horizon import Horizon
+from ems.core.solver import Solver
 from ems.errors import InvalidSpec
 from ems.services.models import PlanReply, PlanRequest
+
+PATIENT = Solver(time_limit_s=10.0)
+"""What is not proven by then is refused: a service answers."""
 
 
 def planned(asked: PlanRequest) -> PlanReply:
@@ -39,7 +43,7 @@ def planned(asked: PlanRequest) -> PlanReply:
         max_import_kw=np.inf if asked.max_import_kw is None else asked.max_import_kw,
         max_export_kw=np.inf if asked.max_export_kw is None else asked.max_export_kw,
     )
-    plan, worth = GlobalOptimizer(agents, grid).optimize_with_price(horizon)
+    plan, worth = GlobalOptimizer(agents, grid, PATIENT).optimize_with_price(horizon)
     draw_kw = -plan.plans[grid.name].net_load_kw
     return PlanReply(
         net_load_kw={name: part.net_load_kw.tolist() for name, part in plan.plans.items()},

@@ -29,7 +29,8 @@ MOST_IN_FLIGHT = 64
 MOST_KEYS = 10_000
 OPEN_PATHS = frozenset({"/health/live", "/health/ready", "/docs", "/openapi.json"})
 """What answers without a token: nothing of it says anything about a home."""
-Act = Callable[[], Mapping[str, Any]]
+Act = Callable[[], tuple[Mapping[str, Any], Callable[[], None]]]
+"""The reply to an action, and a call that makes it count."""
 
 
 @dataclass
@@ -110,8 +111,9 @@ class Shell:
             done = self.recall(kind, name, body)
             if done is not None:
                 return done
-            reply = await asyncio.to_thread(act)
+            reply, count = await asyncio.to_thread(act)
             self.journal.append(Event(kind=kind, key=name or "", request=asked, reply=reply))
+            count()  # only now: what is not written down has not happened
             self.remember(kind, name, asked, reply)
             return reply
 

@@ -58,17 +58,21 @@ class Journal:
         self._last = int(last[0])
 
     def append(self, event: Event) -> None:
-        """Keep an event; it is on disk when this returns."""
-        self._con.execute(
-            "INSERT INTO event VALUES (?, now()::TIMESTAMP, ?, ?, ?, ?)",
-            [
-                self._last + 1,
-                event.kind,
-                event.key,
-                json.dumps(event.request, default=str),
-                json.dumps(event.reply, default=str),
-            ],
-        )
+        """Keep an event; it is on disk when this returns. Raises ``DataError`` if it is not."""
+        row = [
+            self._last + 1,
+            event.kind,
+            event.key,
+            json.dumps(event.request, default=str),
+            json.dumps(event.reply, default=str),
+        ]
+        try:
+            self._con.execute("INSERT INTO event VALUES (?, now()::TIMESTAMP, ?, ?, ?, ?)", row)
+        except duckdb.Error as error:
+            raise DataError(
+                f"{self.path}: the journal cannot be written; nothing was done. Make room on the "
+                "disk and ask again"
+            ) from error
         self._last += 1
 
     def events(self) -> Iterator[Event]:

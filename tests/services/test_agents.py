@@ -352,3 +352,23 @@ def test_a_plan_from_what_is_sent(tmp_path: Path) -> None:
             assert bad.json()["shortfalls"]
 
     done(tmp_path, work)
+
+
+def test_what_is_not_written_down_has_not_happened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work(fleet: Fleet) -> list[httpx.Response]:
+        async with client(fleet, "home_1", tmp_path) as ask:
+            key = {"Idempotency-Key": "once"}
+            with monkeypatch.context() as broken:
+                broken.setattr(Journal, "append", full)
+                refused = await ask.post("/simulate", json={}, headers=key)
+            done_ = await ask.post("/simulate", json={}, headers=key)
+            return [refused, done_, await ask.post("/simulate", json={}, headers=key)]
+
+    def full(self: Journal, event: object) -> None:
+        raise DataError("no room")
+
+    refused, first, again = done(tmp_path, work)
+    assert is_problem(refused, 503)
+    assert (first.json()["sequence"], again.json()["sequence"]) == (1, 1)
