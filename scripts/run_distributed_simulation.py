@@ -73,9 +73,10 @@ class What:
         ),
     )
     transformers: Words = option(
-        "NAME=KW with commas: what each carries either way", ("transformer_A=12", "transformer_B=9")
+        "NAME=KW or NAME=KW/KW with commas: what each carries, there and back",
+        ("transformer_A=12/30", "transformer_B=9/30"),
     )
-    start: Day = option("the day", date(2018, 1, 8))
+    start: Day = option("the day", date(2016, 12, 26))
     hours: Count = option("how long", 24)
     tariff: str = option(f"{', '.join(built_in_tariffs())}, or a TOML file", "spot")
     scenario: Literal["normal", "overload", "surplus", "stuck_meter", "silent"] = option(

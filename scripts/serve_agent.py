@@ -54,8 +54,8 @@ class Who:
     building: str = option("whose meters a home has, and whose prices a battery", "residential3")
     transformer: str = option("which one a home or battery is behind", "transformer_A")
     transformers: Words = option(
-        "of the grid agent, NAME=KW with commas: what each carries either way",
-        ("transformer_A=12", "transformer_B=6"),
+        "of the grid agent, NAME=KW or NAME=KW/KW with commas: what each carries, there and back",
+        ("transformer_A=12/30", "transformer_B=9/30"),
     )
     tariff: str = option(f"{', '.join(built_in_tariffs())}, or a TOML file", "spot")
     start: Day | None = option("first day [default: the first that can be planned]", None)
@@ -165,11 +165,12 @@ def ratings(words: Sequence[str]) -> tuple[Transformer, ...]:
     found = []
     for word in words:
         name, _, kw = word.partition("=")
+        there, _, back = kw.partition("/")
         try:
-            rating_kw = float(kw)
+            import_kw, export_kw = float(there), float(back or there)
         except ValueError as error:
-            raise InvalidSpec(f"transformers: {word!r} is not NAME=KW") from error
-        found.append(Transformer(name=name, import_rating_kw=rating_kw, export_rating_kw=rating_kw))
+            raise InvalidSpec(f"transformers: {word!r} is not NAME=KW or NAME=KW/KW") from error
+        found.append(Transformer(name=name, import_rating_kw=import_kw, export_rating_kw=export_kw))
     return tuple(found)
 
 

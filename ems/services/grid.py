@@ -50,11 +50,12 @@ from ems.services.planner import LlmPlanner, as_plan
 from ems.services.problems import Refused
 from ems.services.security import GRID, OPERATOR, Tokens
 from ems.services.shell import Shell, operating
+from ems.services.state import Side
 from ems.store.journal import Event, Journal
 from ems.types import Floats
 
 MOST_AGENTS = 1000
-MOST_ROUNDS = 3
+MOST_ROUNDS = 6
 N_LEVELS = 6
 NAMESPACE = uuid.UUID("6f1f7e5e-5d0c-4f44-9d0e-1f4d4b6e0a15")
 AgentPath = Annotated[str, Path(pattern=AGENT_ID)]
@@ -68,6 +69,7 @@ class Seen:
     report: Report | None = None
     anomaly: Anomaly | None = None
     floor_kw: Floats = field(default_factory=lambda: np.zeros(1))
+    side: Side = "import"
     waiting: list[CurtailRequest] = field(default_factory=list)
 
 
@@ -368,7 +370,9 @@ class Grid:
             least_kw, most_kw = self._expected_kw(item.name, n_steps)
             if _over_kw(item, least_kw, most_kw) <= TOLERANCE:
                 continue
-            side = "import" if (most_kw - item.import_rating_kw).max() > TOLERANCE else "export"
+            side: Side = (
+                "import" if (most_kw - item.import_rating_kw).max() > TOLERANCE else "export"
+            )
             names = list(self._speaking(item.name))
             replies = await asyncio.gather(*(self._offer(n, n_steps, side, now) for n in names))
             offers = tuple(reply for reply in replies if reply is not None)
@@ -379,7 +383,7 @@ class Grid:
             )
         return found
 
-    async def _offer(self, name: str, n_steps: int, side: str, now: Any) -> Offer | None:
+    async def _offer(self, name: str, n_steps: int, side: Side, now: Any) -> Offer | None:
         """What a node offers; None from one that does not, or that tells another time."""
         registration = self.seen[name].registration
         if registration.url is None:
@@ -397,6 +401,7 @@ class Grid:
         if min(offered.costs_eur) < 0.0 or not offered.floor_kw:
             return None
         self.seen[name].floor_kw = _padded(offered.floor_kw, n_steps)
+        self.seen[name].side = side
         return Offer(
             name=name,
             levels_kw=np.array([_padded(level, n_steps) for level in offered.levels_kw]),
@@ -426,7 +431,7 @@ class Grid:
     ) -> NodeDecision:
         """Ask a node to keep its chosen level, and take its new plan from its reply."""
         seen, kw = self.seen[name], plan.net_load_kw[name]
-        asked = _curtailment(name, kw, seen.floor_kw, now, round_)
+        asked = _curtailment(name, kw, seen, now, round_)
         told: dict[str, Any] = {
             "agent_id": name,
             "transformer": seen.registration.transformer,
@@ -461,23 +466,17 @@ class Grid:
 
 
 def _curtailment(
-    name: str, kw: Floats, floor_kw: Floats, now: tuple[Any, float], round_: int
+    name: str, kw: Floats, seen: Seen, now: tuple[Any, float], round_: int
 ) -> CurtailRequest:
-    """A limit at the chosen level, not below the floor; the same choice at the same instant has the
-    same id.
+    """A limit at the chosen level, on import not below the floor; the same choice at the same
+    instant has the same id.
     """
     at, step_h = now
+    own_kw = np.maximum(kw, seen.floor_kw) if seen.side == "import" else np.maximum(-kw, 0.0)
     # Up to the milliwatt, so that the plan that was offered keeps it.
-    import_kw = np.ceil(np.maximum(kw, floor_kw) * 1e6 + 1.0) / 1e6
-    export_kw = np.ceil(np.maximum(-kw, 0.0) * 1e6 + 1.0) / 1e6
-    elements = [
-        Element(
-            duration_s=step_h * 3600,
-            max_import_kw=float(most_in),
-            max_export_kw=float(most_out) if value < -TOLERANCE else None,
-        )
-        for value, most_in, most_out in zip(kw, import_kw, export_kw, strict=True)
-    ]
+    limit_kw = np.ceil(own_kw * 1e6 + 1.0) / 1e6
+    which = f"max_{seen.side}_kw"
+    elements = [Element(duration_s=step_h * 3600, **{which: float(most)}) for most in limit_kw]
     what = f"{name} {at.isoformat()} {round_} {kw.tobytes().hex()}"
     return CurtailRequest(
         curtailment_id=uuid.uuid5(NAMESPACE, what), from_utc=at, elements=elements
