@@ -40,13 +40,12 @@ from ems.services.state import (
     offer,
     revoke,
     simulate,
+    stands_still_kw,
 )
 from ems.store.journal import Journal
 from ems.types import Floats
 
 MOST_EXPECTED = 96
-DISTURBED_KW = 0.1
-"""A stuck meter is noticed where the plan is further from it than this [kW]."""
 
 
 Told = Callable[[NodeState, NodeState], Mapping[str, Any]]
@@ -266,7 +265,7 @@ def status_of(state: NodeState) -> Status:
         export_limit_kw=_finite(limits[1]),
         curtailment_ids=[envelope.curtailment_id for envelope in state.envelopes],
         imbalance="draws" if draw_kw > 1e-6 else "feeds" if draw_kw < -1e-6 else "even",
-        anomaly=anomaly_of(state, draw_kw, expected[0]),
+        anomaly=anomaly_of(state, draw_kw),
         reasons=list(_reasons(state, limits)),
         expected_kw=expected,
         cost_of_limits_eur=state.cost_of_limits_eur,
@@ -274,12 +273,15 @@ def status_of(state: NodeState) -> Status:
     )
 
 
-def anomaly_of(state: NodeState, shown_kw: float, planned_kw: float) -> Anomaly | None:
+def anomaly_of(state: NodeState, shown_kw: float) -> Anomaly | None:
     """What is wrong with the node: its meter, its connection, or the grid's silence."""
     over_kw = abs(shown_kw) - state.site.fuse_kw
-    if state.scenario == "stuck_meter" and abs(shown_kw - planned_kw) > DISTURBED_KW:
-        reason = f"the meter has not moved from {shown_kw:.2f} kW, the plan has {planned_kw:.2f}"
-        return Anomaly(kind="stuck_meter", size_kw=abs(shown_kw - planned_kw), reason=reason)
+    stuck_kw = stands_still_kw(state)
+    if stuck_kw is not None:
+        reason = (
+            f"the meter stands still at {shown_kw:.2f} kW, the devices differ by {stuck_kw:.2f}"
+        )
+        return Anomaly(kind="stuck_meter", size_kw=stuck_kw, reason=reason)
     if over_kw > 0.0:
         reason = f"{abs(shown_kw):.2f} kW at a connection of {state.site.fuse_kw:g} kW"
         return Anomaly(kind="over_connection", size_kw=over_kw, reason=reason)

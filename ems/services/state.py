@@ -27,11 +27,14 @@ from ems.pipelines.comparison import Window, proven_gap_eur, settled_day, state_
 from ems.pipelines.spec import ComparisonSpec
 from ems.site.building import Building
 from ems.site.task import PlanningTask
+from ems.store.quality import BALANCE_SHORT_KW, FROZEN_MIN_H, RESOLUTION_KWH
 from ems.types import Floats
 
 Role = Literal["home", "battery"]
 Side = Literal["import", "export"]
 Scenario = Literal["normal", "overload", "surplus", "stuck_meter", "silent"]
+MOST_READINGS = 48
+"""How many readings a node remembers."""
 SCENARIO_STEPS = 6
 """How long a scenario lasts."""
 DISTURBANCE_KW = 5.0
@@ -113,7 +116,8 @@ class NodeState:
     ``parts``: what was carried out of the day before; ``days``: the figures of finished days;
     ``heard_utc``: when the grid was last heard; ``failsafe``: whether it has been silent too long;
     ``scenario``: what is wrong for ``scenario_steps`` more; ``stuck_at_kw``: of a stuck
-    meter [kW].
+    meter [kW]; ``readings_kw``: what the meter showed in each of the last steps, and what the
+    devices drew by their own count [kW].
     """
 
     site: NodeSite
@@ -131,6 +135,7 @@ class NodeState:
     scenario: Scenario = "normal"
     scenario_steps: int = 0
     stuck_at_kw: float = 0.0
+    readings_kw: tuple[tuple[float, float], ...] = ()
 
     @property
     def now_utc(self) -> np.datetime64:
@@ -202,14 +207,19 @@ def _step(state: NodeState) -> NodeState:
             f"{state.site.agent_id}: its {len(state.site.window.days)} days are over; start it "
             "with more --n_days"
         )
+    draw_kw = float(state.expected_kw[0])
+    reading_kw = (state.stuck_at_kw if state.scenario == "stuck_meter" else draw_kw, draw_kw)
     state = replace(state, at=state.at + 1, sequence=state.sequence + 1)
     done = sum(part.horizon.n_steps for part in state.parts) + state.at
     if done == state.task.n_committed:
         state = _next_day(state)
     envelopes = tuple(e for e in state.envelopes if not e.is_over(state.now_utc))
+    readings_kw = (*state.readings_kw, reading_kw)[-MOST_READINGS:]
     left = max(0, state.scenario_steps - 1)
     scenario = state.scenario if left else "normal"
-    state = replace(state, envelopes=envelopes, scenario=scenario, scenario_steps=left)
+    state = replace(
+        state, envelopes=envelopes, scenario=scenario, scenario_steps=left, readings_kw=readings_kw
+    )
     if not state.failsafe and not state.is_over and _silent_too_long(state):
         state = replace(state, envelopes=(), failsafe=True)
         state = replanned(state)
@@ -351,6 +361,23 @@ def heard(state: NodeState) -> NodeState:
     if not state.failsafe:
         return state
     return replanned(replace(state, failsafe=False))
+
+
+def stands_still_kw(state: NodeState) -> float | None:
+    """By how much the devices differ from a meter that stands still [kW]; None if it moves.
+
+    The rules ``stuck`` and ``balance`` of the data (docs/data.md): the same reading for
+    ``FROZEN_MIN_H``, and sub-meters apart by more than ``BALANCE_SHORT_KW``.
+    """
+    step_h = state.plan.horizon.step_h
+    n = max(2, round(FROZEN_MIN_H / step_h))
+    if len(state.readings_kw) < n:
+        return None
+    shown_kw, devices_kw = np.array(state.readings_kw[-n:]).T
+    if np.ptp(shown_kw) * step_h > RESOLUTION_KWH:
+        return None
+    apart_kw = float(np.abs(devices_kw - shown_kw).max())
+    return apart_kw if apart_kw > BALANCE_SHORT_KW else None
 
 
 def in_scenario(state: NodeState, scenario: Scenario) -> NodeState:

@@ -20,6 +20,7 @@ from ems.services.state import (
     offer,
     revoke,
     simulate,
+    stands_still_kw,
 )
 
 
@@ -164,3 +165,15 @@ def test_a_failsafe_limit_never_stops_the_clock() -> None:
     assert end.days is not None
     # Not below the fixed load and the floor of the law, 0.6 + 2 kW.
     assert end.limits_now_kw[0].min() == pytest.approx(2.6)
+
+
+def test_a_stuck_meter_is_found_by_its_readings() -> None:
+    free = begin(site("home_1"))
+    moving = simulate(free, 4)
+    assert [stands_still_kw(simulate(free, n)) for n in range(5)] == [None] * 5
+    stuck = in_scenario(simulate(free, 1), "stuck_meter")
+    found = [stands_still_kw(simulate(stuck, n)) for n in (1, 2)]
+    # Its reading of hour 1 is repeated in hour 2, in which the battery draws 5 kW.
+    assert found[0] is None
+    assert found[1] == pytest.approx(moving.readings_kw[2][1] - moving.readings_kw[1][1])
+    assert stands_still_kw(simulate(stuck, 8)) is None
