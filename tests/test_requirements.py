@@ -10,9 +10,19 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-MODULES = {"scikit-learn": "sklearn", "import-linter": "importlinter", "pytest-xdist": "xdist"}
+MODULES = {
+    "scikit-learn": "sklearn",
+    "import-linter": "importlinter",
+    "pytest-xdist": "xdist",
+    "prometheus-client": "prometheus_client",
+}
 """Packages whose module has another name."""
-COMES_WITH = {"markupsafe": "jinja2", "pydantic_core": "pydantic", "urllib3": "requests"}
+COMES_WITH = {
+    "markupsafe": "jinja2",
+    "pydantic_core": "pydantic",
+    "starlette": "fastapi",
+    "urllib3": "requests",
+}
 OPTIONAL = {
     **{"dask": "dev", "distributed": "dev", "azure": "azure", "marshmallow": "azure"},
     **dict.fromkeys(

@@ -26,7 +26,8 @@ GRID_NAME = "grid"
 class GridAgent(Agent):
     """The grid connection: imports what the building lacks, exports what it cannot use.
 
-    ``max_import_kw``, ``max_export_kw``: limits of the connection [kW], ∞ for none.
+    ``max_import_kw``, ``max_export_kw``: limits of the connection [kW], ∞ for none, one number or
+    shape ``(n_steps,)`` for a limit that has hours.
     ``cross_kw``: import and export that the registers counted within the same step [kW], one number
     or shape ``(n_steps,)``; metered, in no balance, on every bill.
     ``demand_charge_eur_per_kw``: price of the highest import of each billing period [€/kW].
@@ -36,8 +37,8 @@ class GridAgent(Agent):
     """
 
     name: str = GRID_NAME
-    max_import_kw: float = np.inf
-    max_export_kw: float = np.inf
+    max_import_kw: Floats | float = np.inf
+    max_export_kw: Floats | float = np.inf
     demand_charge_eur_per_kw: float = 0.0
     cross_kw: Floats | float = 0.0
     period: Ints | int = 0
@@ -50,7 +51,10 @@ class GridAgent(Agent):
 
     def __post_init__(self) -> None:
         for field in ("max_import_kw", "max_export_kw"):
-            check_range(self, field)
+            if np.ndim(getattr(self, field)):
+                _frozen_limits(self, field)
+            else:
+                check_range(self, field)
         for field in ("demand_charge_eur_per_kw", "peak_so_far_kw"):
             check_range(self, field, up=1e9)
         if np.ndim(self.cross_kw):
@@ -72,10 +76,14 @@ class GridAgent(Agent):
         horizon = block.horizon
         import_kw, export_kw = block.variables("import_kw"), block.variables("export_kw")
         self._one_direction(block, import_kw, export_kw)
-        if np.isfinite(self.max_import_kw):
-            block.require("import_limit", import_kw <= self.max_import_kw, "kW")
-        if np.isfinite(self.max_export_kw):
-            block.require("export_limit", export_kw <= self.max_export_kw, "kW")
+        most_in_kw, most_out_kw = self.limits_kw(horizon.n_steps)
+        for rule, flow_kw, most_kw in (
+            ("import_limit", import_kw, most_in_kw),
+            ("export_limit", export_kw, most_out_kw),
+        ):
+            at = np.flatnonzero(np.isfinite(most_kw))
+            if at.size:
+                block.require(rule, flow_kw[at] <= most_kw[at], "kW")
         net_load_kw = export_kw - import_kw
         cross_kw = self.cross(horizon.n_steps)
         import_kw, export_kw = import_kw + cross_kw, export_kw + cross_kw
@@ -95,11 +103,13 @@ class GridAgent(Agent):
             series={"import_kw": import_kw, "export_kw": export_kw},
         )
 
+    def limits_kw(self, n_steps: int) -> tuple[Floats, Floats]:
+        """The limits of import and export in the first steps [kW], each shape ``(n_steps,)``."""
+        return _of_steps(self.max_import_kw, n_steps), _of_steps(self.max_export_kw, n_steps)
+
     def cross(self, n_steps: int) -> Floats:
         """``cross_kw`` of the first steps; a window keeps what comes behind it."""
-        if isinstance(self.cross_kw, np.ndarray):
-            return self.cross_kw[:n_steps]
-        return np.full(n_steps, self.cross_kw, dtype=np.float64)
+        return _of_steps(self.cross_kw, n_steps)
 
     def _period_of(self, n_steps: int) -> Ints:
         if isinstance(self.period, np.ndarray):
@@ -139,9 +149,9 @@ class GridAgent(Agent):
         later = slice(n_steps, None)
         return replace(
             self,
-            cross_kw=self.cross_kw[later]
-            if isinstance(self.cross_kw, np.ndarray)
-            else self.cross_kw,
+            max_import_kw=_later(self.max_import_kw, n_steps),
+            max_export_kw=_later(self.max_export_kw, n_steps),
+            cross_kw=_later(self.cross_kw, n_steps),
             period=self.period[later] if isinstance(self.period, np.ndarray) else self.period,
             peak_so_far_kw=float(np.max(import_kw[last], initial=paid_kw[-1])),
             peak_period=int(self._period_of(n_steps)[-1]),
@@ -177,8 +187,9 @@ class GridAgent(Agent):
         cross_kw = self.cross(len(plan.net_load_kw))
         import_kw = plan.series["import_kw"] - cross_kw
         export_kw = plan.series["export_kw"] - cross_kw
-        yield from breaks(self.name, "import_kw", import_kw, 0.0, self.max_import_kw)
-        yield from breaks(self.name, "export_kw", export_kw, 0.0, self.max_export_kw)
+        most_in_kw, most_out_kw = self.limits_kw(len(plan.net_load_kw))
+        yield from breaks(self.name, "import_kw", import_kw, 0.0, most_in_kw)
+        yield from breaks(self.name, "export_kw", export_kw, 0.0, most_out_kw)
         yield from differs(self.name, "net_load_kw", plan.net_load_kw, export_kw - import_kw)
         both = np.minimum(import_kw, export_kw) > TOLERANCE
         if both.any():
@@ -217,9 +228,35 @@ class GridAgent(Agent):
         nothing is known (−∞). Elsewhere the worth is ≥ 0.
         """
         worth = np.minimum(horizon.import_eur_per_kwh, horizon.export_eur_per_kwh)
-        if not np.isfinite(self.max_export_kw):
+        _, most_out_kw = self.limits_kw(horizon.n_steps)
+        if not np.isfinite(most_out_kw).any():
             return worth
-        stuck = must_feed_kw() > self.max_export_kw
+        stuck = must_feed_kw() > most_out_kw
         last = int(np.max(np.flatnonzero(stuck | (worth < 0.0)), initial=-1))
         unknown = stuck | (np.arange(horizon.n_steps) < last)
         return np.where(unknown, -np.inf, np.minimum(worth, 0.0))
+
+
+def _frozen_limits(agent: GridAgent, field: str) -> None:
+    """Store a series of limits read-only; each at least zero, ∞ for none."""
+    values = np.array(getattr(agent, field), dtype=np.float64)
+    bad = np.flatnonzero(~(values >= 0.0))
+    if bad.size:
+        raise InvalidSpec(
+            f"{agent.name}: {field}[{bad[0]}] is {values[bad[0]]}, allowed is a number of at least "
+            "0, or ∞ for no limit"
+        )
+    values.setflags(write=False)
+    object.__setattr__(agent, field, values)
+
+
+def _of_steps(values: Floats | float, n_steps: int) -> Floats:
+    """The values of the first steps."""
+    if isinstance(values, np.ndarray):
+        return values[:n_steps]
+    return np.full(n_steps, values, dtype=np.float64)
+
+
+def _later(values: Floats | float, n_steps: int) -> Floats | float:
+    """The values behind the first steps."""
+    return values[n_steps:] if isinstance(values, np.ndarray) else values

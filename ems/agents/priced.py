@@ -65,8 +65,8 @@ class PricedPlan:
     plans: Mapping[str, Plan]
     worth_ct: Floats
     n_told: int
-    max_import_kw: float
-    max_export_kw: float
+    max_import_kw: Floats
+    max_export_kw: Floats
     elsewhere: Elsewhere
     believed: bool = False
 
@@ -141,11 +141,11 @@ class PricedPlan:
         if grid_kw > VISIBLE_KW:
             if abs(worth - self.import_ct(t)) <= SAME_CT:
                 return "bought"
-            if grid_kw >= self.max_import_kw - VISIBLE_KW:
+            if grid_kw >= self.max_import_kw[t] - VISIBLE_KW:
                 return "no more can be bought"
             return "bought, and it would raise the peak"
         if grid_kw < -VISIBLE_KW:
-            full = -grid_kw >= self.max_export_kw - VISIBLE_KW
+            full = -grid_kw >= self.max_export_kw[t] - VISIBLE_KW
             same = abs(worth - self.export_ct(t)) <= SAME_CT
             return "no more can be sold" if full and not same else "sold"
         return "kept in the building"

@@ -121,7 +121,7 @@ class PVAgent(Agent):
         if lost_kw <= VISIBLE_KW:
             return
         text = f"{words.kw(lost_kw)} of the sun are left unused"
-        if -priced.grid_kw[t] >= priced.max_export_kw - VISIBLE_KW:
+        if -priced.grid_kw[t] >= priced.max_export_kw[t] - VISIBLE_KW:
             yield f"{text}: no more may be sold."
         elif priced.export_ct(t) < 0:
             yield f"{text}: to sell them would cost {words.ct(-priced.export_ct(t))} a kWh."

@@ -237,8 +237,7 @@ def optimize_decomposed(
             f"{up[step]:g} €; such prices need the mode together"
         )
     limits_kwh = [
-        np.full(horizon.n_steps, horizon.energy_kwh(limit_kw))
-        for limit_kw in (community.connection.max_import_kw, community.connection.max_export_kw)
+        horizon.energy_kwh(limit_kw) for limit_kw in community.connection.limits_kw(horizon.n_steps)
     ]
     beyond = np.where(np.isfinite(limits_kwh[1]), MOST_BEYOND_EUR_PER_KWH, 0.0)
     homes = community.with_fee(horizon)

@@ -62,7 +62,7 @@ def settled(
     """The flow through the meter when all follow ``plans``, regardless of grid limits."""
     net_load_kw = np.sum([np.zeros(horizon.n_steps), *(p.net_load_kw for p in plans.values())], 0)
     for agent in agents:  # a curtailable inverter keeps the export limit by itself
-        over_kw = np.maximum(-net_load_kw - grid.max_export_kw, 0.0)
+        over_kw = np.maximum(-net_load_kw - grid.limits_kw(horizon.n_steps)[1], 0.0)
         cut = agent.curtailed(plans[agent.name], over_kw)
         net_load_kw = net_load_kw + cut.net_load_kw - plans[agent.name].net_load_kw
         plans = {**plans, agent.name: cut}

@@ -75,6 +75,10 @@ class GlobalOptimizer:
         solution, price = self._program(horizon).solve_with_price(self.solver)
         return self._central(horizon, solution), price
 
+    def convex(self, horizon: Horizon) -> bool:
+        """Whether the program has no binary, so that any mix of two of its plans is a plan."""
+        return not self._program(horizon).matrix().integer.any()
+
     def _central(self, horizon: Horizon, solution: Solution) -> DispatchPlan:
         schedule = DispatchPlan(
             mode="centralized",

@@ -34,6 +34,8 @@ LATER = {
     "deploy_learning_pipeline.py": (("--objective", "x"), "objective is only for --publish"),
     "launch_mlflow.py": (("--db", "gone.db"), "no runs at"),
     "mlflow_analysis.py": (("--db", "gone.db"), "gone.db"),
+    "run_distributed_simulation.py": (("--homes", "x"), "is not ID=BUILDING@TRANSFORMER"),
+    "serve_agent.py": (("--id", "Home 1"), "allowed are small letters"),
     "tariff.py": (("--price", "flat"), "--import_ct_per_kwh is missing"),
     "rerun.py": (("abc", "--tracking_uri", "sqlite:///gone.db"), "gone.db"),
 }

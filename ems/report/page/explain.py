@@ -104,14 +104,15 @@ def priced_plan(
     believed: bool = False,
 ) -> PricedPlan:
     """What agents need to explain themselves."""
+    limits_kw = problem.grid.limits_kw(problem.horizon.n_steps)
     return PricedPlan(
         horizon=problem.horizon,
         agents=plan.agents,
         plans=plan.plans,
         worth_ct=100 * worth_eur_per_kwh,
         n_told=problem.n_committed,
-        max_import_kw=problem.grid.max_import_kw,
-        max_export_kw=problem.grid.max_export_kw,
+        max_import_kw=limits_kw[0],
+        max_export_kw=limits_kw[1],
         elsewhere=planned_anew(problem, solver, plan),
         believed=believed,
     )
