@@ -1,0 +1,1 @@
+"""Load forecasters that learn together: weights travel, readings stay. Knows no optimisation."""
