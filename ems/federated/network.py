@@ -42,7 +42,7 @@ class TrainSpec:
     network: Literal["lstm", "tcn"] = "lstm"
     hidden: int = 28
     steps: int = 60
-    batch: int = 64
+    batch: int = 32
     learning_rate: float = 2e-3
     optimiser: Literal["adam", "sgd"] = "adam"
     seed: int = 0
@@ -50,7 +50,9 @@ class TrainSpec:
     def __post_init__(self) -> None:
         for name in ("hidden", "steps", "batch"):
             if getattr(self, name) < 1:
-                raise InvalidSpec(f"training: {name} is {getattr(self, name)}, at least 1 is needed")
+                raise InvalidSpec(
+                    f"training: {name} is {getattr(self, name)}, at least 1 is needed"
+                )
         if not self.learning_rate > 0.0:
             raise InvalidSpec(
                 f"training: learning_rate is {self.learning_rate:g}, it must be above 0"
@@ -127,7 +129,7 @@ def trained(
     for _ in range(spec.steps):
         optimiser.zero_grad()
         loss = _loss(network, examples, _drawn(rng, len(examples), spec.batch))
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
         (loss + _proximal(network, before, mu) if mu else loss).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
     return _weights(network), float(np.mean(losses))
