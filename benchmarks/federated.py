@@ -187,8 +187,7 @@ def interval(
     for _ in range(RESAMPLES):
         days = np.concatenate([weeks[k] for k in rng.integers(0, len(weeks), len(weeks))])
         each = [
-            1.0 - np.nanmean(mean[name][days]) / np.nanmean(reference[name][days])
-            for name in names
+            1.0 - np.nanmean(mean[name][days]) / np.nanmean(reference[name][days]) for name in names
         ]
         skills.append(np.mean(each))
     low, high = np.quantile(skills, [0.025, 0.975])

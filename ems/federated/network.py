@@ -59,7 +59,7 @@ class TrainSpec:
             )
 
 
-class LoadNetwork(nn.Module):
+class LoadNetwork(nn.Module):  # type: ignore[misc]
     """(n, PAST_STEPS, N_PAST) and (n, n_steps, N_AHEAD) → (n, n_levels, n_steps), sorted."""
 
     def __init__(self, network: str, hidden: int) -> None:
@@ -77,7 +77,7 @@ class LoadNetwork(nn.Module):
         return quantiles.sort(dim=-1).values.movedim(2, 1)
 
 
-class _Lstm(nn.Module):
+class _Lstm(nn.Module):  # type: ignore[misc]
     def __init__(self, hidden: int) -> None:
         super().__init__()
         self.lstm = nn.LSTM(N_PAST, hidden, batch_first=True)
@@ -87,7 +87,7 @@ class _Lstm(nn.Module):
         return state
 
 
-class _Tcn(nn.Module):
+class _Tcn(nn.Module):  # type: ignore[misc]
     """Causal convolutions with a growing reach, each added to what it saw."""
 
     def __init__(self, hidden: int) -> None:
@@ -130,7 +130,7 @@ def trained(
         optimiser.zero_grad()
         loss = _loss(network, examples, _drawn(rng, len(examples), spec.batch))
         losses.append(float(loss.detach()))
-        (loss + _proximal(network, before, mu) if mu else loss).backward()  # type: ignore[no-untyped-call]
+        (loss + _proximal(network, before, mu) if mu else loss).backward()
         optimiser.step()
     return _weights(network), float(np.mean(losses))
 
@@ -187,7 +187,7 @@ def _proximal(network: nn.Module, before: Sequence[Tensor], mu: float) -> Tensor
 
 
 def _with(spec: TrainSpec, weights: Weights) -> LoadNetwork:
-    network = LoadNetwork(spec.network, spec.hidden).double()
+    network: LoadNetwork = LoadNetwork(spec.network, spec.hidden).double()
     own = list(network.parameters())
     shapes, given = [tuple(p.shape) for p in own], [array.shape for array in weights]
     if shapes != given:
