@@ -198,9 +198,9 @@ class Foresight:
     foresight: ForesightName = option(
         "the truth, or forecasts, which need history before the first day", ComparisonSpec.foresight
     )
-    forecaster: Literal["learned", "persistence"] = option(
+    forecaster: Literal["learned", "persistence", "lstm"] = option(
         "what forecasts come from: learned need 28 known days, persistence of load and sun 14, of "
-        "prices 28",
+        "prices 28; lstm: learned, loads by a network (requirements-learning.txt)",
         ComparisonSpec.forecaster,
     )
     replan_hours: Positive = option(
@@ -466,9 +466,9 @@ def tell_data(out: Console, histories: Sequence[Any]) -> None:
 
 def weather_told(spec: ComparisonSpec, building: Building) -> str:
     """The source of the weather in forecasts."""
-    from ems.forecast.information import models_of
+    from ems.pipelines.forecasting import models_for
 
-    return models_of(spec.forecaster, building.history.weather_forecast).weather_text
+    return models_for(building, spec).weather_text
 
 
 def _knowledge(spec: ComparisonSpec) -> str:

@@ -9,6 +9,7 @@ PARTS = {
         "requirements-learning.txt",
         ("torch", "gymnasium", "langgraph", "pettingzoo", "stable_baselines3", "power_grid_model"),
     ),
+    "tests/federated": ("requirements-federated.txt", ("torch", "flwr")),
 }
 """Folder -> the file that brings what it needs, and the modules."""
 

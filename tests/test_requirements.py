@@ -28,6 +28,7 @@ OPTIONAL = {
     **dict.fromkeys(
         ("gymnasium", "langgraph", "pettingzoo", "stable_baselines3", "torch"), "learning"
     ),
+    "flwr": "federated",
 }
 """Modules that only one part needs, and the requirements file that brings them."""
 
@@ -68,7 +69,8 @@ def test_who_lacks_a_part_finds_it_in_the_file_that_is_named() -> None:
         assert module in ("dask", "marshmallow") or module in brought  # those two come with others
     included = (ROOT / "requirements-all.txt").read_text("utf-8")
     assert re.findall("^-r (.*)$", included, re.MULTILINE) == [
-        *("requirements-dev.txt", "requirements-azure.txt", "requirements-learning.txt")
+        *("requirements-dev.txt", "requirements-azure.txt"),
+        *("requirements-learning.txt", "requirements-federated.txt"),
     ]
 
 

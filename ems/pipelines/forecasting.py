@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import lru_cache
 from typing import Self
@@ -12,10 +12,12 @@ import numpy as np
 
 from ems.agents.words import spoken
 from ems.errors import DataError
+from ems.extras import require
 from ems.forecast.information import (
     ForecastInformation,
     Information,
     Lesson,
+    Models,
     PerfectInformation,
     Scenarios,
     forecast_days,
@@ -29,6 +31,17 @@ from ems.types import Ints
 
 TEMPLATE_DAYS = 60
 """Days before the first whose forecast errors give the correlation of scenarios."""
+
+
+def models_for(building: Building, spec: ComparisonSpec) -> Models:
+    """The forecasters that ``spec`` asks for; ``lstm`` changes that of the loads alone."""
+    if spec.forecaster != "lstm":
+        return models_of(spec.forecaster, building.history.weather_forecast)
+    require("torch", "requirements-learning.txt")
+    from ems.federated.load import NetworkLoad  # torch takes seconds; only if needed
+
+    learned = models_of("learned", building.history.weather_forecast)
+    return replace(learned, load=NetworkLoad())
 
 
 def known_on(building: Building, spec: ComparisonSpec, window: Window) -> dict[date, Information]:
@@ -56,7 +69,7 @@ def foresight_of(building: Building, spec: ComparisonSpec, chain: DayChain) -> I
     longest_h = 25.0 + spec.lookahead_h
     forecasts = forecast_days(
         building,
-        models_of(spec.forecaster, building.history.weather_forecast),
+        models_for(building, spec),
         first_day=chain.days[0],
         instants=_instants(building, spec, days),
         n_steps=round(longest_h / building.view.step_h),
@@ -80,7 +93,7 @@ class HistoryNeed:
     @classmethod
     def of(cls, building: Building, spec: ComparisonSpec) -> Self:
         """What ``spec`` asks of the history of ``building``."""
-        models = models_of(spec.forecaster, building.history.weather_forecast)
+        models = models_for(building, spec)
         learned = lessons(building, models, len(building.history.ts_utc))
         ready = [one.enough_from for one in learned]
         later = [

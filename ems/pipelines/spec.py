@@ -42,7 +42,7 @@ LEARN_DAYS = 28
 """Forecasters learn anew after this many days."""
 KNOWN_SHARE = 0.75
 """Share of those days that must be known: a meter that starts with a gap teaches nothing."""
-FORECASTERS = ("learned", "persistence")
+FORECASTERS = ("learned", "persistence", "lstm")
 
 
 @dataclass(frozen=True, kw_only=True)
