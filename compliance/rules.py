@@ -68,6 +68,9 @@ ADAPTERS: Mapping[str, tuple[str, ...]] = {
     "dask": ("ems.pipelines",),
     "distributed": ("ems.pipelines",),
     "azure": ("ems.deployment",),
+    **dict.fromkeys(
+        ("fastapi", "starlette", "uvicorn", "httpx", "prometheus_client"), ("ems.services",)
+    ),
 }
 """Libraries that only their own rooms of ``ems`` may import, and no pipeline's script."""
 

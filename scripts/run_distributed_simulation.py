@@ -62,7 +62,7 @@ class What:
         (
             "home_1=residential3@transformer_A",
             "home_2=residential6@transformer_A",
-            "home_3=residential4@transformer_B",
+            "home_3=residential5@transformer_B",
         ),
     )
     batteries: Words = option(
@@ -325,7 +325,10 @@ def summary(kept: KeptRun, asked: Options, steps: Sequence[Step]) -> None:
             for status in step.coordination.transformers
             if status.name == item.name
         ]
-        over = sum(max(0.0, abs(kw) - item.import_rating_kw) * step_h for kw in flows_kw)
+        over = sum(
+            max(0.0, kw - item.import_rating_kw, -kw - item.export_rating_kw) * step_h
+            for kw in flows_kw
+        )
         wished = number(wished_kw[0], 2) if wished_kw else "–"
         rows.append(
             (item.name, number(item.import_rating_kw, 1), wished, number(max(flows_kw), 2),
