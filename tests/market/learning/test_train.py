@@ -1,4 +1,4 @@
-"""Training: it reaches the best response, a kill does not spoil it, a policy keeps to its market."""
+"""Training reaches the best response, a kill does not spoil it, a policy keeps to its market."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_dqn_reaches_the_best_response_of_the_coal_plant(seed: int, tmp_path: Pa
     assert found.best_keur >= found.trained_keur > found.honest_keur > found.untrained_keur
 
 
-class Killed(Exception):  # noqa: N818
+class Killed(Exception):
     """In place of a signal."""
 
 
@@ -137,7 +137,7 @@ def test_files_that_are_no_policies(tmp_path: Path) -> None:
 
 def test_checkpoints_of_another_training_are_refused(tmp_path: Path) -> None:
     train(coal(0, 20, 1), tmp_path)
-    with pytest.raises(DataError, match="is of another training .seed = 0, now 1."):
+    with pytest.raises(DataError, match=r"is of another training \(seed = 0, now 1\)"):
         train(coal(1, 20, 1), tmp_path)
     (tmp_path / "replay_20.pkl").unlink()
     with pytest.raises(DataError, match=r"model_20.zip or its replay is missing"):
