@@ -29,7 +29,7 @@ def one_by_one(answer: Answer, messages: Sequence[Message]) -> list[Message | No
     return [answer(message) for message in messages]
 
 
-class LocalGrid(Grid):
+class LocalGrid(Grid):  # type: ignore[misc]
     """Homes by node id. Replies come sorted by node: sums then have the same bits every time.
 
     A silent home is left out of its round; an update that is not finite counts as an error, which
@@ -58,7 +58,7 @@ class LocalGrid(Grid):
         return sorted(self._homes)
 
     def _checked(self, reply: Message) -> Message:
-        arrays = reply.content["arrays"].to_numpy_ndarrays()  # type: ignore[union-attr]
+        arrays = reply.content["arrays"].to_numpy_ndarrays()
         if all(np.isfinite(array).all() for array in arrays):
             return reply
         self._leave_out(reply.metadata.src_node_id, "sent an update that is not finite")

@@ -70,10 +70,10 @@ class Home:
         config = message.content["config"]
         weights, loss = trained(
             self.train,
-            tuple(message.content["arrays"].to_numpy_ndarrays()),  # type: ignore[union-attr]
+            tuple(message.content["arrays"].to_numpy_ndarrays()),
             self.examples,
-            round_no=int(config["server-round"]),  # type: ignore[arg-type]
-            mu=float(config.get("proximal-mu", 0.0)),  # type: ignore[arg-type]
+            round_no=int(config["server-round"]),
+            mu=float(config.get("proximal-mu", 0.0)),
         )
         metrics = MetricRecord({"num-examples": len(self.examples), "loss": loss})
         content = RecordDict({"arrays": ArrayRecord(list(weights)), "metrics": metrics})
@@ -186,14 +186,14 @@ def strategy_of(spec: FederationSpec, n_homes: int) -> Strategy:
         "min_available_nodes": n_homes,
     }
     if spec.strategy == "fedprox":
-        return FedProx(**counts, proximal_mu=PROXIMAL_MU)  # type: ignore[arg-type]
+        return FedProx(**counts, proximal_mu=PROXIMAL_MU)
     if spec.strategy == "fedavgm":
-        return FedAvgM(**counts, server_momentum=SERVER_MOMENTUM)  # type: ignore[arg-type]
+        return FedAvgM(**counts, server_momentum=SERVER_MOMENTUM)
     if spec.strategy == "fedmedian":
-        return FedMedian(**counts)  # type: ignore[arg-type]
+        return FedMedian(**counts)
     if spec.strategy == "krum":
-        return Krum(**counts, num_malicious_nodes=MALICIOUS)  # type: ignore[arg-type]
-    return FedAvg(**counts)  # type: ignore[arg-type]
+        return Krum(**counts, num_malicious_nodes=MALICIOUS)
+    return FedAvg(**counts)
 
 
 def _round(
@@ -213,4 +213,4 @@ def _round(
         raise DataError(
             f"federation: {type(strategy).__name__} made no weights in round {round_no}"
         )
-    return tuple(arrays.to_numpy_ndarrays()), float(metrics["loss"])  # type: ignore[arg-type]
+    return tuple(arrays.to_numpy_ndarrays()), float(metrics["loss"])

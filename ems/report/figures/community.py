@@ -358,7 +358,7 @@ def gini_against_cost(
     known = [point.gini for point in points if point.gini is not None]
     top = max(0.1, 1.15 * max(known, default=0.0))
     band = 1.15 * top
-    ticks = [tick for tick in np.linspace(0.0, 1.0, 11) if tick <= top]
+    ticks = [float(tick) for tick in np.linspace(0.0, 1.0, 11) if tick <= top]
     names = [f"{tick:.1f}" for tick in ticks]
     if len(known) < len(points):
         ax.axhspan(1.06 * top, 1.24 * top, color=FAINT_GREY, linewidth=0)
