@@ -17,6 +17,7 @@ from command_line import (
     Days,
     NotNegative,
     Numbers,
+    Paths,
     Switch,
     Unnamed,
     Whole,
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from ems.pipelines.comparison import Window
     from ems.report.figures.page import Origin
     from ems.site.building import Building
+    from ems.site.meters import MeterData
 
 EXPERIMENT = "community"
 RuleName = Literal[
@@ -106,6 +108,9 @@ class Who:
     homes: Count = option("how many; up to the measured ones they are those, else made", 6)
     buildings: str | None = option(
         "names or ends of names, with commas [default: every home of the database]", None
+    )
+    join: Paths = option(
+        "databases of other homes, with commas, such as one for each own meter", ()
     )
     home_seed: Whole = option("of the homes that are made", 0)
     start: Day | None = option("first day [default: the first that all homes can plan]", None)
@@ -169,7 +174,7 @@ def main() -> None:
     spec = specification(asked)
     start_tracking(asked.where)
     with open_database(asked.where.db, out) as con, doing(out, "reading the measurements"):
-        homes = homes_of(con, asked.who, spec)
+        homes = homes_of(con, asked.who, spec, joining(asked.who.join))
         if asked.assets.battery == "central":
             from ems.community.sampling import with_central_battery
 
@@ -285,10 +290,30 @@ def require_law(out: Console, who: Who, window: Window, step_h: float) -> None:
         )
 
 
-def homes_of(con: DuckDBPyConnection, who: Who, spec: CommunitySpec) -> tuple[Building, ...]:
-    """The homes: those of the database, or made from them."""
+def joining(files: Sequence[Path]) -> list[MeterData]:
+    """The homes of other databases."""
+    from contextlib import closing
+
+    from ems.store.connection import get_con
+    from ems.store.read import list_buildings, read_history
+
+    found = []
+    for file in files:
+        with closing(get_con(file)) as con:
+            found += [read_history(con, name) for name in list_buildings(con)]
+    return found
+
+
+def homes_of(
+    con: DuckDBPyConnection, who: Who, spec: CommunitySpec, others: Sequence[MeterData]
+) -> tuple[Building, ...]:
+    """The homes: those of the databases, or made from them.
+
+    Raises ``InvalidSpec`` for a home that is in two of them.
+    """
     from planning import building_named
 
+    from ems.agents.base import named_twice
     from ems.community.sampling import made_homes
     from ems.site.building import Building
     from ems.store.read import list_buildings, read_history
@@ -301,7 +326,11 @@ def homes_of(con: DuckDBPyConnection, who: Who, spec: CommunitySpec) -> tuple[Bu
             raise InvalidSpec(f"--buildings names {twice[0]} twice; name each once")
     else:
         named = list(known)
-    histories = [read_history(con, name) for name in named]
+    histories = [*(read_history(con, name) for name in named), *others]
+    names = [history.building for history in histories]
+    again = named_twice(names)
+    if again is not None:
+        raise InvalidSpec(f"{again}: the home is in two databases; it can share in one community")
     if who.buildings is None:
         histories = [history for history in histories if history.kind == "residential"]
     if not histories:
