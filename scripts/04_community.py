@@ -148,8 +148,9 @@ class Who:
 class CommunityAssets(AssetOptions):
     """The assets of the homes, and whose the batteries are."""
 
-    battery: Literal["simple", "central", "off"] = option(  # type: ignore[assignment]
-        "simple: each home its own; central: one of the same size in all, a member of its own; off",
+    battery: Literal["simple", "central", "shared", "off"] = option(  # type: ignore[assignment]
+        "simple: each home its own; central: one of the same size in all, a member of its own; "
+        "shared: the same, owned by the homes by their kWh; off",
         "simple",
     )
 
@@ -175,11 +176,12 @@ def main() -> None:
     start_tracking(asked.where)
     with open_database(asked.where.db, out) as con, doing(out, "reading the measurements"):
         homes = homes_of(con, asked.who, spec, joining(asked.who.join))
-        if asked.assets.battery == "central":
-            from ems.community.sampling import with_central_battery
+        if asked.assets.battery in ("central", "shared"):
+            from ems.community.sampling import owners, with_central_battery
 
-            homes = with_central_battery(homes)
-            spec = replace(spec, homes=len(homes))
+            moved = with_central_battery(homes)
+            owned = owners(homes) if asked.assets.battery == "shared" else ()
+            homes, spec = moved, replace(spec, homes=len(moved), owned=owned)
     from ems.pipelines.community import common_window
 
     window = common_window(homes, asked.who.start, count_of(asked.who.n_days))
