@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from ems.pipelines.community import CommunityPiece, CommunitySpec
     from ems.pipelines.community_totals import CommunityResult, HomeRow, ModeRow
     from ems.pipelines.comparison import Window
+    from ems.report.community import FairPoint
     from ems.report.figures.page import Origin
     from ems.site.building import Building
     from ems.site.meters import MeterData
@@ -451,7 +452,17 @@ def play(
     """The page that plays the community back."""
     from ems.report.playback import write_playback
 
-    return write_playback(pieces, result, spec, file, origin=origin)
+    return write_playback(
+        pieces, result, spec, file, origin=origin, points=fair_points(pieces, spec)
+    )
+
+
+def fair_points(pieces: Sequence[CommunityPiece], spec: CommunitySpec) -> list[FairPoint]:
+    """How even the gains are under every rule and key."""
+    from ems.pipelines.community_totals import under_every_rule
+    from ems.report.community import FairPoint
+
+    return [FairPoint.of_gains(*found) for found in under_every_rule(pieces, spec)]
 
 
 def close(kept: KeptRun, pieces: Sequence[CommunityPiece], spec: CommunitySpec) -> None:
