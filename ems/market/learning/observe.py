@@ -26,24 +26,21 @@ MOST = 10.0
 class Spaces:
     """Sizes of what bidders see and do; those given are the familiar ones of the field.
 
-    ``plant``, ``store``, ``load``, ``operator``: figures an observation has. ``n_prices``: past
-    prices in it. ``low``, ``high``, ``n_actions``: the prices a plant may offer [€/MWh].
-    ``n_operator_actions``: of the operator. Raises ``InvalidSpec``.
+    ``plant``, ``store``, ``load``: figures an observation has. ``n_prices``: past prices in it.
+    ``low``, ``high``, ``n_actions``: the prices a plant may offer [€/MWh]. Raises ``InvalidSpec``.
     """
 
     plant: int = 64
     store: int = 48
     load: int = 40
-    operator: int = 80
     n_prices: int = 20
     low: float = 20.0
     high: float = 200.0
     n_actions: int = 20
-    n_operator_actions: int = 25
 
     def __post_init__(self) -> None:
         least = N_OWN + N_CLOCK + self.n_prices + 1
-        for name in ("plant", "store", "load", "operator"):
+        for name in ("plant", "store", "load"):
             if getattr(self, name) < least:
                 raise InvalidSpec(
                     f"Spaces: {name} = {getattr(self, name)}, must be at least {least}: {N_OWN} "
