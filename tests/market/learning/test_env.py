@@ -43,7 +43,6 @@ def test_the_familiar_sizes() -> None:
     assert env.action_space("base").n == 20
     assert env.action_space("store") is env.action_space("store")
     assert Spaces().prices(DAYS)[[0, -1]].tolist() == [2000, 20_000]
-    assert (Spaces().operator, Spaces().n_operator_actions) == (80, 25)
 
 
 def test_a_day_ends_by_truncation_after_288_steps() -> None:
