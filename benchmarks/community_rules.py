@@ -29,8 +29,8 @@ from ems.pipelines.community import (
     CommunitySpec,
     common_window,
     run_community,
-    settled,
 )
+from ems.pipelines.community_rules import settled_again
 from ems.pipelines.community_totals import ways_found
 from ems.site.assets import Assets
 from ems.site.building import Building
@@ -81,16 +81,8 @@ def main() -> None:
     for rule in RULE_NAMES:
         for key in KEY_NAMES:
             under = replace(spec, rule=rule, key=key)
-            here = np.array([_settled(piece, under) for piece in pieces])
+            here = np.array([settled_again(piece, under).cost_eur for piece in pieces])
             print(_row(rule, key, alone - here, names), flush=True)
-
-
-def _settled(piece: CommunityPiece, spec: CommunitySpec) -> Floats:
-    account = piece.accounts["together"]
-    again = settled(
-        account.plan, spec, piece.price_eur_per_kwh, account.worth, account.put_back_eur
-    )
-    return again.cost_eur
 
 
 def _costs(pieces: Sequence[CommunityPiece], spec: CommunitySpec) -> str:

@@ -15,8 +15,8 @@ from ems.community.community import CommunityMode
 from ems.community.money import MICRO, metered_wh
 from ems.core.horizon import Horizon
 from ems.errors import InvalidSpec
-from ems.pipelines.community import CommunityPiece, CommunitySpec
-from ems.pipelines.community_totals import CommunityResult
+from ems.pipelines.community import CommunityPiece
+from ems.pipelines.community_rules import Settled
 from ems.types import Bools, Days, Floats, Ints
 
 RULE_LABELS: Mapping[str, str] = {
@@ -41,10 +41,10 @@ class FairPoint:
     gini: float | None
 
     @classmethod
-    def of(cls, result: CommunityResult, spec: CommunitySpec, gini: float | None) -> FairPoint:
-        """The point of a result."""
-        cost_eur = sum(home.here_eur for home in result.homes)
-        return cls(rule=spec.rule, key=spec.key, cost_eur=cost_eur, gini=gini)
+    def of(cls, found: Settled) -> FairPoint:
+        """The point of a settlement."""
+        cost_eur = float(found.cost_eur.sum())
+        return cls(rule=found.rule, key=found.key, cost_eur=cost_eur, gini=found.gini)
 
     @property
     def name(self) -> str:
