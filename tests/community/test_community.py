@@ -117,7 +117,7 @@ def test_an_answer_depends_on_price_and_basis_alone() -> None:
     )
     kept, bases = Programs(chunk), (None, None)
     for _ in range(4):
-        question = Question(0, rng.uniform(0.08, 0.30, 24), bases, False)
+        question = Question(0, rng.uniform(0.08, 0.30, 24), bases)
         here = kept.answer(question)
         there = Programs(chunk).answer(pickle.loads(pickle.dumps(question)))
         np.testing.assert_array_equal(there.smooth.x, here.smooth.x)
