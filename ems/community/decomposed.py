@@ -44,7 +44,9 @@ CHUNK = 20
 """At most so many homes are answered together."""
 ENOUGH = 5e-5
 """Relative distance of the two bounds before whole choices are rounded [1]; half of 0.01 %."""
-MOST_ROUNDS = 150
+ROUNDS_A_STEP = 3
+"""At most so many prices are asked for each step, and a day's worth: few homes over many steps cut
+once a home and round, and a point among n prices is held by n tangents."""
 MOST_BEYOND_EUR_PER_KWH = 10.0
 """How far the price may leave its box where the connection is limited [€/kWh]."""
 
@@ -231,7 +233,7 @@ def optimize_decomposed(
 
     ``asked``: who answers, such as the workers of a cluster; by default this process. Raises
     ``InvalidSpec`` where a kWh sold earns more than one bought costs, ``Infeasible`` where a home
-    or the connection cannot keep its limits. Very few homes over many steps may be left with a gap.
+    or the connection cannot keep its limits. Few homes over many steps take many rounds.
     """
     started = perf_counter()
     inside = community.inside(horizon)
@@ -367,12 +369,12 @@ class _Found:
 
 
 def _search(bus: _Bus, ask: Ask, start: _Start) -> _Found:
-    """Move the price until the bounds meet, or ``MOST_ROUNDS`` times; the gap tells which."""
+    """Move the price until the bounds meet, or long enough; the gap tells which."""
     planes = bus.planes(len(start.bases))
     price = best = start.price
     bases = start.bases
     bound_eur, rounds = -np.inf, list[tuple[Question, ...]]()
-    while len(rounds) < MOST_ROUNDS:
+    while len(rounds) < ROUNDS_A_STEP * max(len(price), 48):
         rounds.append(
             tuple(
                 Question(n, price, own, chosen)
