@@ -32,6 +32,7 @@ from ems.pipelines.community import (
 )
 from ems.pipelines.community_rules import settled_again
 from ems.pipelines.community_totals import ways_found
+from ems.pipelines.pool_price import pool_scores, pool_series
 from ems.site.assets import Assets
 from ems.site.building import Building
 from ems.store.connection import get_con
@@ -74,6 +75,7 @@ def main() -> None:
     print(_costs(pieces, spec))
     if spec.foresight == "forecast":
         return
+    print(f"\n{_pool(pieces, replace(spec, rule='competitive'), homes[0])}")
     print("\n| rule | key | least gain € | greatest gain € | worse off than alone | Gini |")
     print("|---|---|---|---|---|---:|")
     alone = np.array([piece.accounts["alone"].cost_eur for piece in pieces])
@@ -83,6 +85,16 @@ def main() -> None:
             under = replace(spec, rule=rule, key=key)
             here = np.array([settled_again(piece, under).cost_eur for piece in pieces])
             print(_row(rule, key, alone - here, names), flush=True)
+
+
+def _pool(pieces: Sequence[CommunityPiece], spec: CommunitySpec, home: Building) -> str:
+    """How well a home can foresee what the pool pays where its price follows λ."""
+    priced = [replace(piece, accounts={"together": settled_again(piece, spec)}) for piece in pieces]
+    persistence, learned = pool_scores(pool_series(priced, "together", home))
+    return (
+        f"Price of the pool (competitive), 48 h ahead: persistence {persistence.overall.mae:.1f} "
+        f"€/MWh off, learned {learned.overall.mae:.1f}, skill {learned.overall.skill:.2f}"
+    )
 
 
 def _costs(pieces: Sequence[CommunityPiece], spec: CommunitySpec) -> str:

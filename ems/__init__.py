@@ -72,6 +72,7 @@ clear                        which orders are accepted, and at which price
 read_scenario                who meets in a market, by name or from a TOML file
 MarketCycle                  auctions in a row: bid, clear, dispatch, watch the grid
 honest_bidders               the bidders of a scenario, each honest
+Plant                        a plant that bids, at cost or what it asks
 settle_market                who paid whom, what it cost, how the grid fared
 errors
 EmsError                     everything this package raises on purpose
@@ -110,7 +111,7 @@ _NAMES_OF = {
     ),
     "ems.forecast.weather": ("WeatherAgent",),
     "ems.market.account": ("settle_market",),
-    "ems.market.bidders": ("honest_bidders",),
+    "ems.market.bidders": ("Plant", "honest_bidders"),
     "ems.market.clearing": ("UniformPrice", "clear"),
     "ems.market.cycle": ("MarketCycle",),
     "ems.market.orders": ("OrderBook",),

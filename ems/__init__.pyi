@@ -38,6 +38,7 @@ from ems.learning.probability_model import ProbabilityModelAgent as ProbabilityM
 from ems.learning.rate import LearningRate as LearningRate
 from ems.learning.usage import use_histories as use_histories
 from ems.market.account import settle_market as settle_market
+from ems.market.bidders import Plant as Plant
 from ems.market.bidders import honest_bidders as honest_bidders
 from ems.market.clearing import UniformPrice as UniformPrice
 from ems.market.clearing import clear as clear

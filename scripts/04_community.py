@@ -17,6 +17,7 @@ from command_line import (
     Days,
     NotNegative,
     Numbers,
+    Paths,
     Switch,
     Unnamed,
     Whole,
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from ems.report.community import FairPoint
     from ems.report.figures.page import Origin
     from ems.site.building import Building
+    from ems.site.meters import MeterData
 
 EXPERIMENT = "community"
 RuleName = Literal[
@@ -108,6 +110,9 @@ class Who:
     buildings: str | None = option(
         "names or ends of names, with commas [default: every home of the database]", None
     )
+    join: Paths = option(
+        "databases of other homes, with commas, such as one for each own meter", ()
+    )
     home_seed: Whole = option("of the homes that are made", 0)
     start: Day | None = option("first day [default: the first that all homes can plan]", None)
     n_days: Days = option("days, or all to the end", 7)
@@ -144,8 +149,9 @@ class Who:
 class CommunityAssets(AssetOptions):
     """The assets of the homes, and whose the batteries are."""
 
-    battery: Literal["simple", "central", "off"] = option(  # type: ignore[assignment]
-        "simple: each home its own; central: one of the same size in all, a member of its own; off",
+    battery: Literal["simple", "central", "shared", "off"] = option(  # type: ignore[assignment]
+        "simple: each home its own; central: one of the same size in all, a member of its own; "
+        "shared: the same, owned by the homes by their kWh; off",
         "simple",
     )
 
@@ -170,12 +176,13 @@ def main() -> None:
     spec = specification(asked)
     start_tracking(asked.where)
     with open_database(asked.where.db, out) as con, doing(out, "reading the measurements"):
-        homes = homes_of(con, asked.who, spec)
-        if asked.assets.battery == "central":
-            from ems.community.sampling import with_central_battery
+        homes = homes_of(con, asked.who, spec, joining(asked.who.join))
+        if asked.assets.battery in ("central", "shared"):
+            from ems.community.sampling import owners, with_central_battery
 
-            homes = with_central_battery(homes)
-            spec = replace(spec, homes=len(homes))
+            moved = with_central_battery(homes)
+            owned = owners(homes) if asked.assets.battery == "shared" else ()
+            homes, spec = moved, replace(spec, homes=len(moved), owned=owned)
     from ems.pipelines.community import common_window
 
     window = common_window(homes, asked.who.start, count_of(asked.who.n_days))
@@ -287,10 +294,30 @@ def require_law(out: Console, who: Who, window: Window, step_h: float) -> None:
         )
 
 
-def homes_of(con: DuckDBPyConnection, who: Who, spec: CommunitySpec) -> tuple[Building, ...]:
-    """The homes: those of the database, or made from them."""
+def joining(files: Sequence[Path]) -> list[MeterData]:
+    """The homes of other databases."""
+    from contextlib import closing
+
+    from ems.store.connection import get_con
+    from ems.store.read import list_buildings, read_history
+
+    found = []
+    for file in files:
+        with closing(get_con(file)) as con:
+            found += [read_history(con, name) for name in list_buildings(con)]
+    return found
+
+
+def homes_of(
+    con: DuckDBPyConnection, who: Who, spec: CommunitySpec, others: Sequence[MeterData]
+) -> tuple[Building, ...]:
+    """The homes: those of the databases, or made from them.
+
+    Raises ``InvalidSpec`` for a home that is in two of them.
+    """
     from planning import building_named
 
+    from ems.agents.base import named_twice
     from ems.community.sampling import made_homes
     from ems.site.building import Building
     from ems.store.read import list_buildings, read_history
@@ -303,7 +330,11 @@ def homes_of(con: DuckDBPyConnection, who: Who, spec: CommunitySpec) -> tuple[Bu
             raise InvalidSpec(f"--buildings names {twice[0]} twice; name each once")
     else:
         named = list(known)
-    histories = [read_history(con, name) for name in named]
+    histories = [*(read_history(con, name) for name in named), *others]
+    names = [history.building for history in histories]
+    again = named_twice(names)
+    if again is not None:
+        raise InvalidSpec(f"{again}: the home is in two databases; it can share in one community")
     if who.buildings is None:
         histories = [history for history in histories if history.kind == "residential"]
     if not histories:

@@ -205,6 +205,14 @@ Numbers = Annotated[
 Day = Annotated[date, value(date.fromisoformat, "must be a day as YYYY-MM-DD", "YYYY-MM-DD")]
 PathName = Annotated[Path, value(as_path, "names no file or folder", "PATH")]
 Folder = Annotated[Path, value(_folder, "names no file or folder", "PATH")]
+Paths = Annotated[
+    tuple[Path, ...],
+    value(
+        lambda text: tuple(as_path(part) for part in text.split(",")),
+        "must be names of files",
+        "PATH,…",
+    ),
+]
 Words = Annotated[
     tuple[str, ...], value(lambda text: tuple(text.split(",")), "must be names", "NAME,…")
 ]

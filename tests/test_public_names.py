@@ -17,8 +17,9 @@ import ems
 
 ROOT = Path(__file__).resolve().parents[1]
 
-PRIVATE = re.compile(r"ems\.(report|core|pipelines|learning)\..*")
-"""Where the notebooks go below the public names: figures and inner workings."""
+PRIVATE = re.compile(r"ems\.(report|core|pipelines|learning|federated)\..*")
+"""Where the documents go below the public names: figures, inner workings, parts with libraries of
+their own."""
 INSIDE = "add_an_agent.md"
 """The document for who works inside of the package."""
 

@@ -77,13 +77,12 @@ class GridAgent(Agent):
         import_kw, export_kw = block.variables("import_kw"), block.variables("export_kw")
         self._one_direction(block, import_kw, export_kw)
         most_in_kw, most_out_kw = self.limits_kw(horizon.n_steps)
-        for rule, flow_kw, most_kw in (
-            ("import_limit", import_kw, most_in_kw),
-            ("export_limit", export_kw, most_out_kw),
-        ):
-            at = np.flatnonzero(np.isfinite(most_kw))
-            if at.size:
-                block.require(rule, flow_kw[at] <= most_kw[at], "kW")
+        limited = np.flatnonzero(np.isfinite(most_in_kw))
+        if limited.size:
+            block.require("import_limit", import_kw[limited] <= most_in_kw[limited], "kW")
+        limited = np.flatnonzero(np.isfinite(most_out_kw))
+        if limited.size:
+            block.require("export_limit", export_kw[limited] <= most_out_kw[limited], "kW")
         net_load_kw = export_kw - import_kw
         cross_kw = self.cross(horizon.n_steps)
         import_kw, export_kw = import_kw + cross_kw, export_kw + cross_kw

@@ -116,6 +116,14 @@ def with_central_battery(homes: Sequence[Building]) -> tuple[Building, ...]:
     return (*others, Building(meter, like.tariff, alone))
 
 
+def owners(homes: Sequence[Building]) -> tuple[float, ...]:
+    """The share of each home in the kWh of all batteries [1]."""
+    kwh = [
+        0.0 if home.assets.battery is None else home.assets.battery.capacity_kwh for home in homes
+    ]
+    return tuple(one / sum(kwh) for one in kwh)
+
+
 def coincidence(load_kwh: Floats) -> float:
     """Peak of the sum by sum of the peaks, in [0, 1]; ``load_kwh``: ``(n_homes, n_steps)``.
 

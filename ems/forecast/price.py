@@ -68,8 +68,11 @@ class PriceForecast:
     A published price is exact in every quantile; one missing in the series is forecast.
     The trees learn the price of an hour of the first and of the second unpublished day.
     Weather is not used: prices depend on the weather of the whole zone.
+
+    ``published``: off for a price that nobody announces, such as that of a community's pool.
     """
 
+    published: bool = True
     needs_days: ClassVar[int] = MIN_DAYS
     learned: Boosted | None = None
 
@@ -98,7 +101,9 @@ class PriceForecast:
         if self.learned is None:
             raise DataError(f"{series.who}: {self.name} has learned nothing; call fit first")
         target = steps_ahead(series, origins, n_steps)
-        end = np.minimum(known_until(series.ts_utc, origins, series.timezone), len(series))
+        end = origins
+        if self.published:
+            end = np.minimum(known_until(series.ts_utc, origins, series.timezone), len(series))
         published = target < end[:, None]
         price = np.where(published, series.values[np.minimum(target, len(series) - 1)], np.nan)
         values = np.repeat(price[:, :, None], len(LEVELS), axis=2)

@@ -89,9 +89,9 @@ class CommunitySpec:
     ``modes``: those of ``ASKED`` that run; ``decomposed`` is the one that is settled for the homes
     if it is among them, else ``together``, which then runs too. ``fee_eur_per_kwh``: on each kWh
     shared. ``static_shares``: of the key ``static``, one a home, in their order. ``split``,
-    ``guaranteed``: see ``ems.pipelines.community_transfers``. ``foresight``: with ``forecast`` the
-    homes also live on what they know, and that is settled; plans that know everything stay the
-    bound.
+    ``guaranteed``, ``owned``: see ``ems.pipelines.community_transfers``. ``foresight``: with
+    ``forecast`` the homes also live on what they know, and that is settled; plans that know
+    everything stay the bound.
     """
 
     tariff: Tariff
@@ -106,6 +106,7 @@ class CommunitySpec:
     fee_eur_per_kwh: float = 0.0
     split: SplitName = "none"
     guaranteed: bool = False
+    owned: tuple[float, ...] = ()
     foresight: Literal["perfect", "forecast"] = "perfect"
     forecaster: str = "learned"
     solver: Solver = field(default_factory=Solver)
@@ -121,6 +122,10 @@ class CommunitySpec:
                 f"community: split is {self.split} of {self.homes} homes; all groups are looked at "
                 f"for at most {MOST_EXACT}: take fewer homes, or split none"
             )
+        if self.owned and not (min(self.owned) >= 0 and abs(sum(self.owned) - 1.0) < 1e-9):
+            raise InvalidSpec(
+                f"community: owned sums to {sum(self.owned):g}; shares are at least 0 and sum to 1"
+            )
         if self.key == "static" and len(self.static_shares) not in (0, self.homes):
             raise InvalidSpec(
                 f"community: {len(self.static_shares)} shares for {self.homes} homes; give one a "
@@ -129,7 +134,7 @@ class CommunitySpec:
 
     @property
     def hands_over(self) -> bool:
-        """Whether homes hand each other something at the end of the window."""
+        """Whether homes hand each other something besides what a battery they own gains."""
         return self.split != "none" or self.guaranteed
 
     @property

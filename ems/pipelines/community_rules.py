@@ -10,7 +10,8 @@ import numpy as np
 from ems.community.account import CommunityAccount
 from ems.community.fairness import gini
 from ems.pipelines.community import KEY_NAMES, RULE_NAMES, CommunityPiece, CommunitySpec, settled
-from ems.pipelines.community_totals import LEAST_LOSS_EUR, costs_eur
+from ems.pipelines.community_totals import LEAST_LOSS_EUR, MICRO_EUR, costs_eur
+from ems.pipelines.community_transfers import transfers_micro_eur
 from ems.types import Floats
 
 
@@ -32,16 +33,21 @@ class Settled:
 
 
 def every_rule(pieces: Sequence[CommunityPiece], spec: CommunitySpec) -> list[Settled]:
-    """The plans of the way that is settled under each rule with each key, nothing handed over.
+    """The plans of the way that is settled under each rule with each key.
 
-    ``static`` with the shares of ``spec``.
+    ``static`` as in ``spec``; without its split and guarantee; a battery that homes own hands them
+    its gain.
     """
     alone_eur = costs_eur([piece.accounts[spec.alone_mode] for piece in pieces])
     found = []
     for rule in RULE_NAMES:
         for key in KEY_NAMES:
             under = replace(spec, rule=rule, key=key)
-            cost_eur = costs_eur([settled_again(piece, under) for piece in pieces])
+            accounts = [settled_again(piece, under) for piece in pieces]
+            handed_eur = MICRO_EUR * transfers_micro_eur(
+                accounts, alone_eur, split="none", guaranteed=False, owned=spec.owned
+            )
+            cost_eur = costs_eur(accounts) - handed_eur
             found.append(
                 Settled(rule=rule, key=key, cost_eur=cost_eur, gain_eur=alone_eur - cost_eur)
             )

@@ -163,7 +163,7 @@ def _home_rows(pieces: Sequence[CommunityPiece], spec: CommunitySpec) -> Iterato
     alone_eur = costs_eur(_accounts(pieces, spec.alone_mode))
     accounts = _accounts(pieces, spec.settled_mode)
     handed_eur = MICRO_EUR * transfers_micro_eur(
-        accounts, alone_eur, split=spec.split, guaranteed=spec.guaranteed
+        accounts, alone_eur, split=spec.split, guaranteed=spec.guaranteed, owned=spec.owned
     )
     here_eur = costs_eur(accounts) - handed_eur
     received_wh = sum((account.received_wh.sum(axis=0) for account in accounts), np.zeros(1))

@@ -1,8 +1,9 @@
 """What homes hand each other at the end of the window: a split of the gain, and a guarantee.
 
 A *split* puts itself in the place of the price of the pool: every home pays what its plan would
-cost with nothing shared, less its part of what sharing gains. A *guarantee* then tops losers up to
-what they paid alone, out of the others' gains. Both sum to zero, so no cost of all homes changes.
+cost with nothing shared, less its part of what sharing gains. A battery that homes *own* together
+hands them its gain, or its loss, by their shares. A *guarantee* then tops losers up to what they
+paid alone, out of the others' gains. All sum to zero, so no cost of all homes changes.
 """
 
 from __future__ import annotations
@@ -33,22 +34,34 @@ def transfers_micro_eur(
     *,
     split: SplitName,
     guaranteed: bool,
+    owned: Sequence[float] = (),
 ) -> Ints:
     """What each home is handed [µ€], below 0 what it hands over; sums to 0, ``(n_homes,)``.
 
     ``accounts``: of the way that is settled, piece by piece; ``alone_eur``: what each home paid
-    alone. Raises ``InvalidSpec`` for a split of more homes than it can look at, and for a guarantee
-    where together they lose.
+    alone; ``owned``: the shares of all homes but the last in the last, a battery. Raises
+    ``InvalidSpec`` for a split of more homes than it can look at, and for a guarantee where
+    together they lose.
     """
     n_homes = len(accounts[0].homes)
     handed = np.zeros(n_homes, dtype=np.int64)
     if split != "none":
         handed = _of_split(accounts, split)
+    here_eur = np.sum([account.cost_eur for account in accounts], axis=0)
+    gain = np.rint(MICRO * (alone_eur - here_eur)).astype(np.int64) + handed
+    if owned:
+        given = _to_owners(int(gain[-1]), owned)
+        handed, gain = handed + given, gain + given
     if guaranteed:
-        here_eur = np.sum([account.cost_eur for account in accounts], axis=0)
-        gain = np.rint(MICRO * (alone_eur - here_eur)).astype(np.int64) + handed
         handed = handed + guarantee(gain)
     return handed
+
+
+def _to_owners(gain_micro_eur: int, owned: Sequence[float]) -> Ints:
+    """The gain of the last home by the shares of the others; rounding to the largest."""
+    parts = np.floor(gain_micro_eur * np.asarray(owned, dtype=np.float64)).astype(np.int64)
+    parts[int(np.argmax(owned))] += gain_micro_eur - parts.sum()
+    return np.append(parts, -gain_micro_eur)
 
 
 def _of_split(accounts: Sequence[CommunityAccount], split: SplitName) -> Ints:

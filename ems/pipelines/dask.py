@@ -50,8 +50,9 @@ _SETTINGS = {"distributed.admin.large-graph-warning-threshold": "10GB"}
 """Dask warns about shared data above 10 MB, which many users send with every task."""
 
 
-_NOISY = ("distributed", "distributed.client")
-"""The loggers to which Dask gives their own levels."""
+_NOISY = ("distributed", "distributed.client", "tornado.application")
+"""The loggers to which Dask gives their own levels, and that of the loop below it, which reports a
+call that Ctrl-C cut off before it began."""
 
 
 class ClusterError(EmsError):

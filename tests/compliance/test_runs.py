@@ -185,7 +185,7 @@ def test_runs_that_are_missing_open_or_untagged_are_found(copy: Ran) -> None:
     [
         ("UPDATE run SET status = 'RUNNING'", is_stored, "expected one FINISHED"),
         ("DELETE FROM plan_step WHERE day = (SELECT max(day) FROM plan_step)", is_stored, "1 days"),
-        ("DELETE FROM plan_step; DELETE FROM pmf_update", is_stored, "neither plans nor"),
+        ("DELETE FROM plan_step; DELETE FROM pmf_update", is_stored, "nothing is stored in"),
         (
             "UPDATE day_result SET value = value + 1 WHERE kpi = 'cost_eur'",
             plans_hold,

@@ -9,6 +9,9 @@ from report.figures.made_community import pieces, result, spec
 from ems.pipelines.community_rules import Settled, every_rule
 
 
+BILL = ("bill_sharing", "dynamic")
+
+
 def found() -> dict[tuple[str, str], Settled]:
     return {(one.rule, one.key): one for one in every_rule(pieces(), spec())}
 
@@ -32,6 +35,16 @@ def test_a_price_moves_money_between_homes_only() -> None:
             assert one.cost_eur.sum() == pytest.approx(total_eur, abs=1e-4)
     gains = {tuple(np.round(one.gain_eur, 4)) for one in every.values()}
     assert len(gains) > 10
+
+
+def test_a_battery_that_homes_own_leaves_them_its_gain() -> None:
+    shared = spec(owned=(0.5, 0.5, 0.0, 0.0))
+    own, owned = found()[BILL], {(o.rule, o.key): o for o in every_rule(pieces(), shared)}[BILL]
+    assert owned.gain_eur[-1] == pytest.approx(0.0, abs=1e-6)
+    half = own.gain_eur[-1] / 2
+    assert abs(half) > 0.01
+    moved = [half, half, 0.0, 0.0, -2 * half]
+    assert owned.gain_eur - own.gain_eur == pytest.approx(moved, abs=1e-5)
 
 
 def test_a_loser_leaves_no_gini() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from pipelines.test_community import homes, spec
 
+from ems.community.sampling import owners, with_central_battery
 from ems.community.splits import nucleolus, shapley
 from ems.errors import InvalidSpec
 from ems.pipelines.community import CommunityPiece, common_window, run_community
@@ -80,3 +81,23 @@ def test_both_at_once() -> None:
 def test_a_split_of_too_many_homes_is_refused() -> None:
     with pytest.raises(InvalidSpec, match="split is shapley of 13 homes; all groups are looked"):
         replace(spec(), homes=13, split="shapley")
+
+
+def test_a_battery_that_homes_own_hands_them_what_it_gains() -> None:
+    """Half-way prices leave it a loss, which they bear by their shares; no cost of all changes."""
+    moved = with_central_battery(homes())
+    free = replace(spec(), homes=len(moved), fee_eur_per_kwh=0.0)
+    window = common_window(moved, date(2016, 6, 1), 1)
+    lived = list(run_community(moved, free, window))
+    own = community_result(lived, free)
+    shared = community_result(lived, replace(free, owned=owners(homes())))
+    assert own.homes[-1].gain_eur != pytest.approx(0.0, abs=0.01)
+    assert shared.homes[-1].gain_eur == pytest.approx(0.0, abs=2e-6)
+    each = own.homes[-1].gain_eur / 3  # three batteries of one size
+    for before, after in zip(own.homes[:-1], shared.homes[:-1], strict=True):
+        assert after.gain_eur == pytest.approx(before.gain_eur + each, abs=5e-6)
+
+
+def test_shares_that_do_not_sum_to_one_are_refused() -> None:
+    with pytest.raises(InvalidSpec, match=r"owned sums to 0.9; shares are at least 0 and sum to 1"):
+        replace(spec(), owned=(0.5, 0.4))

@@ -9,6 +9,10 @@ import pytest
 from called_script import call, one_line
 from pipeline_run import Place
 
+from ems.store.build import build_database
+from ems.store.ingest.meter import read_meter
+
+ROOT = Path(__file__).resolve().parents[2]
 NAME = "04_community.py"
 DRAWN = ("--figures", "on", "--report", "on")
 DAY = ("--n_days", "1", "--start", "2016-06-01", "--tariff", "flat")
@@ -107,3 +111,28 @@ def test_a_law_says_the_fee_and_that_hours_are_too_long(tmp_path: Path) -> None:
     assert done.code == 0, done.err
     assert "fee 0 ct/kWh" in done.words
     assert "it compares every 15 minutes, the meters every 60" in done.words
+
+
+def own_home(folder: Path, name: str) -> Path:
+    """The database of a meter of one's own, made from the example in the documents."""
+    example = ROOT / "docs" / "own_meter"
+    folder.mkdir()
+    text = (example / "meter.toml").read_text(encoding="utf-8")
+    (folder / "meter.toml").write_text(text.replace('"my_home"', f'"{name}"'), encoding="utf-8")
+    (folder / "meter.csv").write_bytes((example / "meter.csv").read_bytes())
+    target = folder / f"{name}.duckdb"
+    build_database(read_meter(folder / "meter.toml"), target)
+    return target
+
+
+def test_meters_of_ones_own_share(tmp_path: Path) -> None:
+    ours = own_home(tmp_path / "ours", "my_home")
+    theirs = own_home(tmp_path / "theirs", "next_door")
+    day = ("--start", "2016-10-29", "--n_days", "1", "--tariff", "flat", "--homes", "2")
+    done = Place(tmp_path, ours).call(NAME, *day, "--join", theirs)
+    assert done.code == 0, done.err
+    assert "homes 2, as measured" in done.words
+    assert "next_door" in done.words
+    one_line(Place(tmp_path, ours).call(NAME, *day, "--join", ours), "my_home: the home is in two")
+    gone = Place(tmp_path, ours).call(NAME, *day, "--join", tmp_path / "gone.duckdb")
+    one_line(gone, "there is no database here")

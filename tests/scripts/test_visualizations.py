@@ -254,7 +254,7 @@ def test_results_of_no_run(place: Place) -> None:
 
 def test_results_of_an_older_schema(place: Place) -> None:
     place.change("UPDATE meta SET value = '1' WHERE key = 'schema_version'")
-    one_line(place.call("--list"), "results schema version is 1, expected 5; move the file away")
+    one_line(place.call("--list"), "results schema version is 1, expected 6; move the file away")
 
 
 def test_results_that_are_none(place: Place) -> None:
