@@ -8,7 +8,6 @@ from report.figures.made_community import pieces, result, spec
 
 from ems.pipelines.community_rules import Settled, every_rule
 
-
 BILL = ("bill_sharing", "dynamic")
 
 
