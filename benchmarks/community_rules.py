@@ -29,8 +29,8 @@ from ems.pipelines.community import (
     CommunitySpec,
     common_window,
     run_community,
-    settled,
 )
+from ems.pipelines.community_rules import settled_again
 from ems.pipelines.community_totals import ways_found
 from ems.pipelines.pool_price import pool_scores, pool_series
 from ems.site.assets import Assets
@@ -83,31 +83,18 @@ def main() -> None:
     for rule in RULE_NAMES:
         for key in KEY_NAMES:
             under = replace(spec, rule=rule, key=key)
-            here = np.array([_settled(piece, under) for piece in pieces])
+            here = np.array([settled_again(piece, under).cost_eur for piece in pieces])
             print(_row(rule, key, alone - here, names), flush=True)
 
 
 def _pool(pieces: Sequence[CommunityPiece], spec: CommunitySpec, home: Building) -> str:
     """How well a home can foresee what the pool pays where its price follows λ."""
-    priced = []
-    for piece in pieces:
-        account = piece.accounts["together"]
-        worth, back = account.worth, account.put_back_eur
-        again = settled(account.plan, spec, piece.price_eur_per_kwh, worth, back)
-        priced.append(replace(piece, accounts={"together": again}))
+    priced = [replace(piece, accounts={"together": settled_again(piece, spec)}) for piece in pieces]
     persistence, learned = pool_scores(pool_series(priced, "together", home))
     return (
         f"Price of the pool (competitive), 48 h ahead: persistence {persistence.overall.mae:.1f} "
         f"€/MWh off, learned {learned.overall.mae:.1f}, skill {learned.overall.skill:.2f}"
     )
-
-
-def _settled(piece: CommunityPiece, spec: CommunitySpec) -> Floats:
-    account = piece.accounts["together"]
-    again = settled(
-        account.plan, spec, piece.price_eur_per_kwh, account.worth, account.put_back_eur
-    )
-    return again.cost_eur
 
 
 def _costs(pieces: Sequence[CommunityPiece], spec: CommunitySpec) -> str:

@@ -207,9 +207,10 @@ def main() -> None:
         keep(kept, pieces, result, spec)
         close(kept, pieces, spec)
         origin = Origin.of(homes[0].history)
+        rules = compared(kept, pieces, spec)
         kept.illustrate(
-            lambda folder: draw(folder, pieces, result, spec, origin),
-            lambda file: play(file, pieces, result, spec, origin),
+            lambda folder: draw(folder, pieces, result, spec, origin, rules),
+            lambda file: play(file, pieces, result, spec, origin, rules),
         )
 
 
@@ -357,7 +358,7 @@ def describe(out: Console, spec: CommunitySpec, homes: Sequence[Building], windo
     say(out, f"days      {first} to {last}: {counted(len(window.days), 'day')}{left_out}")
     fee = f"fee {100 * spec.fee_eur_per_kwh:g} ct/kWh"
     say(out, f"sharing   rule {spec.rule}, key {spec.key}, {fee}, tariff {spec.tariff.name}")
-    if spec.split != "none" or spec.guaranteed:
+    if spec.hands_over:
         split = f"split {spec.split} of what sharing gains" if spec.split != "none" else ""
         guarantee = "losers are topped up to what they paid alone" if spec.guaranteed else ""
         say(out, f"at the end {', '.join(filter(None, (split, guarantee)))}")
@@ -410,27 +411,43 @@ def keep(
         kept.tracked.summary("community", row.mode, {**figures, "cost_eur": row.cost_eur})
 
 
+def compared(
+    kept: KeptRun, pieces: Sequence[CommunityPiece], spec: CommunitySpec
+) -> list[FairPoint]:
+    """The plans under every rule and key; none if neither figures nor report are wanted."""
+    from ems.pipelines.community_rules import every_rule
+    from ems.report.community import FairPoint
+
+    if kept.where.figures == kept.where.report == "off":
+        return []
+    with doing(kept.out, "settling the plans under every rule and key"):
+        return [FairPoint.of(found) for found in every_rule(pieces, spec)]
+
+
 def draw(
     folder: Path,
     pieces: Sequence[CommunityPiece],
     result: CommunityResult,
     spec: CommunitySpec,
     origin: Origin,
+    points: Sequence[FairPoint],
 ) -> list[Path]:
-    """Flows, price, gain per home, and the costs that explain it."""
+    """Flows, price, gain per home, the costs that explain it, and how even the gains are."""
     from ems.report.community import CommunitySteps
     from ems.report.figures.community import (
         community_flows,
         community_price,
         four_costs,
         gain_per_home,
+        gini_against_cost,
     )
     from ems.report.figures.page import save
 
     steps = CommunitySteps.of(pieces, spec.settled_mode)
+    known = "on forecasts" if spec.foresight == "forecast" else "perfect foresight"
     said: dict[str, Any] = {
         "what": counted(len(result.homes), "home"),
-        "note": f"{spec.rule}, {spec.key}, tariff {spec.tariff.name}, perfect foresight",
+        "note": f"{spec.rule}, {spec.key}, tariff {spec.tariff.name}, {known}",
         "origin": origin,
     }
     figures = {
@@ -438,6 +455,7 @@ def draw(
         "community_price": community_price(steps, **said),
         "gain_per_home": gain_per_home(result, **said),
         "four_costs": four_costs(result, spec, **said),
+        "gini_against_cost": gini_against_cost(points, **said),
     }
     return [save(figure, folder / f"{name}.png") for name, figure in figures.items()]
 
@@ -448,21 +466,12 @@ def play(
     result: CommunityResult,
     spec: CommunitySpec,
     origin: Origin,
+    points: Sequence[FairPoint],
 ) -> Path:
     """The page that plays the community back."""
     from ems.report.playback import write_playback
 
-    return write_playback(
-        pieces, result, spec, file, origin=origin, points=fair_points(pieces, spec)
-    )
-
-
-def fair_points(pieces: Sequence[CommunityPiece], spec: CommunitySpec) -> list[FairPoint]:
-    """How even the gains are under every rule and key."""
-    from ems.pipelines.community_totals import under_every_rule
-    from ems.report.community import FairPoint
-
-    return [FairPoint.of_gains(*found) for found in under_every_rule(pieces, spec)]
+    return write_playback(pieces, result, spec, file, origin=origin, points=points)
 
 
 def close(kept: KeptRun, pieces: Sequence[CommunityPiece], spec: CommunitySpec) -> None:

@@ -6,7 +6,7 @@ bound of the community's cost for every λ, since the connection can always trad
 p_in − f. Tangents of D (``ems.core.cutting_planes``) move λ, each time half-way from the best price
 so far, and their duals say how the answers mix: what stores and other continuous choices do is
 mixed; whole choices (the start of a machine) are taken from one answer each, by largest remainder.
-With those fixed the other homes are asked again, since they can make up for what was rounded. The
+With those fixed all homes are asked again, since their stores can make up for what was rounded. The
 meter prices the result: an upper bound.
 
 With a limit of the connection λ may leave the box, and D falls by the limit times what it is
@@ -44,7 +44,9 @@ CHUNK = 20
 """At most so many homes are answered together."""
 ENOUGH = 5e-5
 """Relative distance of the two bounds before whole choices are rounded [1]; half of 0.01 %."""
-MOST_ROUNDS = 150
+ROUNDS_A_STEP = 3
+"""At most so many prices are asked for each step, and a day's worth: few homes over many steps cut
+once a home and round, and a point among n prices is held by n tangents."""
 MOST_BEYOND_EUR_PER_KWH = 10.0
 """How far the price may leave its box where the connection is limited [€/kWh]."""
 
@@ -68,13 +70,13 @@ Bases = tuple[Basis | None, Basis | None]
 class ChunkAnswer:
     """What a chunk does at one price.
 
-    ``smooth``: the homes without whole choices, together; ``whole``: each of the others;
-    ``relaxed``: where the others would go on if they could choose fractions.
+    ``smooth``: the homes without whole choices, together; ``whole``: each of the others, or all of
+    them together once they have chosen; ``others``: where they would go on, all together.
     """
 
     smooth: Answer
     whole: tuple[Answer, ...] = ()
-    relaxed: Basis | None = None
+    others: Basis | None = None
 
     @property
     def net_load_kw(self) -> Floats:
@@ -92,19 +94,19 @@ class ChunkAnswer:
     @property
     def bases(self) -> Bases:
         """Where its programs may go on."""
-        return self.smooth.basis, self.relaxed
+        return self.smooth.basis, self.others
 
 
 class Question(NamedTuple):
     """What a chunk is asked: its number, the price of the bus [€/kWh], where its programs go on.
 
-    ``smooth``: only the homes without whole choices, where the others have chosen.
+    ``chosen``: by the homes with whole choices, None as long as these are free.
     """
 
     chunk: int
     price: Floats
     bases: Bases
-    smooth: bool
+    chosen: Floats | None = None
 
 
 class Tangent(NamedTuple):
@@ -113,13 +115,6 @@ class Tangent(NamedTuple):
     net_load_kw: Floats
     bound_eur: float
     bases: Bases
-
-
-class Chosen(NamedTuple):
-    """Net load [kW] and cost [€] of homes with whole choices, once these are settled."""
-
-    net_load_kw: Floats
-    own_eur: float
 
 
 class Programs:
@@ -146,40 +141,53 @@ class Programs:
     def answer(self, asked: Question) -> ChunkAnswer:
         """The cheapest plans at the price of the bus."""
         smooth = self._smooth_answer(asked)
-        if asked.smooth or not self.whole:
+        if not self.whole:
             return ChunkAnswer(smooth=smooth)
-        whole, relaxed = self._whole_answers(asked)
-        return ChunkAnswer(smooth=smooth, whole=whole, relaxed=relaxed)
+        if asked.chosen is not None:
+            settled = self._settled_answer(asked, asked.chosen)
+            return ChunkAnswer(smooth=smooth, whole=(settled,), others=settled.basis)
+        whole, others = self._whole_answers(asked)
+        return ChunkAnswer(smooth=smooth, whole=whole, others=others)
 
     def tangent(self, asked: Question) -> Tangent:
         """What the search needs of the answer."""
         answer = self.answer(asked)
         return Tangent(answer.net_load_kw, answer.bound_eur, answer.bases)
 
-    def whole_plans(
-        self, asked: Sequence[Question], shares: Floats
-    ) -> tuple[dict[str, Plan], Chosen]:
-        """The homes with whole choices take one answer each, in its share of all."""
-        plans: dict[str, Plan] = {}
-        net_load_kw, own_eur = np.zeros(self.smooth.horizon.n_steps), 0.0
+    def choices(self, asked: Sequence[Question], shares: Floats) -> Floats:
+        """What is chosen where each home with whole choices takes one answer, in its share of all.
+
+        Empty if there are none.
+        """
         turns = _whole_turns(shares, len(self.whole))
         answers = {turn: self._whole_answers(asked[turn])[0] for turn in sorted(set(turns))}
-        for place, turn in enumerate(turns):
-            answer = answers[turn][place]
-            plans |= self.whole[place].plans(answer.x)
-            net_load_kw = net_load_kw + answer.net_load_kw
-            own_eur += answer.own_eur
-        return plans, Chosen(net_load_kw, own_eur)
+        chosen = [
+            one.choices(answers[turn][place].x)
+            for place, (turn, one) in enumerate(zip(turns, self.whole, strict=True))
+        ]
+        return np.concatenate([np.zeros(0), *chosen])
 
     def mixed_plans(self, asked: Sequence[Question], shares: Floats) -> dict[str, Plan]:
-        """The homes without whole choices do the mean of their answers."""
-        parts = [
-            share * self._smooth_answer(one).x for one, share in zip(asked, shares, strict=True)
-        ]
-        return self.smooth.plans(np.sum(parts, axis=0))
+        """The mean of the answers, where everything whole is chosen."""
+        mix = list(zip(asked, shares, strict=True))
+        smooth = np.sum([share * self._smooth_answer(one).x for one, share in mix], axis=0)
+        plans = self.smooth.plans(smooth)
+        if self.whole:
+            others = [
+                share * self._settled_answer(one, one.chosen).x
+                for one, share in mix
+                if one.chosen is not None
+            ]
+            plans |= self._relaxed.plans(np.sum(others, axis=0))
+        return plans
 
     def _smooth_answer(self, asked: Question) -> Answer:
         return self.smooth.answer(asked.price, self._solver, asked.bases[0])
+
+    def _settled_answer(self, asked: Question, chosen: Floats) -> Answer:
+        """Of all homes with whole choices, once they have chosen."""
+        settled = self._relaxed.settled(chosen)
+        return settled.answer(asked.price, self._solver, asked.bases[1])
 
     def _whole_answers(self, asked: Question) -> tuple[tuple[Answer, ...], Basis | None]:
         relaxed = self._relaxed.answer(asked.price, self._solver, asked.bases[1])
@@ -225,7 +233,7 @@ def optimize_decomposed(
 
     ``asked``: who answers, such as the workers of a cluster; by default this process. Raises
     ``InvalidSpec`` where a kWh sold earns more than one bought costs, ``Infeasible`` where a home
-    or the connection cannot keep its limits. Very few homes over many steps may be left with a gap.
+    or the connection cannot keep its limits. Few homes over many steps take many rounds.
     """
     started = perf_counter()
     inside = community.inside(horizon)
@@ -253,13 +261,14 @@ def optimize_decomposed(
     ]
     ask = asked(chunks)
     bus = _Bus(horizon=inside, limits_kwh=limits_kwh, solver=community.solver)
-    relaxed = _search(bus, len(chunks), ask, Chosen(np.zeros(horizon.n_steps), 0.0))
-    plans, chosen = _whole_plans(ask, relaxed)
-    rounds, smooth = len(relaxed.rounds), relaxed
-    if plans:
-        smooth = _search(bus, len(chunks), ask, chosen, start=relaxed)
-        rounds += len(smooth.rounds)
-    for own in ask(Programs.mixed_plans, smooth.mixed()):
+    free = _search(bus, ask, _Start.of(inside, len(chunks)))
+    rounds, found = len(free.rounds), free
+    chosen = list(ask(Programs.choices, free.mixed()))
+    if any(len(own) for own in chosen):
+        found = _search(bus, ask, free.settled(chosen))
+        rounds += len(found.rounds)
+    plans: dict[str, Plan] = {}
+    for own in ask(Programs.mixed_plans, found.mixed()):
         plans |= own
     plan = CommunityPlan(
         mode="decomposed",
@@ -268,8 +277,8 @@ def optimize_decomposed(
         connection=community.connection,
         plans={home.name: plans[home.name] for home in homes},
         shared=True,
-        bound_eur=relaxed.bound_eur,
-        price_eur_per_kwh=relaxed.price,
+        bound_eur=free.bound_eur,
+        price_eur_per_kwh=free.price,
         solver_s=perf_counter() - started,
         rounds=rounds,
     )
@@ -318,6 +327,20 @@ class _Bus:
         )
 
 
+class _Start(NamedTuple):
+    """What a search begins with: a price, and of each chunk its bases and what it has chosen."""
+
+    price: Floats
+    bases: tuple[Bases, ...]
+    chosen: Sequence[Floats | None]
+
+    @classmethod
+    def of(cls, horizon: Horizon, n_chunks: int) -> _Start:
+        """Half-way in the box of prices, with nothing chosen."""
+        half = 0.5 * (horizon.export_eur_per_kwh + horizon.import_eur_per_kwh)
+        return cls(half, ((None, None),) * n_chunks, (None,) * n_chunks)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Found:
     """The best price, the bound that it proves, what was asked by round, and how answers mix.
@@ -339,34 +362,32 @@ class _Found:
             found.append((number, [self.rounds[k][number] for k in used], shares[used]))
         return found
 
+    def settled(self, chosen: Sequence[Floats]) -> _Start:
+        """From the best price on, where the homes with whole choices have chosen."""
+        bases = tuple((smooth, None) for smooth, _ in self.bases)
+        return _Start(self.price, bases, chosen)
 
-def _search(
-    bus: _Bus, n_chunks: int, ask: Ask, chosen: Chosen, start: _Found | None = None
-) -> _Found:
-    """Move the price until the bounds meet, or ``MOST_ROUNDS`` times; the gap tells which.
 
-    From ``start`` on only the homes without whole choices are asked.
-    """
-    planes, horizon = bus.planes(n_chunks), bus.horizon
-    price = best = (
-        start.price if start else 0.5 * (horizon.export_eur_per_kwh + horizon.import_eur_per_kwh)
-    )
-    bases: tuple[Bases, ...] = start.bases if start else ((None, None),) * n_chunks
+def _search(bus: _Bus, ask: Ask, start: _Start) -> _Found:
+    """Move the price until the bounds meet, or long enough; the gap tells which."""
+    planes = bus.planes(len(start.bases))
+    price = best = start.price
+    bases = start.bases
     bound_eur, rounds = -np.inf, list[tuple[Question, ...]]()
-    chosen_kwh = horizon.energy_kwh(chosen.net_load_kw)
-    while len(rounds) < MOST_ROUNDS:
+    while len(rounds) < ROUNDS_A_STEP * max(len(price), 48):
         rounds.append(
-            tuple(Question(n, price, own, start is not None) for n, own in enumerate(bases))
+            tuple(
+                Question(n, price, own, chosen)
+                for n, (own, chosen) in enumerate(zip(bases, start.chosen, strict=True))
+            )
         )
         answers = list(ask(Programs.tangent, [(asked.chunk, asked) for asked in rounds[-1]]))
         bases = tuple(answer.bases for answer in answers)
-        planes.add([(a.net_load_kw, a.bound_eur) for a in answers], price, chosen_kwh)
-        proven_eur = sum(answer.bound_eur for answer in answers) + chosen.own_eur
-        proven_eur += float(price @ chosen_kwh) - bus.outside_eur(price)
+        planes.add([(a.net_load_kw, a.bound_eur) for a in answers], price)
+        proven_eur = sum(answer.bound_eur for answer in answers) - bus.outside_eur(price)
         if proven_eur > bound_eur:
             best, bound_eur = price, proven_eur
         highest, height_eur = planes.highest()
-        height_eur += chosen.own_eur
         if height_eur - bound_eur <= ENOUGH * max(abs(height_eur), 1e-2):
             break
         price = 0.5 * (best + highest)
@@ -380,16 +401,6 @@ def _search(
 
 
 # --- plans from shares ----------------------------------------------------------------------------
-
-
-def _whole_plans(ask: Ask, found: _Found) -> tuple[dict[str, Plan], Chosen]:
-    """The plans of all homes with whole choices, and what they come to."""
-    plans: dict[str, Plan] = {}
-    chosen = Chosen(np.zeros(len(found.price)), 0.0)
-    for own, part in ask(Programs.whole_plans, found.mixed()):
-        plans |= own
-        chosen = Chosen(chosen.net_load_kw + part.net_load_kw, chosen.own_eur + part.own_eur)
-    return plans, chosen
 
 
 def _whole_turns(shares: Floats, count: int) -> list[int]:

@@ -72,16 +72,10 @@ class CuttingPlanes:
     def _row(self, low: float, up: float, columns: Ints, values: Floats) -> None:
         self._highs.addRow(low, up, len(columns), columns.astype(np.int32), values)
 
-    def add(
-        self, answers: Sequence[tuple[Floats, float]], price: Floats, settled_kwh: Floats
-    ) -> None:
-        """The tangents of all groups at ``price``; ``answers``: net load [kW] and bound [€].
-
-        ``settled_kwh``: what is drawn whatever the price, shape ``(n_steps,)``.
-        """
+    def add(self, answers: Sequence[tuple[Floats, float]], price: Floats) -> None:
+        """The tangents of all groups at ``price``; ``answers``: net load [kW] and bound [€]."""
         prices = np.arange(self._n)
         number = len(self.cuts) // self._groups
-        self._highs.changeColsCost(self._n, prices.astype(np.int32), settled_kwh)
         for group, (net_load_kw, bound_eur) in enumerate(answers):
             slope = self._step_h * net_load_kw
             columns = np.append(prices, 3 * self._n + group)

@@ -11,6 +11,7 @@ is a function of price and basis alone, on whichever process or machine it runs.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -123,6 +124,7 @@ class PricedProgram:
             for share in self._shares
         ]
         matrix = self._columns.matrix(Affine.total(costs, 1))
+        self._choices = np.flatnonzero(matrix.integer)
         none = np.zeros_like(matrix.integer)
         self.matrix: Matrix = replace(matrix, integer=none) if relaxed else matrix
 
@@ -130,6 +132,22 @@ class PricedProgram:
     def whole(self) -> bool:
         """Whether some choices are whole numbers, so that answers cannot be mixed."""
         return bool(self.matrix.integer.any())
+
+    def choices(self, x: Floats) -> Floats:
+        """What is chosen in ``x`` of all that is whole, in the order of the variables."""
+        return x[self._choices]
+
+    def settled(self, choices: Floats) -> PricedProgram:
+        """The same agents where everything whole is chosen: stores and powers are left.
+
+        Fixed as found, not rounded: a plan may be possible only with the 1e-7 that is missing.
+        """
+        low, up = self.matrix.low.copy(), self.matrix.up.copy()
+        low[self._choices] = up[self._choices] = choices
+        settled = copy(self)
+        none = np.zeros_like(self.matrix.integer)
+        settled.matrix = replace(self.matrix, low=low, up=up, integer=none)
+        return settled
 
     def answer(
         self, price_eur_per_kwh: Floats, solver: Solver, basis: Basis | None = None

@@ -133,6 +133,11 @@ class CommunitySpec:
             )
 
     @property
+    def hands_over(self) -> bool:
+        """Whether homes hand each other something besides what a battery they own gains."""
+        return self.split != "none" or self.guaranteed
+
+    @property
     def settled_mode(self) -> CommunityMode:
         """The way of sharing that the homes' accounts show."""
         return "forecast_together" if self.foresight == "forecast" else self.priced_mode

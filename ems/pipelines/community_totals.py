@@ -21,17 +21,7 @@ from ems.community.sampling import coincidence
 from ems.community.splits import MOST_EXACT, pair_gains, sharing_gains
 from ems.core.mode import Mode
 from ems.economics.settlement import DayKpis, total
-from ems.pipelines.community import (
-    KEY_NAMES,
-    RULE_NAMES,
-    CommunityPiece,
-    CommunitySpec,
-    KeyName,
-    RuleName,
-    Way,
-    rule_way,
-    settled,
-)
+from ems.pipelines.community import CommunityPiece, CommunitySpec, Way, rule_way, settled
 from ems.pipelines.community_transfers import transfers_micro_eur
 from ems.pipelines.spec import RULES
 from ems.types import Floats
@@ -328,32 +318,6 @@ def costs_eur(accounts: Sequence[CommunityAccount]) -> Floats:
     """What each home pays over all pieces [€], shape ``(n_homes,)``."""
     summed: Floats = np.sum([account.cost_eur for account in accounts], axis=0)
     return summed
-
-
-# --- other rules ---------------------------------------------------------------------------------
-
-
-def under_every_rule(
-    pieces: Sequence[CommunityPiece], spec: CommunitySpec
-) -> Iterator[tuple[RuleName, KeyName, Floats, Floats]]:
-    """Every rule and key on the same plans: what each home gains and pays [€], ``(n_homes,)``."""
-    alone_eur = costs_eur(_accounts(pieces, spec.alone_mode))
-    accounts = _accounts(pieces, spec.settled_mode)
-    for rule in RULE_NAMES:
-        for key in KEY_NAMES:
-            under = replace(spec, rule=rule, key=key)
-            again = [
-                settled(
-                    account.plan,
-                    under,
-                    piece.price_eur_per_kwh,
-                    account.worth,
-                    account.put_back_eur,
-                )
-                for account, piece in zip(accounts, pieces, strict=True)
-            ]
-            here_eur = costs_eur(again)
-            yield rule, key, alone_eur - here_eur, here_eur
 
 
 # --- fairness -------------------------------------------------------------------------------------

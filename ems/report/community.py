@@ -12,12 +12,11 @@ import numpy as np
 from ems.agents.home import HomeAgent
 from ems.community.account import CommunityAccount, grid_prices
 from ems.community.community import CommunityMode
-from ems.community.fairness import gini
 from ems.community.money import MICRO, metered_wh
 from ems.core.horizon import Horizon
 from ems.errors import InvalidSpec
-from ems.pipelines.community import CommunityPiece, CommunitySpec
-from ems.pipelines.community_totals import LEAST_LOSS_EUR, CommunityResult
+from ems.pipelines.community import CommunityPiece
+from ems.pipelines.community_rules import Settled
 from ems.types import Bools, Days, Floats, Ints
 
 RULE_LABELS: Mapping[str, str] = {
@@ -42,17 +41,10 @@ class FairPoint:
     gini: float | None
 
     @classmethod
-    def of(cls, result: CommunityResult, spec: CommunitySpec, gini: float | None) -> FairPoint:
-        """The point of a result."""
-        cost_eur = sum(home.here_eur for home in result.homes)
-        return cls(rule=spec.rule, key=spec.key, cost_eur=cost_eur, gini=gini)
-
-    @classmethod
-    def of_gains(cls, rule: str, key: str, gains_eur: Floats, here_eur: Floats) -> FairPoint:
-        """The point of what every home gains and pays."""
-        worse_off = gains_eur.min() < -LEAST_LOSS_EUR
-        unequal = None if worse_off else gini(np.maximum(gains_eur, 0.0))
-        return cls(rule=rule, key=key, cost_eur=float(here_eur.sum()), gini=unequal)
+    def of(cls, found: Settled) -> FairPoint:
+        """The point of a settlement."""
+        cost_eur = float(found.cost_eur.sum())
+        return cls(rule=found.rule, key=found.key, cost_eur=cost_eur, gini=found.gini)
 
     @property
     def name(self) -> str:

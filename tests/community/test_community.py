@@ -11,7 +11,13 @@ import numpy as np
 import pytest
 from community.streets import hours, street, three_homes
 
-from ems.agents import BaseLoadAgent, GridAgent, HomeAgent
+from ems.agents import (
+    BaseLoadAgent,
+    BatteryAgent,
+    DiscretePhaseDevice,
+    GridAgent,
+    HomeAgent,
+)
 from ems.community.community import MOST_TOGETHER, Community
 from ems.community.decomposed import Chunk, Programs, Question, optimize_decomposed
 from ems.core import priced
@@ -93,6 +99,28 @@ def test_whole_choices_leave_a_gap_that_does_not_grow_with_the_homes() -> None:
         assert plan.gap_eur < 0.05
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_few_homes_that_all_have_a_machine_still_use_their_batteries(seed: int) -> None:
+    """Once machines have chosen, batteries make up for it: else these cost up to 0.9 € more."""
+    homes = [
+        home
+        for home in street(seed, 80)
+        if {type(agent) for agent in home.agents} >= {DiscretePhaseDevice, BatteryAgent}
+    ]
+    community = Community(homes[:6], fee_eur_per_kwh=0.04)
+    by_price, in_one = optimize_decomposed(community, hours()), community.optimize_together(hours())
+    assert by_price.bound_eur <= in_one.cost_eur + 1e-6
+    assert by_price.cost_eur == pytest.approx(in_one.cost_eur, abs=1e-3)
+
+
+def test_few_homes_over_a_week_need_a_tangent_for_every_price() -> None:
+    homes = [home for home in street(3, 20, 168, machines=False) if len(home.agents) == 3][:4]
+    community = Community(homes, fee_eur_per_kwh=0.04)
+    by_price = optimize_decomposed(community, hours(168))
+    assert by_price.rounds > 150
+    assert by_price.gap_eur <= 1e-4 * abs(by_price.cost_eur)
+
+
 def test_the_limits_of_the_connection_hold() -> None:
     """What the community may buy is just enough for some hours, so the price leaves its box."""
     homes, horizon = street(4, 12, machines=False), hours()
@@ -117,7 +145,7 @@ def test_an_answer_depends_on_price_and_basis_alone() -> None:
     )
     kept, bases = Programs(chunk), (None, None)
     for _ in range(4):
-        question = Question(0, rng.uniform(0.08, 0.30, 24), bases, False)
+        question = Question(0, rng.uniform(0.08, 0.30, 24), bases)
         here = kept.answer(question)
         there = Programs(chunk).answer(pickle.loads(pickle.dumps(question)))
         np.testing.assert_array_equal(there.smooth.x, here.smooth.x)

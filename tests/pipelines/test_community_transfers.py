@@ -14,9 +14,8 @@ from ems.community.sampling import owners, with_central_battery
 from ems.community.splits import nucleolus, shapley
 from ems.errors import InvalidSpec
 from ems.pipelines.community import CommunityPiece, common_window, run_community
-from ems.pipelines.community_totals import LEAST_LOSS_EUR, community_result, under_every_rule
+from ems.pipelines.community_totals import LEAST_LOSS_EUR, community_result
 from ems.pipelines.community_transfers import transfers_micro_eur
-from ems.report.community import FairPoint
 
 
 @cache
@@ -102,18 +101,3 @@ def test_a_battery_that_homes_own_hands_them_what_it_gains() -> None:
 def test_shares_that_do_not_sum_to_one_are_refused() -> None:
     with pytest.raises(InvalidSpec, match=r"owned sums to 0.9; shares are at least 0 and sum to 1"):
         replace(spec(), owned=(0.5, 0.4))
-
-
-def test_every_rule_on_the_same_plans() -> None:
-    """All costs of all homes are alike; the rule that was run is among them as it was run."""
-    asked = replace(spec(), rule="bill_sharing")
-    rows = under_every_rule(pieces(), asked)
-    found = {(rule, key): (gains, here) for rule, key, gains, here in rows}
-    assert len(found) == 20
-    dynamic = [here.sum() for (_, key), (_, here) in found.items() if key == "dynamic"]
-    assert dynamic == pytest.approx([dynamic[0]] * 5, abs=1e-5)
-    gains, _ = found["bill_sharing", "dynamic"]
-    assert [home.gain_eur for home in result().homes] == pytest.approx(list(gains), abs=1e-9)
-    point = FairPoint.of_gains("bill_sharing", "dynamic", *found["bill_sharing", "dynamic"])
-    assert point.gini is None  # somebody loses
-    assert FairPoint.of_gains("a", "b", np.array([1.0, 1.0]), np.ones(2)).gini == pytest.approx(0.0)

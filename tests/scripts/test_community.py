@@ -14,13 +14,14 @@ from ems.store.ingest.meter import read_meter
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "04_community.py"
+DRAWN = ("--figures", "on", "--report", "on")
 DAY = ("--n_days", "1", "--start", "2016-06-01", "--tariff", "flat")
 
 
 def test_a_day_of_three_homes_is_shown_stored_tracked_and_booked(tmp_path: Path) -> None:
     place = Place(tmp_path)
     names = "residential3,residential4,residential5"
-    done = place.call(NAME, *DAY, "--homes", "3", "--buildings", names, "--fee_ct", "3")
+    done = place.call(NAME, *DAY, *DRAWN, "--homes", "3", "--buildings", names, "--fee_ct", "3")
     assert done.code == 0, done.err
     for told in (
         "3, as measured",
@@ -36,6 +37,9 @@ def test_a_day_of_three_homes_is_shown_stored_tracked_and_booked(tmp_path: Path)
     assert {"as_metered", "alone", "alone_shared", "together", "rule_shared timer"} <= set(ways)
     runs = {name for (name,) in place.tracked("SELECT name FROM runs")}
     assert {"community rule_alone", "community rule_together", "community together"} <= runs
+    (page,) = place.results.rglob("*.html")
+    assert '"name":"bill sharing, priority key"' in page.read_text(encoding="utf-8")
+    assert list(place.results.rglob("gini_against_cost.png"))
     (found,) = re.findall(r"04_community\.py verify (\S+) --root ([0-9a-f]{64})", done.out)
     (ledger,) = place.results.glob("ledgers/*.jsonl")
     assert Path(found[0]).name == ledger.name

@@ -38,9 +38,10 @@ def playback_data(
 ) -> Data:
     """Everything on the page.
 
-    ``points``: rules and keys to compare by their Gini. Beyond ``MOST_STEPS`` the slider has the
-    first whole days, beyond ``MOST_HOMES`` the ring has the homes with most energy through their
-    meters and the others as one; ``cut`` tells it. Raises ``InvalidSpec`` without pieces.
+    ``points``: rules and keys to compare by their Gini, before anything is handed over. Beyond
+    ``MOST_STEPS`` the slider has the first whole days, beyond ``MOST_HOMES`` the ring has the homes
+    with most energy through their meters and the others as one; ``cut`` tells it. Raises
+    ``InvalidSpec`` without pieces.
     """
     here = CommunitySteps.of(pieces, spec.settled_mode)
     alone = CommunitySteps.of(pieces, "alone")
@@ -236,7 +237,7 @@ def _point(point: FairPoint, spec: CommunitySpec) -> Data:
         "name": point.name,
         "cost_eur": _cents(point.cost_eur),
         "gini": None if point.gini is None else round(point.gini, 3),
-        "shown": (point.rule, point.key) == (spec.rule, spec.key),
+        "shown": (point.rule, point.key) == (spec.rule, spec.key) and not spec.hands_over,
     }
 
 

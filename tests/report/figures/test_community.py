@@ -20,6 +20,7 @@ from report.figures.made_community import (
 )
 
 from ems.errors import InvalidSpec
+from ems.pipelines.community_rules import every_rule
 from ems.report.community import CommunitySteps, FairPoint
 from ems.report.figures.community import (
     community_flows,
@@ -153,10 +154,11 @@ def test_every_rule_and_key_has_its_point_and_losers_stand_apart() -> None:
     assert "worse off" not in all_text(alone)
 
 
-def test_a_point_of_a_result_costs_what_its_homes_pay() -> None:
-    point = FairPoint.of(result(), spec(), 0.3)
+def test_a_point_of_a_settlement_costs_what_its_homes_pay() -> None:
+    point = FairPoint.of(every_rule(pieces(), spec())[0])
     assert point.cost_eur == pytest.approx(sum(home.here_eur for home in result().homes))
     assert point.name == "mid-market, dynamic key"
+    assert point.gini == result().gini
 
 
 def test_nothing_to_show_is_refused() -> None:

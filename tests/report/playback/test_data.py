@@ -106,6 +106,11 @@ def test_rules_are_compared_and_the_one_shown_is_marked() -> None:
     ]
 
 
+def test_what_is_handed_over_at_the_end_is_no_point_of_a_price() -> None:
+    told = playback_data(pieces(), result(), spec(split="equal"), origin=TWIN, points=POINTS)
+    assert [point["shown"] for point in told["points"]] == [False, False]
+
+
 def test_a_long_window_shows_its_first_whole_days_and_says_so(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
